@@ -1,0 +1,1 @@
+"""The command line `symjax`; see `symjax.cli.main`."""
