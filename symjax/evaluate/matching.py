@@ -1,0 +1,125 @@
+"""Which crystals are the same, by pymatgen's StructureMatcher.
+
+Two settings are in use in the literature: `LOOSE` (ltol 0.3, stol 0.5, angle 10 degrees) for the match rate of structure
+prediction, and `DEFAULT` (0.2, 0.3, 5) for uniqueness and novelty. The matcher rescales volumes and reduces to primitive
+cells; only crystals of equal reduced formula are compared.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from symjax.evaluate.cells import Cell, primitive, to_structure
+from symjax.evaluate.parallel import map_items
+
+LOOSE = (0.3, 0.5, 10.0)
+DEFAULT = (0.2, 0.3, 5.0)
+Setting = tuple[float, float, float]
+
+
+class UniqueNovel(NamedTuple):
+    """(n,) booleans: first of its kind among the samples; equal to none of the reference; both."""
+
+    unique: np.ndarray
+    novel: np.ndarray
+
+    @property
+    def both(self) -> np.ndarray:
+        """First of its kind and equal to none of the reference."""
+        return self.unique & self.novel
+
+
+def match_distances(
+    predicted: Sequence[Cell],
+    truth: Sequence[Cell],
+    *,
+    setting: Setting = LOOSE,
+    processes: int | None = None,
+    progress: bool = False,
+) -> np.ndarray:
+    """(n,) root-mean-square distance of pair i, normalised by (V/N)^(1/3); NaN where the pair does not match."""
+    pairs = [(a, b, setting) for a, b in zip(predicted, truth, strict=True)]
+    return np.array(map_items(_pair_distance, pairs, processes=processes, label="match", progress=progress))
+
+
+def unique_and_novel(
+    samples: Sequence[Cell],
+    reference: Sequence[Cell],
+    *,
+    setting: Setting = DEFAULT,
+    processes: int | None = None,
+    progress: bool = False,
+) -> UniqueNovel:
+    """Which samples are the first of their kind, and which equal none of the reference.
+
+    A sample whose cell the matcher cannot handle counts as neither unique nor novel.
+    """
+    buckets: dict[Any, list[int]] = defaultdict(list)
+    for index, cell in enumerate(samples):
+        buckets[cell.reduced].append(index)
+    known: dict[Any, list[Cell]] = defaultdict(list)
+    for cell in reference:
+        if cell.reduced in buckets:
+            known[cell.reduced].append(cell)
+    keys = list(buckets)
+    jobs = [([samples[i] for i in buckets[key]], known.get(key, []), setting) for key in keys]
+    unique, novel = np.zeros(len(samples), bool), np.zeros(len(samples), bool)
+    for key, (ones, news) in zip(
+        keys, map_items(_bucket, jobs, processes=processes, label="unique and novel", progress=progress)
+    ):
+        unique[buckets[key]], novel[buckets[key]] = ones, news
+    return UniqueNovel(unique, novel)
+
+
+@cache
+def _matcher(setting: Setting) -> Any:
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+
+    return StructureMatcher(ltol=setting[0], stol=setting[1], angle_tol=setting[2])
+
+
+def _pair_distance(job: tuple[Cell, Cell, Setting]) -> float:
+    first, second, setting = job
+    if first.reduced != second.reduced:
+        return float("nan")
+    try:
+        found = _matcher(setting).get_rms_dist(to_structure(primitive(first)), to_structure(primitive(second)))
+    except Exception:  # the matcher fails on degenerate cells in several ways; none of them is a match
+        return float("nan")
+    return float("nan") if found is None else float(found[0])
+
+
+def _bucket(job: tuple[list[Cell], list[Cell], Setting]) -> tuple[list[bool], list[bool]]:
+    """Unique and novel flags of samples that share a reduced formula."""
+    cells, reference, setting = job
+    matcher = _matcher(setting)
+    structures, old = [_structure(cell) for cell in cells], [_structure(cell) for cell in reference]
+    unique, novel, kept = [], [], []
+    for structure in structures:
+        sound = structure is not None
+        fresh = sound and not any(_same(matcher, structure, other) for other in kept)
+        unique.append(bool(fresh))
+        novel.append(bool(sound and not any(_same(matcher, structure, other) for other in old)))
+        if fresh:
+            kept.append(structure)
+    return unique, novel
+
+
+def _structure(cell: Cell) -> Any:
+    if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.frac).all() and cell.volume > 0.1):
+        return None
+    return to_structure(primitive(cell))
+
+
+def _same(matcher: Any, first: Any, second: Any) -> bool:
+    if first is None or second is None:
+        return False
+    try:
+        return bool(matcher.fit(first, second))
+    except Exception:  # as above
+        return False
