@@ -1,0 +1,72 @@
+"""Entry point of the command `symjax`: parses, runs one subcommand, and turns wrong input into one line and exit code 2.
+
+Each subcommand is a module of this folder with `add_parser(subparsers)` and `run(args) -> int`. Parsers must be cheap to
+build: a module imports what it works with inside `run`.
+
+Exit codes: 0 done, 1 a check the user asked for failed, 2 wrong input or usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from symjax import __version__
+from symjax.errors import SymjaxError
+
+COMMANDS = ("generate", "data", "analyze", "train")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line as one parser."""
+    parser = argparse.ArgumentParser(
+        prog="symjax", description="Crystals generated from symmetry operations.",
+        epilog="`symjax COMMAND --help` tells the options of one command.",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"symjax {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"symjax.cli.{name}").add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    Args:
+        argv: the arguments without the program's name; None for those of the process.
+    """
+    args = build_parser().parse_args(argv)
+    module = importlib.import_module(f"symjax.cli.{args.command}")
+    try:
+        code = module.run(args)
+        sys.stdout.flush()
+        return int(code)
+    except SymjaxError as error:
+        if args.debug:
+            raise
+        return _fail(str(error))
+    except BrokenPipeError:
+        # The reader (such as `head`) has gone; keep Python from complaining again while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if args.debug or error.filename is None:
+            raise
+        return _fail(f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt:
+        print("symjax: interrupted", file=sys.stderr)
+        return 130
+
+
+def _fail(message: str) -> int:
+    print(f"symjax: error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
