@@ -1,0 +1,81 @@
+"""Makes symjax/groups/tables.npz: the operations of the 530 Hall settings, read from spglib's database.
+
+Run: python scripts/make_tables.py [--out PATH]. Deterministic: the same spglib gives the same bytes.
+The default setting of each type is the standard of the International Tables: unique axis b (cell choice 1), origin
+choice 2, hexagonal axes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import spglib
+
+from symjax.groups.sets import canonical_unique, make_opset
+
+STANDARD_CHOICES = ("", "b", "b1", "2", "H")
+NUM_SETTINGS = 530
+
+
+def build() -> dict[str, np.ndarray]:
+    """All arrays of the table; rotations are stored once (64 of them) and addressed by index."""
+    rotations: dict[tuple, int] = {}
+    rot_index, translations, start, texts = [], [], [0], []
+    number, default = [0], np.zeros(231, np.int16)
+    for hall in range(1, NUM_SETTINGS + 1):
+        found = spglib.get_symmetry_from_database(hall)
+        w = np.rint(found["translations"] * 24).astype(int)
+        if np.abs(w / 24 - found["translations"]).max() > 1e-9:
+            raise ValueError(f"Hall setting {hall} has a translation that is no multiple of 1/24")
+        opset = make_opset(found["rotations"], w)
+        order = canonical_unique(opset.W, opset.w)
+        for i in order:
+            rot_index.append(rotations.setdefault(tuple(opset.W[i].ravel().tolist()), len(rotations)))
+        translations.append(opset.w[order])
+        start.append(start[-1] + len(order))
+        kind = spglib.get_spacegroup_type(hall)
+        number.append(kind.number)
+        texts.append((kind.international_short, kind.choice, kind.hall_symbol, kind.pointgroup_international))
+        if default[kind.number] == 0 and kind.choice in STANDARD_CHOICES:
+            default[kind.number] = hall
+    columns = list(zip(*([("", "", "", "")] + texts), strict=True))
+    return {
+        "rotations": np.array(list(rotations), np.int8).reshape(-1, 3, 3),
+        "rot_index": np.array(rot_index, np.uint8),
+        "w": np.concatenate(translations).astype(np.int8),
+        "start": np.array([0] + start, np.int32),  # rows start[h] to start[h + 1] belong to Hall number h (h = 0: none)
+        "number": np.array(number, np.int16),
+        "default_hall": default,
+        "international": np.array(columns[0]),
+        "choice": np.array(columns[1]),
+        "hall_symbol": np.array(columns[2]),
+        "point_group": np.array(columns[3]),
+    }
+
+
+def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """An .npz without time stamps, so that the file depends on the arrays alone."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())
+
+
+def main() -> None:
+    """Writes the table where the package looks for it, or to --out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    target = Path(__file__).resolve().parent.parent / "symjax" / "groups" / "tables.npz"
+    parser.add_argument("--out", type=Path, default=target)
+    args = parser.parse_args()
+    arrays = build()
+    write_npz(args.out, arrays)
+    print(f"{args.out}: {len(arrays['w'])} operations of {NUM_SETTINGS} settings, spglib {spglib.__version__}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Tables of the 530 Hall settings, the 230 standard settings, and the vocabulary of their operations.
+
+Owns: `hall_setting`, `standard_setting`, `default_hall`, `Vocabulary`. The data is symjax/groups/tables.npz, made by
+scripts/make_tables.py from spglib's database; it is read on first use and kept.
+
+Conventions: standard setting = unique axis b, origin choice 2, hexagonal axes (International Tables, pyxtal).
+Translations in 24ths. Frame 0 is the orthonormal reference lattice, frame 1 the hexagonal one (a = b, gamma = 120
+degrees, columns (1,0,0), (-1/2, sqrt(3)/2, 0), (0,0,1)); a type is trigonal or hexagonal exactly if it needs frame 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from symjax.errors import InputError
+from symjax.groups.sets import DEFAULT_DEN, OpSet, canonical_unique
+from symjax.ops import exact
+
+NUM_TYPES = 230
+NUM_SETTINGS = 530
+_CODES_PER_FRAME = 3**9 * DEFAULT_DEN**3  # of symjax.ops.exact.code; two frames still fit int32
+
+
+@cache
+def _tables() -> dict[str, np.ndarray]:
+    """The arrays of tables.npz."""
+    with resources.files("symjax.groups").joinpath("tables.npz").open("rb") as file, np.load(file) as data:
+        return {name: data[name] for name in data.files}
+
+
+def _check_number(number: int) -> int:
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not 1 <= number <= NUM_TYPES:
+        raise InputError(f"a space-group number is an integer from 1 to {NUM_TYPES}, got {number!r}")
+    return int(number)
+
+
+def _check_hall(hall: int) -> int:
+    if isinstance(hall, bool) or not isinstance(hall, (int, np.integer)) or not 1 <= hall <= NUM_SETTINGS:
+        raise InputError(f"a Hall number is an integer from 1 to {NUM_SETTINGS}, got {hall!r}")
+    return int(hall)
+
+
+def default_hall(number: int) -> int:
+    """Hall number (1 to 530) of the standard setting of a space-group type (1 to 230)."""
+    return int(_tables()["default_hall"][_check_number(number)])
+
+
+def hall_to_number(hall: int) -> int:
+    """Space-group number of a Hall setting."""
+    return int(_tables()["number"][_check_hall(hall)])
+
+
+def setting_symbols(hall: int) -> dict[str, str]:
+    """Names of a Hall setting: keys 'international' (short symbol), 'choice', 'hall_symbol', 'point_group'."""
+    _check_hall(hall)
+    return {name: str(_tables()[name][hall]) for name in ("international", "choice", "hall_symbol", "point_group")}
+
+
+def hall_setting(hall: int) -> OpSet:
+    """Operations of a Hall setting (1 to 530) in canonical order, centring translations included (numpy, unpadded)."""
+    tables = _tables()
+    rows = slice(int(tables["start"][_check_hall(hall)]), int(tables["start"][hall + 1]))
+    W = tables["rotations"][tables["rot_index"][rows]].astype(np.int32)
+    w = tables["w"][rows].astype(np.int32)
+    return OpSet(W=W, w=w, mask=np.ones(len(W), bool), den=DEFAULT_DEN)
+
+
+def standard_setting(number: int) -> OpSet:
+    """Operations of the standard setting of a space-group type (1 to 230) in canonical order (numpy, unpadded)."""
+    return hall_setting(default_hall(number))
+
+
+def standard_frame(number: int) -> int:
+    """Reference frame of a type's standard setting: 1 for trigonal and hexagonal types (143 to 194), else 0."""
+    return int(143 <= _check_number(number) <= 194)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The distinct operations of the 230 standard settings, frame by frame (v = 694 + 106 = 800).
+
+    Attributes:
+      W: (v, 3, 3) int32 rotation parts.
+      w: (v, 3) int32 translations in 24ths.
+      frame: (v,) int32, 0 orthonormal and 1 hexagonal; frame 0 comes first, each block in canonical order.
+
+    The index v stands for "outside the vocabulary" everywhere.
+    """
+
+    W: np.ndarray
+    w: np.ndarray
+    frame: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of operations v; also the index that stands for "outside"."""
+        return len(self.W)
+
+    @cached_property
+    def identity(self) -> np.ndarray:
+        """(2,) int32 index of the identity of each frame."""
+        return np.searchsorted(self.frame, [0, 1]).astype(np.int32)
+
+    @cached_property
+    def block(self) -> np.ndarray:
+        """(2, 2) int32 first and past-the-last index of each frame's operations."""
+        edges = np.searchsorted(self.frame, [0, 1, 2])
+        return np.stack([edges[:2], edges[1:]], -1).astype(np.int32)
+
+    @cached_property
+    def R(self) -> np.ndarray:
+        """(v, 3, 3) float64 orthogonal rotation parts A W A^-1, A the basis columns of the operation's frame."""
+        A = np.array([np.eye(3), [[1.0, -0.5, 0.0], [0.0, np.sqrt(3) / 2, 0.0], [0.0, 0.0, 1.0]]])
+        inverse = np.linalg.inv(A)
+        return A[self.frame] @ self.W @ inverse[self.frame]
+
+    @cached_property
+    def _sorted_keys(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ascending int32 keys of the operations and the index of each."""
+        keys = _keys(self.W, self.w, self.frame)
+        order = np.argsort(keys, kind="stable")
+        return keys[order].astype(np.int32), order.astype(np.int32)
+
+    def lookup(self, W: Any, w: Any, frame: Any) -> Any:
+        """Indices of operations, v for those outside the vocabulary.
+
+        Args:
+          W: (..., 3, 3) integers. numpy or jax; the result is of the same kind.
+          w: (..., 3) integers in 24ths, any representative modulo 24.
+          frame: (...) 0 or 1, broadcast against the operations.
+
+        Returns:
+          (...) int32.
+        """
+        xp = _array_module(W, w, frame)
+        sorted_keys, order = (xp.asarray(a) for a in self._sorted_keys)
+        keys = _keys(xp.asarray(W), xp.asarray(w), xp.asarray(frame))
+        at = xp.minimum(xp.searchsorted(sorted_keys, keys), self.size - 1)
+        return xp.where(sorted_keys[at] == keys, order[at], self.size).astype(xp.int32)
+
+    @cached_property
+    def product(self) -> np.ndarray:
+        """(v + 1, v + 1) int16: index of "row operation after column operation", v when it is outside.
+
+        Pairs of different frames and anything with index v give v.
+        """
+        v = self.size
+        table = np.full((v + 1, v + 1), v, np.int16)
+        for first, last in self.block:
+            W, w = self.W[first:last].astype(np.int64), self.w[first:last].astype(np.int64)
+            rotations, which = np.unique(W.reshape(-1, 9), axis=0, return_inverse=True)
+            rotations = rotations.reshape(-1, 3, 3)
+            turned = np.einsum("rij,nj->rni", rotations, w)[which.ravel()]  # W_a w_b for every pair
+            products = np.einsum("rij,sjk->rsik", rotations, rotations)[which.ravel()[:, None], which.ravel()[None, :]]
+            found = self.lookup(products, turned + w[:, None, :], self.frame[first])
+            table[first:last, first:last] = found
+        return table
+
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        """(v + 1,) int16 index of the inverse, v when it is outside (and for v itself)."""
+        inverse_W = np.rint(np.linalg.inv(self.W)).astype(np.int64)
+        inverse_w = -np.einsum("nij,nj->ni", inverse_W, self.w)
+        return np.append(self.lookup(inverse_W, inverse_w, self.frame), self.size).astype(np.int16)
+
+    def indices(self, opset: OpSet, frame: int) -> np.ndarray:
+        """(..., n) int32 indices of a numpy set's operations in one frame; v for padding and for unknown ones."""
+        if DEFAULT_DEN % opset.den:
+            raise InputError(f"vocabulary translations are in 24ths; a set with denominator {opset.den} does not fit")
+        found = self.lookup(np.asarray(opset.W), np.asarray(opset.w) * (DEFAULT_DEN // opset.den), frame)
+        return np.where(np.asarray(opset.mask), found, self.size).astype(np.int32)
+
+    def opset(self, indices: Any) -> OpSet:
+        """The numpy set with these indices (..., n); an index v becomes padding."""
+        indices = np.asarray(indices)
+        mask = indices < self.size
+        W = np.concatenate([self.W, np.eye(3, dtype=np.int32)[None]])[indices]
+        w = np.concatenate([self.w, np.zeros((1, 3), np.int32)])[indices]
+        return OpSet(W=W, w=w, mask=mask, den=DEFAULT_DEN)
+
+
+def _array_module(*arrays: Any) -> Any:
+    """numpy when every argument is a host value, else jax.numpy (also while tracing)."""
+    if all(isinstance(a, (np.ndarray, np.generic, int, list, tuple)) for a in arrays):
+        return np
+    import jax.numpy as jnp
+
+    return jnp
+
+
+def _keys(W: Any, w: Any, frame: Any) -> Any:
+    """(...) int32 keys without collision: the code of the operation, then the frame; negative if unknown."""
+    code = exact.code(exact.Op(W, w))
+    return code + (code >= 0) * (frame * _CODES_PER_FRAME)
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """The vocabulary of the 230 standard settings (built once per process)."""
+    blocks: list[list[OpSet]] = [[], []]
+    for number in range(1, NUM_TYPES + 1):
+        blocks[standard_frame(number)].append(standard_setting(number))
+    W, w, frame = [], [], []
+    for index, block in enumerate(blocks):
+        block_W = np.concatenate([s.W for s in block])
+        block_w = np.concatenate([s.w for s in block])
+        first = canonical_unique(block_W, block_w)
+        W.append(block_W[first])
+        w.append(block_w[first])
+        frame.append(np.full(len(first), index, np.int32))
+    return Vocabulary(W=np.concatenate(W), w=np.concatenate(w), frame=np.concatenate(frame))
