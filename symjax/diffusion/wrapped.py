@@ -1,0 +1,87 @@
+"""Wrapped normal diffusion on flat tori of dimension 0 to 3: free coordinates of points confined to a subspace.
+
+A point is `x0 + B u` with `u` in the unit torus: the columns of `basis = A B` (Euclidean, shape `(..., 3, 3)`, unused columns zero)
+are the shortest translations that map the subspace onto itself, so its periods differ between subspaces (a diagonal line is
+longer than an edge) and nothing outside the subspace enters the sum over images.  Noise is isotropic in Euclidean space.
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+_REACH = 2
+IMAGES = np.array(list(itertools.product(range(-_REACH, _REACH + 1), repeat=3)), np.float32)
+
+
+def wrap(u: Array) -> Array:
+    """Representative in [-1/2, 1/2] of coordinates modulo one."""
+    return u - jnp.round(u)
+
+
+def used_directions(basis: Array) -> Array:
+    """`(..., 3)` 1.0 where a column of the basis is used, else 0.0."""
+    return (jnp.sum(basis**2, axis=-2) > 1e-12).astype(basis.dtype)
+
+
+def uniform(key: Array, basis: Array) -> Array:
+    """Uniform point of the torus, coordinates `(..., 3)` in [0, 1), zero along unused directions."""
+    draw = jax.random.uniform(key, basis.shape[:-2] + (3,), basis.dtype)
+    return draw * used_directions(basis)
+
+
+def to_coordinates(basis: Array, vector: Array) -> Array:
+    """Least-squares coordinates `u` with `basis u = P vector`, where P projects onto the spanned subspace.
+
+    Args:
+        basis: `(..., 3, 3)` columns; unused ones zero.
+        vector: `(..., 3)` Euclidean.
+    """
+    gram = jnp.einsum("...ki,...kj->...ij", basis, basis)
+    gram = gram + jnp.eye(3, dtype=basis.dtype) * (1.0 - used_directions(basis))[..., None, :]
+    right = jnp.einsum("...ki,...k->...i", basis, vector)
+    return jnp.einsum("...ij,...j->...i", jnp.linalg.inv(gram), right)
+
+
+def noise(key: Array, basis: Array) -> Array:
+    """Euclidean standard normal in the subspace, as coordinates `(..., 3)`."""
+    return to_coordinates(basis, jax.random.normal(key, basis.shape[:-2] + (3,), basis.dtype))
+
+
+def scaled_score(basis: Array, delta: Array, sigma: Array) -> Array:
+    """`sigma` times the score of the wrapped normal at displacement `basis delta` from its centre, Euclidean `(..., 3)`.
+
+    Args:
+        basis: `(..., 3, 3)` Euclidean columns.
+        delta: `(..., 3)` coordinates of the displacement.
+        sigma: `(...)` standard deviation in the unit of the basis; the sum over images reaches 2 periods, enough for
+            `sigma <= 0.7` periods (relative error under 1e-2 there, and the score itself is then nearly zero).
+    """
+    images = jnp.asarray(IMAGES, basis.dtype)
+    shifted = wrap(delta)[..., None, :] + images
+    vectors = jnp.einsum("...ij,...nj->...ni", basis, shifted)
+    weights = jax.nn.softmax(-jnp.sum(vectors**2, axis=-1) / (2.0 * sigma[..., None] ** 2), axis=-1)
+    return -jnp.einsum("...n,...ni->...i", weights, vectors) / sigma[..., None]
+
+
+def reverse_step(
+    basis: Array, u: Array, score_scaled: Array, fresh: Array, *, sigma: Array, sigma_to: Array, eta: float
+) -> Array:
+    """One reverse step of the variance-exploding process on the torus.
+
+    `eta = 0` follows the probability-flow (DDIM) map `x + sigma (sigma - sigma') score`, `eta = 1` the ancestral one; `fresh` are
+    coordinates of standard noise.  Source: Song et al. 2021, appendix F (ancestral sampling of VE), DDIM limit.
+    """
+    added = eta * sigma_to / sigma * jnp.sqrt(jnp.maximum(sigma**2 - sigma_to**2, 0.0))
+    kept = jnp.sqrt(jnp.maximum(sigma_to**2 - added**2, 0.0))
+    move = to_coordinates(basis, (sigma - kept)[..., None] * score_scaled)
+    return jnp.mod(u + move + added[..., None] * fresh, 1.0)
+
+
+def langevin_step(basis: Array, u: Array, score_scaled: Array, fresh: Array, *, sigma: Array, step: float) -> Array:
+    """Langevin corrector with step `step * sigma^2` (a fraction of the noise variance): keeps the marginal at `sigma`."""
+    size = step * sigma**2
+    move = to_coordinates(basis, (size / sigma)[..., None] * score_scaled)
+    return jnp.mod(u + move + jnp.sqrt(2.0 * size)[..., None] * fresh, 1.0)

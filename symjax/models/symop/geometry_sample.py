@@ -1,0 +1,134 @@
+"""Samplers of stage 3: predictor-corrector and few-step deterministic reverse diffusion of lattice and coordinates."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from symjax.diffusion import gaussian, schedules, wrapped
+from symjax.errors import InputError
+from symjax.models.symop.geometry import GeometryOptions, denoise, final_lattice, torus_basis
+from symjax.models.symop.geometry_inputs import GeometryInputs, StructureTypes, assign_buckets, build_inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplerOptions:
+    """How the reverse process runs.
+
+    `num_steps` network times; `eta` 0 deterministic (DDIM) to 1 ancestral; `num_corrector` Langevin steps of the coordinates after
+    each predictor step with `corrector_step` as a fraction of the noise variance.
+    """
+
+    num_steps: int = 60
+    eta: float = 1.0
+    num_corrector: int = 0
+    corrector_step: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1 or self.num_corrector < 0 or not 0.0 <= self.eta <= 1.0:
+            raise InputError(f"sampler: num_steps >= 1, num_corrector >= 0 and 0 <= eta <= 1 are needed, got {self}")
+
+
+@functools.partial(jax.jit, static_argnames=("options", "sampler"))
+def reverse_diffusion(
+    params: dict, key: Array, inputs: GeometryInputs, *, options: GeometryOptions, sampler: SamplerOptions
+) -> tuple[Array, Array]:
+    """Standardised lattice coefficients `(b, 6)` and free coordinates `(b, m, 3)` drawn from the model."""
+    euclid = torus_basis(inputs)
+    b = inputs.z.shape[0]
+    start_key, loop_key = jax.random.split(key)
+    k_key, u_key = jax.random.split(start_key)
+    k_state = gaussian.noise(k_key, inputs.k_projector)
+    u = wrapped.uniform(u_key, euclid)
+
+    def levels(time: Array) -> tuple[tuple[Array, Array], Array]:
+        alpha, spread = schedules.cosine_alpha_sigma(time, options.lattice_power)
+        return (alpha[:, None], spread[:, None]), jnp.broadcast_to(
+            schedules.geometric_sigma(time, options.sigma_min, options.sigma_max)[:, None], inputs.z.shape
+        )
+
+    def step(state: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
+        k_state, u = state
+        time = jnp.full((b,), 1.0 - i / sampler.num_steps)
+        after = jnp.full((b,), 1.0 - (i + 1) / sampler.num_steps)
+        (now, sigma), (then, sigma_to) = levels(time), levels(after)
+        keys = jax.random.split(jax.random.fold_in(loop_key, i), 2 + sampler.num_corrector)
+        v, score = denoise(params, options, inputs, k_state, u, time)
+        fresh = gaussian.noise(keys[0], inputs.k_projector)
+        k_state = gaussian.reverse_step(k_state, v, fresh, now=now, after=then, eta=sampler.eta)
+        u = wrapped.reverse_step(
+            euclid, u, score, wrapped.noise(keys[1], euclid), sigma=sigma, sigma_to=sigma_to, eta=sampler.eta
+        )
+        for corrector_key in keys[2:]:
+            _, score = denoise(params, options, inputs, k_state, u, after)
+            u = wrapped.langevin_step(
+                euclid, u, score, wrapped.noise(corrector_key, euclid), sigma=sigma_to, step=sampler.corrector_step
+            )
+        return (k_state, u), None
+
+    (k_state, u), _ = jax.lax.scan(step, (k_state, u), jnp.arange(sampler.num_steps))
+    # the last noise level is removed at once (Tweedie)
+    time = jnp.zeros((b,))
+    (alpha, spread), sigma = levels(time)
+    v, score = denoise(params, options, inputs, k_state, u, time)
+    clean, _ = gaussian.split_v(k_state, v, alpha, spread)
+    u = jnp.mod(u + wrapped.to_coordinates(euclid, sigma[..., None] * score), 1.0)
+    return clean, u
+
+
+def sample_geometry(
+    params: dict,
+    options: GeometryOptions,
+    key: Array,
+    types: StructureTypes,
+    *,
+    sampler: SamplerOptions,
+    batch_size: int = 128,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw lattice and coordinates for structure types.
+
+    Args:
+        params: `{"net", "stats"}`.
+        key: consumed; row `i` of bucket batches depends only on the key and the types, so equal calls give equal crystals.
+        progress: called with the number of crystals finished, after each batch.
+
+    Returns:
+        `k (b, 6)` float64 log-lattice coefficients and `x (b, m, 3)` float64 representatives, exactly on their flats.
+
+    Raises:
+        InputError: a structure type is larger than the largest bucket.
+    """
+    num_orbits, num_atoms = types.orbit_mask.sum(1), types.num_atoms()
+    which = assign_buckets(num_orbits, num_atoms, options.buckets)
+    if (which < 0).any():
+        row = int(np.argmax(which < 0))
+        raise InputError(
+            f"row {row}: {num_orbits[row]} orbits and {num_atoms[row]} atoms exceed the largest bucket {options.buckets[-1]}"
+        )
+    k = np.zeros((len(which), 6))
+    x = np.zeros(types.z.shape + (3,))
+    for bucket, (max_orbits, max_atoms) in enumerate(options.buckets):
+        rows = np.nonzero(which == bucket)[0]
+        for start in range(0, len(rows), batch_size):
+            real = rows[start : start + batch_size]
+            # a full batch whatever is left keeps one compilation per bucket
+            padded = np.resize(real, batch_size)
+            inputs = build_inputs(types.take(padded, max_orbits), max_atoms)
+            batch_key = jax.random.fold_in(jax.random.fold_in(key, bucket), start)
+            state, u = reverse_diffusion(params, batch_key, inputs, options=options, sampler=sampler)
+            found = final_lattice(params["stats"], inputs, state)[: len(real)]
+            k[real] = found
+            width = min(max_orbits, x.shape[1])
+            basis = np.asarray(inputs.basis, np.float64)
+            flat = np.asarray(types.sets.pos_x0)[types.set_index[real][:, None], types.pos[real]]
+            x[real, :width] = flat[:, :width] + np.einsum(
+                "bmij,bmj->bmi", basis[: len(real), :width], np.asarray(u, np.float64)[: len(real), :width]
+            )
+            if progress is not None:
+                progress(len(real))
+    return k, np.where(types.orbit_mask[..., None], x, 0.0)
