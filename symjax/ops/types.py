@@ -1,0 +1,62 @@
+"""The two representations of affine operations, and the choice between numpy and JAX.
+
+Owns the named tuples `Op` (exact) and `Motion` (euclidean) that every other folder uses. Both hold one operation or an
+array of them: all leading axes are batch axes. Functions of `symjax.ops` return numpy arrays when every input is a
+numpy array (or Python number), so that host code pays no dispatch cost, and JAX arrays otherwise.
+
+Conventions (International Tables, column vectors): x' = W x + w and (W2, w2)(W1, w1) = (W2 W1, W2 w1 + w2).
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array: TypeAlias = Any  # np.ndarray or jax.Array; the two have no common static type
+Den: TypeAlias = Any  # int, or an integer array (...,) with one denominator per operation
+
+DEN = 24
+"""Default denominator of translations: holds every table translation, origin shift and fixed Wyckoff coordinate."""
+
+
+class Op(NamedTuple):
+    """Exact operations in a lattice basis.
+
+    Attributes:
+        W: (..., 3, 3) int32 rotation parts, determinant +1 or -1.
+        w: (..., 3) int32 translation parts in units of 1/den of the basis vectors.
+    """
+
+    W: Array
+    w: Array
+
+
+class Motion(NamedTuple):
+    """Operations with real entries: Cartesian (R orthogonal, t in angstrom) or in any other basis.
+
+    Attributes:
+        R: (..., 3, 3) floating linear parts.
+        t: (..., 3) floating translation parts.
+    """
+
+    R: Array
+    t: Array
+
+
+def namespace(*arrays: Any) -> ModuleType:
+    """`jax.numpy` when any of the arrays is a JAX array or tracer, else `numpy`."""
+    return jnp if any(isinstance(array, jax.Array) for array in arrays) else np
+
+
+def is_concrete(*arrays: Any) -> bool:
+    """Whether the values can be looked at now (False inside jit, vmap and grad)."""
+    return not any(isinstance(array, jax.core.Tracer) for array in arrays)
+
+
+def per_axis(den: Den) -> Any:
+    """A denominator that broadcasts against (..., 3): per-operation arrays get a trailing axis."""
+    return den if np.ndim(den) == 0 else den[..., None]
