@@ -1,5 +1,17 @@
 """Sets of symmetry operations: tables, closure, algebra, orbits, Wyckoff positions, properties, identification."""
 
+from symjax.groups.indexed import (
+    ClosedIndices,
+    ProductTable,
+    close_indices,
+    close_mask,
+    generate_indices,
+    is_closed_mask,
+    table_of,
+    to_indices,
+    to_mask,
+    vocabulary_table,
+)
 from symjax.groups.sets import OpSet, canonicalize, make_opset, members, pad, same_set, stack, take
 from symjax.groups.tables import (
     Vocabulary,
@@ -13,12 +25,18 @@ from symjax.groups.tables import (
 )
 
 __all__ = [
+    "ClosedIndices",
     "OpSet",
+    "ProductTable",
     "Vocabulary",
     "canonicalize",
+    "close_indices",
+    "close_mask",
     "default_hall",
+    "generate_indices",
     "hall_setting",
     "hall_to_number",
+    "is_closed_mask",
     "make_opset",
     "members",
     "pad",
@@ -27,6 +45,10 @@ __all__ = [
     "stack",
     "standard_frame",
     "standard_setting",
+    "table_of",
     "take",
+    "to_indices",
+    "to_mask",
     "vocabulary",
+    "vocabulary_table",
 ]
