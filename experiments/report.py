@@ -85,14 +85,14 @@ def read(path: str) -> CrystalDataset:
 
 def draw(args: argparse.Namespace) -> CrystalDataset:
     """Draw samples with the flagship model, unfiltered."""
-    from symjax.cli.generate import draw_samples
+    from symjax.evaluate.samples import draw_samples
 
     return draw_samples(args.num, seed=args.seed, weights=args.weights, steps=args.steps, progress=True)
 
 
 def match(args: argparse.Namespace, val: CrystalDataset, progress: bool) -> list[Figure]:
     """Match rate on real crystals whose operations, species and sites are given."""
-    from symjax.cli.generate import draw_geometry
+    from symjax.evaluate.samples import draw_geometry
     from symjax.evaluate.cells import cells_of
     from symjax.evaluate.figures import match_figures
 
