@@ -1,11 +1,11 @@
 """Affine operations, one or arrays of them: exact integers and differentiable floats under one naming.
 
-`exact` and `euclidean` share the names compose, invert, power, order, apply, apply_all, change_basis, reduce, equal and
-identity. `basis` changes to bases of any determinant and snaps floats to exact operations (host), `geometry` says what an
-operation does, `symbols` reads and writes triplets and Seitz symbols.
+`exact` and `euclidean` share the names compose, invert, power, order, apply, apply_all, change_basis, reduce, equal
+and identity. `basis` changes to bases of any determinant and snaps floats to exact operations (host), `geometry` says
+what an operation does, `symbols` reads and writes triplets and Seitz symbols.
 """
 
-from symjax.ops import euclidean, exact
+from symjax.ops import basis, euclidean, exact, geometry, symbols
 from symjax.ops.checks import BasisError, OperationError, ParseError, SnapError, as_op
 from symjax.ops.types import DEN, Motion, Op
 
@@ -18,6 +18,9 @@ __all__ = [
     "ParseError",
     "SnapError",
     "as_op",
+    "basis",
     "euclidean",
     "exact",
+    "geometry",
+    "symbols",
 ]

@@ -1,8 +1,8 @@
 """Exact operations: int32 rotation parts and int32 translations in units of 1/den.
 
 Owns the algebra that must never be off by a rounding: compose, invert, power, order, apply, change of basis, reduction
-modulo the lattice, comparison, canonical order and hashes. Everything is a pure function of arrays with any leading batch
-axes (they broadcast as in numpy), works under jit and vmap, and gives the same integers on every backend.
+modulo the lattice, comparison, canonical order and hashes. Everything is a pure function of arrays with any leading
+batch axes (they broadcast as in numpy), works under jit and vmap, and gives the same integers on every backend.
 
 `den` is the denominator of the translations, 24 by default; larger cells need others, so it is an argument of every
 function whose result depends on it: a Python int, or an integer array with one value per operation.
