@@ -33,9 +33,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weights", metavar="DIR", help="weights to draw with (default: those in the package)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="diffusion steps (default: the model's own)")
-    parser.add_argument("--train", required=True, metavar="NPZ", help="prepared training data: novelty and the yardstick")
-    parser.add_argument("--test", required=True, metavar="NPZ", help="prepared test data: what distributions are compared with")
-    parser.add_argument("--val", metavar="NPZ", help="prepared validation data: match rate with operations, species, sites given")
+    parser.add_argument(
+        "--train", required=True, metavar="NPZ", help="prepared training data: novelty and the yardstick"
+    )
+    parser.add_argument(
+        "--test", required=True, metavar="NPZ", help="prepared test data: what distributions are compared with"
+    )
+    parser.add_argument(
+        "--val", metavar="NPZ", help="prepared validation data: match rate with operations, species, sites given"
+    )
     parser.add_argument("--val-num", type=int, help="use only the first so many crystals of --val")
     parser.add_argument("--json", metavar="FILE", help="write the figures and distributions here too")
     parser.add_argument("--processes", type=int, help="worker processes (default: one a core)")
@@ -92,9 +98,9 @@ def draw(args: argparse.Namespace) -> CrystalDataset:
 
 def match(args: argparse.Namespace, val: CrystalDataset, progress: bool) -> list[Figure]:
     """Match rate on real crystals whose operations, species and sites are given."""
-    from symjax.evaluate.samples import draw_geometry
     from symjax.evaluate.cells import cells_of
     from symjax.evaluate.figures import match_figures
+    from symjax.evaluate.samples import draw_geometry
 
     part = val.subset(range(min(args.val_num or len(val), len(val))))
     predicted = draw_geometry(part, seed=args.seed, weights=args.weights, steps=args.steps, progress=True)
@@ -110,14 +116,30 @@ def show(figures: list[Figure], distributions: dict[str, Any]) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 150)
     table = Table(title="figures", title_justify="left")
-    for name, side in (("figure", "left"), ("value", "right"), ("n", "right"), ("reference", "right"), ("aim", "right"), ("definition", "left")):
+    for name, side in (
+        ("figure", "left"),
+        ("value", "right"),
+        ("n", "right"),
+        ("reference", "right"),
+        ("aim", "right"),
+        ("definition", "left"),
+    ):
         table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
     for figure in figures:
-        table.add_row(figure.name, _number(figure.value), str(figure.num), _number(figure.reference), figure.aim, figure.definition)
+        table.add_row(
+            figure.name,
+            _number(figure.value),
+            str(figure.num),
+            _number(figure.reference),
+            figure.aim,
+            figure.definition,
+        )
     console.print(table)
     for title in ("crystal systems", "orbits", "atoms in the primitive cell"):
         found = distributions[title]
-        keys = sorted({*found["samples"], *found["test"]}, key=lambda key: (not key.isdigit(), int(key) if key.isdigit() else key))
+        keys = sorted(
+            {*found["samples"], *found["test"]}, key=lambda key: (not key.isdigit(), int(key) if key.isdigit() else key)
+        )
         rows = Table(title=f"{title}, per cent", title_justify="left")
         rows.add_column("")
         for key in keys:
@@ -132,7 +154,9 @@ def _walk_bound(samples: CrystalDataset) -> Figure:
     from symjax.evaluate.figures import Figure
 
     values = samples.properties["log_bound"]
-    return Figure("walk log-likelihood", float(values.mean()), len(values), "mean log-likelihood of the walk that was taken, nats")
+    return Figure(
+        "walk log-likelihood", float(values.mean()), len(values), "mean log-likelihood of the walk that was taken, nats"
+    )
 
 
 def _number(value: float) -> str:

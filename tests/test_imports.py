@@ -12,6 +12,7 @@ import symjax
 PACKAGE = Path(symjax.__file__).parent
 THIRD_PARTY = ("pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy", "matplotlib", "chgnet", "torch")
 
+ARRAYS = ("ops", "groups", "lattice", "crystals", "nn", "diffusion", "data.dataset", "data.files")
 ALLOWED = {
     "ops": (),
     "lattice": ("ops",),
@@ -19,13 +20,13 @@ ALLOWED = {
     "crystals": ("ops", "groups", "lattice"),
     "nn": ("ops", "lattice"),
     "diffusion": ("ops", "lattice"),
-    "models": ("ops", "groups", "lattice", "crystals", "nn", "diffusion", "data.dataset", "data.files", "train.weights", "train.interface"),
+    "models": (*ARRAYS, "train.weights", "train.interface"),
     "data": ("ops", "groups", "lattice", "crystals"),
-    "train": ("ops", "groups", "lattice", "crystals", "nn", "diffusion", "models", "data.dataset", "data.files"),
-    "evaluate": ("ops", "groups", "lattice", "crystals", "nn", "diffusion", "models", "data", "train"),
-    "cli": ("ops", "groups", "lattice", "crystals", "nn", "diffusion", "models", "data", "train", "evaluate"),
+    "train": (*ARRAYS, "models"),
+    "evaluate": (*ARRAYS, "data", "models", "train"),
+    "cli": (*ARRAYS, "data", "models", "train", "evaluate"),
     "testing": ("ops", "groups", "lattice", "crystals", "data"),
-}  # fmt: skip
+}
 ANYWHERE = ("errors",)
 CRYSTALLOGRAPHY = {"pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy"}
 MAY_USE_CRYSTALLOGRAPHY = ("data", "evaluate", "crystals.io", "groups.identify")
@@ -85,7 +86,12 @@ def test_directions(path):
             continue
         target = name.removeprefix("symjax.")
         own = within(target, (folder,))
-        if not own and not within(target, ANYWHERE) and not within(target, ALLOWED[folder]) and target not in ("__version__", "SymjaxError"):
+        if (
+            not own
+            and not within(target, ANYWHERE)
+            and not within(target, ALLOWED[folder])
+            and target not in ("__version__", "SymjaxError")
+        ):
             wrong.append(name)
     assert not wrong, f"symjax.{module} must not import {', '.join(wrong)}"
 
@@ -111,7 +117,15 @@ def run_python(code):
     return done.stdout
 
 
-@pytest.mark.parametrize("names", [("symjax",), ("symjax.ops", "symjax.groups", "symjax.lattice"), ("symjax.data.dataset", "symjax.models", "symjax.train", "symjax.models.symop.generate")], ids=["top", "algebra", "models"])  # fmt: skip
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("symjax",),
+        ("symjax.ops", "symjax.groups", "symjax.lattice"),
+        ("symjax.data.dataset", "symjax.models", "symjax.train", "symjax.models.symop.generate"),
+    ],
+    ids=["top", "algebra", "models"],
+)
 def test_import_drags_nothing_in(names):
     """Training and sampling from prepared arrays need only the JAX stack."""
     code = "import sys\n" + "".join(f"import {name}\n" for name in names)

@@ -68,7 +68,9 @@ class Examined(NamedTuple):
 def examine(cell: Cell) -> Examined:
     """Distances and symmetry of one crystal."""
     near, found = shortest(cell), find_symmetry(cell, TIGHT)
-    return Examined(near.distance, near.ratio, near.between, cell.volume, found.number, found.contains, detected_number(cell))
+    return Examined(
+        near.distance, near.ratio, near.between, cell.volume, found.number, found.contains, detected_number(cell)
+    )
 
 
 def examine_all(cells: Sequence[Cell], *, processes: int | None = None, progress: bool = False) -> list[Examined]:
@@ -85,7 +87,9 @@ def set_numbers(dataset: CrystalDataset) -> np.ndarray:
     numbers = np.zeros(len(sets.W), np.int64)
     for row in np.unique(dataset.set_index):
         live = np.asarray(sets.mask[row], bool)
-        numbers[row] = identify(OpSet(W=np.asarray(sets.W[row])[live], w=np.asarray(sets.w[row])[live], mask=live[live])).number
+        numbers[row] = identify(
+            OpSet(W=np.asarray(sets.W[row])[live], w=np.asarray(sets.w[row])[live], mask=live[live])
+        ).number
     return numbers
 
 
@@ -163,7 +167,12 @@ def crystal_figures(
 
 
 def match_figures(
-    predicted: Sequence[Cell], truth: Sequence[Cell], freedom: Sequence[int], *, processes: int | None = None, progress: bool = False
+    predicted: Sequence[Cell],
+    truth: Sequence[Cell],
+    freedom: Sequence[int],
+    *,
+    processes: int | None = None,
+    progress: bool = False,
 ) -> list[Figure]:
     """How often the true structure comes out when its operations, species and sites are given.
 
@@ -179,7 +188,12 @@ def match_figures(
     rule = f"StructureMatcher(ltol {LOOSE[0]}, stol {LOOSE[1]}, angle {LOOSE[2]:.0f}); one try each"
     figures = [
         Figure("match rate", _mean(matched), len(matched), rule + ", operations, species and sites given", "0.50"),
-        Figure("match RMSE", _mean(distances[matched]), int(matched.sum()), "mean normalised RMS distance of the matched pairs"),
+        Figure(
+            "match RMSE",
+            _mean(distances[matched]),
+            int(matched.sum()),
+            "mean normalised RMS distance of the matched pairs",
+        ),
     ]
     for label, low, high in (("0", 0, 0), ("1-4", 1, 4), ("5 or more", 5, 10**6)):
         part = (free >= low) & (free <= high)
@@ -235,9 +249,19 @@ def _distances(examined: list[Examined]) -> list[Figure]:
     published = [item.between >= 0.5 and item.volume >= 0.1 for item in examined]
     return [
         Figure("no atoms under 0.5 angstrom", _mean([item.distance >= 0.5 for item in examined]), num, where, "0.995"),
-        Figure("structural validity (CDVAE)", _mean(published), num, "no two atoms under 0.5 angstrom, volume at least 0.1"),
-        Figure("none under 0.6 of covalent radii", _mean([item.ratio >= 0.6 for item in examined]), num, ratio.format(0.6), "0.92"),
-        Figure("none under 0.8 of covalent radii", _mean([item.ratio >= 0.8 for item in examined]), num, ratio.format(0.8)),
+        Figure(
+            "structural validity (CDVAE)", _mean(published), num, "no two atoms under 0.5 angstrom, volume at least 0.1"
+        ),
+        Figure(
+            "none under 0.6 of covalent radii",
+            _mean([item.ratio >= 0.6 for item in examined]),
+            num,
+            ratio.format(0.6),
+            "0.92",
+        ),
+        Figure(
+            "none under 0.8 of covalent radii", _mean([item.ratio >= 0.8 for item in examined]), num, ratio.format(0.8)
+        ),
     ]
 
 
@@ -261,13 +285,20 @@ def _novelty(cells: list[Cell], train: CrystalDataset, processes: int | None, pr
 
     known = [cell_of(train, index) for index in range(len(train)) if _reduced(train, index) in formulas]
     flags = unique_and_novel(cells, known, processes=processes, progress=progress)
-    rule = f"StructureMatcher(ltol {DEFAULT[0]}, stol {DEFAULT[1]}, angle {DEFAULT[2]:.0f}) within equal reduced formula"
-    fresh = {counts for counts in formulas} - {_reduced(train, index) for index in range(len(train))}
+    rule = (
+        f"StructureMatcher(ltol {DEFAULT[0]}, stol {DEFAULT[1]}, angle {DEFAULT[2]:.0f}) within equal reduced formula"
+    )
+    fresh = set(formulas) - {_reduced(train, index) for index in range(len(train))}
     return [
         Figure("unique", _mean(flags.unique), len(cells), "equal to no earlier sample; " + rule),
         Figure("new", _mean(flags.novel), len(cells), "equal to no crystal of train; " + rule),
         Figure("unique and new", _mean(flags.both), len(cells), "both"),
-        Figure("new reduced formula", _mean([cell.reduced in fresh for cell in cells]), len(cells), "reduced formula not in train"),
+        Figure(
+            "new reduced formula",
+            _mean([cell.reduced in fresh for cell in cells]),
+            len(cells),
+            "reduced formula not in train",
+        ),
     ]
 
 
@@ -275,11 +306,35 @@ def _sizes(samples: CrystalDataset, test: CrystalDataset) -> list[Figure]:
     num = len(samples)
     said = "mean over crystals; "
     return [
-        Figure("orbits", float(samples.num_orbits.mean()), num, said + "orbits in a crystal", "", float(test.num_orbits.mean())),
-        Figure("orbits, KS", _ks(samples.num_orbits, test.num_orbits), num, "two-sample Kolmogorov-Smirnov distance to test"),
-        Figure("atoms", float(_atoms(samples).mean()), num, said + "atoms in the primitive cell", "", float(_atoms(test).mean())),
+        Figure(
+            "orbits",
+            float(samples.num_orbits.mean()),
+            num,
+            said + "orbits in a crystal",
+            "",
+            float(test.num_orbits.mean()),
+        ),
+        Figure(
+            "orbits, KS",
+            _ks(samples.num_orbits, test.num_orbits),
+            num,
+            "two-sample Kolmogorov-Smirnov distance to test",
+        ),
+        Figure(
+            "atoms",
+            float(_atoms(samples).mean()),
+            num,
+            said + "atoms in the primitive cell",
+            "",
+            float(_atoms(test).mean()),
+        ),
         Figure("atoms, KS", _ks(_atoms(samples), _atoms(test)), num, "two-sample Kolmogorov-Smirnov distance to test"),
-        Figure("elements, KS", _ks(_kinds(samples), _kinds(test)), num, "distinct elements, Kolmogorov-Smirnov distance to test"),
+        Figure(
+            "elements, KS",
+            _ks(_kinds(samples), _kinds(test)),
+            num,
+            "distinct elements, Kolmogorov-Smirnov distance to test",
+        ),
     ]
 
 

@@ -99,7 +99,8 @@ def _bucket(job: tuple[list[Cell], list[Cell], Setting]) -> tuple[list[bool], li
     cells, reference, setting = job
     matcher = _matcher(setting)
     structures, old = [_structure(cell) for cell in cells], [_structure(cell) for cell in reference]
-    unique, novel, kept = [], [], []
+    unique, novel = [], []
+    kept: list[Any] = []
     for structure in structures:
         sound = structure is not None
         fresh = sound and not any(_same(matcher, structure, other) for other in kept)

@@ -111,7 +111,9 @@ def _camera(lattice: np.ndarray) -> np.ndarray:
     right /= np.linalg.norm(right)
     if right @ side < 0:
         right = -right
-    return np.stack([right, up - (up @ towards) * towards, towards]) / np.array([[1.0], [np.cos(np.radians(16))], [1.0]])
+    return np.stack([right, up - (up @ towards) * towards, towards]) / np.array(
+        [[1.0], [np.cos(np.radians(16))], [1.0]]
+    )
 
 
 def _bonds(points: np.ndarray, radii: np.ndarray) -> list[tuple[int, int]]:
@@ -130,7 +132,9 @@ def _window(canvas: Canvas, low: np.ndarray, high: np.ndarray) -> tuple[slice, s
     return slice(first[1], last[1]), slice(first[0], last[0]), *np.meshgrid(x, y)
 
 
-def _paint(canvas: Canvas, where: tuple, inside: np.ndarray, depth: np.ndarray, normal: np.ndarray, color: np.ndarray) -> None:
+def _paint(
+    canvas: Canvas, where: tuple, inside: np.ndarray, depth: np.ndarray, normal: np.ndarray, color: np.ndarray
+) -> None:
     """Shade the surface where it is inside its outline and nearer than what is already there."""
     rows, columns = where
     seen = inside & (depth > canvas.depth[rows, columns])

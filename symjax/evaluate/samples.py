@@ -25,11 +25,16 @@ def draw_samples(
     from symjax.models.symop.generate import generate, load_weights
 
     with StageBar(num, progress) as bar:
-        return generate(load_weights(weights), num, seed=seed, sampler=_sampler(steps), progress=bar).dataset
+        return generate(load_weights(weights), num, seed=seed, sampler=sampler_of(steps), progress=bar).dataset
 
 
 def draw_geometry(
-    dataset: CrystalDataset, *, seed: int = 0, weights: str | None = None, steps: int | None = None, progress: bool = False
+    dataset: CrystalDataset,
+    *,
+    seed: int = 0,
+    weights: str | None = None,
+    steps: int | None = None,
+    progress: bool = False,
 ) -> CrystalDataset:
     """Draw lattice and coordinates anew for crystals whose operations, species and sites are kept.
 
@@ -48,13 +53,14 @@ def draw_geometry(
     types, _ = types_from_dataset(dataset)
     with StageBar(len(dataset), progress) as bar:
         k, x = sample_geometry(
-            loaded.geometry, options, jax.random.key(seed), types, sampler=_sampler(steps),
+            loaded.geometry, options, jax.random.key(seed), types, sampler=sampler_of(steps),
             progress=lambda done: bar("lattice and coordinates", done),
         )  # fmt: skip
     return dataset_from_types(types, k, x, properties={}, meta={"model": "symop", "seed": seed})
 
 
-def _sampler(steps: int | None) -> Any:
+def sampler_of(steps: int | None) -> Any:
+    """Sampler options with so many steps; None for the default number."""
     from symjax.models.symop.geometry_sample import SamplerOptions
 
     return SamplerOptions() if steps is None else SamplerOptions(num_steps=steps)

@@ -86,7 +86,9 @@ def jensen_shannon(p: np.ndarray, q: np.ndarray) -> float:
     return float(np.sqrt(max((divergence(p) + divergence(q)) / 2, 0.0)))
 
 
-def sampling_floor(source: np.ndarray, target: np.ndarray, num: int, draws: int = 20, seed: int = 0) -> tuple[float, float]:
+def sampling_floor(
+    source: np.ndarray, target: np.ndarray, num: int, draws: int = 20, seed: int = 0
+) -> tuple[float, float]:
     """Mean and standard deviation of the distance to ``target`` of ``num`` draws from ``source``.
 
     What a perfect copy of ``source`` would score with that many samples; finite samples never score zero.

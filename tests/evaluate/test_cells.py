@@ -141,7 +141,9 @@ def test_jensen_shannon_by_hand():
     p, q = histogram([1]), histogram([2])
     assert jensen_shannon(p, q) == pytest.approx(np.sqrt(np.log(2)))
     assert jensen_shannon(p, p) == 0
-    assert jensen_shannon(p, (p + q) / 2) == pytest.approx(np.sqrt((np.log(4 / 3) + 0.5 * np.log(2 / 3) + 0.5 * np.log(2)) / 2))
+    assert jensen_shannon(p, (p + q) / 2) == pytest.approx(
+        np.sqrt((np.log(4 / 3) + 0.5 * np.log(2 / 3) + 0.5 * np.log(2)) / 2)
+    )
 
 
 def test_floor_falls_with_samples():

@@ -15,7 +15,9 @@ def test_boundary_atoms_are_repeated():
     assert len({tuple(np.round(point)) for point, z in zip(frac, numbers) if z == 11}) == 8
 
 
-@pytest.mark.parametrize("lattice", [np.eye(3) * 4, [[4, 0, 0], [-2, 3.46, 0], [0, 0, 7]], [[3, 0, 0.1], [1, 4, 0], [-1, 1, 9]]])
+@pytest.mark.parametrize(
+    "lattice", [np.eye(3) * 4, [[4, 0, 0], [-2, 3.46, 0], [0, 0, 7]], [[3, 0, 0.1], [1, 4, 0], [-1, 1, 9]]]
+)
 def test_render_shows_the_atoms(lattice):
     """The nearest atom's colour is in the picture; what is not drawn is transparent."""
     image = render(make_cell(lattice, [[0, 0, 0], [0.5, 0.5, 0.5]], [8, 11]), size=120)

@@ -1,0 +1,195 @@
+"""`symjax generate`: crystals from the shipped or given weights into a folder, with an index, a table and a picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symjax.errors import InputError
+
+if TYPE_CHECKING:
+    from symjax.data.dataset import CrystalDataset
+    from symjax.evaluate.cells import Cell
+
+FORMATS = ("cif", "extxyz", "json")
+MODELS = ("symop",)
+SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
+ROWS_ON_SCREEN = 25
+PICTURED = 18
+EPILOG = """\
+KIND is one of: inversion, mirror, glide, rotation-2, rotation-3, rotation-4, rotation-6, screw-2, screw-3, screw-4, screw-6,
+rotoinversion-3, rotoinversion-4, rotoinversion-6 (any pitch of a screw counts).
+
+examples:
+  symjax generate --num 100 --out crystals
+  symjax generate --num 20 --out titanates --formula SrTiO3
+  symjax generate --num 20 --out piezo --no-inversion --polar"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "generate", help="generate crystals", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Generate crystals: files, index.json, crystals.npz and a picture in one folder.",
+    )  # fmt: skip
+    parser.add_argument("--num", type=_count, required=True, metavar="N", help="how many crystals")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
+    parser.add_argument("--model", choices=MODELS, default="symop")
+    parser.add_argument("--weights", metavar="DIR", help="trained weights (default: those in the package)")
+    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal crystals (default 0)")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="cif", help="cif: a file each; others: one file (default cif)"
+    )
+    parser.add_argument("--steps", type=_count, metavar="N", help="diffusion steps (default: the model's own)")
+    parser.add_argument("--batch", type=_count, default=64, metavar="N", help="crystals at a time (default 64)")
+    parser.add_argument("--min-ratio", type=_ratio, default=0.6, metavar="R",
+                        help="redraw geometry with atoms closer than R of their covalent radii; 0: never (default 0.6)")  # fmt: skip
+    parser.add_argument("--no-picture", action="store_true", help="write no crystals.png")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no table")
+    _add_constraints(parser.add_argument_group("what is asked for", "nothing by default; constraints combine"))
+
+
+def _add_constraints(group: Any) -> None:
+    group.add_argument("--formula", help="exact formula of the cell's content, up to a common factor: SrTiO3")
+    group.add_argument("--elements", metavar="A,B", help="exactly these elements: Li,O")
+    group.add_argument("--space-group", metavar="N", help="number 1..230 or symbol, as in Fm-3m")
+    group.add_argument("--point-group", metavar="SYMBOL", help="as in m-3m, 4/mmm, 222")
+    group.add_argument("--crystal-system", choices=SYSTEMS)
+    inversion = group.add_mutually_exclusive_group()
+    inversion.add_argument("--centrosymmetric", action="store_true", help="with an inversion")
+    inversion.add_argument("--no-inversion", action="store_true", help="without one")
+    group.add_argument("--polar", action="store_true", help="with a direction that all operations keep")
+    group.add_argument("--chiral", action="store_true", help="rotations and screws only")
+    group.add_argument(
+        "--require", action="append", default=[], metavar="KIND", help="with such an operation (repeatable)"
+    )
+    group.add_argument("--forbid", action="append", default=[], metavar="KIND", help="without any (repeatable)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generate, write, and show what was made."""
+    from symjax.cli.output import check_folder, staged_folder
+
+    folder = check_folder(args.out)
+    constraints = constraints_from(args)
+    dataset = _generate(args, constraints)
+    with staged_folder(folder) as stage:
+        cells, entries = write(stage, dataset, args)
+    if not args.quiet:
+        show(entries, cells, folder, args)
+    return 0
+
+
+def constraints_from(args: argparse.Namespace) -> Any:
+    """The constraints of the command line, None where nothing is asked for.
+
+    Raises:
+        InputError: a name or number is unknown; the message says which and what would do.
+    """
+    raise InputError("constraints are not available")
+
+
+def _generate(args: argparse.Namespace, constraints: Any) -> CrystalDataset:
+    from symjax.evaluate.samples import StageBar, sampler_of
+    from symjax.models.symop.generate import generate, load_weights
+
+    weights = load_weights(args.weights)
+    with StageBar(args.num, show=not args.quiet) as bar:
+        return generate(
+            weights, args.num, seed=args.seed, constraints=constraints, sampler=sampler_of(args.steps),
+            min_ratio=args.min_ratio, batch_size=min(args.batch, args.num), progress=bar,
+        ).dataset  # fmt: skip
+
+
+def write(stage: Path, dataset: CrystalDataset, args: argparse.Namespace) -> tuple[list[Cell], list[dict[str, Any]]]:
+    """Write all files into ``stage``; returns the crystals and their index entries."""
+    from tqdm import tqdm
+
+    from symjax import __version__
+    from symjax.cli.output import INDEX, write_json
+    from symjax.evaluate.describe import describe_all
+
+    cells, entries = [], []
+    described = describe_all(dataset)
+    for cell, entry in tqdm(
+        described, total=len(dataset), desc=f"{'group, files':<24}", unit="crystal", disable=args.quiet
+    ):
+        cells.append(cell)
+        entries.append(entry)
+    _write_crystals(stage, dataset, entries, args.format)
+    dataset.save(stage / "crystals.npz")
+    if not args.no_picture:
+        _draw(stage / "crystals.png", cells, entries)
+    files = sorted({file.name for file in stage.iterdir()} | {INDEX})
+    asked = {name: value for name, value in vars(args).items() if name not in ("command", "debug", "quiet", "out")}
+    write_json(
+        stage / INDEX,
+        {"program": "symjax generate", "version": __version__, "options": asked, "files": files, "crystals": entries},
+    )
+    return cells, entries
+
+
+def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str, Any]], kind: str) -> None:
+    raise InputError("formats are not available")
+
+
+def _draw(path: Path, cells: list[Cell], entries: list[dict[str, Any]]) -> None:
+    from symjax.evaluate.picture import draw_page, grid_order
+
+    groups = [entry["group"]["number"] for entry in entries]
+    order = grid_order(groups, [-len(cell.numbers) for cell in cells], PICTURED)
+    draw_page(
+        [cells[i] for i in order], [entries[i]["formula"] for i in order], [groups[i] for i in order], path,
+        all_groups=groups, heading=f"{len(cells)} generated crystals" if len(cells) > 1 else "",
+    )  # fmt: skip
+
+
+def show(entries: list[dict[str, Any]], cells: list[Cell], folder: Path, args: argparse.Namespace) -> None:
+    """Print the table of crystals and a summary."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    table = Table(title=f"{len(entries)} crystals", title_justify="left", row_styles=["", "dim"])
+    for name in ("#", "formula", "group", "operations", "orbits", "atoms", "volume / atom", "shortest", "/ covalent"):
+        table.add_column(name, justify="left" if name in ("formula", "group") else "right")
+    for index, entry in enumerate(entries[:ROWS_ON_SCREEN]):
+        group = entry["group"]
+        table.add_row(
+            str(index), entry["formula"], f"{group['symbol']} ({group['number']})", str(entry["num_operations"]),
+            str(len(entry["orbits"])), str(entry["num_atoms"]), f"{entry['volume'] / entry['num_atoms']:.1f} Å³",
+            f"{entry['shortest_distance']:.2f} Å", f"{entry['shortest_over_covalent_radii']:.2f}",
+        )  # fmt: skip
+    console.print(table)
+    if len(entries) > ROWS_ON_SCREEN:
+        console.print(f"... and {len(entries) - ROWS_ON_SCREEN} more, all in {folder / 'index.json'}")
+    groups = Counter(entry["group"]["number"] for entry in entries)
+    formulas = len({entry["formula"] for entry in entries})
+    whole = sum(entry["group_found_in_atoms"]["has_all_operations"] for entry in entries)
+    console.print(
+        f"{len(groups)} space groups, {formulas} formulas; the generated operations were found again in the atoms of "
+        f"{whole} of {len(entries)} (spglib, 0.01 Å)\nwritten to {folder}{'/' if not str(folder).endswith('/') else ''}"
+    )
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def _ratio(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1.5:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1.5")
+    return value

@@ -1,0 +1,94 @@
+"""A folder of generated crystals: checked before the work, written as a whole at the end.
+
+Everything is first written into a hidden folder beside the target and moved in when complete, so that an interrupted or failed
+run leaves the target as it was. A second run into the same folder replaces the files of the first (those its index names).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from symjax.errors import InputError
+
+INDEX = "index.json"
+
+
+def check_folder(path: str | Path) -> Path:
+    """Make sure that a folder can be made at ``path`` or written to, leaving nothing behind.
+
+    Raises:
+        InputError: it is a file, or cannot be made or written to; the message names it.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; --out needs a folder")
+    parent = folder
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise InputError(f"{parent}: is a file, so the folder {folder} cannot be made inside it")
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise InputError(f"{parent}: cannot write there ({error.strerror or error})") from error
+    return folder
+
+
+@contextmanager
+def staged_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write into; its files replace those in ``folder`` only if the block ends well.
+
+    Raises:
+        InputError: the files cannot be written; the message says why.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from error
+    try:
+        yield stage
+        stage.chmod(0o777 & ~_umask())
+        if not folder.exists():
+            stage.rename(folder)
+            return
+        stale = _named_in_index(folder)
+        # The index goes last: whoever sees a new index sees the new files.
+        for file in sorted(stage.iterdir(), key=lambda item: item.name == INDEX):
+            os.replace(file, folder / file.name)
+            stale.discard(file.name)
+        for name in sorted(stale):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: cannot write there ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with a final newline; NaN and infinities are refused."""
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def _named_in_index(folder: Path) -> set[str]:
+    """Plain file names that an earlier run's index says it wrote; nothing if there is none or it is not ours."""
+    try:
+        index = json.loads((folder / INDEX).read_text())
+        names = {str(name) for name in index["files"]} if index.get("program") == "symjax generate" else set()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
+    return {name for name in names if Path(name).name == name and name not in (".", "..")}
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,110 @@
+"""What a machine reads about one crystal: formula, operations, group, orbits, distances, as plain JSON values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symjax.evaluate.cells import Cell, cell_of
+from symjax.evaluate.composition import formula_of
+from symjax.evaluate.distances import shortest
+from symjax.evaluate.figures import TIGHT, set_numbers
+from symjax.evaluate.picture import short_symbol
+from symjax.evaluate.symmetry import find_symmetry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from symjax.data.dataset import CrystalDataset
+
+
+def describe_all(dataset: CrystalDataset) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    """Each crystal of a data set with its description, in order."""
+    numbers = set_numbers(dataset)
+    triplets: dict[int, list[str]] = {}
+    for index in range(len(dataset)):
+        cell, row = cell_of(dataset, index), int(dataset.set_index[index])
+        if row not in triplets:
+            triplets[row] = _triplets(cell)
+        yield cell, describe(dataset, index, cell, number=int(numbers[row]), operations=triplets[row])
+
+
+def describe(dataset: CrystalDataset, index: int, cell: Cell, *, number: int, operations: list[str]) -> dict[str, Any]:
+    """Description of one crystal.
+
+    Args:
+        dataset: where it is from.
+        index: which one.
+        cell: the same crystal with its atoms written out.
+        number: space-group number read off its operations.
+        operations: its operations as x,y,z triplets.
+
+    Returns:
+        JSON values; lengths in angstrom, ``representative`` in fractions of the cell. ``operations_fixing`` of an orbit are
+        indices into ``operations``: the site symmetry of the representative.
+    """
+    near, found = shortest(cell), find_symmetry(cell, TIGHT)
+    lengths = np.linalg.norm(cell.lattice, axis=1)
+    cosines = [cell.lattice[i] @ cell.lattice[j] / lengths[i] / lengths[j] for i, j in ((1, 2), (0, 2), (0, 1))]
+    return {
+        "id": str(dataset.ids[index]),
+        "formula": formula_of(tuple(cell.counts.items())),
+        "composition": {_symbol(z): count for z, count in sorted(cell.counts.items())},
+        "num_atoms": len(cell.numbers),
+        "lattice": _rounded(cell.lattice),
+        "lengths": _rounded(lengths),
+        "angles": _rounded(np.degrees(np.arccos(np.clip(cosines, -1, 1)))),
+        "volume": round(cell.volume, 6),
+        "group": {"number": number, "symbol": short_symbol(number)},
+        "num_operations": len(operations),
+        "operations": operations,
+        "group_found_in_atoms": {
+            "symprec": TIGHT,
+            "number": found.number,
+            "symbol": short_symbol(found.number) if found.number else None,
+            "has_all_operations": found.contains,
+        },
+        "orbits": _orbits(dataset, index),
+        "shortest_distance": round(near.distance, 6),
+        "shortest_over_covalent_radii": round(near.ratio, 6),
+        **{name: _finite(values[index]) for name, values in sorted(dataset.properties.items()) if name != "min_ratio"},
+    }
+
+
+def _orbits(dataset: CrystalDataset, index: int) -> list[dict[str, Any]]:
+    row = int(dataset.set_index[index])
+    orbits = []
+    for place in range(int(dataset.orbit_start[index]), int(dataset.orbit_start[index + 1])):
+        position = int(dataset.orbit_pos[place])
+        orbits.append(
+            {
+                "element": _symbol(int(dataset.orbit_z[place])),
+                "multiplicity": int(dataset.sets.pos_mult[row, position]),
+                "free_coordinates": int(dataset.sets.pos_dof[row, position]),
+                "representative": _rounded(np.asarray(dataset.orbit_x[place]) % 1.0, 8),
+                "operations_fixing": np.flatnonzero(dataset.sets.pos_stab[row, position]).tolist(),
+            }
+        )
+    return orbits
+
+
+def _triplets(cell: Cell) -> list[str]:
+    from symjax.ops import Op
+    from symjax.ops.symbols import format_xyz
+
+    return list(format_xyz(Op(cell.W.astype(np.int32), cell.w.astype(np.int32)), cell.den))
+
+
+def _symbol(z: int) -> str:
+    from ase.data import chemical_symbols
+
+    return str(chemical_symbols[z])
+
+
+def _rounded(values: np.ndarray, digits: int = 6) -> Any:
+    return np.round(np.asarray(values, float), digits).tolist()
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None
