@@ -13,6 +13,7 @@ from symjax.groups.indexed import (
     vocabulary_table,
 )
 from symjax.groups.sets import OpSet, canonicalize, make_opset, members, pad, same_set, stack, take
+from symjax.groups.soft import closure_defect, identity_defect, inverse_defect, lattice_defect
 from symjax.groups.tables import (
     Vocabulary,
     default_hall,
@@ -32,11 +33,15 @@ __all__ = [
     "canonicalize",
     "close_indices",
     "close_mask",
+    "closure_defect",
     "default_hall",
     "generate_indices",
     "hall_setting",
     "hall_to_number",
+    "identity_defect",
+    "inverse_defect",
     "is_closed_mask",
+    "lattice_defect",
     "make_opset",
     "members",
     "pad",
