@@ -1,0 +1,261 @@
+"""A data set of crystals as plain arrays, in one file; numpy only.
+
+Owns the array layout that training, sampling and evaluation read. Crystals are stored as (set of operations, log-lattice
+coefficients, orbits): the sets of all crystals stand once in a `symjax.groups.set_table.SetTable`, and each orbit names a
+position (a conjugacy class of stabilizers) of its crystal's set and a point lying exactly on that position's flat. Loading a
+file imports none of pymatgen, spglib, pyxtal and ase.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symjax.crystals.types import CrystalBatch
+from symjax.data.files import hash_arrays, load_arrays, save_arrays
+from symjax.errors import SymjaxError
+from symjax.groups.set_table import SetTable
+from symjax.lattice import lattice_from_log
+
+FORMAT = 1
+_COLUMNS: dict[str, tuple[type, str]] = {  # name -> (dtype, what its first axis counts)
+    "set_index": (np.int32, "crystals"),
+    "k": (np.float64, "crystals"),
+    "orbit_start": (np.int64, "crystals + 1"),
+    "orbit_z": (np.int16, "orbits"),
+    "orbit_pos": (np.int16, "orbits"),
+    "orbit_x": (np.float64, "orbits"),
+    "row": (np.int64, "crystals"),
+}
+
+
+@dataclass(frozen=True)
+class CrystalDataset:
+    """c crystals with o orbits in all, over s sets of operations.
+
+    Attributes:
+        sets: the distinct sets of operations and their positions.
+        set_index: (c,) int32 into ``sets``.
+        k: (c, 6) float64 log-lattice coefficients in the set's frame (see `symjax.lattice`).
+        orbit_start: (c + 1,) int64; crystal i owns orbits ``orbit_start[i]:orbit_start[i + 1]``.
+        orbit_z: (o,) int16 atomic number.
+        orbit_pos: (o,) int16 position of the crystal's set.
+        orbit_x: (o, 3) float64 fractional representative, on the position's representative flat.
+        ids: (c,) str, as in the source.
+        formula: (c,) str, reduced formula.
+        row: (c,) int64, zero-based row of the source.
+        properties: name -> (c,) float64, NaN where the source has none.
+        meta: what made the file (JSON): source, options, versions, counts, hash.
+    """
+
+    sets: SetTable
+    set_index: np.ndarray
+    k: np.ndarray
+    orbit_start: np.ndarray
+    orbit_z: np.ndarray
+    orbit_pos: np.ndarray
+    orbit_x: np.ndarray
+    ids: np.ndarray
+    formula: np.ndarray
+    row: np.ndarray
+    properties: dict[str, np.ndarray] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check shapes and ranges, so that a damaged or foreign file is refused at once."""
+        num = len(self.set_index)
+        orbits = len(self.orbit_z)
+        shapes = {
+            "k": (num, 6), "orbit_start": (num + 1,), "orbit_pos": (orbits,), "orbit_x": (orbits, 3), "ids": (num,),
+            "formula": (num,), "row": (num,),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            if np.shape(getattr(self, name)) != shape:
+                raise SymjaxError(f"data set field {name!r} has shape {np.shape(getattr(self, name))}, expected {shape}")
+        for name, values in self.properties.items():
+            if np.shape(values) != (num,):
+                raise SymjaxError(f"property {name!r} has shape {np.shape(values)}, expected {(num,)}")
+        if num and (self.orbit_start[0] != 0 or self.orbit_start[-1] != orbits or (np.diff(self.orbit_start) < 1).any()):
+            raise SymjaxError("data set field 'orbit_start' must rise from 0 to the number of orbits, one orbit at least each")
+        if num and not (0 <= self.set_index.min() and self.set_index.max() < self.sets.W.shape[0]):
+            raise SymjaxError(f"data set field 'set_index' leaves the table of {self.sets.W.shape[0]} sets")
+        if orbits:
+            allowed = self.sets.pos_mask.sum(axis=1)[self.orbit_set]
+            if (self.orbit_pos < 0).any() or (self.orbit_pos >= allowed).any():
+                raise SymjaxError("data set field 'orbit_pos' names a position its set does not have")
+
+    def __len__(self) -> int:
+        """Number of crystals."""
+        return len(self.set_index)
+
+    @property
+    def num_orbits(self) -> np.ndarray:
+        """(c,) orbits of each crystal."""
+        return np.diff(self.orbit_start)
+
+    @property
+    def orbit_crystal(self) -> np.ndarray:
+        """(o,) the crystal each orbit belongs to."""
+        return np.repeat(np.arange(len(self)), self.num_orbits)
+
+    @property
+    def orbit_set(self) -> np.ndarray:
+        """(o,) the set of operations each orbit belongs to."""
+        return np.repeat(self.set_index, self.num_orbits)
+
+    @property
+    def num_atoms(self) -> np.ndarray:
+        """(c,) atoms in the conventional cell."""
+        multiplicity = self.sets.pos_mult[self.orbit_set, self.orbit_pos]
+        return np.add.reduceat(multiplicity, self.orbit_start[:-1]) if len(self) else np.zeros(0, int)
+
+    @property
+    def num_ops(self) -> np.ndarray:
+        """(c,) operations of each crystal."""
+        return self.sets.mask.sum(axis=1)[self.set_index]
+
+    def lattices(self) -> np.ndarray:
+        """(c, 3, 3) lattices with rows a, b, c, angstrom."""
+        return lattice_from_log(self.k, np.asarray(self.sets.frame)[self.set_index])
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> CrystalDataset:
+        """The crystals at ``indices`` (integers or a boolean mask), in that order; the table of sets stays whole."""
+        index = _as_indices(indices, len(self))
+        counts = self.num_orbits[index]
+        start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        orbit = np.repeat(self.orbit_start[index] - start[:-1], counts) + np.arange(start[-1])
+        return replace(
+            self, set_index=self.set_index[index], k=self.k[index], orbit_start=start, orbit_z=self.orbit_z[orbit],
+            orbit_pos=self.orbit_pos[orbit], orbit_x=self.orbit_x[orbit], ids=self.ids[index], formula=self.formula[index],
+            row=self.row[index], properties={name: values[index] for name, values in self.properties.items()},
+        )  # fmt: skip
+
+    def batch(
+        self, indices: Sequence[int] | np.ndarray, num_ops: int | None = None, num_orbits: int | None = None
+    ) -> CrystalBatch:
+        """Padded crystals (numpy arrays). Sizes default to the largest in the batch.
+
+        Raises:
+            SymjaxError: a crystal has more operations or orbits than the size asked for (it is named).
+        """
+        part = self.subset(indices)
+        ops = _bucket(part, part.num_ops, num_ops, "operations")
+        slots = _bucket(part, part.num_orbits, num_orbits, "orbits")
+        crystal = part.orbit_crystal
+        slot = np.arange(len(crystal)) - part.orbit_start[crystal]
+        z = np.zeros((len(part), slots), np.int32)
+        x = np.zeros((len(part), slots, 3))
+        stab = np.zeros((len(part), slots, ops), bool)
+        mask = np.zeros((len(part), slots), bool)
+        z[crystal, slot] = part.orbit_z
+        x[crystal, slot] = part.orbit_x
+        mask[crystal, slot] = True
+        table = self.sets
+        stab[crystal, slot] = _fit(table.pos_stab[part.orbit_set, part.orbit_pos], ops, axis=1, fill=False)
+        W = _fit(table.W[part.set_index], ops, axis=1, fill=0)
+        W[:, table.W.shape[1] :] = np.eye(3, dtype=np.int32)
+        return CrystalBatch(
+            W=W, w=_fit(table.w[part.set_index], ops, axis=1, fill=0),
+            op_mask=_fit(table.mask[part.set_index], ops, axis=1, fill=False), L=part.lattices(),
+            z=z, x=x, stab=stab, orbit_mask=mask,
+        )  # fmt: skip
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Flat name -> array, what the file holds besides ``meta``."""
+        arrays = {f"sets/{name}": np.asarray(values) for name, values in self.sets.to_arrays().items()}
+        arrays |= {name: np.asarray(getattr(self, name), dtype) for name, (dtype, _) in _COLUMNS.items()}
+        arrays |= {"ids": np.asarray(self.ids, dtype=np.str_), "formula": np.asarray(self.formula, dtype=np.str_)}
+        return arrays | {f"properties/{name}": np.asarray(v, np.float64) for name, v in self.properties.items()}
+
+    def data_hash(self) -> str:
+        """SHA-256 of the arrays (not of ``meta``): names the data a model was trained on."""
+        return hash_arrays(self.to_arrays())
+
+    def save(self, path: str | Path) -> None:
+        """Write one ``.npz`` atomically; the same data set gives the same bytes every time."""
+        arrays = self.to_arrays()
+        meta = dict(self.meta) | {"format": FORMAT, "data_hash": hash_arrays(arrays)}
+        text = json.dumps(meta, sort_keys=True, ensure_ascii=False)
+        arrays["meta"] = np.frombuffer(text.encode("utf-8"), np.uint8)
+        save_arrays(path, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> CrystalDataset:
+        """Read a file made by `save`.
+
+        Raises:
+            SymjaxError: missing, damaged, or not a prepared data set of this format.
+        """
+        return _from_arrays(load_arrays(path), path)
+
+
+def load(path: str | Path) -> CrystalDataset:
+    """Read a prepared data set; see `CrystalDataset.load`."""
+    return CrystalDataset.load(path)
+
+
+def _from_arrays(arrays: Mapping[str, np.ndarray], path: str | Path) -> CrystalDataset:
+    """Assemble a data set from the flat arrays of a file, naming what is missing."""
+    missing = sorted({*_COLUMNS, "ids", "formula", "meta"} - set(arrays))
+    if missing:
+        raise SymjaxError(f"{path}: not a prepared data set, arrays {missing} are missing (make one with `symjax data prepare`)")
+    try:
+        meta = json.loads(arrays["meta"].tobytes().decode("utf-8"))
+    except ValueError as error:
+        raise SymjaxError(f"{path}: field 'meta' is not JSON ({error})") from error
+    if meta.get("format") != FORMAT:
+        raise SymjaxError(f"{path}: format {meta.get('format')!r}, this version reads format {FORMAT}; prepare the data again")
+
+    def group(prefix: str) -> dict[str, np.ndarray]:
+        return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+
+    try:
+        columns = {name: arrays[name].astype(dtype, copy=False) for name, (dtype, _) in _COLUMNS.items()}
+        return CrystalDataset(
+            sets=SetTable.from_arrays(group("sets/")), ids=arrays["ids"], formula=arrays["formula"],
+            properties=group("properties/"), meta=meta, **columns,
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise SymjaxError(f"{path}: not a prepared data set of this version ({error})") from error
+
+
+def _as_indices(indices: Sequence[int] | np.ndarray, num: int) -> np.ndarray:
+    """Integer indices from integers or a mask, with a clear error when they leave the data set."""
+    index = np.asarray(indices)
+    if index.dtype == bool:
+        if index.shape != (num,):
+            raise SymjaxError(f"a mask over {num} crystals must have shape ({num},), got {index.shape}")
+        return np.flatnonzero(index)
+    index = index.reshape(-1).astype(np.int64)
+    if index.size and not (-num <= index.min() and index.max() < num):
+        raise SymjaxError(f"crystal index out of range: {index.min()} .. {index.max()} in a data set of {num}")
+    return np.where(index < 0, index + num, index)
+
+
+def _bucket(part: CrystalDataset, counts: np.ndarray, size: int | None, what: str) -> int:
+    """The padded size: the largest count, or ``size`` when every crystal fits into it."""
+    largest = int(counts.max()) if len(counts) else 1
+    if size is None:
+        return largest
+    if largest > size:
+        worst = int(np.argmax(counts))
+        raise SymjaxError(
+            f"crystal {part.ids[worst]!r} (row {part.row[worst]}) has {largest} {what}, more than the bucket of {size}; "
+            f"use a larger bucket or leave it out with subset()"
+        )
+    return int(size)
+
+
+def _fit(array: np.ndarray, size: int, *, axis: int, fill: Any) -> np.ndarray:
+    """Cut or pad ``axis`` to ``size`` (only padding is ever cut: see `_bucket`)."""
+    array = np.take(array, np.arange(min(size, array.shape[axis])), axis=axis)
+    missing = size - array.shape[axis]
+    if not missing:
+        return array
+    widths = [(0, missing if i == axis else 0) for i in range(array.ndim)]
+    return np.pad(array, widths, constant_values=fill)

@@ -1,0 +1,254 @@
+"""From a source of crystals to one array file: parallel, resumable, deterministic, with a report of rejected rows.
+
+Owns the run over all rows. Rows are cut into shards; each finished shard is one small JSON file in ``OUT.work/``, so a run that is
+stopped continues where it was, and the folder is removed when the array file stands. The file depends on the source and the options
+only: not on the number of workers, the order in which they finish, the clock, or whether the run was resumed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symjax.data.dataset import CrystalDataset
+from symjax.data.files import write_text
+from symjax.data.readers import SourceRow, read_source
+from symjax.data.rows import RowOptions, options_dict, treat_row
+from symjax.errors import DataError
+
+SHARD_ROWS = 64
+_REVISION = 1  # raise when the treatment of rows changes, so that shards of an older version are not reused
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What a run did.
+
+    Attributes:
+        dataset: the crystals kept.
+        rejected: one dict a rejected row: row, id, kind, reason.
+        rows: number of rows of the source.
+        path: the array file, None if nothing was written.
+    """
+
+    dataset: CrystalDataset
+    rejected: list[dict[str, Any]]
+    rows: int
+    path: Path | None = None
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Class of reason -> number of rejected rows."""
+        return dict(sorted(Counter(r["kind"] for r in self.rejected).items()))
+
+
+def prepare(
+    source: str | Path, out: str | Path, options: RowOptions | None = None, *, workers: int | None = None, substitutions: int = 0,
+    limit: int | None = None, progress: bool = True,
+) -> PrepareReport:  # fmt: skip
+    """Prepare ``source`` into the array file ``out`` and write ``OUT.report.json`` beside it.
+
+    Args:
+        source: a CSV, a folder of CIFs, a CIF, an extxyz file, or the word ``prototypes``.
+        out: the ``.npz`` to write; its folder is made if absent.
+        options: tolerances and limits.
+        workers: processes; all cores by default.
+        substitutions: with ``prototypes``, this many substituted crystals for each prototype.
+        limit: treat only the first rows.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        DataError: the source as a whole cannot be used, no row is usable, or the output folder cannot be written.
+    """
+    options = options or RowOptions()
+    out = check_out(out)
+    rows = load_rows(source, substitutions)[:limit]
+    results = treat_rows(rows, options, work=out.with_name(out.name + ".work"), workers=workers, progress=progress)
+    name = str(source) if str(source) == "prototypes" else Path(source).name
+    report = assemble(results, options, source=name, source_hash=hash_rows(rows), substitutions=substitutions)
+    if not len(report.dataset):
+        first = report.rejected[0]
+        raise DataError(f"{source}: none of {len(rows)} rows is usable; the first reason, row {first['row']}: {first['reason']}")
+    summary = {"rows": report.rows, "accepted": len(report.dataset), "reasons": report.reasons, "rejected": report.rejected}
+    write_text(out.with_name(out.name.removesuffix(".npz") + ".report.json"), json.dumps(summary, indent=1) + "\n")
+    report.dataset.save(out)
+    shutil.rmtree(out.with_name(out.name + ".work"), ignore_errors=True)
+    return PrepareReport(dataset=report.dataset, rejected=report.rejected, rows=report.rows, path=out)
+
+
+def check_out(out: str | Path) -> Path:
+    """The output path, its folder made and found writable before any work is done.
+
+    Raises:
+        DataError: not ``.npz``, a folder, or in a place that cannot be written.
+    """
+    out = Path(out)
+    if out.suffix != ".npz":
+        raise DataError(f"{out}: the output is one array file and must end in .npz")
+    if out.is_dir():
+        raise DataError(f"{out}: is a folder, expected the name of a file to write")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the output folder {out.parent}: {error.strerror or error}") from error
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise DataError(f"the output folder {out.parent} cannot be written")
+    return out
+
+
+def load_rows(source: str | Path, substitutions: int = 0) -> list[SourceRow]:
+    """The rows of a source; ``prototypes`` builds them from pymatgen's AFLOW library."""
+    if str(source) == "prototypes":
+        from symjax.data.prototypes import prototype_rows
+
+        return prototype_rows(substitutions)
+    if substitutions:
+        raise DataError("substitutions enlarge the prototypes only: use --source prototypes")
+    return read_source(source)
+
+
+def hash_rows(rows: Iterable[SourceRow]) -> str:
+    """SHA-256 over what rows say, not how their file was compressed."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([row.row, row.id, row.kind, row.text, row.properties, row.problem], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def treat_rows(
+    rows: list[SourceRow], options: RowOptions, *, work: Path | None = None, workers: int | None = None, progress: bool = False
+) -> list[dict[str, Any]]:
+    """`treat_row` over all rows, in order; finished shards are kept in ``work`` and reused.
+
+    Args:
+        rows: what to treat.
+        options: tolerances and limits.
+        work: folder of shards; None keeps nothing.
+        workers: processes; 1 stays in this process; None uses all cores.
+        progress: show a progress bar on stderr.
+    """
+    shards = [rows[i : i + SHARD_ROWS] for i in range(0, len(rows), SHARD_ROWS)]
+    key = hashlib.sha256(json.dumps([_REVISION, hash_rows(rows), options_dict(options), versions()]).encode()).hexdigest()
+    done: dict[int, list[dict[str, Any]]] = _finished(work, key, shards) if work is not None else {}
+    pending = [i for i in range(len(shards)) if i not in done]
+    count = min(workers or os.cpu_count() or 1, max(len(pending), 1))
+    with _bar(len(rows), sum(len(shards[i]) for i in done), progress) as bar:
+
+        def keep(i: int, result: list[dict[str, Any]]) -> None:
+            done[i] = result
+            if work is not None:
+                write_text(work / f"shard-{i:06d}.json", json.dumps(result))
+            bar.update(len(result))
+
+        _run_shards([(i, shards[i]) for i in pending], options, count, keep)
+    return [result for i in range(len(shards)) for result in done[i]]
+
+
+def _run_shards(
+    jobs: list[tuple[int, list[SourceRow]]], options: RowOptions, workers: int, keep: Callable[[int, list[dict[str, Any]]], None]
+) -> None:
+    """Run shards here or in spawned processes (forking under JAX can hang), handing each result over as it comes."""
+    treat = partial(_treat_shard, options=options)
+    if workers <= 1:
+        for job in jobs:
+            keep(*treat(job))
+        return
+    saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))  # one thread a process: inherited by the children
+    try:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            for i, result in pool.imap_unordered(treat, jobs):
+                keep(i, result)
+    finally:
+        for name, value in saved.items():
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+
+
+def _treat_shard(job: tuple[int, list[SourceRow]], options: RowOptions) -> tuple[int, list[dict[str, Any]]]:
+    """One shard in a worker; through JSON, so that a fresh and a resumed result are the same numbers."""
+    index, rows = job
+    return index, json.loads(json.dumps([treat_row(row, options) for row in rows]))
+
+
+def _finished(work: Path, key: str, shards: list[list[SourceRow]]) -> dict[int, list[dict[str, Any]]]:
+    """Shards of an earlier, interrupted run with the same source, options and versions; anything else is cleared away."""
+    stamp = work / "job.txt"
+    if not stamp.is_file() or stamp.read_text() != key:
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            work.mkdir(parents=True)
+        except OSError as error:
+            raise DataError(f"cannot make the work folder {work}: {error.strerror or error}") from error
+        write_text(stamp, key)
+        return {}
+    done = {}
+    for i, rows in enumerate(shards):
+        try:
+            result = json.loads((work / f"shard-{i:06d}.json").read_text())
+        except (OSError, ValueError):
+            continue
+        if [r["row"] for r in result] == [r.row for r in rows]:
+            done[i] = result
+    return done
+
+
+def _bar(total: int, initial: int, show: bool) -> Any:
+    """A progress bar over rows."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, initial=initial, unit="row", desc="preparing", disable=not show)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    return {name: metadata.version(name) for name in ("numpy", "pymatgen", "spglib")}
+
+
+def assemble(
+    results: list[dict[str, Any]], options: RowOptions, *, source: str, source_hash: str = "", substitutions: int = 0
+) -> PrepareReport:
+    """Put the results of `treat_rows` into one data set; sets of operations are stored once, in the order of their numbers."""
+    from symjax.groups.set_table import build_set_table
+    from symjax.groups.tables import standard_setting
+
+    good = [r for r in results if "reason" not in r]
+    rejected = [r for r in results if "reason" in r]
+    numbers = sorted({r["number"] for r in good})
+    sets = build_set_table([standard_setting(n) for n in numbers]) if numbers else build_set_table([standard_setting(1)])
+    names = sorted({name for r in good for name in r["properties"]})
+    meta = {
+        "source": source, "source_sha256": source_hash, "options": options_dict(options), "substitutions": substitutions,
+        "versions": versions(), "rows": len(results), "accepted": len(good), "rejected": len(rejected),
+        "rejected_by_reason": dict(sorted(Counter(r["kind"] for r in rejected).items())),
+        "symprec_used": {str(k): v for k, v in sorted(Counter(r["symprec"] for r in good).items())},
+        "space_group_numbers": numbers,
+    }  # fmt: skip
+    counts = [len(r["z"]) for r in good]
+    dataset = CrystalDataset(
+        sets=sets,
+        set_index=np.searchsorted(np.array(numbers, int), np.array([r["number"] for r in good], int)).astype(np.int32),
+        k=np.array([r["k"] for r in good], float).reshape(-1, 6),
+        orbit_start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        orbit_z=np.array([z for r in good for z in r["z"]], np.int16),
+        orbit_pos=np.array([p for r in good for p in r["pos"]], np.int16),
+        orbit_x=np.array([x for r in good for x in r["x"]], float).reshape(-1, 3),
+        ids=np.array([r["id"] for r in good], np.str_),
+        formula=np.array([r["formula"] for r in good], np.str_),
+        row=np.array([r["row"] for r in good], np.int64),
+        properties={name: np.array([r["properties"].get(name, np.nan) for r in good], float) for name in names},
+        meta=meta,
+    )
+    return PrepareReport(dataset=dataset, rejected=rejected, rows=len(results))

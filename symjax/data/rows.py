@@ -1,0 +1,116 @@
+"""One row of a source: parse it, refuse what is not a sound ordered crystal, bring it to the standard setting.
+
+Owns the rules for rejecting a row and the words of each reason. A row never raises: `treat_row` returns either the crystal's numbers
+or a reason, so that one bad row never stops a data set.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from symjax.crystals.elements import symbol
+from symjax.crystals.io.parse import UnusableCrystal, check_structure, parse_cif, parse_extxyz
+from symjax.crystals.types import AtomicStructure
+from symjax.data.readers import SourceRow
+from symjax.data.standardize import standard_set, standardize
+from symjax.errors import DataError, SymjaxError
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """How rows are treated.
+
+    Attributes:
+        symprec: tolerance of the symmetry search, angstrom.
+        angle_tolerance: its angle tolerance, degrees.
+        min_distance: atoms closer than this overlap, angstrom.
+        max_atoms: largest number of atoms in the primitive cell, 0 for no limit.
+        max_orbits: largest number of orbits, 0 for no limit.
+    """
+
+    symprec: float = 0.1
+    angle_tolerance: float = 5.0
+    min_distance: float = 0.5
+    max_atoms: int = 0
+    max_orbits: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse tolerances that cannot be meant."""
+        for name in ("symprec", "angle_tolerance", "min_distance", "max_atoms", "max_orbits"):
+            value = getattr(self, name)
+            if not np.isfinite(value) or value < 0:
+                raise DataError(f"option {name} must be a finite number of at least 0, got {value!r}")
+        if self.symprec == 0:
+            raise DataError("option symprec must be positive (angstrom); 0.1 is usual for computed structures")
+
+
+def treat_row(source: SourceRow, options: RowOptions) -> dict[str, Any]:
+    """JSON-ready result: the crystal in its standard setting, or ``reason`` (with ``kind``, a short class of reasons)."""
+    base: dict[str, Any] = {"row": source.row, "id": source.id}
+    try:
+        if source.problem:
+            raise UnusableCrystal("malformed row", source.problem)
+        structure = parse_row(source)
+        check_structure(structure, options.min_distance)
+        return base | {"properties": _clean(source.properties)} | _describe(structure, options)
+    except UnusableCrystal as error:
+        return base | {"kind": error.kind, "reason": str(error)}
+    except SymjaxError as error:
+        return base | {"kind": "symmetry", "reason": str(error)}
+    except Exception as error:  # a row must never stop the run; the report names the unforeseen error
+        return base | {"kind": "unexpected", "reason": f"{type(error).__name__}: {error}"}
+
+
+def _clean(properties: dict[str, float]) -> dict[str, float]:
+    """Without NaN, which JSON does not know."""
+    return {name: value for name, value in properties.items() if value == value}
+
+
+def _describe(structure: AtomicStructure, options: RowOptions) -> dict[str, Any]:
+    """Standardize and check the limits that need orbits."""
+    result = standardize(structure, options.symprec, options.angle_tolerance)
+    opset, table = standard_set(result.number)
+    centring = int((opset.W == np.eye(3, dtype=int)).all(axis=(1, 2)).sum())
+    atoms = int(table.pos_mult[0, result.pos].sum()) // centring
+    if options.max_atoms and atoms > options.max_atoms:
+        raise UnusableCrystal("too many atoms", f"{atoms} atoms in the primitive cell, the limit is {options.max_atoms}")
+    if options.max_orbits and len(result.z) > options.max_orbits:
+        raise UnusableCrystal("too many orbits", f"{len(result.z)} orbits, the limit is {options.max_orbits}")
+    return {
+        "number": result.number, "k": result.k.tolist(), "z": result.z.tolist(), "pos": result.pos.tolist(),
+        "x": result.x.tolist(), "symprec": result.symprec, "formula": reduced_formula(structure.z),
+    }  # fmt: skip
+
+
+def reduced_formula(z: np.ndarray) -> str:
+    """Alphabetical reduced formula with explicit counts, such as ``O3 Sr1 Ti1``."""
+    numbers, counts = np.unique(z, return_counts=True)
+    counts = counts // np.gcd.reduce(counts)
+    parts = sorted((symbol(n), int(c)) for n, c in zip(numbers, counts, strict=True))
+    return " ".join(f"{symbol}{count}" for symbol, count in parts)
+
+
+def parse_row(source: SourceRow) -> AtomicStructure:
+    """The structure of a row.
+
+    Raises:
+        UnusableCrystal: it cannot be parsed, has unknown elements, or partial occupancy.
+    """
+    if not source.text.strip():
+        raise UnusableCrystal("empty", f"empty {source.kind} text")
+    if source.kind == "cif":
+        return parse_cif(source.text)
+    if source.kind == "extxyz":
+        return parse_extxyz(source.text)
+    if source.kind == "json":
+        return AtomicStructure(**json.loads(source.text))
+    raise UnusableCrystal("malformed row", f"unknown kind of text {source.kind!r}")
+
+
+def options_dict(options: RowOptions) -> dict[str, Any]:
+    """The options as plain JSON."""
+    return asdict(options)

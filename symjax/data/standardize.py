@@ -1,0 +1,298 @@
+"""From a plain structure to (standard set of operations, compatible lattice, orbits on their flats).
+
+Owns the step in which tolerances are decided. spglib finds the space-group type of a structure at a tolerance and the change of basis
+to the standard setting (unique axis b, origin choice 2, hexagonal axes); everything after that is exact for the set of operations: the
+metric is projected on the set's invariant metrics, atoms are assigned to orbits, averaged over the operations that map them on each
+other, and projected on the representative flat of their position. If the atoms do not form whole orbits at the tolerance asked for,
+smaller ones are tried and the last resort is the identity alone; the one that worked is recorded.
+
+Change of basis as spglib gives it: x_standard = T x + p, basis_standard = basis T^-1 (columns).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy as np
+
+from symjax.crystals.types import AtomicStructure
+from symjax.errors import DataError
+from symjax.groups.set_table import SetTable
+from symjax.groups.sets import OpSet
+
+FALLBACK_SYMPREC = (1e-2, 1e-3)
+
+
+@dataclass(frozen=True)
+class Standardized:
+    """One crystal in the standard setting of its space group.
+
+    Attributes:
+        number: space-group number (bookkeeping: which standard set).
+        k: (6,) log-lattice coefficients in the set's frame.
+        z, pos, x: (m,) atomic numbers, (m,) positions, (m, 3) representatives on the positions' flats.
+        symprec: the tolerance that worked, angstrom; 0.0 for the last resort (identity alone).
+        transform: (3, 3) T and origin: (3,) p of x_standard = T x + p, from the input cell.
+    """
+
+    number: int
+    k: np.ndarray
+    z: np.ndarray
+    pos: np.ndarray
+    x: np.ndarray
+    symprec: float
+    transform: np.ndarray
+    origin: np.ndarray
+
+
+@cache
+def standard_set(number: int) -> tuple[OpSet, SetTable]:
+    """The standard set of a type with its positions, as an unpadded table of one set (cached per process)."""
+    from symjax.groups.set_table import build_set_table
+    from symjax.groups.tables import standard_setting
+
+    opset = standard_setting(number)
+    return opset, build_set_table([opset])
+
+
+def standardize(structure: AtomicStructure, symprec: float = 0.1, angle_tolerance: float = 5.0) -> Standardized:
+    """Bring a structure to the standard setting of the group found at ``symprec`` (angstrom) and ``angle_tolerance`` (degrees).
+
+    Raises:
+        DataError: spglib finds nothing and the structure cannot be kept with the identity alone either.
+    """
+    structure = right_handed(structure)
+    tolerances = [symprec] + [t for t in FALLBACK_SYMPREC if t < symprec]
+    for tolerance in tolerances:
+        found = _find(structure, tolerance, angle_tolerance)
+        if found is None:
+            continue
+        number, transform, origin = found
+        result = _build(structure, number, transform=transform, origin=origin, tolerance=tolerance)
+        if result is not None:
+            return result
+    transform = _reducing_transform(structure)
+    result = _build(structure, 1, transform=transform, origin=np.zeros(3), tolerance=0.0)
+    if result is None:
+        raise DataError("the atoms do not form whole orbits under any tolerance, not even under the identity alone")
+    return result
+
+
+def right_handed(structure: AtomicStructure) -> AtomicStructure:
+    """The same arrangement with a right-handed basis (reversing all three axes keeps the crystal as it is)."""
+    if np.linalg.det(structure.L) >= 0:
+        return structure
+    return AtomicStructure(L=-structure.L, z=structure.z, x=-structure.x)
+
+
+def _find(structure: AtomicStructure, symprec: float, angle: float) -> tuple[int, np.ndarray, np.ndarray] | None:
+    """(number, T, p) of the standard setting, or None when spglib gives up or contradicts itself."""
+    from symjax.groups.tables import default_hall
+
+    cell = (structure.L, structure.x, structure.z)
+    first = _spglib_dataset(cell, symprec, angle, 0)
+    if first is None:
+        return None
+    number = int(first.number)
+    hall = int(default_hall(number))
+    second = first if int(first.hall_number) == hall else _spglib_dataset(cell, symprec, angle, hall)
+    if second is None or int(second.number) != number or int(second.hall_number) != hall:
+        return None
+    return number, np.asarray(second.transformation_matrix, float), np.asarray(second.origin_shift, float)
+
+
+def _spglib_dataset(cell: tuple, symprec: float, angle: float, hall: int):
+    """spglib's data set, or None on any of its ways to fail (it returns None or raises, by version)."""
+    import spglib
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return spglib.get_symmetry_dataset(cell, symprec=symprec, angle_tolerance=angle, hall_number=hall)
+        except Exception:  # its errors share no public base class in all versions; any failure means "not found"
+            return None
+
+
+def _reducing_transform(structure: AtomicStructure) -> np.ndarray:
+    """T of the Niggli-reduced cell (integer, determinant 1), for structures kept with the identity alone."""
+    import spglib
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            reduced = spglib.niggli_reduce(structure.L)
+        except Exception:  # see _spglib_dataset
+            reduced = None
+    if reduced is None:
+        return np.eye(3)
+    transform = np.rint(np.linalg.inv(reduced.T) @ structure.L.T)
+    return transform if round(np.linalg.det(transform)) == 1 else np.eye(3)
+
+
+def _build(
+    structure: AtomicStructure, number: int, *, transform: np.ndarray, origin: np.ndarray, tolerance: float
+) -> Standardized | None:
+    """Move to the standard cell and describe by orbits; None when the atoms do not form whole orbits."""
+    from symjax.lattice import lattice_from_log, log_from_metric, project_metric
+
+    opset, table = standard_set(number)
+    columns = structure.L.T @ np.linalg.inv(transform)
+    atoms = _fill_cell(structure, transform, origin, columns, max(tolerance, 1e-3))
+    if atoms is None:
+        return None
+    z, x = atoms
+    frame = int(table.frame[0])
+    k = log_from_metric(project_metric(opset.W, None, columns.T @ columns), frame)
+    k = np.asarray(table.k_projector[0], float) @ k  # removes rounding only
+    cartesian = lattice_from_log(k, frame).T
+    orbits = _orbits(table, z, x, cartesian=cartesian, tolerance=max(4 * tolerance, 1e-3))
+    if orbits is None:
+        return None
+    orbit_z, orbit_pos, orbit_x = orbits
+    return Standardized(
+        number=number, k=k, z=orbit_z, pos=orbit_pos, x=orbit_x, symprec=tolerance, transform=transform, origin=origin
+    )
+
+
+def _fill_cell(
+    structure: AtomicStructure, transform: np.ndarray, origin: np.ndarray, columns: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """All atoms of the standard cell, (a,) and (a, 3) in [0, 1); copies of one atom in a supercell are merged."""
+    inverse = np.linalg.inv(transform)
+    ratio = 1.0 / np.linalg.det(transform)  # standard cells per input cell's volume
+    expected = len(structure.z) * ratio
+    if abs(expected - round(expected)) > 1e-3 or expected < 0.5:
+        return None
+    low = np.floor(np.minimum(inverse, 0).sum(axis=1) - 1).astype(int)
+    high = np.ceil(np.maximum(inverse, 0).sum(axis=1) + 1).astype(int)
+    shifts = np.array(list(product(*(range(a, b + 1) for a, b in zip(low, high, strict=True)))), float)
+    shifts = _unique_points(np.mod(shifts @ transform.T, 1.0)) if ratio > 1 + 1e-6 or ratio < 1 - 1e-6 else np.zeros((1, 3))
+    base = structure.x @ transform.T + origin
+    x = np.mod((base[:, None, :] + shifts[None]).reshape(-1, 3), 1.0)
+    z = np.repeat(structure.z, len(shifts))
+    keep: list[int] = []
+    for i in range(len(z)):  # first atom of each cluster wins; averaging over the group follows later
+        same = [j for j in keep if z[j] == z[i]]
+        delta = x[same] - x[i]
+        delta -= np.rint(delta)
+        if not same or np.linalg.norm(delta @ columns.T, axis=1).min() > tolerance:
+            keep.append(i)
+    return (z[keep], x[keep]) if len(keep) == round(expected) else None
+
+
+def _unique_points(points: np.ndarray) -> np.ndarray:
+    """Distinct points modulo 1 of a list of rational lattice points, exact on a fine integer grid."""
+    grid = np.rint(points * 27720).astype(np.int64) % 27720  # divisible by 1..12: any sublattice index met in practice
+    return np.unique(grid, axis=0) / 27720.0
+
+
+def _orbits(
+    table: SetTable, z: np.ndarray, x: np.ndarray, *, cartesian: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Split atoms into orbits: (m,) species, (m,) positions, (m, 3) symmetrized representatives; None when they do not split."""
+    W, w = table.W[0].astype(float), table.w[0] / 24.0
+    free = np.ones(len(z), bool)
+    found: list[tuple[int, int, np.ndarray]] = []
+    while free.any():
+        atom = int(np.flatnonzero(free)[0])
+        members = _images_hit(W, w, x, z, atom=atom, free=free, cartesian=cartesian, tolerance=tolerance)
+        if members is None:
+            return None
+        position = _symmetrize(table, x, members, cartesian, tolerance)
+        if position is None:
+            return None
+        free[np.unique(members)] = False
+        found.append((int(z[atom]), *position))
+    found.sort(key=lambda orbit: (orbit[1], orbit[0], tuple(np.round(orbit[2], 6))))
+    return (
+        np.array([o[0] for o in found], np.int64), np.array([o[1] for o in found], np.int64), np.array([o[2] for o in found])
+    )  # fmt: skip
+
+
+def _images_hit(
+    W: np.ndarray, w: np.ndarray, x: np.ndarray, z: np.ndarray, *, atom: int, free: np.ndarray, cartesian: np.ndarray,
+    tolerance: float,
+) -> np.ndarray | None:  # fmt: skip
+    """(n,) the free atom of the same species nearest to each image of ``atom``; None when an image hits nothing."""
+    candidates = np.flatnonzero(free & (z == z[atom]))
+    images = W @ x[atom] + w
+    delta = images[:, None, :] - x[candidates][None]
+    delta -= np.rint(delta)
+    distance = np.linalg.norm(delta @ cartesian.T, axis=-1)
+    if distance.min(axis=1).max() > tolerance:
+        return None
+    return candidates[distance.argmin(axis=1)]
+
+
+def _symmetrize(
+    table: SetTable, x: np.ndarray, members: np.ndarray, cartesian: np.ndarray, tolerance: float
+) -> tuple[int, np.ndarray] | None:
+    """(position, representative on its flat) of the orbit of atoms ``x[members[g]] ~ g x``; None when no position fits."""
+    W, w = table.W[0].astype(float), table.w[0] / 24.0
+    atoms = np.unique(members)
+    best: tuple[float, int, np.ndarray] | None = None
+    for position in np.flatnonzero(table.pos_mask[0] & (table.pos_mult[0] == len(atoms))):
+        for y in x[atoms]:
+            point = nearest_on_flat(table.pos_x0[0, position], table.pos_basis[0, position], int(table.pos_dof[0, position]), y)
+            offset = float(np.linalg.norm(cartesian @ (point - y)))
+            if best is None or offset < best[0] - 1e-9:
+                best = (offset, int(position), point)
+    if best is None or best[0] > tolerance:
+        return None
+    _, position, point = best
+    images = W @ point + w
+    delta = x[atoms][None] - images[:, None, :]
+    delta -= np.rint(delta)
+    nearest = np.linalg.norm(delta @ cartesian.T, axis=-1)
+    hit = nearest.argmin(axis=1)
+    if nearest.min(axis=1).max() > 2 * tolerance or len(np.unique(hit)) != len(atoms):
+        return None
+    shift = delta[np.arange(len(W)), hit]
+    mean = np.linalg.solve(W, shift[..., None])[..., 0].mean(axis=0)  # pulled back to the representative and averaged
+    dof = int(table.pos_dof[0, position])
+    x0, basis = table.pos_x0[0, position], table.pos_basis[0, position]
+    return position, wrap_on_flat(x0, basis, dof, nearest_on_flat(x0, basis, dof, point + mean))
+
+
+def nearest_on_flat(x0: np.ndarray, basis: np.ndarray, dof: int, y: np.ndarray) -> np.ndarray:
+    """The point of (x0 + basis R^dof) + Z^3 close to ``y`` (3,): nearest for points nearly on it, which is what is asked here."""
+    if dof == 3:
+        return y.copy()
+    if dof == 0:
+        return x0 + np.rint(y - x0)
+    unimodular = _completion(tuple(map(tuple, np.rint(basis[:, :dof]).astype(int).tolist())))
+    c = np.linalg.solve(unimodular, y - x0)
+    shift = unimodular[:, dof:] @ np.rint(c[dof:])
+    free = np.linalg.lstsq(basis[:, :dof], y - x0 - shift, rcond=None)[0]
+    return x0 + shift + basis[:, :dof] @ free
+
+
+def wrap_on_flat(x0: np.ndarray, basis: np.ndarray, dof: int, point: np.ndarray) -> np.ndarray:
+    """Bring a point of (flat + Z^3) to the representative flat itself, its parameters u wrapped to [0, 1)."""
+    if dof == 0:
+        return x0.copy()
+    if dof == 3:
+        u = np.linalg.solve(basis, point - x0)
+    else:
+        unimodular = _completion(tuple(map(tuple, np.rint(basis[:, :dof]).astype(int).tolist())))
+        u = np.linalg.solve(unimodular, point - x0)[:dof]
+    u = np.mod(u, 1.0)
+    u[u > 1 - 1e-12] = 0.0
+    return x0 + basis[:, :dof] @ u
+
+
+@cache
+def _completion(columns: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    """Integer matrix of determinant +-1 whose first columns are the given primitive ones (small entries; searched)."""
+    basis = np.array(columns)
+    dof = basis.shape[1]
+    units = [np.array(v) for v in product((-1, 0, 1), repeat=3) if any(v)]
+    units.sort(key=lambda v: (np.abs(v).sum(), tuple(-v)))
+    for rest in product(units, repeat=3 - dof):
+        matrix = np.column_stack([basis, *rest])
+        if abs(round(np.linalg.det(matrix))) == 1:
+            return matrix.astype(float)
+    raise DataError(f"no unimodular completion of {basis.tolist()}: the columns are not primitive")
