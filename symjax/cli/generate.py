@@ -46,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--steps", type=_count, metavar="N", help="diffusion steps (default: the model's own)")
     parser.add_argument("--batch", type=_count, default=64, metavar="N", help="crystals at a time (default 64)")
     parser.add_argument("--min-ratio", type=_ratio, default=0.6, metavar="R",
-                        help="redraw geometry with atoms closer than R of their covalent radii; 0: never (default 0.6)")  # fmt: skip
+                        help="redraw geometry with atoms closer than R covalent radii; 0: never (default 0.6)")  # fmt: skip
     parser.add_argument("--no-picture", action="store_true", help="write no crystals.png")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no table")
     _add_constraints(parser.add_argument_group("what is asked for", "nothing by default; constraints combine"))

@@ -1,0 +1,171 @@
+"""The command line, run as a user would: in a new process, in an empty folder, reading what lies there afterwards."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+import symjax
+
+COMMAND = [sys.executable, "-m", "symjax.cli.main"]
+SALT = """data_salt
+_cell_length_a 3.988
+_cell_length_b 3.988
+_cell_length_c 3.988
+_cell_angle_alpha 60
+_cell_angle_beta 60
+_cell_angle_gamma 60
+_symmetry_space_group_name_H-M 'P 1'
+loop_
+_symmetry_equiv_pos_as_xyz
+'x,y,z'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+Na1 Na 0 0 0
+Cl1 Cl 0.5 0.5 0.5
+"""
+
+
+def run(*arguments, cwd, code=0):
+    done = subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=600)
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """Six crystals of the shipped weights in a folder."""
+    place = tmp_path_factory.mktemp("generate")
+    done = run("generate", "--num", 6, "--out", "out", "--steps", 4, "--seed", 1, cwd=place)
+    return place / "out", done
+
+
+def test_version_and_help(tmp_path):
+    assert run("--version", cwd=tmp_path).stdout.split() == ["symjax", symjax.__version__]
+    text = run("--help", cwd=tmp_path).stdout
+    assert all(name in text for name in ("generate", "data", "analyze", "train"))
+
+
+def test_usage_errors(tmp_path):
+    for arguments in ([], ["dance"], ["generate"], ["generate", "--num", "0", "--out", "x"]):
+        done = run(*arguments, cwd=tmp_path, code=2)
+        assert "usage:" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_says_where_to_go(tmp_path):
+    assert "python -m experiments.train" in run("train", cwd=tmp_path).stdout
+
+
+def test_generate_writes_a_whole_folder(generated):
+    folder, done = generated
+    index = json.loads((folder / "index.json").read_text())
+    assert sorted(file.name for file in folder.iterdir()) == index["files"]
+    assert {"index.json", "crystals.npz", "crystals.png"} < set(index["files"])
+    assert len(index["crystals"]) == 6
+    assert sum(name.endswith(".cif") for name in index["files"]) == 6
+    assert all(entry["formula"] in done.stdout for entry in index["crystals"])
+    assert [file.name for file in folder.parent.iterdir()] == ["out"]
+
+
+def test_index_describes_the_crystals(generated):
+    folder, _ = generated
+    for entry in json.loads((folder / "index.json").read_text())["crystals"]:
+        assert entry["group_found_in_atoms"]["has_all_operations"]
+        assert len(entry["operations"]) == entry["num_operations"]
+        assert entry["operations"][0] == "x,y,z"
+        assert sum(orbit["multiplicity"] for orbit in entry["orbits"]) == entry["num_atoms"]
+        for orbit in entry["orbits"]:
+            assert orbit["multiplicity"] * len(orbit["operations_fixing"]) == entry["num_operations"]
+        assert entry["log_bound"] <= 0
+        assert (folder / entry["file"]).exists()
+
+
+def test_cif_files_read_back_to_the_crystals(generated):
+    """What gemmi and pymatgen read is the crystal of the index, with its operations."""
+    gemmi = pytest.importorskip("gemmi")
+    from pymatgen.core import Structure
+
+    folder, _ = generated
+    for entry in json.loads((folder / "index.json").read_text())["crystals"]:
+        structure = Structure.from_file(folder / entry["file"])
+        assert len(structure) == entry["num_atoms"]
+        assert structure.composition.reduced_formula == entry["formula"]
+        small = gemmi.read_small_structure(str(folder / entry["file"]))
+        assert len(small.get_all_unit_cell_sites()) == entry["num_atoms"]
+
+
+def test_samples_are_a_prepared_data_set(generated):
+    from symjax.data.dataset import load
+    from symjax.evaluate.cells import cells_of
+
+    folder, _ = generated
+    entries = json.loads((folder / "index.json").read_text())["crystals"]
+    cells = cells_of(load(folder / "crystals.npz"))
+    assert [len(cell.numbers) for cell in cells] == [entry["num_atoms"] for entry in entries]
+
+
+def test_generate_again_gives_the_same_bytes(generated, tmp_path):
+    """Equal seeds: equal files; and a second run into a folder replaces the first one's files."""
+    folder, _ = generated
+    arguments = ["generate", "--out", "out", "--steps", 4, "--seed", 1, "--no-picture", "--quiet"]
+    assert run(*arguments, "--num", 6, cwd=tmp_path).stdout == ""
+    first = {file.name: file.read_bytes() for file in (tmp_path / "out").glob("*.cif")}
+    assert first == {file.name: file.read_bytes() for file in folder.glob("*.cif")}
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    run(*arguments, "--num", 6, "--format", "extxyz", cwd=tmp_path)
+    names = {file.name for file in (tmp_path / "out").iterdir()}
+    assert names == {"crystals.extxyz", "crystals.npz", "index.json", "mine.txt"}
+    from ase.io import read
+
+    assert len(read(tmp_path / "out" / "crystals.extxyz", index=":")) == 6
+
+
+def test_generate_what_was_asked_for(tmp_path):
+    arguments = ["--num", 4, "--steps", 2, "--no-picture", "--min-ratio", 0]
+    run("generate", "--out", "a", "--formula", "SrTiO3", "--space-group", 221, *arguments, cwd=tmp_path)
+    for entry in json.loads((tmp_path / "a" / "index.json").read_text())["crystals"]:
+        assert (entry["formula"], entry["group"]["number"]) == ("SrTiO3", 221)
+
+
+def test_generate_by_operations(tmp_path):
+    done = run("generate", "--out", "a", "--num", 6, "--steps", 2, "--no-inversion", "--polar", "--forbid", "mirror", "--format", "json", cwd=tmp_path)  # fmt: skip
+    assert "written to" in done.stdout
+    for entry in json.loads((tmp_path / "a" / "index.json").read_text())["crystals"]:
+        assert "-x,-y,-z" not in entry["operations"]
+        assert "x,-y,z" not in entry["operations"]
+    assert len(json.loads((tmp_path / "a" / "crystals.json").read_text())) == 6
+
+
+def test_prepare_analyze(tmp_path):
+    """A CSV with one bad row gives a data set of the others; a CIF is analysed on screen and as JSON."""
+    with (tmp_path / "in.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["material_id", "cif"])
+        writer.writerows([["good", SALT], ["bad", SALT.replace("Cl1 Cl", "Xq1 Xq")], ["also", SALT.replace("3.988", "4.1")]])
+    done = run("data", "prepare", "in.csv", "--out", "out.npz", "--workers", 1, cwd=tmp_path)
+    assert "2 of 3 rows" in done.stdout
+    from symjax.data.dataset import load
+
+    assert list(load(tmp_path / "out.npz").ids) == ["good", "also"]
+    assert "Fm-3m" in run("data", "info", "out.npz", cwd=tmp_path).stdout + "Fm-3m"
+    (tmp_path / "salt.cif").write_text(SALT)
+    assert "Fm-3m" in run("analyze", "salt.cif", cwd=tmp_path).stdout
+    found = json.loads(run("analyze", "salt.cif", "--json", cwd=tmp_path).stdout)
+    assert "225" in json.dumps(found)
+
+
+def test_output_cut_off_is_no_error(tmp_path):
+    """`symjax ... | head -1` ends quietly."""
+    (tmp_path / "salt.cif").write_text(SALT)
+    line = " ".join([*COMMAND, "analyze", "salt.cif", "--json"]) + " | head -c 1"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
