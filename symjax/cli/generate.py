@@ -133,7 +133,26 @@ def write(stage: Path, dataset: CrystalDataset, args: argparse.Namespace) -> tup
 
 
 def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str, Any]], kind: str) -> None:
-    raise InputError("formats are not available")
+    """Write the crystals in one format, and the name of each one's file into its entry."""
+    import json
+
+    from symjax.crystals.io import format_extxyz, to_pymatgen, write_cif
+    from symjax.crystals.types import unstack_crystals
+    from symjax.evaluate.describe import setting_symbol
+
+    crystals = [unstack_crystals(dataset.batch([index]))[0] for index in range(len(dataset))]
+    for index, (crystal, entry) in enumerate(zip(crystals, entries)):
+        entry["file"] = f"crystals.{kind}" if kind != "cif" else f"{index:05d}-{entry['formula']}.cif"
+        if kind == "cif":
+            number = entry["group"]["number"]
+            symbol = setting_symbol(number, crystal.W, crystal.w)
+            write_cif(stage / entry["file"], crystal, symbol=symbol, number=number if symbol else None)
+    if kind == "extxyz":
+        frames = [format_extxyz(crystal, id=entry["id"]) for crystal, entry in zip(crystals, entries)]
+        (stage / "crystals.extxyz").write_text("".join(frames))
+    elif kind == "json":
+        structures = [to_pymatgen(crystal).as_dict() for crystal in crystals]
+        (stage / "crystals.json").write_text(json.dumps(structures) + "\n")
 
 
 def _draw(path: Path, cells: list[Cell], entries: list[dict[str, Any]]) -> None:

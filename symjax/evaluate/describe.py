@@ -72,6 +72,32 @@ def describe(dataset: CrystalDataset, index: int, cell: Cell, *, number: int, op
     }
 
 
+def setting_symbol(number: int, W: np.ndarray, w: np.ndarray) -> str | None:
+    """The Hermann-Mauguin symbol for files, such as ``F d -3 m :2``, if a set is in this package's standard setting.
+
+    Args:
+        number: space-group number of the set.
+        W: (n, 3, 3) rotation parts.
+        w: (n, 3) translations in units of 1/24.
+
+    Returns:
+        The symbol with its choice of origin or axes, None for a set in any other setting (a symbol would mislead readers).
+    """
+    import spglib
+
+    from symjax.groups import default_hall, standard_setting
+
+    standard = standard_setting(number)
+    known = {(Wi.tobytes(), wi.tobytes()) for Wi, wi in zip(np.asarray(standard.W, np.int32), np.asarray(standard.w, np.int32))}
+    given = {(Wi.tobytes(), wi.tobytes()) for Wi, wi in zip(np.asarray(W, np.int32), np.asarray(w, np.int32) % 24)}
+    if known != given:
+        return None
+    found = spglib.get_spacegroup_type(default_hall(number))
+    symbol = found.international_full if 3 <= number <= 15 else found.international.split("=")[0]
+    choice = found.choice if found.choice in ("1", "2", "H") else ""
+    return symbol.strip().replace("_", "") + (f" :{choice}" if choice else "")
+
+
 def _orbits(dataset: CrystalDataset, index: int) -> list[dict[str, Any]]:
     row = int(dataset.set_index[index])
     orbits = []
