@@ -140,7 +140,7 @@ def _build(
 
     opset, table = standard_set(number)
     columns = structure.L.T @ np.linalg.inv(transform)
-    atoms = _fill_cell(structure, transform, origin, columns, max(tolerance, 1e-3))
+    atoms = _fill_cell(structure, transform, origin, columns, max(2 * tolerance, 1e-3))
     if atoms is None:
         return None
     z, x = atoms
@@ -169,7 +169,7 @@ def _fill_cell(
     low = np.floor(np.minimum(inverse, 0).sum(axis=1) - 1).astype(int)
     high = np.ceil(np.maximum(inverse, 0).sum(axis=1) + 1).astype(int)
     shifts = np.array(list(product(*(range(a, b + 1) for a, b in zip(low, high, strict=True)))), float)
-    shifts = _unique_points(np.mod(shifts @ transform.T, 1.0)) if ratio > 1 + 1e-6 or ratio < 1 - 1e-6 else np.zeros((1, 3))
+    shifts = _unique_points(shifts @ transform.T)
     base = structure.x @ transform.T + origin
     x = np.mod((base[:, None, :] + shifts[None]).reshape(-1, 3), 1.0)
     z = np.repeat(structure.z, len(shifts))
@@ -186,7 +186,7 @@ def _fill_cell(
 def _unique_points(points: np.ndarray) -> np.ndarray:
     """Distinct points modulo 1 of a list of rational lattice points, exact on a fine integer grid."""
     grid = np.rint(points * 27720).astype(np.int64) % 27720  # divisible by 1..12: any sublattice index met in practice
-    return np.unique(grid, axis=0) / 27720.0
+    return np.unique(grid, axis=0) / 27720.0  # sorted: the zero shift comes first
 
 
 def _orbits(

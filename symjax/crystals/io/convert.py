@@ -1,0 +1,150 @@
+"""Plain structures to and from pymatgen, ASE, POSCAR and extxyz; files read by the kind their name tells.
+
+Owns the conversions of `symjax.crystals.types.AtomicStructure`. pymatgen and ase are imported on use. A `Crystal` is expanded to atoms
+first (`symjax.crystals.expand`); the way back from atoms to a crystal needs tolerances and is `symjax.data.convert`.
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symjax.crystals.elements import SYMBOLS
+from symjax.crystals.elements import symbol as element_symbol
+from symjax.crystals.expand import expand_crystal
+from symjax.crystals.io.parse import UnusableCrystal, one_line, parse_cif, parse_extxyz
+from symjax.crystals.types import AtomicStructure, Crystal
+from symjax.errors import InputError
+
+
+def as_structure(crystal: Crystal | AtomicStructure) -> AtomicStructure:
+    """All atoms of the cell."""
+    return expand_crystal(crystal) if isinstance(crystal, Crystal) else crystal
+
+
+def to_pymatgen(crystal: Crystal | AtomicStructure) -> Any:
+    """`pymatgen.core.Structure` with all atoms of the cell."""
+    from pymatgen.core import Lattice, Structure
+
+    plain = as_structure(crystal)
+    return Structure(Lattice(plain.L), [SYMBOLS[z] for z in plain.z], plain.x)
+
+
+def from_pymatgen(structure: Any) -> AtomicStructure:
+    """From an ordered `pymatgen.core.Structure`.
+
+    Raises:
+        UnusableCrystal: partial occupancy or a dummy species.
+    """
+    if not structure.is_ordered:
+        raise UnusableCrystal("occupancy", f"partial occupancy in {structure.composition.reduced_formula}")
+    numbers = [getattr(site.specie, "Z", 0) for site in structure]
+    if not numbers or min(numbers) < 1:
+        raise UnusableCrystal("unknown element", "a site holds no element, or there are no sites")
+    return AtomicStructure(L=structure.lattice.matrix, z=np.array(numbers), x=structure.frac_coords)
+
+
+def to_ase(crystal: Crystal | AtomicStructure) -> Any:
+    """Periodic `ase.Atoms` with all atoms of the cell."""
+    from ase import Atoms
+
+    plain = as_structure(crystal)
+    return Atoms(numbers=plain.z, scaled_positions=plain.x, cell=plain.L, pbc=True)
+
+
+def from_ase(atoms: Any) -> AtomicStructure:
+    """From `ase.Atoms` with a three-dimensional cell.
+
+    Raises:
+        UnusableCrystal: no cell, no atoms, or atoms without an element.
+    """
+    L = np.asarray(atoms.cell.array, float)
+    if abs(np.linalg.det(L)) < 1e-6:
+        raise UnusableCrystal("zero volume", "the atoms have no three-dimensional cell")
+    if len(atoms) == 0 or (atoms.numbers < 1).any():
+        raise UnusableCrystal("unknown element", "no atoms, or an atom without an element")
+    return AtomicStructure(L=L, z=atoms.numbers, x=atoms.positions @ np.linalg.inv(L))
+
+
+def format_poscar(crystal: Crystal | AtomicStructure, comment: str = "") -> str:
+    """VASP 5 POSCAR text in direct coordinates, atoms sorted by element."""
+    plain = as_structure(crystal)
+    kinds = sorted({int(z) for z in plain.z}, key=lambda z: [element_symbol(z)])
+    counts = [int((plain.z == z).sum()) for z in kinds]
+    names = [element_symbol(z) for z in kinds]
+    lines = [comment or "".join(f"{n}{c}" for n, c in zip(names, counts, strict=True)), "1.0"]
+    lines += ["  ".join(f"{v:18.12f}" for v in row) for row in plain.L]
+    lines += [" ".join(names), " ".join(map(str, counts)), "Direct"]
+    for z in kinds:
+        lines += ["  ".join(f"{v:18.14f}" for v in x) for x in plain.x[plain.z == z]]
+    return "\n".join(lines) + "\n"
+
+
+def parse_poscar(text: str) -> AtomicStructure:
+    """From POSCAR text.
+
+    Raises:
+        UnusableCrystal: not readable, or without element names.
+    """
+    from pymatgen.io.vasp import Poscar
+
+    try:
+        poscar = Poscar.from_str(text)
+    except Exception as error:  # pymatgen raises many types on malformed files
+        raise UnusableCrystal("unreadable poscar", f"not readable as POSCAR: {one_line(error)}") from error
+    return from_pymatgen(poscar.structure)
+
+
+def format_extxyz(crystal: Crystal | AtomicStructure, **info: Any) -> str:
+    """One extxyz frame; ``info`` goes to the comment line as key="value"."""
+    plain = as_structure(crystal)
+    lattice = " ".join(f"{v:.12g}" for v in plain.L.reshape(-1))
+    extra = "".join(f' {key}="{value}"' for key, value in info.items())
+    lines = [str(len(plain.z)), f'Lattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="T T T"{extra}']
+    cartesian = plain.x @ plain.L
+    lines += [
+        f"{element_symbol(z):2s} " + " ".join(f"{v:18.12f}" for v in place) for z, place in zip(plain.z, cartesian, strict=True)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def read_structure(path: str | Path) -> AtomicStructure:
+    """The first structure of a CIF, POSCAR (``POSCAR*``, ``CONTCAR*``, ``.vasp``, ``.poscar``) or (ext)xyz file, plain or gzipped.
+
+    Raises:
+        InputError: no such file, an unknown kind of file, or unreadable bytes.
+        UnusableCrystal: the file holds no sound crystal; the message names the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig", errors="replace")
+    except (OSError, EOFError, gzip.zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    name = path.name.lower().removesuffix(".gz")
+    try:
+        if name.endswith((".cif", ".mcif")):
+            return parse_cif(text)
+        if name.endswith((".vasp", ".poscar")) or name.startswith(("poscar", "contcar")):
+            return parse_poscar(text)
+        if name.endswith((".xyz", ".extxyz")):
+            return parse_extxyz(_first_frame(text))
+    except UnusableCrystal as error:
+        raise UnusableCrystal(error.kind, f"{path}: {error}") from error
+    raise InputError(f"{path}: cannot tell the kind of file from its name; .cif, POSCAR, .vasp and .extxyz are read")
+
+
+def _first_frame(text: str) -> str:
+    """The first frame of an xyz file."""
+    lines = text.splitlines()
+    if not lines or not lines[0].strip().isdigit():
+        raise UnusableCrystal("unreadable xyz", "the first line must hold the number of atoms")
+    count = int(lines[0])
+    if len(lines) < count + 2:
+        raise UnusableCrystal("unreadable xyz", f"truncated frame: {count} atoms announced, {max(len(lines) - 2, 0)} found")
+    return "\n".join(lines[: count + 2]) + "\n"
