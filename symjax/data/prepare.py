@@ -29,7 +29,7 @@ from symjax.data.rows import RowOptions, options_dict, treat_row
 from symjax.errors import DataError
 
 SHARD_ROWS = 64
-_REVISION = 1  # raise when the treatment of rows changes, so that shards of an older version are not reused
+_REVISION = 2  # raise when the treatment of rows changes, so that shards of an older version are not reused
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

@@ -18,7 +18,8 @@ from itertools import product
 
 import numpy as np
 
-from symjax.crystals.types import AtomicStructure
+from symjax.crystals.expand import primitive_structure
+from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.errors import DataError
 from symjax.groups.set_table import SetTable
 from symjax.groups.sets import OpSet
@@ -72,13 +73,42 @@ def standardize(structure: AtomicStructure, symprec: float = 0.1, angle_toleranc
             continue
         number, transform, origin = found
         result = _build(structure, number, transform=transform, origin=origin, tolerance=tolerance)
-        if result is not None:
+        if result is not None and _keeps_structure(result, structure):
             return result
     transform = _reducing_transform(structure)
     result = _build(structure, 1, transform=transform, origin=np.zeros(3), tolerance=0.0)
     if result is None:
         raise DataError("the atoms do not form whole orbits under any tolerance, not even under the identity alone")
     return result
+
+
+def _keeps_structure(result: Standardized, structure: AtomicStructure) -> bool:
+    """Whether a result with fewer atoms in its primitive cell than the input is still the same structure.
+
+    At a loose tolerance spglib can merge a distorted superstructure into its smaller average cell (seven atoms of an element into
+    one); pymatgen's StructureMatcher decides. Where no cell was reduced there is nothing to decide.
+    """
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+
+    from symjax.crystals.io.convert import to_pymatgen
+
+    opset, table = standard_set(result.number)
+    crystal = to_crystal(result)
+    primitive = primitive_structure(crystal, table.pos_images[0, result.pos])
+    if len(primitive.z) == len(structure.z):
+        return True
+    return bool(StructureMatcher().fit(to_pymatgen(primitive), to_pymatgen(structure)))
+
+
+def to_crystal(result: Standardized) -> Crystal:
+    """The standardized crystal with its operations, lattice and stabilizers."""
+    from symjax.lattice import lattice_from_log
+
+    opset, table = standard_set(result.number)
+    return Crystal(
+        W=opset.W, w=opset.w, L=lattice_from_log(result.k, int(table.frame[0])), z=result.z, x=result.x,
+        stab=table.pos_stab[0, result.pos], den=opset.den,
+    )  # fmt: skip
 
 
 def right_handed(structure: AtomicStructure) -> AtomicStructure:
