@@ -1,0 +1,34 @@
+"""Crystals in and out: CIF, POSCAR, extxyz, pymatgen, ASE. Third-party packages are imported on use only."""
+
+from symjax.crystals.io.cif import format_cif, formula_counts, write_cif
+from symjax.crystals.io.convert import (
+    as_structure,
+    format_extxyz,
+    format_poscar,
+    from_ase,
+    from_pymatgen,
+    parse_poscar,
+    read_structure,
+    to_ase,
+    to_pymatgen,
+)
+from symjax.crystals.io.parse import UnusableCrystal, check_structure, parse_cif, parse_extxyz
+
+__all__ = [
+    "UnusableCrystal",
+    "as_structure",
+    "check_structure",
+    "format_cif",
+    "format_extxyz",
+    "format_poscar",
+    "formula_counts",
+    "from_ase",
+    "from_pymatgen",
+    "parse_cif",
+    "parse_extxyz",
+    "parse_poscar",
+    "read_structure",
+    "to_ase",
+    "to_pymatgen",
+    "write_cif",
+]
