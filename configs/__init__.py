@@ -1,0 +1,1 @@
+"""Configurations: `base.py` has every field of training with its meaning; the others add a model and presets."""

@@ -1,0 +1,88 @@
+"""symop: operations first, then the crystal. Two networks, trained one after the other (or side by side) by the same loop.
+
+    python -m experiments.train --config configs/symop.py:small,part=operations --config.data.train=train.npz \
+        --config.data.val=val.npz --workdir runs/operations
+    python -m experiments.train --config configs/symop.py:small,part=geometry --config.data.train=train.npz \
+        --config.data.val=val.npz --workdir runs/geometry
+
+Sizes: tiny (tests, seconds), small (two CPU cores, under an hour), base (one modern accelerator). Parts: operations (species, the
+walk up the subgroup lattice, sites) and geometry (lattice and coordinates).
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import apply, base, parse_argument
+
+SIZES = ("small", "tiny", "base")
+PARTS = ("operations", "geometry")
+
+
+def operations() -> ConfigDict:
+    """Section `model.operations`: species prior, operation walk, membership head, sites."""
+    return ConfigDict({})
+
+
+def geometry() -> ConfigDict:
+    """Section `model.geometry`: joint diffusion of lattice and coordinates."""
+    return ConfigDict(
+        {
+            "irreps": "96x0e + 32x1o",  # features of an orbit representative
+            "message_irreps": "32x0e + 16x1o",  # features that travel to neighbours
+            "lmax": 1,  # degree of the spherical harmonics on edges
+            "num_layers": 3,  # message-passing layers
+            "radial_hidden": 64,  # width of the radial networks
+            "num_neighbours": 24,  # nearest symmetry images per representative
+            "sigma_min": 0.003,  # smallest noise of a free coordinate, in edges of the reference cell
+            "sigma_max": 0.7,  # largest; the torus is then nearly uniform
+            "lattice_power": 1.5,  # exponent of the lattice's cosine schedule; above 1 the lattice settles before the atoms
+            "lattice_weight": 1.0,  # weight of the lattice loss beside the coordinate loss
+            "buckets": ((2, 4), (4, 12), (6, 24), (8, 40), (12, 48), (20, 96)),  # (orbits, atoms per cell) each padded size holds
+        }
+    )
+
+
+# Dotted overrides of size, and of size and part.
+PRESETS: dict[tuple[str, str], dict[str, object]] = {
+    ("tiny", "operations"): {"train.steps": 60, "train.batch_size": 32, "train.steps_per_dispatch": 20, "train.warmup": 10},
+    ("small", "operations"): {"train.steps": 6000, "train.batch_size": 256},
+    ("base", "operations"): {"train.steps": 100_000, "train.batch_size": 1024, "train.dtype": "bfloat16"},
+    ("tiny", "geometry"): {
+        "train.steps": 60,
+        "train.batch_size": 16,
+        "train.steps_per_dispatch": 20,
+        "train.warmup": 10,
+        "model.geometry.irreps": "16x0e + 4x1o",
+        "model.geometry.message_irreps": "8x0e + 4x1o",
+        "model.geometry.num_layers": 2,
+        "model.geometry.radial_hidden": 16,
+        "model.geometry.num_neighbours": 12,
+        "model.geometry.buckets": ((4, 24), (12, 64)),
+    },
+    ("small", "geometry"): {
+        "train.steps": 16_000,
+        "train.batch_size": 64,
+        "train.learning_rate": 2e-3,
+        "train.warmup": 300,
+        "train.eval_every": 1000,
+        "train.checkpoint_every": 1000,
+    },
+    ("base", "geometry"): {
+        "train.steps": 200_000,
+        "train.batch_size": 512,
+        "model.geometry.irreps": "192x0e + 64x1o + 32x2e",
+        "model.geometry.message_irreps": "96x0e + 32x1o + 16x2e",
+        "model.geometry.lmax": 2,
+        "model.geometry.num_layers": 4,
+        "model.geometry.radial_hidden": 128,
+    },
+}
+
+
+def get_config(argument: str | None = None) -> ConfigDict:
+    """The tree of one size and part: `small`, `tiny,part=geometry`, `size=base,part=operations`."""
+    chosen = parse_argument(argument, first="size", allowed={"size": SIZES, "part": PARTS})
+    config = base()
+    config.model.name = f"symop_{chosen['part']}"
+    config.model.operations = operations()
+    config.model.geometry = geometry()
+    return apply(config, PRESETS[chosen["size"], chosen["part"]])

@@ -1,0 +1,118 @@
+"""Train any model of the package.
+
+    python -m experiments.train --config configs/symop.py:small --config.data.train=train.npz --config.data.val=val.npz \
+        --config.train.steps=2000 --workdir runs/first
+
+Every field of the configuration can be set as --config.a.b=value. The work folder receives checkpoints, metrics.jsonl, TensorBoard
+events, config.json, versions.json and, at the end, `weights`. The same command resumes; SIGTERM and Ctrl-C save first. On several hosts
+start it on each with --coordinator=host0:port --num_processes=N --process_id=I. Wrong input exits with code 2.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from symjax.errors import ConfigError, SymjaxError
+
+
+def define_flags() -> flags.FlagValues:
+    """The flags of this program, in a set of their own, so that importing the module defines nothing globally."""
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "configuration file, as configs/symop.py:small", flag_values=values)
+    flags.DEFINE_string("workdir", None, "folder for checkpoints, metrics and weights", flag_values=values)
+    flags.DEFINE_string("coordinator", "", "host:port of process 0, for several hosts", flag_values=values)
+    flags.DEFINE_integer("num_processes", 1, "hosts in the run", flag_values=values)
+    flags.DEFINE_integer("process_id", 0, "which host this is, from 0", flag_values=values)
+    flags.DEFINE_bool("help", False, "show this help", short_name="h", flag_values=values)
+    return values
+
+
+@contextlib.contextmanager
+def _arguments(argv: Sequence[str]) -> Iterator[None]:
+    """Let ml_collections, which reads sys.argv for overrides, see these arguments."""
+    before, sys.argv = sys.argv, list(argv)
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def parse(argv: Sequence[str]) -> flags.FlagValues:
+    """Parse the command line and resolve the configuration.
+
+    Raises:
+        ConfigError: unknown flag, file, field or size, or a value of the wrong type.
+    """
+    values = define_flags()
+    try:
+        with _arguments(argv):
+            rest = values(list(argv))
+    except SymjaxError:
+        raise
+    except Exception as error:  # absl and ml_collections raise many types, and a config file is code
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, SymjaxError):
+            raise cause from None
+        raise ConfigError(str(error).strip().strip("'\"") or type(error).__name__) from error
+    if len(rest) > 1:
+        raise ConfigError(f"unknown argument {rest[1]!r}; options are written as --name=value (see --help)")
+    return values
+
+
+def train(config: ConfigDict, workdir: str) -> int:
+    """Build the model's task and train it; returns the exit code."""
+    from symjax.data.files import hash_file
+    from symjax.models import registry
+    from symjax.train.config import validate
+    from symjax.train.loop import Trainer
+    from symjax.train.mesh import is_main
+
+    validate(config)
+    entry = registry.entry(config.model.name)
+    data: dict[str, object] = {"train": None, "val": None}
+    hashes = {}
+    for role in data:
+        if config.data[role]:
+            from symjax.data.dataset import CrystalDataset
+
+            data[role] = CrystalDataset.load(config.data[role])
+            hashes[role] = hash_file(config.data[role])
+    task = entry.build(config, data["train"], data["val"])
+    result = Trainer(task, config, workdir, data_hash=hashes).run()
+    if is_main():
+        shown = ", ".join(f"{k} {result.metrics[k]:.4g}" for k in ("train/loss", "val/loss") if k in result.metrics)
+        print(f"{config.model.name}: step {result.step}, {shown}; weights in {result.weights}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; wrong input is one line on stderr and code 2."""
+    argv = list(sys.argv if argv is None else argv)
+    try:
+        values = parse(argv)
+        if values.help:
+            print(__doc__)
+            print(values.get_help())
+            return 0
+        for name in ("config", "workdir"):
+            if values[name].value is None:
+                raise ConfigError(f"--{name} is missing (see --help)")
+        from symjax.train import mesh
+
+        mesh.connect(values.coordinator, values.num_processes, values.process_id)
+        return train(values.config, values.workdir)
+    except SymjaxError as error:
+        print(f"experiments.train: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("experiments.train: interrupted; the last checkpoint is kept", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Assembled models; `symjax.models.registry` names those the training loop can build."""

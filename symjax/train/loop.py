@@ -1,0 +1,302 @@
+"""The training loop: it knows tasks, devices and files, and nothing about crystals.
+
+The host only chooses examples, starts dispatches of many steps and looks at the results of the dispatch before, so the device never
+waits for it. At the end of every dispatch it may log, validate, write a checkpoint, or stop because a signal asked for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from symjax.data.files import write_text
+from symjax.errors import ConfigError, SymjaxError
+from symjax.train import mesh as meshes
+from symjax.train.batches import BatchPlan, evaluation_indices
+from symjax.train.checkpoints import Checkpoints
+from symjax.train.config import differences, flat
+from symjax.train.interface import Bucket, PyTree, Task
+from symjax.train.metrics import Writer
+from symjax.train.step import LOSS, TrainState, init_state, make_dispatch, make_evaluate, make_optimizer
+from symjax.train.versions import versions
+from symjax.train.weights import save_params, to_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        step: steps done.
+        finished: False if a signal stopped it early.
+        metrics: last means, keys 'train/loss', 'val/loss' and so on.
+        weights: folder of the exported parameters.
+        state: the final state, on the devices.
+    """
+
+    step: int
+    finished: bool
+    metrics: dict[str, float]
+    weights: Path
+    state: TrainState
+
+
+class StopSignal:
+    """Turns SIGTERM and Ctrl-C into a flag while the block runs; a second Ctrl-C interrupts at once."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignal:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self.name and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.name = signal.Signals(number).name
+
+
+class Trainer:
+    """One run: everything that is built before the first step, then `run`.
+
+    Args:
+        task: the model with its data.
+        config: the resolved configuration (`configs/base.py`).
+        workdir: where everything is written.
+        data_hash: sha256 of the data files by role; a resumed run must have the same.
+
+    Raises:
+        SymjaxError: the folder cannot be written, the data cannot be batched, or a checkpoint there does not fit.
+    """
+
+    def __init__(self, task: Task, config: ConfigDict, workdir: str | Path, *, data_hash: Mapping[str, str] | None = None):
+        self.task, self.config, self.train = task, config, config.train
+        self.workdir = Path(workdir)
+        self.data_hash = dict(data_hash or {})
+        self.mesh = meshes.make_mesh()
+        buckets = task.buckets()
+        self.plan = BatchPlan(
+            [_num_examples(b, f"bucket {i} of {task.name}") for i, b in enumerate(buckets)],
+            [b.weight for b in buckets],
+            [_round_up(b.batch_size, self.mesh) for b in buckets],
+            steps_per_dispatch=self.train.steps_per_dispatch,
+            seed=self.train.seed,
+        )
+        self.arrays = [meshes.place(b.arrays, self.mesh) for b in buckets]
+        self.validation = [
+            (meshes.place(b.arrays, self.mesh), evaluation_indices(size, _round_up(b.batch_size, self.mesh), self.train.eval_batches), size)
+            for i, b in enumerate(task.validation())
+            for size in [_num_examples(b, f"validation bucket {i} of {task.name}")]
+        ]  # fmt: skip
+        self.optimizer = make_optimizer(self.train)
+        self._dispatch = make_dispatch(task, self.optimizer, self.train, self.mesh)
+        self._evaluate = make_evaluate(task, self.train, self.mesh)
+        self._val_loss: float | None = None
+        self._metrics: dict[str, float] = {}
+
+    def _fresh(self) -> Any:
+        """The program that makes the first state."""
+        arrays, batch = self.arrays[0], self.plan.batch_sizes[0]
+
+        def init(arrays: PyTree) -> TrainState:
+            example = jax.tree.map(lambda a: a[np.arange(batch) % a.shape[0]], arrays)
+            return init_state(self.task, self.optimizer, self.train.seed, example)
+
+        return jax.jit(init, out_shardings=meshes.replicated(self.mesh)), arrays
+
+    def _start(self, checkpoints: Checkpoints) -> TrainState:
+        """A fresh state, or that of the newest checkpoint."""
+        init, arrays = self._fresh()
+        steps = checkpoints.steps()
+        if not steps:
+            return init(arrays)
+        record = checkpoints.record(steps[-1])
+        self._compare(record, checkpoints.folder / str(steps[-1]))
+        sharding = meshes.replicated(self.mesh)
+        like = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), jax.eval_shape(init, arrays))
+        state = checkpoints.restore(steps[-1], like, record.get("digest"))
+        self._val_loss = record.get("val_loss")
+        self._metrics = dict(record.get("metrics", {}))
+        return state
+
+    def _compare(self, record: Mapping[str, Any], path: Path) -> None:
+        """Refuse a checkpoint of another model, configuration or data set."""
+        changed = differences(record["config"], flat(self.config))
+        old = record["data_hash"]
+        changed += [f"content of config.data.{k}" for k in sorted(old) if old[k] != self.data_hash.get(k)]
+        if changed:
+            raise ConfigError(
+                f"checkpoint {path} was made with another configuration; use a fresh --workdir or undo:\n  " + "\n  ".join(changed)
+            )
+
+    def _record(self) -> dict[str, Any]:
+        config = json.loads(json.dumps(flat(self.config)))
+        return {"task": self.task.name, "config": config, "data_hash": self.data_hash, "val_loss": self._val_loss,
+                "metrics": {k: v for k, v in self._metrics.items() if np.isfinite(v)}, "versions": versions()}  # fmt: skip
+
+    def evaluate(self, params: PyTree, root: jax.Array) -> dict[str, float]:
+        """Mean validation metrics over all held-out examples; empty without any."""
+        rows = [self._evaluate(params, arrays, indices, root) for arrays, indices, _ in self.validation]
+        if not rows:
+            return {}
+        sizes = np.asarray([size for _, _, size in self.validation], np.float64)
+        host = [jax.device_get(row) for row in rows]
+        return {k: float(np.average([row[k] for row in host], weights=sizes)) for k in host[0]}
+
+    def run(self) -> Result:
+        """Train to `train.steps`, or until SIGTERM or Ctrl-C; resume if the work folder has checkpoints.
+
+        Raises:
+            SymjaxError: the loss stopped being finite, or something could not be written.
+        """
+        _prepare_folder(self.workdir, self.config)
+        with Checkpoints(self.workdir / "checkpoints", self.train.keep) as checkpoints, StopSignal() as stop:
+            state = self._start(checkpoints)
+            start = int(state.step)
+            if start > self.train.steps:
+                raise ConfigError(f"{self.workdir} is at step {start} already; config.train.steps = {self.train.steps} is less")
+            writer = Writer(self.workdir, start=start, total=self.train.steps, active=meshes.is_main())
+            try:
+                if start:
+                    writer.say(f"resumed from step {start}")
+                state = self._loop(state, checkpoints, stop, writer)
+                step = int(state.step)
+                self._save(checkpoints, step, state)
+                checkpoints.wait()
+                if stop.name and step < self.train.steps:
+                    writer.say(f"{stop.name}: saved at step {step}; the same command goes on from there")
+            finally:
+                writer.close()
+        weights = self.export(state)
+        return Result(step, step >= self.train.steps, dict(self._metrics), weights, state)
+
+    def _loop(self, state: TrainState, checkpoints: Checkpoints, stop: StopSignal, writer: Writer) -> TrainState:
+        step, total = int(state.step), int(self.train.steps)
+        meter = _Meter()
+        pending: tuple[dict, jax.Array, int] | None = None  # results of the dispatch before this one
+        while step < total and not meshes.any_process(bool(stop.name)):
+            num = min(self.plan.steps_left(step), total - step)
+            bucket = self.plan.bucket(step)
+            indices = self.plan.indices(step, num)
+            padded = np.zeros((self.train.steps_per_dispatch, indices.shape[1]), np.int32)
+            padded[:num] = indices
+            state, sums, bad = self._dispatch(state, self.arrays[bucket], padded, np.int32(num))
+            if pending:
+                self._collect(pending, meter, checkpoints)
+            pending, step = (sums, bad, num), step + num
+            writer.advance(num)
+            last = step >= total
+            log, evaluate, save = (_due(step, num, every) or last for every in self._cadence())
+            if log or evaluate or save:
+                self._collect(pending, meter, checkpoints)
+                pending = None
+            if log and meter.steps:
+                self._log(writer, step, "train", meter.means())
+                meter = _Meter()
+            if evaluate and self.validation:
+                values = self.evaluate(state.ema, state.key)
+                self._val_loss = values[LOSS]
+                self._log(writer, step, "val", values)
+            if save and not last:  # the last one is saved by the caller
+                self._save(checkpoints, step, state)
+        if pending:
+            self._collect(pending, meter, checkpoints)
+        return state
+
+    def _cadence(self) -> tuple[int, int, int]:
+        return self.train.log_every, self.train.eval_every, self.train.checkpoint_every
+
+    def _collect(self, pending: tuple[dict, jax.Array, int], meter: _Meter, checkpoints: Checkpoints) -> None:
+        """Fetch one dispatch's metrics; refuse to go on from a state that is not finite."""
+        sums, bad, num = jax.device_get(pending)
+        if bad >= 0:
+            raise SymjaxError(
+                f"training of {self.task.name} diverged: loss or gradient is not finite at step {int(bad)}; "
+                f"{checkpoints.describe_last()}; try a smaller config.train.learning_rate or config.train.clip"
+            )
+        meter.add(sums, num)
+
+    def _log(self, writer: Writer, step: int, split: str, values: dict[str, float]) -> None:
+        writer.write(step, split, values)
+        self._metrics |= {f"{split}/{k}": v for k, v in values.items()}
+
+    def _save(self, checkpoints: Checkpoints, step: int, state: TrainState) -> None:
+        loss = self._val_loss if self._val_loss is not None else self._metrics.get(f"train/{LOSS}", float("inf"))
+        checkpoints.save(step, state, self._record(), loss)
+
+    def export(self, state: TrainState) -> Path:
+        """Write the averaged parameters of a state to `workdir/weights`."""
+        folder = self.workdir / "weights"
+        if meshes.is_main():
+            about = {"step": int(state.step), "task": self.task.name, "metrics": self._metrics}
+            save_params(folder, jax.device_get(state.ema), self.config, metrics=about, data_hash=self.data_hash)
+        return folder
+
+
+class _Meter:
+    """Sums of metrics and steps since the last line of the log."""
+
+    def __init__(self) -> None:
+        self.steps, self._begin, self._sums = 0, time.monotonic(), {}  # type: ignore[var-annotated]
+
+    def add(self, sums: Mapping[str, Any], steps: int) -> None:
+        self.steps += steps
+        for name, value in sums.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+
+    def means(self) -> dict[str, float]:
+        means = {name: value / self.steps for name, value in self._sums.items()}
+        return means | {"steps_per_second": self.steps / max(time.monotonic() - self._begin, 1e-9)}
+
+
+def _due(step: int, num: int, every: int) -> bool:
+    """Whether a multiple of `every` was reached by the last `num` steps."""
+    return every > 0 and step // every > (step - num) // every
+
+
+def _num_examples(bucket: Bucket, what: str) -> int:
+    sizes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(bucket.arrays)}
+    if len(sizes) != 1 or () in sizes:
+        raise SymjaxError(f"{what}: leading axes {sorted(sizes)} differ; each array must have the examples on its first axis")
+    return sizes.pop()[0]
+
+
+def _round_up(batch: int, mesh: Mesh) -> int:
+    """Batches must divide over the devices; nothing pads them later."""
+    return -(-batch // mesh.size) * mesh.size
+
+
+def _prepare_folder(workdir: Path, config: ConfigDict) -> None:
+    """Make the work folder and leave the configuration and versions in it.
+
+    Raises:
+        SymjaxError: it cannot be made or written.
+    """
+    if not meshes.is_main():
+        return
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SymjaxError(f"cannot make the work folder {workdir}: {error.strerror}") from error
+    write_text(workdir / "config.json", to_json(config) + "\n")
+    write_text(workdir / "versions.json", json.dumps(versions(), indent=1, sort_keys=True) + "\n")

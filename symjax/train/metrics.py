@@ -1,0 +1,96 @@
+"""What a run tells: JSON lines, TensorBoard events and a progress bar; only the main process writes.
+
+`metrics.jsonl` has one object a line: step, split ("train" or "val"), seconds since the start of this process, and the metrics. Train
+values are means over the steps since the line before.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symjax.data.files import write_text
+
+METRICS = "metrics.jsonl"
+
+
+class Writer:
+    """Metric files and progress of one run.
+
+    Args:
+        folder: the work folder.
+        start: step the run starts from; later lines of an earlier, broken run are dropped.
+        total: steps in all, for the progress bar.
+        active: False in processes that write nothing.
+    """
+
+    def __init__(self, folder: Path, *, start: int, total: int, active: bool):
+        self._active, self._begin = active, time.monotonic()
+        if not active:
+            return
+        from tensorboardX import SummaryWriter
+        from tqdm import tqdm
+
+        path = folder / METRICS
+        _drop_after(path, start)
+        self._file = path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+        interval = 0.2 if sys.stderr.isatty() else 20.0
+        self._bar = tqdm(total=total, initial=start, unit="step", mininterval=interval, file=sys.stderr, dynamic_ncols=True)
+
+    def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        """One line of metrics at a step."""
+        if not self._active:
+            return
+        row: dict[str, Any] = {"step": step, "split": split, "seconds": round(time.monotonic() - self._begin, 3)}
+        row |= {k: float(v) if math.isfinite(v) else None for k, v in sorted(values.items())}  # JSON has no NaN
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(f"{split}/{name}", float(np.float64(value)), step)
+        if split == "train":
+            self._bar.set_postfix_str(f"loss {values['loss']:.4g}", refresh=False)
+
+    def advance(self, steps: int) -> None:
+        """Move the progress bar."""
+        if self._active:
+            self._bar.update(steps)
+
+    def say(self, text: str) -> None:
+        """A line of text beside the bar."""
+        if self._active:
+            self._bar.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Flush everything."""
+        if self._active:
+            self._file.close()
+            self._board.close()
+            self._bar.close()
+
+
+def read(path: str | Path, split: str | None = None) -> list[dict[str, Any]]:
+    """Rows of a metrics file, of one split if asked; a torn last line is left out."""
+    rows = []
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if split is None or row.get("split") == split:
+            rows.append(row)
+    return rows
+
+
+def _drop_after(path: Path, step: int) -> None:
+    """Remove lines of steps that will be done again."""
+    if path.exists():
+        kept = [row for row in read(path) if row.get("step", 0) <= step]
+        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))

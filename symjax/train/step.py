@@ -1,0 +1,165 @@
+"""The optimizer step as a pure function, and the programs that run many steps, or a validation, in one dispatch.
+
+State = step, params, ema, opt_state, root key. Everything random in step i comes from fold_in(fold_in(root, purpose), i), so a run is
+a function of its configuration and data alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax import Array
+from jax.sharding import Mesh
+
+from symjax.errors import SymjaxError
+from symjax.train.interface import STATISTICS, PyTree, Task
+from symjax.train.mesh import replicated, spread
+
+INIT, TRAIN, EVALUATE = 0, 1, 2  # purposes, folded into the root key
+LOSS, GRADIENT = "loss", "gradient_norm"
+
+
+@struct.dataclass
+class TrainState:
+    """All that training carries from step to step.
+
+    Attributes:
+        step: () int32, steps done.
+        params: parameters, with the fixed entry `stats` if the model has one.
+        ema: their running average, same tree.
+        opt_state: of optax, over the parameters without `stats`.
+        key: () typed root key, never changed.
+    """
+
+    step: Array
+    params: PyTree
+    ema: PyTree
+    opt_state: PyTree
+    key: Array
+
+
+def make_schedule(train: Any) -> optax.Schedule:
+    """Learning rate of the n-th step (from 0): linear warmup, then what `train.schedule` says."""
+    peak, warmup = float(train.learning_rate), int(train.warmup)
+    length = max(int(train.steps) - warmup, 1)
+    end = peak * float(train.final_rate)
+    later = {
+        "constant": lambda: optax.constant_schedule(peak),
+        "cosine": lambda: optax.cosine_decay_schedule(peak, length, alpha=float(train.final_rate)),
+        "linear": lambda: optax.linear_schedule(peak, end, length),
+    }[train.schedule]()
+    if warmup:
+        later = optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), later], [warmup])
+    return lambda count: later(count + 1)  # the first step must not be idle
+
+
+def make_optimizer(train: Any) -> optax.GradientTransformation:
+    """AdamW with clipping and schedule; weight decay on arrays of two and more axes."""
+    clip = [optax.clip_by_global_norm(float(train.clip))] if train.clip else []
+    matrices = lambda params: jax.tree.map(lambda p: jnp.ndim(p) > 1, params)
+    decay = [optax.add_decayed_weights(float(train.weight_decay), mask=matrices)] if train.weight_decay else []
+    return optax.chain(*clip, optax.scale_by_adam(), *decay, optax.scale_by_learning_rate(make_schedule(train)))
+
+
+def split(params: PyTree) -> tuple[dict, dict]:
+    """Parameters that are trained, and the fixed entry."""
+    if not isinstance(params, Mapping):
+        raise SymjaxError(f"a task's init must return a dict of parameters, not {type(params).__name__}")
+    trained = {k: v for k, v in params.items() if k != STATISTICS}
+    return trained, {k: v for k, v in params.items() if k == STATISTICS}
+
+
+def init_state(task: Task, optimizer: optax.GradientTransformation, seed: int, batch: PyTree) -> TrainState:
+    """Fresh state; pure, so it can be jitted or only evaluated for shapes."""
+    root = jax.random.key(seed)
+    params = jax.tree.map(jnp.asarray, dict(task.init(jax.random.fold_in(root, INIT), batch)))
+    ema = jax.tree.map(jnp.copy, params)  # a buffer of its own: the state is donated
+    return TrainState(jnp.zeros((), jnp.int32), params, ema, optimizer.init(split(params)[0]), root)
+
+
+def _precision(dtype: str) -> contextlib.AbstractContextManager:
+    """Matrix products with bfloat16 inputs and float32 sums, where asked for."""
+    return jax.default_matmul_precision("BF16_BF16_F32") if dtype == "bfloat16" else contextlib.nullcontext()
+
+
+def _take(arrays: PyTree, index: Array, mesh: Mesh) -> PyTree:
+    """Examples `index`, spread over the devices."""
+    index = jax.lax.with_sharding_constraint(index, spread(mesh))
+    return jax.tree.map(lambda a: jax.lax.with_sharding_constraint(a[index], spread(mesh)), arrays)
+
+
+def make_step(
+    task: Task, optimizer: optax.GradientTransformation, train: Any
+) -> Callable[[TrainState, PyTree], tuple[TrainState, dict[str, Array]]]:
+    """One optimizer step: (state, batch) -> (state, metrics)."""
+    dtype, decay = train.dtype, float(train.ema)
+
+    def step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
+        key = jax.random.fold_in(jax.random.fold_in(state.key, TRAIN), state.step)
+        trained, fixed = split(state.params)
+
+        def objective(values: dict) -> tuple[Array, dict[str, Array]]:
+            with _precision(dtype):
+                loss, metrics = task.loss({**values, **fixed}, batch, key, True)
+            return jnp.asarray(loss, jnp.float32), metrics
+
+        (loss, metrics), gradient = jax.value_and_grad(objective, has_aux=True)(trained)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
+        params = {**optax.apply_updates(trained, updates), **fixed}
+        # early on the average follows closely, so that short runs do not average in the random start
+        keep = jnp.minimum(decay, (1.0 + state.step) / (10.0 + state.step)) if decay else 0.0
+        ema = jax.tree.map(lambda old, new: new + keep * (old - new), state.ema, params)
+        new = TrainState(state.step + 1, params, ema, opt_state, state.key)
+        return new, {**metrics, LOSS: loss, GRADIENT: optax.global_norm(gradient)}
+
+    return step
+
+
+def make_dispatch(task: Task, optimizer: optax.GradientTransformation, train: Any, mesh: Mesh) -> Callable:
+    """Program `(state, arrays, indices (n, batch), num) -> (state, sums, bad)` of `num <= n` steps; the state is donated.
+
+    `sums` are metrics summed over the steps, `bad` is the first step with a loss or gradient that is not finite, or -1. `num` is
+    dynamic, so a shortened last dispatch compiles nothing new.
+    """
+    step = make_step(task, optimizer, train)
+
+    def dispatch(state: TrainState, arrays: PyTree, indices: Array, num: Array) -> tuple[TrainState, dict, Array]:
+        def body(i: Array, carry: tuple) -> tuple:
+            state, sums, bad = carry
+            number = state.step
+            state, metrics = step(state, _take(arrays, indices[i], mesh))
+            finite = jnp.isfinite(metrics[LOSS]) & jnp.isfinite(metrics[GRADIENT])
+            sums = {k: sums[k] + jnp.asarray(v, jnp.float32) for k, v in metrics.items()}
+            return state, sums, jnp.where((bad < 0) & ~finite, number, bad)
+
+        shapes = jax.eval_shape(lambda s: step(s, _take(arrays, indices[0], mesh))[1], state)
+        if any(v.shape for v in shapes.values()):
+            raise SymjaxError(f"metrics of {task.name} must be scalars: { {k: v.shape for k, v in shapes.items()} }")
+        sums = {k: jnp.zeros((), jnp.float32) for k in shapes}
+        return jax.lax.fori_loop(0, num, body, (state, sums, jnp.full((), -1, jnp.int32)))
+
+    return jax.jit(dispatch, donate_argnums=0, out_shardings=replicated(mesh))
+
+
+def make_evaluate(task: Task, train: Any, mesh: Mesh) -> Callable:
+    """Program `(params, arrays, indices (n, batch), root key) -> mean metrics`; batch i always sees the same noise."""
+    dtype = train.dtype
+
+    def evaluate(params: PyTree, arrays: PyTree, indices: Array, root: Array) -> dict[str, Array]:
+        def one(_: None, item: tuple[Array, Array]) -> tuple[None, dict[str, Array]]:
+            number, index = item
+            key = jax.random.fold_in(jax.random.fold_in(root, EVALUATE), number)
+            with _precision(dtype):
+                loss, metrics = task.loss(params, _take(arrays, index, mesh), key, False)
+            return None, {k: jnp.asarray(v, jnp.float32) for k, v in {**metrics, LOSS: loss}.items()}
+
+        _, rows = jax.lax.scan(one, None, (jnp.arange(indices.shape[0]), indices))
+        return {k: jnp.mean(v) for k, v in rows.items()}
+
+    return jax.jit(evaluate, out_shardings=replicated(mesh))
