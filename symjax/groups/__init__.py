@@ -1,5 +1,24 @@
 """Sets of symmetry operations: tables, closure, algebra, orbits, Wyckoff positions, properties, identification."""
 
+from symjax.groups.algebra import (
+    center,
+    conjugacy_classes,
+    conjugate,
+    contains,
+    generated_subgroup,
+    group_table,
+    intersection,
+    is_normal,
+    is_subgroup,
+    is_subgroup_mask,
+    left_cosets,
+    minimal_generators,
+    normalizer,
+    right_cosets,
+    with_den,
+)
+from symjax.groups.axioms import Defects, cayley_table, check_group, defects, is_group
+from symjax.groups.closure import Closed, close
 from symjax.groups.indexed import (
     ClosedIndices,
     ProductTable,
@@ -12,6 +31,17 @@ from symjax.groups.indexed import (
     to_mask,
     vocabulary_table,
 )
+from symjax.groups.orbits import (
+    Orbit,
+    fixed_point,
+    multiplicity,
+    orbit,
+    orbit_exact,
+    orbit_points,
+    stabilizer,
+    stabilizer_exact,
+)
+from symjax.groups.pairs import compose_pairs, unpack_pairs
 from symjax.groups.sets import OpSet, canonicalize, make_opset, members, pad, same_set, stack, take
 from symjax.groups.soft import closure_defect, identity_defect, inverse_defect, lattice_defect
 from symjax.groups.tables import (
@@ -26,27 +56,57 @@ from symjax.groups.tables import (
 )
 
 __all__ = [
+    "Closed",
     "ClosedIndices",
+    "Defects",
     "OpSet",
+    "Orbit",
     "ProductTable",
     "Vocabulary",
     "canonicalize",
+    "cayley_table",
+    "center",
+    "check_group",
+    "close",
     "close_indices",
     "close_mask",
     "closure_defect",
+    "compose_pairs",
+    "conjugacy_classes",
+    "conjugate",
+    "contains",
     "default_hall",
+    "defects",
+    "fixed_point",
     "generate_indices",
+    "generated_subgroup",
+    "group_table",
     "hall_setting",
     "hall_to_number",
     "identity_defect",
+    "intersection",
     "inverse_defect",
     "is_closed_mask",
+    "is_group",
+    "is_normal",
+    "is_subgroup",
+    "is_subgroup_mask",
     "lattice_defect",
+    "left_cosets",
     "make_opset",
     "members",
+    "minimal_generators",
+    "multiplicity",
+    "normalizer",
+    "orbit",
+    "orbit_exact",
+    "orbit_points",
     "pad",
+    "right_cosets",
     "same_set",
     "setting_symbols",
+    "stabilizer",
+    "stabilizer_exact",
     "stack",
     "standard_frame",
     "standard_setting",
@@ -54,6 +114,8 @@ __all__ = [
     "take",
     "to_indices",
     "to_mask",
+    "unpack_pairs",
     "vocabulary",
     "vocabulary_table",
+    "with_den",
 ]
