@@ -22,7 +22,7 @@ MAX_DEN = 1290
 """Largest denominator whose hashes are free of collisions."""
 
 
-def as_rational(array: Any, *, what: str, max_denominator: int = 1000, tol: float = 1e-6) -> tuple[np.ndarray, int]:
+def as_rational(array: Any, *, what: str, max_denominator: int = 200, tol: float = 1e-6) -> tuple[np.ndarray, int]:
     """Integers, Fractions or floats as int64 numerators over one common denominator.
 
     Raises:
@@ -170,7 +170,8 @@ def snap(W: Any, w: Any, den: int = DEN, *, tol: float = 0.01) -> Op:
         raise SnapError(f"snap: tol must lie in (0, {0.5 / den:.4g}) for den {den}, got {tol}")
     for name, values, units in (("rotation part", W, 1), ("translation part", w, den)):
         rank = 2 if units == 1 else 1
-        off = np.where(np.isfinite(values), np.abs(values - np.round(values * units) / units), np.inf)
+        finite = np.where(np.isfinite(values), values, 0.0)
+        off = np.where(np.isfinite(values), np.abs(finite - np.round(finite * units) / units), np.inf)
         if np.any(off > tol):
             at = tuple(int(i) for i in np.argwhere(off > tol)[0])
             which = at[:-rank]

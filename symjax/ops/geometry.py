@@ -56,7 +56,9 @@ class Geometry(NamedTuple):
         kind: (...) values of `Kind`.
         axis: (..., 3) primitive direction, 0 for order 1.
         sense: (...) +1 or -1 for |rotation| > 2, else 0.
-        pitch: (...) k of a screw n_k, 0 for everything else.
+        pitch: (...) k of a screw n_k, 0 for everything else. Counted in the lattice that Z^3 and the operation's own
+            n-th power generate (every group with the operation has it). 0 also for a SCREW that is a pure rotation
+            modulo that finer lattice: 14 three-fold operations of body-centred cubic settings.
         intrinsic: (..., 3) in units of 1/(12 den), of the canonical representative modulo the lattice.
         location: (..., 3) in units of 1/(12 den), of the same representative.
         point: (..., 3) a point of the element of that representative, in units of 1/(144 den).
@@ -324,7 +326,8 @@ def _describe_one(g: Geometry, op: Op, index: int, den: int) -> Description:
         Fraction(int(v[2]), units * den),
     )
     what, order, intrinsic = Kind(int(g.kind)), int(g.rotation), fractions(g.intrinsic, PART_FACTOR)
-    symbol = {Kind.TRANSLATION: "t", Kind.MIRROR: "m", Kind.SCREW: f"{order}_{int(g.pitch)}"}.get(what, str(order))
+    k = int(g.pitch)
+    symbol = {Kind.TRANSLATION: "t", Kind.MIRROR: "m", Kind.SCREW: f"{order}_{k}" if k else str(order)}.get(what, str(order))
     if what == Kind.GLIDE:
         symbol = glide_letter(intrinsic)
     place = None if what in (Kind.IDENTITY, Kind.TRANSLATION) else fractions(g.point, POINT_FACTOR)

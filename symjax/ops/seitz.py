@@ -21,7 +21,7 @@ from symjax.ops.checks import BasisError, OperationError, ParseError, as_op, che
 from symjax.ops.types import DEN, Op
 
 _SYMBOL = re.compile(
-    r"\s*\{\s*(?P<order>m|-?\d)\s*(?P<sense>[+-])?\s*(?:_?\s*(?P<axis>\([^)]*\)|(?:-?\d){3}))?\s*\|(?P<shift>[^}]*)\}\s*"
+    r"\s*\{\s*(?P<order>m|-?\d)\s*(?P<sense>[+-])?\s*(?:_\s*(?P<axis>\([^)]*\)|(?:-?\d){3}))?\s*\|(?P<shift>[^}]*)\}\s*"
 )
 _ORDERS = {"1": 1, "2": 2, "3": 3, "4": 4, "6": 6, "-1": -1, "m": -2, "-2": -2, "-3": -3, "-4": -4, "-6": -6}
 _HEXAGONAL = np.array([[1.0, -0.5, 0.0], [0.0, np.sqrt(0.75), 0.0], [0.0, 0.0, 1.0]])
@@ -180,7 +180,7 @@ def _parse_one(text: str, basis: Any, den: int) -> tuple[np.ndarray, list[int]]:
 
 def _where(text: str) -> str:
     """The first place at which a symbol stops being one: the longest readable prefix, found by its parts."""
-    axis = r"\s*(?:_?\s*(?:\([^)]*\)|(?:-?\d){3}))?"
+    axis = r"\s*(?:_\s*(?:\([^)]*\)|(?:-?\d){3}))?"
     parts = (r"\s*\{", r"\s*(?:m|-?\d)", r"\s*[+-]?", axis, r"\s*\|", r"[^}]*", r"\}\s*")
     position = 0
     for part in parts:
