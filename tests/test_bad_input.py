@@ -230,7 +230,7 @@ def test_more_orbits_than_the_bucket(tmp_path):
 
 def test_wrong_types_and_shapes():
     from symjax.groups import make_opset
-    from symjax.ops import Op, exact
+    from symjax.ops import as_op
     from symjax.ops.symbols import parse_xyz
 
     with pytest.raises(SymjaxError):
@@ -238,6 +238,8 @@ def test_wrong_types_and_shapes():
     with pytest.raises(SymjaxError):
         make_opset(np.eye(3, dtype=int)[None], np.zeros((2, 2), int))
     with pytest.raises(SymjaxError, match="shape"):
-        exact.compose(Op(np.eye(2, dtype=int), np.zeros(2, int)), Op(np.eye(2, dtype=int), np.zeros(2, int)))
+        as_op(np.eye(2, dtype=int), np.zeros(2, int))
+    with pytest.raises(SymjaxError, match="integer"):
+        as_op(np.eye(3) / 2, np.zeros(3, int))
     with pytest.raises(SymjaxError, match="q"):
         parse_xyz("x,y,q")

@@ -22,7 +22,8 @@ def draw_samples(
         steps: diffusion steps; None for the sampler's own.
         progress: whether to show a progress bar on stderr.
     """
-    from symjax.models.symop.generate import generate, load_weights
+    from symjax.models.symop.generate import generate
+    from symjax.models.symop.weights import load_weights
 
     with StageBar(num, progress) as bar:
         return generate(load_weights(weights), num, seed=seed, sampler=sampler_of(steps), progress=bar).dataset
@@ -43,10 +44,10 @@ def draw_geometry(
     """
     import jax
 
-    from symjax.models.symop.generate import dataset_from_types, load_weights
     from symjax.models.symop.geometry import options_from_config
-    from symjax.models.symop.geometry_inputs import types_from_dataset
     from symjax.models.symop.geometry_sample import sample_geometry
+    from symjax.models.symop.structure_types import dataset_from_types, types_from_dataset
+    from symjax.models.symop.weights import load_weights
 
     loaded = load_weights(weights)
     options = options_from_config(loaded.geometry_config["model"]["geometry"])

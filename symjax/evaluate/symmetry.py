@@ -34,12 +34,18 @@ class Found(NamedTuple):
 def find_symmetry(cell: Cell, symprec: float = 0.01, angle_tolerance: float = -1.0) -> Found:
     """Search the atoms for symmetry and compare it with the cell's own operations, as sets modulo the cell.
 
+    spglib gives up on atoms closer than its tolerance; then a tenth of it is tried, twice at most. Operations found at a
+    tighter tolerance hold at the wider one all the more.
+
     Args:
         cell: the crystal.
         symprec: tolerance in angstrom.
         angle_tolerance: degrees; -1 for spglib's own rule.
     """
-    rotations, translations, number = _search(cell, symprec, angle_tolerance)
+    for divisor in (1, 10, 100):
+        rotations, translations, number = _search(cell, symprec / divisor, angle_tolerance)
+        if number:
+            break
     if number == 0:
         return Found(0, len(cell.W) == 0, len(cell.W))
     by_rotation: dict[bytes, list[np.ndarray]] = {}
