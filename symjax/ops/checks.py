@@ -105,7 +105,8 @@ def as_op(W: Any, w: Any) -> Op:
     check_integer(W, what="rotation part")
     check_integer(w, what="translation part")
     limit = np.iinfo(np.int32).max
-    if (W.size and np.abs(W.astype(object)).max() > 1000) or (w.size and np.abs(w.astype(object)).max() > limit):
+    largest = lambda array: max(int(array.max()), -int(array.min())) if array.size else 0
+    if largest(W) > 1000 or largest(w) > limit:
         raise OperationError("operation: rotation entries beyond 1000 or translations beyond int32 are not supported")
     W = W.astype(np.int32)
     check_unimodular(W, np.rint(np.linalg.det(W.astype(np.float64))).astype(np.int64), what="rotation part")
