@@ -4,8 +4,9 @@ Owns a source that needs no file: real crystals (288 entries), optionally enlarg
 ones. Everything is deterministic: the same number of substitutions gives the same crystals everywhere.
 
 Substitution rule: an element may be replaced by one of its own group, or by one of the same block with a common oxidation state
-of equal value, if the atomic radii differ by at most a quarter; different elements stay different; the volume is scaled by the
-ratio of the sums of cubed radii. The result is plausible, not relaxed: it widens the chemistry of a small training set.
+of equal value, if the atomic radii differ by at most a quarter and the electronegativities by at most 0.6; different elements stay
+different; the volume is scaled by the ratio of the sums of cubed radii. The result is plausible, not relaxed: it widens the chemistry
+of a small training set.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from symjax.errors import DataError
 
 MAX_Z = 83  # heavier elements are radioactive; prototypes keep theirs, substitutions bring no new ones
 MAX_RADIUS_DIFFERENCE = 0.25
+MAX_ELECTRONEGATIVITY_DIFFERENCE = 0.6
 _TRIES = 40  # draws for each substitution wanted before a prototype counts as exhausted
 
 
@@ -92,7 +94,8 @@ def similar_elements(z: int) -> tuple[int, ...]:
             continue
         shared = set(old.common_oxidation_states) & set(new.common_oxidation_states)
         alike = old.group == new.group or (old.block == new.block and shared)
-        if alike and abs(_radius(number) / _radius(z) - 1) <= MAX_RADIUS_DIFFERENCE:
+        close = abs(old.X - new.X) <= MAX_ELECTRONEGATIVITY_DIFFERENCE
+        if alike and close and abs(_radius(number) / _radius(z) - 1) <= MAX_RADIUS_DIFFERENCE:
             similar.append(number)
     return tuple(similar)
 

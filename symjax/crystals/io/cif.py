@@ -1,12 +1,14 @@
 """CIF writing with the crystal's own symmetry operations and asymmetric unit, in full precision.
 
 Owns the CIF text. Nothing is looked up: the operations written are those of the crystal's set, whatever its setting, and each orbit is
-one site. Symbol and number are written only when the caller read them off the set. The keys are those that pymatgen, ASE, gemmi and
+one site. A symbol is written only when the caller read it off the set; the number also when the set is one of the 530 tabulated
+settings (ASE reads no file without one of the two). The keys are those that pymatgen, ASE, gemmi and
 spglib-based tools all understand; coordinates carry 12 digits, so that special positions survive any reader's merging of images.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from symjax.crystals.elements import symbol as element_symbol
 from symjax.crystals.types import Crystal
 from symjax.errors import InputError
+from symjax.groups.tables import hall_setting, hall_to_number
 from symjax.lattice import lattice_parameters, volume
 from symjax.ops import Op
 from symjax.ops.symbols import format_xyz
@@ -28,8 +31,9 @@ def format_cif(crystal: Crystal, *, name: str | None = None, symbol: str | None 
         crystal: what to write.
         name: of the data block; the formula by default.
         symbol: Hermann-Mauguin symbol of the set in this very setting, such as ``F m -3 m``.
-        number: space-group number of the set.
+        number: space-group number of the set; looked up when left out.
     """
+    number = tabulated_number(crystal) if number is None else number
     counts = formula_counts(crystal)
     reduced = np.gcd.reduce(list(counts.values()))
     formula = "".join(f"{e}{n // reduced if n != reduced else ''}" for e, n in counts.items())
@@ -56,6 +60,26 @@ def format_cif(crystal: Crystal, *, name: str | None = None, symbol: str | None 
         place = "  ".join(f"{value:.12f}" for value in x)
         lines.append(f"  {element}  {element}{i}  {multiplicity}  {place}  1")
     return "\n".join(lines) + "\n"
+
+
+@cache
+def _tabulated() -> dict[bytes, int]:
+    """Operations of every tabulated setting, as sorted bytes -> space-group number."""
+    settings = ((hall_setting(hall), hall_to_number(hall)) for hall in range(1, 531))
+    return {_set_key(opset.W, opset.w): number for opset, number in settings}
+
+
+def _set_key(W: np.ndarray, w: np.ndarray) -> bytes:
+    """Bytes that depend on the set only, not on its order (translations in 24ths)."""
+    rows = np.concatenate([np.asarray(W).reshape(-1, 9), np.mod(w, 24)], axis=1).astype(np.int8)
+    return np.unique(rows, axis=0).tobytes()
+
+
+def tabulated_number(crystal: Crystal) -> int | None:
+    """Space-group number of a set that is one of the 530 tabulated settings as it stands, else None."""
+    if 24 % crystal.den:
+        return None
+    return _tabulated().get(_set_key(crystal.W, crystal.w * (24 // crystal.den)))
 
 
 def formula_counts(crystal: Crystal) -> dict[str, int]:
