@@ -4,8 +4,8 @@
         --config.train.steps=2000 --workdir runs/first
 
 Every field of the configuration can be set as --config.a.b=value. The work folder receives checkpoints, metrics.jsonl, TensorBoard
-events, config.json, versions.json and, at the end, `weights`. The same command resumes; SIGTERM and Ctrl-C save first. On several hosts
-start it on each with --coordinator=host0:port --num_processes=N --process_id=I. Wrong input exits with code 2.
+events, config.json, versions.json and, at the end, `weights`. The same command resumes; SIGTERM and Ctrl-C save first. On several
+hosts start it on each with --coordinator=host0:port --num_processes=N --process_id=I. Wrong input exits with code 2.
 """
 
 from __future__ import annotations
@@ -52,16 +52,28 @@ def parse(argv: Sequence[str]) -> flags.FlagValues:
     try:
         with _arguments(argv):
             rest = values(list(argv))
-    except SymjaxError:
-        raise
+            if values["config"].value is not None:
+                values["config"].value.keys()  # a file that could not be loaded is only reported when it is used
     except Exception as error:  # absl and ml_collections raise many types, and a config file is code
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, SymjaxError):
-            raise cause from None
-        raise ConfigError(str(error).strip().strip("'\"") or type(error).__name__) from error
+        raise _plain_error(error) from error
     if len(rest) > 1:
         raise ConfigError(f"unknown argument {rest[1]!r}; options are written as --name=value (see --help)")
     return values
+
+
+def _plain_error(error: BaseException) -> SymjaxError:
+    """The error that started a chain: ml_collections wraps those of a config file into others that quote its traceback."""
+    chain = [error]
+    while (before := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 20:
+        chain.append(before)
+    for link in reversed(chain):
+        if isinstance(link, SymjaxError):
+            return link
+    text = str(error)
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":  # a KeyError's text comes quoted and escaped
+        text = text[1:-1].replace("\\n", "\n").replace("\\'", "'")
+    lines = [line.strip(" :") for line in text.splitlines() if line.strip()]
+    return ConfigError(": ".join(dict.fromkeys(lines)) or type(error).__name__)
 
 
 def train(config: ConfigDict, workdir: str) -> int:
