@@ -1,21 +1,95 @@
-"""`symjax analyze FILE`: operations, closure, group, orbits and lattice freedom of a crystal."""
+"""`symjax analyze FILE`: operations, closure, group, orbits and lattice freedom of a crystal, as tables or JSON."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
+
+OPERATIONS_SHOWN = 24
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand `analyze`."""
-    parser = subparsers.add_parser("analyze", help="operations, closure, group, orbits and lattice freedom of a crystal")
-    parser.add_argument("file", type=Path, help="CIF, POSCAR or extxyz")
+    parser = subparsers.add_parser(
+        "analyze", help="operations, closure, group, orbits and lattice freedom of a crystal",
+        description="The crystal is brought to the standard setting of the group found at the tolerance; all else is worked out "
+        "from its operations.",
+    )  # fmt: skip
+    parser.add_argument("file", type=Path, help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
     parser.add_argument("--symprec", type=float, default=0.1, help="tolerance of the symmetry search, angstrom (0.1)")
     parser.add_argument("--angle-tolerance", type=float, default=5.0, help="its angle tolerance, degrees (5)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--all", action="store_true", help=f"show all operations, not only the first {OPERATIONS_SHOWN}")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Analyze a file and print what was found."""
-    raise NotImplementedError
+    """Analyze a file and print what was found; returns the exit code."""
+    from symjax.crystals.io import UnusableCrystal, read_structure
+    from symjax.data.analysis import analyze_structure
+    from symjax.errors import DataError
+
+    structure = read_structure(args.file)
+    try:
+        report = analyze_structure(structure, args.symprec, args.angle_tolerance)
+    except UnusableCrystal as error:
+        raise DataError(f"{args.file}: {error}") from error
+    if args.json:
+        print(json.dumps({"file": str(args.file)} | report))
+    else:
+        show(args.file, report, None if args.all else OPERATIONS_SHOWN)
+    return 0
+
+
+def show(file: Path, report: dict[str, Any], limit: int | None) -> None:
+    """Print the report as tables."""
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    facts = Table(title=f"{file}: {report['formula']}", title_justify="left", show_header=False)
+    for name, value in _facts(report).items():
+        facts.add_row(name, value)
+    console.print(facts)
+    orbits = Table(title="orbits", title_justify="left")
+    for name in ("element", "multiplicity", "site symmetry", "free", "position", "representative"):
+        orbits.add_column(name)
+    for orbit in report["orbits"]:
+        orbits.add_row(
+            orbit["element"], str(orbit["multiplicity"]), orbit["site_symmetry"], str(orbit["free_coordinates"]), orbit["position"],
+            ", ".join(f"{v:.5f}" for v in orbit["representative"]),
+        )  # fmt: skip
+    console.print(orbits)
+    operations = Table(title="operations", title_justify="left")
+    for name in ("#", "x, y, z", "Seitz", "meaning"):
+        operations.add_column(name)
+    shown = report["operations"][:limit]
+    for i, row in enumerate(shown):
+        operations.add_row(str(i), row["xyz"], row["seitz"], row["meaning"])
+    console.print(operations, markup=False)
+    if len(shown) < len(report["operations"]):
+        console.print(f"... and {len(report['operations']) - len(shown)} more (--all, --json)")
+
+
+def _facts(report: dict[str, Any]) -> dict[str, str]:
+    """The upper table."""
+    group, found, lattice, closure = (report[name] for name in ("group", "properties", "lattice", "closure"))
+    traits = [name for name in ("centrosymmetric", "chiral", "polar", "symmorphic") if found[name]]
+    closed = "a group: every product, inverse and the identity are members" if closure["is_group"] else f"NOT a group: {closure['defects']}"
+    used = "the identity alone" if report["symprec"] == 0 else f"{report['symprec']} angstrom, {report['angle_tolerance']} degrees"
+    lengths = ", ".join(f"{v:.4f}" for v in lattice["lengths"])
+    angles = ", ".join(f"{v:.3f}" for v in lattice["angles"])
+    return {
+        "group": f"{group['symbol']} ({group['number']}), Hall {group['hall_symbol']}",
+        "found at": used,
+        "operations": f"{found['order']} in the cell, {len(found['centring'])} of them translations",
+        "closure": closed,
+        "point group": f"{found['point_group']}, {found['crystal_system']}",
+        "properties": ", ".join(traits) or "none of centrosymmetric, chiral, polar, symmorphic",
+        "cell": f"{lengths} angstrom; {angles} degrees; {lattice['volume']:.3f} cubic angstrom",
+        "lattice freedom": f"{lattice['free_parameters']} of 6 parameters",
+        "atoms": f"{report['atoms_in_cell']} in the cell, {report['atoms_in_primitive_cell']} in the primitive cell",
+    }

@@ -1,0 +1,128 @@
+"""What a structure's symmetry is, in plain JSON values: operations, closure, group, orbits, lattice freedom.
+
+Owns the report behind `symjax analyze`. The structure is brought to the standard setting of the group found; everything reported about
+the group (closure, type, properties, positions) is then worked out from its operations, not looked up by the number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symjax.crystals.elements import symbol
+from symjax.crystals.io.parse import check_structure
+from symjax.crystals.types import AtomicStructure
+from symjax.data.rows import RowOptions, reduced_formula
+from symjax.data.standardize import standard_set, standardize, to_crystal
+from symjax.groups.axioms import defects, is_group
+from symjax.groups.identify import identify
+from symjax.groups.properties import point_group, properties
+from symjax.groups.sets import OpSet
+from symjax.lattice import lattice_parameters, volume
+from symjax.ops import Op
+from symjax.ops.geometry import describe
+from symjax.ops.symbols import format_xyz, seitz
+
+
+def analyze_structure(structure: AtomicStructure, symprec: float = 0.1, angle_tolerance: float = 5.0) -> dict[str, Any]:
+    """The report on one structure.
+
+    Args:
+        structure: any cell, any origin.
+        symprec: tolerance of the symmetry search, angstrom.
+        angle_tolerance: its angle tolerance, degrees.
+
+    Returns:
+        JSON values. ``transformation`` T and ``origin_shift`` p lead from the given cell to the reported one: x' = T x + p.
+
+    Raises:
+        UnusableCrystal: no sound crystal.
+        DataError: a tolerance that cannot be meant.
+    """
+    RowOptions(symprec=symprec, angle_tolerance=angle_tolerance)  # checks the tolerances
+    check_structure(structure)
+    result = standardize(structure, symprec, angle_tolerance)
+    crystal = to_crystal(result)
+    opset, table = standard_set(result.number)
+    parameters = lattice_parameters(crystal.L)
+    found = properties(opset)
+    centrings = len(found.centring)
+    return {
+        "formula": reduced_formula(structure.z).replace(" ", ""),
+        "symprec": result.symprec,
+        "angle_tolerance": angle_tolerance,
+        "atoms_in_cell": crystal.num_atoms,
+        "atoms_in_primitive_cell": crystal.num_atoms // centrings,
+        "group": _group(opset),
+        "properties": {
+            "order": found.order, "point_group": found.point_group, "crystal_system": found.crystal_system,
+            "centring": found.centring.tolist(), "centrosymmetric": found.centrosymmetric, "chiral": found.sohncke,
+            "polar": found.polar, "polar_directions": found.polar_directions.tolist(), "symmorphic": found.symmorphic,
+        },
+        "closure": _closure(opset),
+        "lattice": {
+            "free_parameters": found.num_free_lattice, "lengths": parameters[:3].tolist(), "angles": parameters[3:].tolist(),
+            "volume": float(volume(crystal.L)), "matrix": crystal.L.tolist(), "log_coefficients": result.k.tolist(),
+        },
+        "transformation": result.transform.tolist(),
+        "origin_shift": result.origin.tolist(),
+        "orbits": _orbits(table, opset, result.z, result.pos, result.x),
+        "operations": _operations(opset),
+    }  # fmt: skip
+
+
+def _group(opset: OpSet) -> dict[str, Any]:
+    """Type and setting read off the operations."""
+    found = identify(opset)
+    return {"number": found.number, "symbol": found.symbol, "hall_number": found.hall_number, "hall_symbol": found.hall_symbol}
+
+
+def _closure(opset: OpSet) -> dict[str, Any]:
+    """Whether the set is a group, and the counts of what is missing."""
+    counts = defects(opset)
+    names = ("closure", "inverse", "identity", "duplicate")
+    return {"is_group": bool(is_group(opset)), "defects": {name: int(getattr(counts, name)) for name in names}}
+
+
+def _operations(opset: OpSet) -> list[dict[str, Any]]:
+    """Triplet, Seitz symbol and meaning of each operation."""
+    op = Op(opset.W, opset.w)
+    rows = zip(format_xyz(op, opset.den), seitz(op, opset.den), describe(op, opset.den), strict=True)
+    return [{"xyz": xyz, "seitz": symbol, "meaning": str(meaning)} for xyz, symbol, meaning in rows]
+
+
+def _orbits(table: Any, opset: OpSet, z: np.ndarray, pos: np.ndarray, x: np.ndarray) -> list[dict[str, Any]]:
+    """Element, multiplicity, site symmetry, freedom and representative of each orbit."""
+    orbits = []
+    for number, position, place in zip(z, pos, x, strict=True):
+        stab = table.pos_stab[0, position]
+        dof = int(table.pos_dof[0, position])
+        orbits.append(
+            {
+                "element": symbol(number),
+                "multiplicity": int(table.pos_mult[0, position]),
+                "site_symmetry": point_group(opset.W[stab])[0],
+                "operations_fixing": np.flatnonzero(stab).tolist(),
+                "free_coordinates": dof,
+                "position": position_text(table.pos_x0[0, position], table.pos_basis[0, position], dof),
+                "representative": place.tolist(),
+            }
+        )
+    return orbits
+
+
+def position_text(x0: np.ndarray, basis: np.ndarray, dof: int) -> str:
+    """A position's points as ``(u, 1/2, v + 1/4)``; free coordinates are named u, v, w."""
+    from fractions import Fraction
+
+    parts = []
+    for start, row in zip(x0, np.rint(basis).astype(int), strict=True):
+        terms = [
+            f"{'-' if c < 0 else '+'}{abs(c) if abs(c) > 1 else ''}{name}" for c, name in zip(row[:dof], "uvw", strict=False) if c
+        ]
+        fraction = Fraction(float(start)).limit_denominator(1000)
+        if fraction or not terms:
+            terms.append(f"{'-' if fraction < 0 else '+'}{abs(fraction)}")
+        parts.append("".join(terms).removeprefix("+"))
+    return f"({', '.join(parts)})"
