@@ -19,6 +19,7 @@ from symjax.groups.algebra import (
 )
 from symjax.groups.axioms import Defects, cayley_table, check_group, defects, is_group
 from symjax.groups.closure import Closed, close
+from symjax.groups.identify import Identified, identify, identify_many, identify_motions
 from symjax.groups.indexed import (
     ClosedIndices,
     ProductTable,
@@ -42,6 +43,9 @@ from symjax.groups.orbits import (
     stabilizer_exact,
 )
 from symjax.groups.pairs import compose_pairs, unpack_pairs
+from symjax.groups.primitive import PrimitiveForm, primitive_form
+from symjax.groups.properties import GroupProperties, properties
+from symjax.groups.set_table import SetTable, build_set_table
 from symjax.groups.sets import OpSet, canonicalize, make_opset, members, pad, same_set, stack, take
 from symjax.groups.soft import closure_defect, identity_defect, inverse_defect, lattice_defect
 from symjax.groups.tables import (
@@ -54,15 +58,22 @@ from symjax.groups.tables import (
     standard_setting,
     vocabulary,
 )
+from symjax.groups.wyckoff import WyckoffPositions, wyckoff_positions
 
 __all__ = [
     "Closed",
     "ClosedIndices",
     "Defects",
+    "GroupProperties",
+    "Identified",
     "OpSet",
     "Orbit",
+    "PrimitiveForm",
     "ProductTable",
+    "SetTable",
     "Vocabulary",
+    "WyckoffPositions",
+    "build_set_table",
     "canonicalize",
     "cayley_table",
     "center",
@@ -83,6 +94,9 @@ __all__ = [
     "group_table",
     "hall_setting",
     "hall_to_number",
+    "identify",
+    "identify_many",
+    "identify_motions",
     "identity_defect",
     "intersection",
     "inverse_defect",
@@ -102,6 +116,8 @@ __all__ = [
     "orbit_exact",
     "orbit_points",
     "pad",
+    "primitive_form",
+    "properties",
     "right_cosets",
     "same_set",
     "setting_symbols",
@@ -118,4 +134,5 @@ __all__ = [
     "vocabulary",
     "vocabulary_table",
     "with_den",
+    "wyckoff_positions",
 ]

@@ -18,7 +18,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -190,7 +189,7 @@ def _orbits_of_flats(group: list[_Flats], W: np.ndarray, w: np.ndarray, modulus:
         for j, point in enumerate(flats.points):
             if (i, j) in seen:
                 continue
-            orbit = set()
+            orbit: set[tuple[int, int]] = set()
             for target, rotation, shifts in targets:
                 c = (rotation @ point + shifts) @ group[target].Q.T % modulus
                 orbit.update((target, index[target][tuple(key)]) for key in c.tolist())
@@ -257,7 +256,8 @@ def wyckoff_positions(opset: OpSet) -> WyckoffPositions:
             if group:
                 rows += _positions_of_dimension(group, W, w, modulus)
     except (KeyError, ArithmeticError) as error:
-        raise NotAGroupError(f"the set of {len(W)} operations is not closed: the image of a fixed flat is not one ({error})") from error
+        message = f"the set of {len(W)} operations is not closed: the image of a fixed flat is not one ({error})"
+        raise NotAGroupError(message) from error
     rows.sort(key=lambda row: row[0])
     n, p = len(W), len(rows)
     out = WyckoffPositions(

@@ -1,0 +1,150 @@
+"""A closed set modulo its own translation lattice: one operation per rotation part, exactly, in a primitive basis (host).
+
+Owns `PrimitiveForm`, which identification and properties share, the exact closure test that comes with it, and the solution
+of origin shifts. Numpy only, no compilation, so a single set costs about a millisecond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from symjax.errors import NotAGroupError, SymjaxError
+from symjax.groups.integer import as_rows, hermite, solve_torus
+from symjax.groups.sets import OpSet
+from symjax.ops import exact
+
+_STABILIZER_BOUND = 48
+
+
+@dataclass(frozen=True)
+class PrimitiveForm:
+    """G modulo all its translations, in a basis of them.
+
+    Attributes:
+        W: (m, 3, 3) int64, every rotation part once, the identity first; m is the order of the point group.
+        w: (m, 3) int64 in units of 1/den, in [0, den).
+        den: their denominator.
+        columns: (3, 3) int64, the primitive basis vectors as columns in units of 1/source_den of the old basis.
+        source_den: denominator of the set that was given.
+        num_translations: translations of the lattice in one old cell.
+    """
+
+    W: np.ndarray
+    w: np.ndarray
+    den: int
+    columns: np.ndarray
+    source_den: int
+    num_translations: int
+
+    @cached_property
+    def index(self) -> dict[bytes, int]:
+        """Row of each rotation part."""
+        return {W.tobytes(): i for i, W in enumerate(self.W)}
+
+
+def primitive_form(opset: OpSet, *, name: str = "the set of operations") -> PrimitiveForm:
+    """Checks exactly that one set is a group and divides it by its translations.
+
+    Args:
+        opset: one set; padding is dropped.
+        name: how an error calls it.
+
+    Raises:
+        NotAGroupError: the set is no group; names the first failing pair.
+        SymjaxError: a batch, or a set without members.
+    """
+    mask = np.asarray(opset.mask)
+    if mask.ndim != 1 or not mask.any():
+        raise SymjaxError(f"{name}: one set with at least one operation is needed, got a mask of shape {mask.shape}")
+    W, w = np.asarray(opset.W)[mask].astype(np.int64), np.asarray(opset.w)[mask].astype(np.int64) % opset.den
+    form = _divide(W, w, opset.den)
+    if form is None or not _closes(form):
+        _raise_not_a_group(opset, name)
+    assert form is not None
+    return form
+
+
+def _raise_not_a_group(opset: OpSet, name: str) -> None:
+    """The error that names what fails."""
+    from symjax.groups.axioms import check_group
+
+    check_group(opset, name=name)
+    raise NotAGroupError(f"{name} is not a group")  # only if the two tests disagree
+
+
+def _divide(W: np.ndarray, w: np.ndarray, den: int) -> PrimitiveForm | None:
+    """The primitive form if the set consists of whole cosets of its translations, all in place; else None."""
+    if (np.abs(exact.determinant(W)) != 1).any():
+        return None
+    pure = (W == np.eye(3, dtype=np.int64)).all(axis=(1, 2))
+    lattice = hermite(as_rows(np.concatenate([w[pure], den * np.eye(3, dtype=np.int64)])))
+    columns = lattice.T.copy()
+    volume = int(np.prod(np.diag(lattice)))
+    num = den**3 // volume
+    if not pure.any() or int(pure.sum()) != num or len(W) % num or len(np.unique(w[pure], axis=0)) != num:
+        return None
+    adjugate = exact.cofactors(columns).T  # volume * columns^-1
+    scaled = exact.matmul(adjugate[None], exact.matmul(W, columns[None]))
+    if (scaled % volume).any():
+        return None  # a rotation does not keep the translations
+    W_new, w_new = scaled // volume, exact.matvec(adjugate[None], w) % volume
+    rows, first, counts = np.unique(
+        np.concatenate([W_new.reshape(-1, 9), w_new], axis=-1), axis=0, return_index=True, return_counts=True
+    )
+    if (counts != num).any() or len(np.unique(rows[:, :9], axis=0)) != len(rows) or len(rows) > _STABILIZER_BOUND:
+        return None
+    old = np.concatenate([W.reshape(-1, 9), w], axis=-1)
+    if len(np.unique(old, axis=0)) != len(old):
+        return None
+    order = np.argsort(first, kind="stable")
+    identity = np.flatnonzero((rows[order, :9] == np.eye(3, dtype=np.int64).ravel()).all(axis=-1))
+    order = np.concatenate([order[identity], np.delete(order, identity)])
+    return PrimitiveForm(
+        W=rows[order, :9].reshape(-1, 3, 3), w=rows[order, 9:], den=volume, columns=columns, source_den=den,
+        num_translations=num,
+    )  # fmt: skip
+
+
+def _closes(form: PrimitiveForm) -> bool:
+    """Whether the product of any two operations is one of them modulo the lattice."""
+    products = exact.matmul(form.W[:, None], form.W[None])
+    target = [form.index.get(W.tobytes(), -1) for W in np.ascontiguousarray(products).reshape(-1, 3, 3)]
+    if min(target) < 0:
+        return False
+    moved = (exact.matvec(form.W[:, None], form.w[None]) + form.w[:, None]).reshape(-1, 3)
+    return bool(((moved - form.w[target]) % form.den == 0).all())
+
+
+def solve_origin(W: np.ndarray, difference: np.ndarray, den: int) -> tuple[np.ndarray, int] | None:
+    """An origin shift p with (W - I) p = difference modulo Z^3 for all operations, or None.
+
+    Args:
+        W: (m, 3, 3) integers of a point group.
+        difference: (m, 3) integers in units of 1/den.
+
+    Returns:
+        p (3,) int64 and its denominator.
+    """
+    rows = as_rows((W - np.eye(3, dtype=np.int64)).reshape(-1, 3))
+    reduced: dict[tuple[int, ...], int] = {}  # equal rows must agree, and many repeat: keep one of each
+    for row, value in zip(rows, (difference % den).reshape(-1).tolist(), strict=True):
+        if reduced.setdefault(row, value) != value:
+            return None
+    reduced.pop((0, 0, 0), None)
+    if any(not any(row) and value for row, value in zip(rows, (difference % den).reshape(-1).tolist(), strict=True)):
+        return None
+    if not reduced:
+        return np.zeros(3, np.int64), 1
+    modulus = den * _STABILIZER_BOUND
+    rhs = np.array([list(reduced.values())], np.int64) * _STABILIZER_BOUND
+    try:
+        _, points, _ = solve_torus(tuple(reduced), rhs, modulus)
+    except ArithmeticError:  # a solution outside the denominators that a group can have: not a cocycle
+        return None
+    if not len(points):
+        return None
+    best = min(points.tolist(), key=lambda p: (sum(v != 0 for v in p), sum(p), p))
+    return np.array(best, np.int64), modulus
