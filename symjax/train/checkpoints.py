@@ -6,8 +6,10 @@ file does not always fail to read. Whatever goes wrong becomes a `WeightsError` 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -41,19 +43,30 @@ class Checkpoints:
 
     Args:
         folder: where they lie; made if needed.
-        keep: how many of the newest are kept; the one with the lowest loss is kept besides.
+        keep: how many of the newest are kept; the one with the lowest loss of those that were validated is kept besides.
     """
 
     def __init__(self, folder: str | Path, keep: int):
         self.folder = Path(folder).resolve()  # orbax fails late on relative paths
-        logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every stage of a save
+        for name in ("absl", "asyncio"):  # orbax tells every stage of a save; its errors come as exceptions as well
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._writing: int | None = None  # step of the save under way
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(n=keep),
-                checkpoint_managers.BestN(get_metric_fn=lambda m: m[_LOSS], reverse=True, n=1),
+                checkpoint_managers.BestN(
+                    get_metric_fn=lambda m: m[_LOSS], reverse=True, n=1, keep_checkpoints_without_metrics=False
+                ),
             ]
         )
-        options = ocp.CheckpointManagerOptions(preservation_policy=policy, cleanup_tmp_directories=True, create=True)
+        # best_fn makes orbax store the metrics that the policy ranks by; it has no say in what is kept
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policy,
+            best_fn=lambda m: m[_LOSS],
+            best_mode="min",
+            cleanup_tmp_directories=True,
+            create=True,
+        )
         try:
             self._manager = ocp.CheckpointManager(self.folder, options=options)
         except Exception as error:  # orbax raises many types
@@ -76,28 +89,45 @@ class Checkpoints:
         return sorted(int(p.name) for p in self.folder.iterdir() if p.is_dir() and p.name.isdigit())
 
     def describe_last(self) -> str:
-        """The last complete checkpoint, for messages."""
+        """The last complete checkpoint, for messages; waits for one that is being written."""
+        with contextlib.suppress(Exception):  # a save that failed has its own message
+            self._manager.wait_until_finished()
         steps = self.steps()
         return f"last good checkpoint: step {steps[-1]} in {self.folder}" if steps else "there is no checkpoint yet"
 
-    def save(self, step: int, state: TrainState, record: dict[str, Any], loss: float) -> None:
+    def save(self, step: int, state: TrainState, record: dict[str, Any], loss: float | None) -> None:
         """Write one checkpoint while training goes on; a step that is already there is left alone.
+
+        Args:
+            step: of the state.
+            state: on the devices; it may be donated as soon as this returns.
+            record: plain JSON values.
+            loss: what ranks it for being the best; None leaves it out of that race.
 
         Raises:
             WeightsError: this or the one before could not be written; earlier ones are untouched.
         """
         if step in self._manager.all_steps():
             return
+        self.wait()  # for the save before this one: its errors are its own
+        self._writing = step
+        self._check_space(state)
         record = {"format": FORMAT, "step": step, "digest": digest(state), **record}
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record))
-        metrics = {_LOSS: loss if math.isfinite(loss) else float(np.finfo(np.float64).max)}
+        metrics = {_LOSS: loss} if loss is not None and math.isfinite(loss) else None
         try:
-            self._manager.wait_until_finished()
             saved = self._manager.save(step, args=items, metrics=metrics)
         except Exception as error:
-            raise self._failed(error, step) from error
+            raise self._failed(error) from error
         if not saved:
             raise WeightsError(f"{self.folder} holds checkpoints newer than step {step}; use a fresh --workdir")
+
+    def _check_space(self, state: TrainState) -> None:
+        """Refuse to start a write that the disk cannot hold."""
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise self._failed(OSError(f"no space left: {needed / 2**20:.0f} MiB needed, {free / 2**20:.0f} free"))
 
     def wait(self) -> None:
         """Return when everything saved is on disk.
@@ -151,9 +181,15 @@ class Checkpoints:
         remedy = f"remove it to go on from step {others[-1]}" if others else "remove it, or use a fresh --workdir, to start anew"
         return WeightsError(f"checkpoint {self.folder / str(step)} is damaged or foreign: {text}; {remedy}")
 
-    def _failed(self, error: Exception, step: int | None = None) -> WeightsError:
-        what = f"checkpoint of step {step}" if step is not None else "a checkpoint"
-        return WeightsError(f"could not write {what} to {self.folder}: {_line(error)}; {self.describe_last()}")
+    def _failed(self, error: Exception) -> WeightsError:
+        where = f"{self.folder / str(self._writing)}"
+        return WeightsError(f"could not write checkpoint {where}: {_reason(error)}; {self.describe_last()}")
+
+
+def _reason(error: Exception) -> str:
+    """Why a write failed: the end of tensorstore's chain of reasons, which starts with long paths."""
+    line = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    return line[0].split(": ")[-1] if "os_error_code" in line[0] else _line(error)
 
 
 def _line(error: Exception) -> str:

@@ -111,7 +111,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.train)
         self._dispatch = make_dispatch(task, self.optimizer, self.train, self.mesh)
         self._evaluate = make_evaluate(task, self.train, self.mesh)
-        self._val_loss: float | None = None
+        self._scored: tuple[int, float] | None = None  # step and loss of the last validation, or of the log without one
         self._metrics: dict[str, float] = {}
 
     def _fresh(self) -> Any:
@@ -135,7 +135,6 @@ class Trainer:
         sharding = meshes.replicated(self.mesh)
         like = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), jax.eval_shape(init, arrays))
         state = checkpoints.restore(steps[-1], like, record.get("digest"))
-        self._val_loss = record.get("val_loss")
         self._metrics = dict(record.get("metrics", {}))
         return state
 
@@ -151,7 +150,7 @@ class Trainer:
 
     def _record(self) -> dict[str, Any]:
         config = json.loads(json.dumps(flat(self.config)))
-        return {"task": self.task.name, "config": config, "data_hash": self.data_hash, "val_loss": self._val_loss,
+        return {"task": self.task.name, "config": config, "data_hash": self.data_hash,
                 "metrics": {k: v for k, v in self._metrics.items() if np.isfinite(v)}, "versions": versions()}  # fmt: skip
 
     def evaluate(self, params: PyTree, root: jax.Array) -> dict[str, float]:
@@ -215,7 +214,6 @@ class Trainer:
                 meter = _Meter()
             if evaluate and self.validation:
                 values = self.evaluate(state.ema, state.key)
-                self._val_loss = values[LOSS]
                 self._log(writer, step, "val", values)
             if save and not last:  # the last one is saved by the caller
                 self._save(checkpoints, step, state)
@@ -239,10 +237,12 @@ class Trainer:
     def _log(self, writer: Writer, step: int, split: str, values: dict[str, float]) -> None:
         writer.write(step, split, values)
         self._metrics |= {f"{split}/{k}": v for k, v in values.items()}
+        if split == "val" or not self.validation:
+            self._scored = step, values[LOSS]
 
     def _save(self, checkpoints: Checkpoints, step: int, state: TrainState) -> None:
-        loss = self._val_loss if self._val_loss is not None else self._metrics.get(f"train/{LOSS}", float("inf"))
-        checkpoints.save(step, state, self._record(), loss)
+        fresh = self._scored is not None and self._scored[0] == step
+        checkpoints.save(step, state, self._record(), self._scored[1] if fresh and self._scored else None)
 
     def export(self, state: TrainState) -> Path:
         """Write the averaged parameters of a state to `workdir/weights`."""

@@ -116,7 +116,7 @@ def make_step(
         keep = jnp.minimum(decay, (1.0 + state.step) / (10.0 + state.step)) if decay else 0.0
         ema = jax.tree.map(lambda old, new: new + keep * (old - new), state.ema, params)
         new = TrainState(state.step + 1, params, ema, opt_state, state.key)
-        return new, {**metrics, LOSS: loss, GRADIENT: optax.global_norm(gradient)}
+        return new, {**metrics, LOSS: loss, GRADIENT: optax.tree.norm(gradient)}
 
     return step
 

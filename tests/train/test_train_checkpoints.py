@@ -1,0 +1,100 @@
+"""Checkpoints that are damaged, foreign, or cannot be written: a clear error, and nothing that was good is lost."""
+
+import json
+import shutil
+
+import pytest
+from train_helpers import digests, finish, run, start
+
+from symjax.errors import WeightsError
+from symjax.train.checkpoints import Checkpoints
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished run with checkpoints at 20 and 40; copy it before use."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    run(folder)
+    return folder
+
+
+@pytest.fixture
+def workdir(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def largest(folder):
+    return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def test_truncated_file(workdir):
+    for path in (workdir / "checkpoints" / "40" / "state").rglob("d/*"):
+        path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(WeightsError, match=r"checkpoints/40 is damaged or foreign: .*; remove it to go on from step 20"):
+        run(workdir, train__steps=60)
+    shutil.rmtree(workdir / "checkpoints" / "40")
+    assert run(workdir, train__steps=60).step == 60
+
+
+def test_changed_content_is_noticed(workdir):
+    path = workdir / "checkpoints" / "40" / "record" / "metadata"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"digest": record["digest"] ^ 1}))
+    with pytest.raises(WeightsError, match="checksum"):
+        run(workdir, train__steps=60)
+
+
+@pytest.mark.parametrize("what", ["record", "state", "_CHECKPOINT_METADATA"])
+def test_missing_part(workdir, what):
+    path = workdir / "checkpoints" / "40" / what
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if what.startswith("_"):  # orbax needs it not: the state is whole
+        assert run(workdir, train__steps=60).step == 60
+        return
+    with pytest.raises(WeightsError, match="damaged or foreign"):
+        run(workdir, train__steps=60)
+
+
+def test_foreign_folder(workdir):
+    (workdir / "checkpoints" / "50").mkdir()
+    (workdir / "checkpoints" / "50" / "notes.txt").write_text("not ours")
+    with pytest.raises(WeightsError, match=r"50 is damaged or foreign.*step 40"):
+        run(workdir, train__steps=60)
+
+
+def test_checkpoint_of_another_program(workdir):
+    path = workdir / "checkpoints" / "40" / "record" / "metadata"
+    path.write_text('{"step": 40}')
+    with pytest.raises(WeightsError, match="not written by symjax"):
+        run(workdir, train__steps=60)
+
+
+def test_only_checkpoint_damaged(workdir):
+    shutil.rmtree(workdir / "checkpoints" / "20")
+    largest(workdir / "checkpoints" / "40" / "state").write_bytes(b"")
+    with pytest.raises(WeightsError, match="fresh --workdir"):
+        run(workdir, train__steps=60)
+
+
+def test_unfinished_write_is_ignored(workdir):
+    shutil.copytree(workdir / "checkpoints" / "40", workdir / "checkpoints" / "60.orbax-checkpoint-tmp-1")
+    with Checkpoints(workdir / "checkpoints", 2) as checkpoints:
+        assert checkpoints.steps() == [20, 40]
+
+
+def test_disk_full_keeps_what_was_there(tmp_path):
+    """The program may write no file longer than 64 KiB, as on a full disk; parameters are larger."""
+    wide = ("model.width=20000", "train.steps=20")
+    code, out, err = finish(start(tmp_path / "run", *wide))
+    assert code == 0, err
+    before = digests(tmp_path / "run")
+
+    more = ("model.width=20000", "train.steps=60", "train.keep=1")
+    code, out, err = finish(start(tmp_path / "run", *more, longest_file=65536))
+    assert code == 2, err
+    # threads of orbax may have printed before; the last line is ours
+    err = err.strip().splitlines()[-1]
+    assert "error: could not write checkpoint" in err and "40: File too large" in err and "last good checkpoint: step 20" in err
+    assert digests(tmp_path / "run") == before
+    code, out, err = finish(start(tmp_path / "run", *more))
+    assert code == 0 and "resumed from step 20" in err, err
