@@ -83,5 +83,5 @@ def reverse_step(
 def langevin_step(basis: Array, u: Array, score_scaled: Array, fresh: Array, *, sigma: Array, step: float) -> Array:
     """Langevin corrector with step `step * sigma^2` (a fraction of the noise variance): keeps the marginal at `sigma`."""
     size = step * sigma**2
-    move = to_coordinates(basis, (size / sigma)[..., None] * score_scaled)
+    move = to_coordinates(basis, (step * sigma)[..., None] * score_scaled)
     return jnp.mod(u + move + jnp.sqrt(2.0 * size)[..., None] * fresh, 1.0)

@@ -98,9 +98,10 @@ def rotate(features: e3nn.IrrepsArray, rotation: Array) -> e3nn.IrrepsArray:
 class Interaction(nn.Module):
     """One round of messages.
 
-    The tensor product with the spherical harmonics of an edge is linear in both, so the weighted sum over edges is taken of the outer
-    products first (a small matrix product per receiver) and the Clebsch-Gordan contraction is done once per receiver: the result of
-    e3nn's edge-wise tensor product with one radial weight per channel and pair of degrees, at a fraction of the memory traffic.
+    The tensor product with the spherical harmonics of an edge is linear in both, so the weighted sum over edges is taken of
+    the outer products first (a small matrix product per receiver) and the Clebsch-Gordan contraction is done once per
+    receiver: what e3nn's edge-wise tensor product gives, with one radial weight per channel and pair of degrees, at a
+    fraction of the memory traffic.
     """
 
     irreps: str
@@ -113,6 +114,7 @@ class Interaction(nn.Module):
     def __call__(
         self, h: e3nn.IrrepsArray, edges: Neighbours, radial: Array, *, atom_orbit: Array, atom_rotation: Array
     ) -> e3nn.IrrepsArray:
+        """Updated features of the representatives (arguments as in `OrbitNet`)."""
         irreps = e3nn.Irreps(self.irreps)
         sender = e3nn.flax.Linear(e3nn.Irreps(self.message_irreps), name="sender")(h)
         images = rotate(e3nn.IrrepsArray(sender.irreps, gather(sender.array, atom_orbit)), atom_rotation)
@@ -219,7 +221,8 @@ class OrbitNet(nn.Module):
         outer = head[..., vectors.shape[-2] : -2]
         output = jnp.einsum("bmu,bmui->bmi", push, vectors)
         # a symmetric tensor of the environment: bonds weighted by learned scalars, outer products of vectors, isotropic part
-        bond = nn.silu(nn.Dense(self.radial_hidden, name="bond_0")(radial) + nn.Dense(self.radial_hidden, name="bond_1")(scalars)[:, :, None])
+        of_site = nn.Dense(self.radial_hidden, name="bond_1")(scalars)[:, :, None]
+        bond = nn.silu(nn.Dense(self.radial_hidden, name="bond_0")(radial) + of_site)
         bond = nn.Dense(1, use_bias=False, name="bond_2")(bond)[..., 0] * edges.envelope
         tensor = jnp.einsum("bmk,bmki,bmkj->bmij", bond, edges.unit, edges.unit) / self.average_neighbours**0.5
         tensor = tensor + jnp.einsum("bmu,bmui,bmuj->bmij", outer, vectors, vectors)

@@ -18,22 +18,20 @@ from jax import Array
 
 from symjax.data.dataset import CrystalDataset
 from symjax.diffusion import gaussian, schedules, wrapped
-from symjax.lattice import FRAMES, K_BASIS
+from symjax.lattice import K_BASIS
 from symjax.models.symop.geometry_inputs import (
     GeometryInputs,
     GeometryTargets,
-    StructureTypes,
     assign_buckets,
     build_inputs,
     free_coordinates,
     search_offsets,
-    types_from_dataset,
 )
-from symjax.nn.elements import COVALENT_RADII
+from symjax.models.symop.structure_types import StructureTypes, types_from_dataset
+from symjax.nn.elements import COVALENT_RADII, NUM_ELEMENTS, element_features
 from symjax.nn.orbit_net import OrbitNet, find_neighbours
 from symjax.train.interface import Bucket
 
-NUM_ELEMENTS = 119
 _K_BASIS = np.asarray(K_BASIS, np.float32)
 
 
@@ -76,7 +74,7 @@ def make_network(options: GeometryOptions) -> OrbitNet:
 class Statistics(NamedTuple):
     """Fixed numbers of the training set, stored beside the weights."""
 
-    volume: Array  # (119,) log volume per atom: weights on the atomic fractions
+    volume: Array  # (NUM_ELEMENTS,) log volume per atom: weights on the atomic fractions
     scale: Array  # (6,) standard deviations of k: one for the five shape coefficients, one for the volume
 
     def as_dict(self) -> dict[str, Array]:
@@ -84,7 +82,7 @@ class Statistics(NamedTuple):
 
 
 def atomic_fractions(z: Array, weight: Array) -> Array:
-    """`(b, 119)` share of each element among the atoms of the cell."""
+    """`(b, NUM_ELEMENTS)` share of each element among the atoms of the cell."""
     return jnp.einsum("bm,bme->be", weight, jax.nn.one_hot(z, NUM_ELEMENTS, dtype=jnp.float32))
 
 
@@ -185,7 +183,7 @@ def torus_basis(inputs: GeometryInputs) -> Array:
 
 
 def _conditions(options: GeometryOptions, inputs: GeometryInputs, tensor: Array, k_state: Array, time: Array) -> Array:
-    """Scalars `(b, m, c)` that the network may know: time, noise in angstrom, sizes, freedom of the orbit."""
+    """Scalars `(b, m, c)` that the network may know: time, noise in angstrom, sizes, freedom of the orbit, chemistry."""
     b, m = inputs.z.shape
     atoms = jnp.sum(inputs.atom_mask, axis=-1).astype(jnp.float32)
     edge = jnp.trace(tensor, axis1=-2, axis2=-1) / 3.0
@@ -193,9 +191,10 @@ def _conditions(options: GeometryOptions, inputs: GeometryInputs, tensor: Array,
     angles = 2.0 * jnp.pi * time[:, None] * jnp.array([0.25, 0.5, 1.0, 2.0])
     crystal = jnp.stack([time, jnp.log(sigma) + edge, jnp.log(atoms) - 2.5, edge - 1.7, k_state[:, 5]], axis=-1)
     crystal = jnp.concatenate([crystal, jnp.cos(angles), jnp.sin(angles)], axis=-1)
+    chemistry = jnp.asarray(element_features())[inputs.z]
     freedom = jax.nn.one_hot(jnp.sum(wrapped.used_directions(inputs.basis), -1).astype(jnp.int32), 4)
     share = jnp.log(jnp.maximum(inputs.weight * atoms[:, None], 1.0))[..., None]
-    return jnp.concatenate([jnp.broadcast_to(crystal[:, None], (b, m, crystal.shape[-1])), freedom, share], axis=-1)
+    return jnp.concatenate([jnp.broadcast_to(crystal[:, None], (b, m, crystal.shape[-1])), freedom, share, chemistry], axis=-1)
 
 
 def init_params(key: Array, options: GeometryOptions, inputs: GeometryInputs, stats: Statistics) -> dict:
@@ -293,23 +292,31 @@ class GeometryTask:
         return made, int((which < 0).sum())
 
     def buckets(self) -> list[Bucket]:
+        """Training examples by padded size."""
         return self._train
 
     def validation(self) -> list[Bucket]:
+        """Held-out examples by padded size."""
         return self._val
 
     def init(self, key: Array, example_batch: Any) -> dict:
+        """Fresh network parameters and the statistics of the training set."""
         return init_params(key, self.options, example_batch[0], self._stats)
 
     def loss(self, params: dict, batch: Any, key: Array, train: bool) -> tuple[Array, dict[str, Array]]:
+        """See `diffusion_loss`."""
         del train
         return diffusion_loss(params, self.options, batch[0], batch[1], key)
 
 
-def final_lattice(stats: dict[str, Array], inputs: GeometryInputs, k_state: Array) -> np.ndarray:
-    """Coefficients `(b, 6)` in float64, projected once more so that rounding leaves no forbidden component."""
+def final_lattice(stats: dict[str, Array], inputs: GeometryInputs, k_state: Array, projector: np.ndarray) -> np.ndarray:
+    """Coefficients `(b, 6)` in float64, projected once more so that rounding leaves no forbidden component.
+
+    Args:
+        projector: `(b, 6, 6)` float64, as in the set table.
+    """
     k = np.asarray(mean_coefficients(stats, inputs), np.float64) + np.asarray(stats["scale"], np.float64) * np.asarray(k_state)
-    return np.einsum("bij,bj->bi", np.asarray(inputs.k_projector, np.float64), k)
+    return np.einsum("bij,bj->bi", projector, k)
 
 
-__all__ = ["FRAMES", "GeometryOptions", "GeometryTask", "denoise", "diffusion_loss", "init_params", "options_from_config"]
+__all__ = ["GeometryOptions", "GeometryTask", "denoise", "diffusion_loss", "init_params", "options_from_config"]

@@ -1,21 +1,18 @@
 """Arrays that the lattice-and-coordinates stage reads, built on the host from structure types (numpy only).
 
-A structure type is an operation set with, per orbit, an element and a Wyckoff position (stabilizer class).  Everything that the
-operations dictate is expanded here once: the projector of the lattice coefficients, the torus of each orbit's free coordinates and
-the list of atoms as symmetry images of the representatives.
+Everything that the operations dictate is expanded here once: the projector of the lattice coefficients, the torus of each
+orbit's free coordinates and the list of atoms as symmetry images of the representatives.
 """
 
-import dataclasses
 import itertools
 
 import flax.struct
 import jax.numpy as jnp
 import numpy as np
 
-from symjax.data.dataset import CrystalDataset
 from symjax.errors import InputError
-from symjax.groups.set_table import SetTable
 from symjax.lattice import FRAMES
+from symjax.models.symop.structure_types import StructureTypes
 
 
 @flax.struct.dataclass
@@ -48,48 +45,6 @@ class GeometryTargets:
     u: jnp.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class StructureTypes:
-    """`b` structure types: sets plus indices, host arrays padded to m orbits."""
-
-    sets: SetTable
-    set_index: np.ndarray  # (b,)
-    z: np.ndarray  # (b, m), 0 = padding
-    pos: np.ndarray  # (b, m) index into the set's positions
-
-    @property
-    def orbit_mask(self) -> np.ndarray:
-        return self.z > 0
-
-    def num_atoms(self) -> np.ndarray:
-        """`(b,)` atoms of the conventional cell."""
-        mult = np.asarray(self.sets.pos_mult)[self.set_index[:, None], self.pos]
-        return np.where(self.orbit_mask, mult, 0).sum(1)
-
-    def take(self, index: np.ndarray, num_orbits: int | None = None) -> "StructureTypes":
-        """Rows `index`, cut or padded to `num_orbits`."""
-        z, pos = self.z[index], self.pos[index]
-        if num_orbits is not None:
-            pad = max(0, num_orbits - z.shape[1])
-            z = np.pad(z, ((0, 0), (0, pad)))[:, :num_orbits]
-            pos = np.pad(pos, ((0, 0), (0, pad)))[:, :num_orbits]
-        return StructureTypes(self.sets, self.set_index[index], z, pos)
-
-
-def types_from_dataset(dataset: CrystalDataset) -> tuple[StructureTypes, np.ndarray]:
-    """Structure types of a prepared data set and their representatives' coordinates `(c, m, 3)`."""
-    start = np.asarray(dataset.orbit_start)
-    count = np.diff(start)
-    width = int(count.max()) if len(count) else 1
-    slot = np.arange(width)[None, :]
-    mask = slot < count[:, None]
-    index = np.where(mask, start[:-1, None] + slot, 0)
-    z = np.where(mask, np.asarray(dataset.orbit_z)[index], 0).astype(np.int32)
-    pos = np.where(mask, np.asarray(dataset.orbit_pos)[index], 0).astype(np.int32)
-    x = np.where(mask[..., None], np.asarray(dataset.orbit_x)[index], 0.0)
-    return StructureTypes(dataset.sets, np.asarray(dataset.set_index), z, pos), x
-
-
 def build_inputs(types: StructureTypes, num_atoms: int) -> GeometryInputs:
     """Expand structure types to padded arrays with `num_atoms` atoms.
 
@@ -97,7 +52,7 @@ def build_inputs(types: StructureTypes, num_atoms: int) -> GeometryInputs:
         InputError: a cell holds more atoms than the bucket.
     """
     sets, index, mask = types.sets, types.set_index, types.orbit_mask
-    b, m = types.z.shape
+    b = len(types.z)
     total = types.num_atoms()
     if b and total.max() > num_atoms:
         raise InputError(f"row {int(total.argmax())}: {int(total.max())} atoms do not fit the bucket of {num_atoms} atoms")

@@ -12,7 +12,8 @@ from jax import Array
 from symjax.diffusion import gaussian, schedules, wrapped
 from symjax.errors import InputError
 from symjax.models.symop.geometry import GeometryOptions, denoise, final_lattice, torus_basis
-from symjax.models.symop.geometry_inputs import GeometryInputs, StructureTypes, assign_buckets, build_inputs
+from symjax.models.symop.geometry_inputs import GeometryInputs, assign_buckets, build_inputs
+from symjax.models.symop.structure_types import StructureTypes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +54,12 @@ def reverse_diffusion(
 
     def step(state: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
         k_state, u = state
-        time = jnp.full((b,), 1.0 - i / sampler.num_steps)
-        after = jnp.full((b,), 1.0 - (i + 1) / sampler.num_steps)
+        # integers first: 1 - n/n may round below zero, where a power is not a number
+        time = jnp.full((b,), (sampler.num_steps - i) / sampler.num_steps)
+        after = jnp.full((b,), jnp.maximum(sampler.num_steps - i - 1, 0) / sampler.num_steps)
         (now, sigma), (then, sigma_to) = levels(time), levels(after)
+        # the last pass removes the smallest noise at once (Tweedie)
+        sigma_to = jnp.where(i == sampler.num_steps, 0.0, sigma_to)
         keys = jax.random.split(jax.random.fold_in(loop_key, i), 2 + sampler.num_corrector)
         v, score = denoise(params, options, inputs, k_state, u, time)
         fresh = gaussian.noise(keys[0], inputs.k_projector)
@@ -65,19 +69,43 @@ def reverse_diffusion(
         )
         for corrector_key in keys[2:]:
             _, score = denoise(params, options, inputs, k_state, u, after)
-            u = wrapped.langevin_step(
-                euclid, u, score, wrapped.noise(corrector_key, euclid), sigma=sigma_to, step=sampler.corrector_step
-            )
+            fresh = wrapped.noise(corrector_key, euclid)
+            u = wrapped.langevin_step(euclid, u, score, fresh, sigma=sigma_to, step=sampler.corrector_step)
         return (k_state, u), None
 
-    (k_state, u), _ = jax.lax.scan(step, (k_state, u), jnp.arange(sampler.num_steps))
-    # the last noise level is removed at once (Tweedie)
-    time = jnp.zeros((b,))
-    (alpha, spread), sigma = levels(time)
-    v, score = denoise(params, options, inputs, k_state, u, time)
-    clean, _ = gaussian.split_v(k_state, v, alpha, spread)
-    u = jnp.mod(u + wrapped.to_coordinates(euclid, sigma[..., None] * score), 1.0)
-    return clean, u
+    return jax.lax.scan(step, (k_state, u), jnp.arange(sampler.num_steps + 1))[0]
+
+
+def plan_batches(
+    num_orbits: np.ndarray, num_atoms: np.ndarray, buckets: tuple[tuple[int, int], ...], batch_size: int
+) -> list[tuple[int, np.ndarray, int]]:
+    """Which rows run together: `(bucket, rows, padded batch)`.
+
+    A bucket with few rows joins the next larger one, because compiling a program costs more than padding a few crystals; batches
+    are padded to powers of two, so that few shapes are ever compiled.
+
+    Raises:
+        InputError: a structure type is larger than the largest bucket.
+    """
+    which = assign_buckets(num_orbits, num_atoms, buckets)
+    if (which < 0).any():
+        row = int(np.argmax(which < 0))
+        raise InputError(
+            f"row {row}: {num_orbits[row]} orbits and {num_atoms[row]} atoms exceed the largest bucket {buckets[-1]}"
+        )
+    for bucket in range(len(buckets) - 1):
+        rows = np.nonzero(which == bucket)[0]
+        if len(rows) < batch_size // 4 and (which > bucket).any():
+            larger = assign_buckets(num_orbits[rows], num_atoms[rows], buckets[bucket + 1 :])
+            which[rows] = np.where(larger >= 0, larger + bucket + 1, bucket)
+    plan = []
+    for bucket in range(len(buckets)):
+        rows = np.nonzero(which == bucket)[0]
+        for start in range(0, len(rows), batch_size):
+            part = rows[start : start + batch_size]
+            padded = min(batch_size, max(8, 1 << (len(part) - 1).bit_length()))
+            plan.append((bucket, part, padded if len(rows) < batch_size else batch_size))
+    return plan
 
 
 def sample_geometry(
@@ -94,7 +122,7 @@ def sample_geometry(
 
     Args:
         params: `{"net", "stats"}`.
-        key: consumed; row `i` of bucket batches depends only on the key and the types, so equal calls give equal crystals.
+        key: consumed; equal keys and structure types give equal crystals.
         progress: called with the number of crystals finished, after each batch.
 
     Returns:
@@ -103,32 +131,22 @@ def sample_geometry(
     Raises:
         InputError: a structure type is larger than the largest bucket.
     """
-    num_orbits, num_atoms = types.orbit_mask.sum(1), types.num_atoms()
-    which = assign_buckets(num_orbits, num_atoms, options.buckets)
-    if (which < 0).any():
-        row = int(np.argmax(which < 0))
-        raise InputError(
-            f"row {row}: {num_orbits[row]} orbits and {num_atoms[row]} atoms exceed the largest bucket {options.buckets[-1]}"
-        )
-    k = np.zeros((len(which), 6))
+    plan = plan_batches(types.orbit_mask.sum(1), types.num_atoms(), options.buckets, batch_size)
+    k = np.zeros((len(types.z), 6))
     x = np.zeros(types.z.shape + (3,))
-    for bucket, (max_orbits, max_atoms) in enumerate(options.buckets):
-        rows = np.nonzero(which == bucket)[0]
-        for start in range(0, len(rows), batch_size):
-            real = rows[start : start + batch_size]
-            # a full batch whatever is left keeps one compilation per bucket
-            padded = np.resize(real, batch_size)
-            inputs = build_inputs(types.take(padded, max_orbits), max_atoms)
-            batch_key = jax.random.fold_in(jax.random.fold_in(key, bucket), start)
-            state, u = reverse_diffusion(params, batch_key, inputs, options=options, sampler=sampler)
-            found = final_lattice(params["stats"], inputs, state)[: len(real)]
-            k[real] = found
-            width = min(max_orbits, x.shape[1])
-            basis = np.asarray(inputs.basis, np.float64)
-            flat = np.asarray(types.sets.pos_x0)[types.set_index[real][:, None], types.pos[real]]
-            x[real, :width] = flat[:, :width] + np.einsum(
-                "bmij,bmj->bmi", basis[: len(real), :width], np.asarray(u, np.float64)[: len(real), :width]
-            )
-            if progress is not None:
-                progress(len(real))
+    for number, (bucket, real, size) in enumerate(plan):
+        max_orbits, max_atoms = options.buckets[bucket]
+        padded = np.resize(real, size)
+        inputs = build_inputs(types.take(padded, max_orbits), max_atoms)
+        batch_key = jax.random.fold_in(key, number)
+        state, u = reverse_diffusion(params, batch_key, inputs, options=options, sampler=sampler)
+        projector = np.asarray(types.sets.k_projector)[types.set_index[padded]]
+        k[real] = final_lattice(params["stats"], inputs, state, projector)[: len(real)]
+        width = min(max_orbits, x.shape[1])
+        basis = np.asarray(inputs.basis, np.float64)
+        flat = np.asarray(types.sets.pos_x0)[types.set_index[real][:, None], types.pos[real]]
+        free = np.asarray(u, np.float64)[: len(real), :width]
+        x[real, :width] = flat[:, :width] + np.einsum("bmij,bmj->bmi", basis[: len(real), :width], free)
+        if progress is not None:
+            progress(len(real))
     return k, np.where(types.orbit_mask[..., None], x, 0.0)
