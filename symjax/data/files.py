@@ -85,7 +85,7 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise SymjaxError(f"{path}: no such file (prepared data is made by `symjax data prepare`)")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("a single array, not an archive")
             return {name: archive[name] for name in archive.files}
