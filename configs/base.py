@@ -27,7 +27,7 @@ def base() -> ConfigDict:
                 "weight_decay": 0.0,  # decoupled (AdamW), on arrays of two and more axes
                 "clip": 1.0,  # largest global norm of the gradient; 0 = no clipping
                 "ema": 0.999,  # decay of the averaged parameters that are evaluated and exported; 0 = the newest
-                "dtype": "float32",  # float32 | bfloat16 (matrix products take bfloat16 inputs; parameters stay float32)
+                "dtype": "float32",  # float32 | bfloat16 (inputs of matrix products, on GPU and TPU; parameters stay float32)
                 "seed": 0,  # of parameters, batches and noise
                 "log_every": 50,  # steps between lines of metrics
                 "eval_every": 500,  # steps between validations; 0 = only at the end

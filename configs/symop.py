@@ -19,7 +19,24 @@ PARTS = ("operations", "geometry")
 
 def operations() -> ConfigDict:
     """Section `model.operations`: species prior, operation walk, membership head, sites."""
-    return ConfigDict({})
+    return ConfigDict(
+        {
+            "species_dim": 96,  # width of the species network
+            "walk_dim": 96,  # width of the set network of the walk
+            "walk_layers": 2,  # its attention layers over the members of a set
+            "walk_heads": 4,  # heads of each
+            "sites_dim": 96,  # width of the site network
+            "dropout": 0.1,  # in all three
+            "chains": 64,  # random subgroup chains kept for each distinct set of the data
+            "membership": 1.0,  # weight of the membership head's cross-entropy
+            "closure": 0.1,  # weights of the group-consistency losses on the membership head
+            "inverse": 0.1,
+            "identity": 0.1,
+            "lattice": 0.1,
+            "consistency_examples": 16,  # crystals of a batch that the closure loss looks at
+            "consistency_rows": 24,  # operations of each whose products it looks at
+        }
+    )
 
 
 def geometry() -> ConfigDict:
@@ -36,16 +53,39 @@ def geometry() -> ConfigDict:
             "sigma_max": 0.7,  # largest; the torus is then nearly uniform
             "lattice_power": 1.5,  # exponent of the lattice's cosine schedule; above 1 the lattice settles before the atoms
             "lattice_weight": 1.0,  # weight of the lattice loss beside the coordinate loss
-            "buckets": ((2, 4), (4, 12), (6, 24), (8, 40), (12, 48), (20, 96)),  # (orbits, atoms per cell) each padded size holds
+            # (orbits, atoms per cell) each padded size holds
+            "buckets": ((2, 4), (4, 12), (6, 24), (8, 40), (12, 48), (20, 96)),
         }
     )
 
 
 # Dotted overrides of size, and of size and part.
 PRESETS: dict[tuple[str, str], dict[str, object]] = {
-    ("tiny", "operations"): {"train.steps": 60, "train.batch_size": 32, "train.steps_per_dispatch": 20, "train.warmup": 10},
+    ("tiny", "operations"): {
+        "train.steps": 60,
+        "train.batch_size": 32,
+        "train.steps_per_dispatch": 20,
+        "train.warmup": 10,
+        "train.learning_rate": 3e-3,
+        "model.operations.species_dim": 32,
+        "model.operations.walk_dim": 32,
+        "model.operations.walk_layers": 1,
+        "model.operations.sites_dim": 32,
+        "model.operations.chains": 8,
+        "model.operations.consistency_examples": 4,
+        "model.operations.consistency_rows": 8,
+    },
     ("small", "operations"): {"train.steps": 6000, "train.batch_size": 256},
-    ("base", "operations"): {"train.steps": 100_000, "train.batch_size": 1024, "train.dtype": "bfloat16"},
+    ("base", "operations"): {
+        "train.steps": 50_000,
+        "train.batch_size": 1024,
+        "train.dtype": "bfloat16",
+        "model.operations.species_dim": 256,
+        "model.operations.walk_dim": 256,
+        "model.operations.walk_layers": 4,
+        "model.operations.walk_heads": 8,
+        "model.operations.sites_dim": 256,
+    },
     ("tiny", "geometry"): {
         "train.steps": 60,
         "train.batch_size": 16,
@@ -83,6 +123,6 @@ def get_config(argument: str | None = None) -> ConfigDict:
     chosen = parse_argument(argument, first="size", allowed={"size": SIZES, "part": PARTS})
     config = base()
     config.model.name = f"symop_{chosen['part']}"
-    config.model.operations = operations()
-    config.model.geometry = geometry()
+    sections = {"operations": operations, "geometry": geometry}
+    config.model[chosen["part"]] = sections[chosen["part"]]()
     return apply(config, PRESETS[chosen["size"], chosen["part"]])

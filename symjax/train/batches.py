@@ -1,8 +1,8 @@
 """Which examples step i trains on: a pure function of (seed, i), so a resumed run sees what the unbroken one would have.
 
-Steps are grouped in dispatches of a fixed length. A dispatch uses one bucket, drawn with the buckets' weights. Within a bucket the
-examples come in passes over the whole bucket, each in a fresh random order; batches may straddle two passes, so no example is left out.
-All on the host with numpy: every process of a multi-host run computes the same numbers.
+Steps are grouped in dispatches of a fixed length. A dispatch uses one bucket, drawn with the buckets' weights. Within a
+bucket the examples come in passes over the whole bucket, each in a fresh random order; batches may straddle two passes, so no
+example is left out. All on the host with numpy: every process of a multi-host run computes the same numbers.
 """
 
 from __future__ import annotations
@@ -31,17 +31,27 @@ class BatchPlan:
     """
 
     def __init__(
-        self, sizes: Sequence[int], weights: Sequence[float], batch_sizes: Sequence[int], *, steps_per_dispatch: int, seed: int
+        self,
+        sizes: Sequence[int],
+        weights: Sequence[float],
+        batch_sizes: Sequence[int],
+        *,
+        steps_per_dispatch: int,
+        seed: int,
     ):
         if not sizes or min(sizes) < 1 or min(batch_sizes) < 1:
-            raise SymjaxError(f"training data: buckets of {list(sizes)} examples; at least one is needed and none may be empty")
+            raise SymjaxError(
+                f"training data: buckets of {list(sizes)} examples; at least one is needed and none may be empty"
+            )
         share = np.asarray(weights, np.float64)
         if not np.all(np.isfinite(share)) or share.min() < 0 or share.sum() <= 0:
             raise SymjaxError(f"bucket weights {share.tolist()}: must be finite, not negative, and not all 0")
         self.sizes, self.batch_sizes = tuple(sizes), tuple(batch_sizes)
         self.steps_per_dispatch, self.seed = steps_per_dispatch, seed
         self._edges = np.cumsum(share / share.sum())
-        self._edges[np.flatnonzero(share)[-1] :] = 1.0  # rounding must not leave a gap below 1, nor pick a bucket of weight 0
+        self._edges[np.flatnonzero(share)[-1] :] = (
+            1.0  # rounding must not leave a gap below 1, nor pick a bucket of weight 0
+        )
         self._chosen = np.zeros(0, np.int32)
         self._orders: dict[tuple[int, int], np.ndarray] = {}
 

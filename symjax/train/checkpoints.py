@@ -178,7 +178,11 @@ class Checkpoints:
     def _unreadable(self, step: int, reason: Exception | str) -> WeightsError:
         others = [s for s in self.steps() if s != step]
         text = reason if isinstance(reason, str) else _line(reason)
-        remedy = f"remove it to go on from step {others[-1]}" if others else "remove it, or use a fresh --workdir, to start anew"
+        remedy = (
+            f"remove it to go on from step {others[-1]}"
+            if others
+            else "remove it, or use a fresh --workdir, to start anew"
+        )
         return WeightsError(f"checkpoint {self.folder / str(step)} is damaged or foreign: {text}; {remedy}")
 
     def _failed(self, error: Exception) -> WeightsError:

@@ -72,9 +72,13 @@ def _check_numbers(train: Mapping[str, Any]) -> list[str]:
         value = train[name]
         right_type = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
         if not right_type or not math.isfinite(value):
-            problems.append(f"config.train.{name} = {value!r}: must be {'a whole' if kind is int else 'a finite'} number")
+            problems.append(
+                f"config.train.{name} = {value!r}: must be {'a whole' if kind is int else 'a finite'} number"
+            )
         elif value < lowest or (value == lowest and not inclusive):
-            problems.append(f"config.train.{name} = {value!r}: must be {'at least' if inclusive else 'more than'} {lowest:g}")
+            problems.append(
+                f"config.train.{name} = {value!r}: must be {'at least' if inclusive else 'more than'} {lowest:g}"
+            )
     return problems
 
 

@@ -9,8 +9,8 @@ What a task may rely on:
 - the key is different in every step and equal on every device; random numbers do not depend on the sharding.
 - `params` are float32 masters. With `train.dtype = 'bfloat16'` the loop lets matrix products round their inputs to bfloat16 and
   accumulate in float32; everything else stays float32. A network may read `config.train.dtype` to go further.
-- the top-level entry `stats` of the parameters, where there is one, holds fixed numbers (scales, regressions): it is stored with the
-  weights and never updated.
+- the top-level entry `stats` of the parameters, where there is one, holds fixed numbers (scales, regressions): it is stored
+  with the weights and never updated.
 """
 
 from __future__ import annotations

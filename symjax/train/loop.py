@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import threading
 import time
@@ -89,7 +90,9 @@ class Trainer:
         SymjaxError: the folder cannot be written, the data cannot be batched, or a checkpoint there does not fit.
     """
 
-    def __init__(self, task: Task, config: ConfigDict, workdir: str | Path, *, data_hash: Mapping[str, str] | None = None):
+    def __init__(
+        self, task: Task, config: ConfigDict, workdir: str | Path, *, data_hash: Mapping[str, str] | None = None
+    ):
         self.task, self.config, self.train = task, config, config.train
         self.workdir = Path(workdir)
         self.data_hash = dict(data_hash or {})
@@ -103,11 +106,11 @@ class Trainer:
             seed=self.train.seed,
         )
         self.arrays = [meshes.place(b.arrays, self.mesh) for b in buckets]
-        self.validation = [
-            (meshes.place(b.arrays, self.mesh), evaluation_indices(size, _round_up(b.batch_size, self.mesh), self.train.eval_batches), size)
-            for i, b in enumerate(task.validation())
-            for size in [_num_examples(b, f"validation bucket {i} of {task.name}")]
-        ]  # fmt: skip
+        self.validation: list[tuple[PyTree, np.ndarray, int]] = []  # arrays, indices, number of examples
+        for i, b in enumerate(task.validation()):
+            size = _num_examples(b, f"validation bucket {i} of {task.name}")
+            indices = evaluation_indices(size, _round_up(b.batch_size, self.mesh), self.train.eval_batches)
+            self.validation.append((meshes.place(b.arrays, self.mesh), indices, size))
         self.optimizer = make_optimizer(self.train)
         self._dispatch = make_dispatch(task, self.optimizer, self.train, self.mesh)
         self._evaluate = make_evaluate(task, self.train, self.mesh)
@@ -133,7 +136,9 @@ class Trainer:
         record = checkpoints.record(steps[-1])
         self._compare(record, checkpoints.folder / str(steps[-1]))
         sharding = meshes.replicated(self.mesh)
-        like = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), jax.eval_shape(init, arrays))
+        like = jax.tree.map(
+            lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), jax.eval_shape(init, arrays)
+        )
         state = checkpoints.restore(steps[-1], like, record.get("digest"))
         self._metrics = dict(record.get("metrics", {}))
         return state
@@ -142,10 +147,15 @@ class Trainer:
         """Refuse a checkpoint of another model, configuration or data set."""
         changed = differences(record["config"], flat(self.config))
         old = record["data_hash"]
-        changed += [f"content of config.data.{k}" for k in sorted(old) if old[k] != self.data_hash.get(k)]
+        changed += [
+            f"content of config.data.{k}"
+            for k in sorted({*old, *self.data_hash})
+            if old.get(k) != self.data_hash.get(k)
+        ]
         if changed:
             raise ConfigError(
-                f"checkpoint {path} was made with another configuration; use a fresh --workdir or undo:\n  " + "\n  ".join(changed)
+                f"checkpoint {path} was made with another configuration; use a fresh --workdir or undo:\n  "
+                + "\n  ".join(changed)
             )
 
     def _record(self) -> dict[str, Any]:
@@ -168,12 +178,15 @@ class Trainer:
         Raises:
             SymjaxError: the loss stopped being finite, or something could not be written.
         """
-        _prepare_folder(self.workdir, self.config)
+        _make_folder(self.workdir)
         with Checkpoints(self.workdir / "checkpoints", self.train.keep) as checkpoints, StopSignal() as stop:
             state = self._start(checkpoints)
             start = int(state.step)
             if start > self.train.steps:
-                raise ConfigError(f"{self.workdir} is at step {start} already; config.train.steps = {self.train.steps} is less")
+                raise ConfigError(
+                    f"{self.workdir} is at step {start} already; config.train.steps = {self.train.steps} is less"
+                )
+            _describe_run(self.workdir, self.config)
             writer = Writer(self.workdir, start=start, total=self.train.steps, active=meshes.is_main())
             try:
                 if start:
@@ -277,7 +290,9 @@ def _due(step: int, num: int, every: int) -> bool:
 def _num_examples(bucket: Bucket, what: str) -> int:
     sizes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(bucket.arrays)}
     if len(sizes) != 1 or () in sizes:
-        raise SymjaxError(f"{what}: leading axes {sorted(sizes)} differ; each array must have the examples on its first axis")
+        raise SymjaxError(
+            f"{what}: leading axes {sorted(sizes)} differ; each array must have the examples on its first axis"
+        )
     return sizes.pop()[0]
 
 
@@ -286,17 +301,22 @@ def _round_up(batch: int, mesh: Mesh) -> int:
     return -(-batch // mesh.size) * mesh.size
 
 
-def _prepare_folder(workdir: Path, config: ConfigDict) -> None:
-    """Make the work folder and leave the configuration and versions in it.
+def _make_folder(workdir: Path) -> None:
+    """Make the work folder.
 
     Raises:
         SymjaxError: it cannot be made or written.
     """
-    if not meshes.is_main():
-        return
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SymjaxError(f"cannot make the work folder {workdir}: {error.strerror}") from error
-    write_text(workdir / "config.json", to_json(config) + "\n")
-    write_text(workdir / "versions.json", json.dumps(versions(), indent=1, sort_keys=True) + "\n")
+    if not os.access(workdir, os.W_OK):
+        raise SymjaxError(f"cannot write to the work folder {workdir}")
+
+
+def _describe_run(workdir: Path, config: ConfigDict) -> None:
+    """Leave the configuration and the versions in the work folder."""
+    if meshes.is_main():
+        write_text(workdir / "config.json", to_json(config) + "\n")
+        write_text(workdir / "versions.json", json.dumps(versions(), indent=1, sort_keys=True) + "\n")

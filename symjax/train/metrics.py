@@ -1,7 +1,7 @@
 """What a run tells: JSON lines, TensorBoard events and a progress bar; only the main process writes.
 
-`metrics.jsonl` has one object a line: step, split ("train" or "val"), seconds since the start of this process, and the metrics. Train
-values are means over the steps since the line before.
+`metrics.jsonl` has one object a line: step, split ("train" or "val"), seconds since the start of this process, and the metrics.
+Train values are means over the steps since the line before.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Writer:
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
         interval = 0.2 if sys.stderr.isatty() else 20.0
-        self._bar = tqdm(total=total, initial=start, unit="step", mininterval=interval, file=sys.stderr, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total, initial=start, unit="step", mininterval=interval, file=sys.stderr, dynamic_ncols=True
+        )
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """One line of metrics at a step."""

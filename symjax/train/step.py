@@ -1,7 +1,7 @@
 """The optimizer step as a pure function, and the programs that run many steps, or a validation, in one dispatch.
 
-State = step, params, ema, opt_state, root key. Everything random in step i comes from fold_in(fold_in(root, purpose), i), so a run is
-a function of its configuration and data alone.
+State = step, params, ema, opt_state, root key. Everything random in step i comes from fold_in(fold_in(root, purpose), i), so
+a run is a function of its configuration and data alone.
 """
 
 from __future__ import annotations
@@ -84,8 +84,13 @@ def init_state(task: Task, optimizer: optax.GradientTransformation, seed: int, b
 
 
 def _precision(dtype: str) -> contextlib.AbstractContextManager:
-    """Matrix products with bfloat16 inputs and float32 sums, where asked for."""
-    return jax.default_matmul_precision("BF16_BF16_F32") if dtype == "bfloat16" else contextlib.nullcontext()
+    """Matrix products with bfloat16 inputs and float32 sums, where asked for and the hardware has them.
+
+    GPUs must be told so by the algorithm's name; TPUs do it by default; CPUs have no such product and stay with float32.
+    """
+    if dtype != "bfloat16":
+        return contextlib.nullcontext()
+    return jax.default_matmul_precision("BF16_BF16_F32" if jax.default_backend() == "gpu" else "bfloat16")
 
 
 def _take(arrays: PyTree, index: Array, mesh: Mesh) -> PyTree:

@@ -49,7 +49,9 @@ def test_orders_differ_between_passes_and_seeds():
     assert (first != plan((50,), (1.0,), (50,), seed=1).indices(0, 1)[0]).any()
 
 
-@pytest.mark.parametrize("sizes, weights", [((), ()), ((0,), (1.0,)), ((5,), (0.0,)), ((5,), (-1.0,)), ((5,), (np.nan,))])
+@pytest.mark.parametrize(
+    "sizes, weights", [((), ()), ((0,), (1.0,)), ((5,), (0.0,)), ((5,), (-1.0,)), ((5,), (np.nan,))]
+)
 def test_data_that_cannot_be_batched(sizes, weights):
     with pytest.raises(SymjaxError, match="bucket"):
         plan(sizes, weights, (4,) * max(len(sizes), 1))

@@ -30,7 +30,9 @@ def largest(folder):
 def test_truncated_file(workdir):
     for path in (workdir / "checkpoints" / "40" / "state").rglob("d/*"):
         path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(WeightsError, match=r"checkpoints/40 is damaged or foreign: .*; remove it to go on from step 20"):
+    with pytest.raises(
+        WeightsError, match=r"checkpoints/40 is damaged or foreign: .*; remove it to go on from step 20"
+    ):
         run(workdir, train__steps=60)
     shutil.rmtree(workdir / "checkpoints" / "40")
     assert run(workdir, train__steps=60).step == 60
@@ -85,16 +87,20 @@ def test_unfinished_write_is_ignored(workdir):
 def test_disk_full_keeps_what_was_there(tmp_path):
     """The program may write no file longer than 64 KiB, as on a full disk; parameters are larger."""
     wide = ("model.width=20000", "train.steps=20")
-    code, out, err = finish(start(tmp_path / "run", *wide))
+    code, _, err = finish(start(tmp_path / "run", *wide))
     assert code == 0, err
     before = digests(tmp_path / "run")
 
     more = ("model.width=20000", "train.steps=60", "train.keep=1")
-    code, out, err = finish(start(tmp_path / "run", *more, longest_file=65536))
+    code, _, err = finish(start(tmp_path / "run", *more, longest_file=65536))
     assert code == 2, err
     # threads of orbax may have printed before; the last line is ours
     err = err.strip().splitlines()[-1]
-    assert "error: could not write checkpoint" in err and "40: File too large" in err and "last good checkpoint: step 20" in err
+    assert (
+        "error: could not write checkpoint" in err
+        and "40: File too large" in err
+        and "last good checkpoint: step 20" in err
+    )
     assert digests(tmp_path / "run") == before
-    code, out, err = finish(start(tmp_path / "run", *more))
+    code, _, err = finish(start(tmp_path / "run", *more))
     assert code == 0 and "resumed from step 20" in err, err

@@ -42,15 +42,15 @@ def test_signal_saves_and_the_rest_is_exact(tmp_path):
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    code, out, err = finish(process)
+    code, _, err = finish(process)
     assert code == 0 and "Traceback" not in err, err
     assert "saved at step" in err
     stopped = max(digests(tmp_path / "run"))
     assert f"saved at step {stopped}" in err and stopped % 10 == 0
     assert (tmp_path / "run" / "weights" / "params.npz").exists()
-    code, out, err = finish(start(tmp_path / "run", f"train.steps={stopped + 20}"))
+    code, _, err = finish(start(tmp_path / "run", f"train.steps={stopped + 20}"))
     assert code == 0 and f"resumed from step {stopped}" in err, err
-    code, out, err = finish(start(tmp_path / "whole", f"train.steps={stopped + 20}"))
+    code, _, err = finish(start(tmp_path / "whole", f"train.steps={stopped + 20}"))
     assert code == 0, err
     assert digests(tmp_path / "run")[stopped + 20] == digests(tmp_path / "whole")[stopped + 20]
 
@@ -64,7 +64,7 @@ def test_two_processes_make_one_run(tmp_path):
     processes = [start(tmp_path / "two", devices=2, flags=flags(i)) for i in range(2)]
     ends = [finish(p) for p in processes]
     assert [code for code, _, _ in ends] == [0, 0], ends
-    assert "step 40" in ends[0][1] and not ends[1][1].strip()
+    assert "toy: step 40" in ends[0][1] and "toy" not in ends[1][1]
     code, _, err = finish(start(tmp_path / "one"))
     assert code == 0, err
     np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), rtol=1e-4)

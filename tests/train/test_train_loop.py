@@ -75,7 +75,14 @@ def test_newest_and_best_are_kept(tmp_path):
 
 def test_divergence_names_step_and_checkpoint(tmp_path):
     with pytest.raises(SymjaxError, match=r"not finite at step \d+; last good checkpoint: step 20 in .*checkpoints"):
-        run(tmp_path, train__steps=400, model__fuse=0.4, train__learning_rate=0.015, train__checkpoint_every=10, train__keep=1)
+        run(
+            tmp_path,
+            train__steps=400,
+            model__fuse=0.4,
+            train__learning_rate=0.015,
+            train__checkpoint_every=10,
+            train__keep=1,
+        )
     assert all(np.isfinite(row["loss"]) for row in read(tmp_path / "metrics.jsonl"))
 
 
@@ -83,10 +90,11 @@ def test_resume_with_another_configuration_is_refused(tmp_path):
     run(tmp_path)
     with pytest.raises(ConfigError, match=r"config.train.batch_size: 16 -> 8"):
         run(tmp_path, train__steps=60, train__batch_size=8)
+    assert json.loads((tmp_path / "config.json").read_text())["train"]["batch_size"] == 16
     with pytest.raises(ConfigError, match="at step 40 already"):
         run(tmp_path, train__steps=30)
     c = config(train__steps=60)
-    with pytest.raises(ConfigError, match="content of config.data.train"):
+    with pytest.raises(ConfigError, match=r"content of config\.data\.train"):
         Trainer(toy_task.ToyTask(c), c, tmp_path, data_hash={"train": "1"}).run()
 
 

@@ -14,7 +14,13 @@ from symjax.train.loop import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("toy_task.py")
-SHORT = {"train.steps": 40, "train.steps_per_dispatch": 10, "train.checkpoint_every": 20, "train.eval_every": 20, "train.log_every": 10}
+SHORT = {
+    "train.steps": 40,
+    "train.steps_per_dispatch": 10,
+    "train.checkpoint_every": 20,
+    "train.eval_every": 20,
+    "train.log_every": 10,
+}
 
 
 def config(**values):
@@ -42,8 +48,17 @@ def start(workdir, *options, devices=1, flags=(), longest_file=0):
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
     values = [f"--config.{k}={v}" for k, v in SHORT.items()] + [f"--config.{o}" for o in options]
-    command = [sys.executable, str(PROGRAM), f"--config={ROOT / 'configs' / 'toy.py'}", f"--workdir={workdir}", *values, *flags]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        str(PROGRAM),
+        f"--config={ROOT / 'configs' / 'toy.py'}",
+        f"--workdir={workdir}",
+        *values,
+        *flags,
+    ]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process, timeout=120):
