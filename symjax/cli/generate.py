@@ -94,7 +94,8 @@ def constraints_from(args: argparse.Namespace) -> Any:
 
 def _generate(args: argparse.Namespace, constraints: Any) -> CrystalDataset:
     from symjax.evaluate.samples import StageBar, sampler_of
-    from symjax.models.symop.generate import generate, load_weights
+    from symjax.models.symop.generate import generate
+    from symjax.models.symop.weights import load_weights
 
     weights = load_weights(args.weights)
     with StageBar(args.num, show=not args.quiet) as bar:
