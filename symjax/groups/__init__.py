@@ -47,6 +47,7 @@ from symjax.groups.primitive import PrimitiveForm, primitive_form
 from symjax.groups.properties import GroupProperties, properties
 from symjax.groups.set_table import SetTable, build_set_table
 from symjax.groups.sets import OpSet, canonicalize, make_opset, members, pad, same_set, stack, take
+from symjax.groups.sites import Orbits, assign_orbits
 from symjax.groups.soft import closure_defect, identity_defect, inverse_defect, lattice_defect
 from symjax.groups.tables import (
     Vocabulary,
@@ -68,11 +69,13 @@ __all__ = [
     "Identified",
     "OpSet",
     "Orbit",
+    "Orbits",
     "PrimitiveForm",
     "ProductTable",
     "SetTable",
     "Vocabulary",
     "WyckoffPositions",
+    "assign_orbits",
     "build_set_table",
     "canonicalize",
     "cayley_table",

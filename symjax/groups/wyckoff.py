@@ -1,6 +1,6 @@
 """Wyckoff positions of any closed set of operations, from the operations alone.
 
-Owns `WyckoffPositions`, `wyckoff_positions` and the step from atoms to orbits (`assign_orbits`). No table, no label, any
+Owns `WyckoffPositions` and `wyckoff_positions` (atoms are assigned in `symjax.groups.sites`). No table, no label, any
 basis and origin; letters are a convention and do not come out of this.
 
 How: the points fixed by one operation (W, w) solve (W - I) x = -w modulo Z^3, that is finitely many points, lines or planes
