@@ -79,7 +79,6 @@ PRESETS: dict[tuple[str, str], dict[str, object]] = {
     ("base", "operations"): {
         "train.steps": 50_000,
         "train.batch_size": 1024,
-        "train.dtype": "bfloat16",
         "model.operations.species_dim": 256,
         "model.operations.walk_dim": 256,
         "model.operations.walk_layers": 4,
