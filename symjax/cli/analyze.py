@@ -20,7 +20,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("file", type=Path, help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
     parser.add_argument("--symprec", type=float, default=0.1, help="tolerance of the symmetry search, angstrom (0.1)")
     parser.add_argument("--angle-tolerance", type=float, default=5.0, help="its angle tolerance, degrees (5)")
-    parser.add_argument("--all", action="store_true", help=f"show all operations, not only the first {OPERATIONS_SHOWN}")
+    parser.add_argument(
+        "--all", action="store_true", help=f"show all operations, not only the first {OPERATIONS_SHOWN}"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
@@ -78,8 +80,16 @@ def _facts(report: dict[str, Any]) -> dict[str, str]:
     """The upper table."""
     group, found, lattice, closure = (report[name] for name in ("group", "properties", "lattice", "closure"))
     traits = [name for name in ("centrosymmetric", "chiral", "polar", "symmorphic") if found[name]]
-    closed = "a group: every product, inverse and the identity are members" if closure["is_group"] else f"NOT a group: {closure['defects']}"
-    used = "the identity alone" if report["symprec"] == 0 else f"{report['symprec']} angstrom, {report['angle_tolerance']} degrees"
+    closed = (
+        "a group: every product, inverse and the identity are members"
+        if closure["is_group"]
+        else f"NOT a group: {closure['defects']}"
+    )
+    used = (
+        "the identity alone"
+        if report["symprec"] == 0
+        else f"{report['symprec']} angstrom, {report['angle_tolerance']} degrees"
+    )
     lengths = ", ".join(f"{v:.4f}" for v in lattice["lengths"])
     angles = ", ".join(f"{v:.3f}" for v in lattice["angles"])
     return {

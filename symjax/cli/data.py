@@ -16,7 +16,7 @@ def add_parser(subparsers: Any) -> None:
     prepare = actions.add_parser(
         "prepare", help="CSV with a cif column, folder of CIFs, extxyz or the AFLOW prototypes -> one array file",
         description="Every row is brought to the standard setting of the group found; rows that cannot be used are reported "
-        "with their reason beside the output (OUT.report.json) and never stop the run. A run that was stopped continues where it was.",
+        "with their reason beside the output (OUT.report.json) and never stop the run. A stopped run continues where it was.",
     )  # fmt: skip
     prepare.add_argument("input", nargs="?", type=Path, help=".csv, .csv.gz, folder of CIFs, .cif, .extxyz")
     prepare.add_argument(

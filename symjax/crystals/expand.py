@@ -1,8 +1,8 @@
 """From orbits to atoms: coset representatives from stabilizers, and the images of every representative.
 
-Owns `coset_images` (exact, host), `expand_crystal` (host) and `expand_positions` (numpy or jax, jit-able). An orbit of G with stabilizer
-S is {g x : one g of each left coset of S}; which g is exact integer algebra and depends on (G, S) only, so it is computed once on the
-host (or read from a `symjax.groups.set_table.SetTable`) and never from coordinates.
+Owns `coset_images` (exact, host), `expand_crystal` (host) and `expand_positions` (numpy or jax, jit-able). An orbit of
+G with stabilizer S is {g x : one g of each left coset of S}; which g is exact integer algebra and depends on (G, S)
+only, so it is computed once on the host (or read from a `symjax.groups.set_table.SetTable`) and never from coordinates.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def coset_images(W: np.ndarray, w: np.ndarray, stab: np.ndarray, den: int = DEN)
             rows = _rows(W[g] @ W[fixed], w[fixed] @ W[g].T + w[g], den)
             coset = [keys.get(row.tobytes(), -1) for row in rows]
             if min(coset, default=-1) < 0 or not free[coset].all() or not free[g]:
-                raise NotAGroupError(f"orbit {orbit}: the coset of operation {g} leaves the set or overlaps another one")
+                raise NotAGroupError(
+                    f"orbit {orbit}: the coset of operation {g} leaves the set or overlaps another one"
+                )
             if g not in coset:
                 raise NotAGroupError(f"orbit {orbit}: its stabilizer does not hold the identity")
             free[coset] = False
@@ -121,7 +123,7 @@ def expand_crystal(crystal: Crystal, images: np.ndarray | None = None) -> Atomic
 def primitive_structure(crystal: Crystal, images: np.ndarray | None = None) -> AtomicStructure:
     """The atoms of one primitive cell: the centring translations of the set are made lattice vectors.
 
-    The primitive basis is an LLL-like choice among the centring vectors: three of them, or of the unit vectors, that span the lattice.
+    The primitive basis is made of three short centring or unit vectors that span the lattice.
     """
     full = expand_crystal(crystal, images)
     pure = crystal.w[(crystal.W == np.eye(3, dtype=int)).all(axis=(1, 2))] / crystal.den

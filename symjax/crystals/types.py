@@ -1,8 +1,8 @@
 """Crystals as (operations, lattice, orbits with stabilizers): the padded batch of models, and one crystal on the host.
 
-Owns `CrystalBatch`, `Crystal` and `AtomicStructure`. Conventions: column coordinates x' = W x + w / den in the lattice basis, sets
-modulo the conventional cell's Z^3 (centring translations are members), lattice matrices with ROWS a, b, c in angstrom. Padding stands
-at the end: identity operations, z = 0, masks False.
+Owns `CrystalBatch`, `Crystal` and `AtomicStructure`. Conventions: column coordinates x' = W x + w / den in the lattice
+basis, sets modulo the conventional cell's Z^3 (centring translations are members), lattice matrices with ROWS a, b, c
+in angstrom. Padding stands at the end: identity operations, z = 0, masks False.
 """
 
 from __future__ import annotations
@@ -138,7 +138,9 @@ def stack_crystals(crystals: list[Crystal], num_ops: int | None = None, num_orbi
         if crystal.den != DEN:
             raise InputError(f"crystal {i}: batches hold translations in 1/{DEN}, this one has den={crystal.den}")
         if n > ops or m > orbits:
-            raise InputError(f"crystal {i} has {n} operations and {m} orbits, more than the bucket of {ops} and {orbits}")
+            raise InputError(
+                f"crystal {i} has {n} operations and {m} orbits, more than the bucket of {ops} and {orbits}"
+            )
         W[i, :n], w[i, :n], op_mask[i, :n] = crystal.W, crystal.w, True
         z[i, :m], x[i, :m], stab[i, :m, :n], orbit_mask[i, :m] = crystal.z, crystal.x, crystal.stab, True
     L = np.stack([c.L for c in crystals])
@@ -153,8 +155,12 @@ def unstack_crystals(batch: CrystalBatch) -> list[Crystal]:
         ops, orbits = fields["op_mask"][i], fields["orbit_mask"][i]
         crystals.append(
             Crystal(
-                W=fields["W"][i][ops], w=fields["w"][i][ops], L=fields["L"][i], z=fields["z"][i][orbits],
-                x=fields["x"][i][orbits], stab=fields["stab"][i][orbits][:, ops],
+                W=fields["W"][i][ops],
+                w=fields["w"][i][ops],
+                L=fields["L"][i],
+                z=fields["z"][i][orbits],
+                x=fields["x"][i][orbits],
+                stab=fields["stab"][i][orbits][:, ops],
             )  # fmt: skip
         )
     return crystals

@@ -1,7 +1,8 @@
 """What a structure's symmetry is, in plain JSON values: operations, closure, group, orbits, lattice freedom.
 
-Owns the report behind `symjax analyze`. The structure is brought to the standard setting of the group found; everything reported about
-the group (closure, type, properties, positions) is then worked out from its operations, not looked up by the number.
+Owns the report behind `symjax analyze`. The structure is brought to the standard setting of the group found; everything
+reported about the group (closure, type, properties, positions) is then worked out from its operations, not looked up by
+the number.
 """
 
 from __future__ import annotations
@@ -75,7 +76,12 @@ def analyze_structure(structure: AtomicStructure, symprec: float = 0.1, angle_to
 def _group(opset: OpSet) -> dict[str, Any]:
     """Type and setting read off the operations."""
     found = identify(opset)
-    return {"number": found.number, "symbol": found.symbol, "hall_number": found.hall_number, "hall_symbol": found.hall_symbol}
+    return {
+        "number": found.number,
+        "symbol": found.symbol,
+        "hall_number": found.hall_number,
+        "hall_symbol": found.hall_symbol,
+    }
 
 
 def _closure(opset: OpSet) -> dict[str, Any]:
@@ -119,7 +125,9 @@ def position_text(x0: np.ndarray, basis: np.ndarray, dof: int) -> str:
     parts = []
     for start, row in zip(x0, np.rint(basis).astype(int), strict=True):
         terms = [
-            f"{'-' if c < 0 else '+'}{abs(c) if abs(c) > 1 else ''}{name}" for c, name in zip(row[:dof], "uvw", strict=False) if c
+            f"{'-' if c < 0 else '+'}{abs(c) if abs(c) > 1 else ''}{name}"
+            for c, name in zip(row[:dof], "uvw", strict=False)
+            if c
         ]
         fraction = Fraction(float(start)).limit_denominator(1000)
         if fraction or not terms:

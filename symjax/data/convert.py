@@ -72,7 +72,9 @@ def dataset_from_structures(
     if len(names) != len(structures):
         raise InputError(f"{len(structures)} structures need as many ids, got {len(names)}")
     plain = (as_atomic(s) for s in structures)
-    rows = iter_json_rows((n, {"L": s.L.tolist(), "z": s.z.tolist(), "x": s.x.tolist()}) for n, s in zip(names, plain, strict=True))
+    rows = iter_json_rows(
+        (n, {"L": s.L.tolist(), "z": s.z.tolist(), "x": s.x.tolist()}) for n, s in zip(names, plain, strict=True)
+    )
     report = assemble(treat_rows(rows, options, workers=1), options, source="structures in memory")
     if report.rejected:
         first = report.rejected[0]

@@ -76,12 +76,18 @@ class CrystalDataset:
         }  # fmt: skip
         for name, shape in shapes.items():
             if np.shape(getattr(self, name)) != shape:
-                raise SymjaxError(f"data set field {name!r} has shape {np.shape(getattr(self, name))}, expected {shape}")
+                raise SymjaxError(
+                    f"data set field {name!r} has shape {np.shape(getattr(self, name))}, expected {shape}"
+                )
         for name, values in self.properties.items():
             if np.shape(values) != (num,):
                 raise SymjaxError(f"property {name!r} has shape {np.shape(values)}, expected {(num,)}")
-        if num and (self.orbit_start[0] != 0 or self.orbit_start[-1] != orbits or (np.diff(self.orbit_start) < 1).any()):
-            raise SymjaxError("data set field 'orbit_start' must rise from 0 to the number of orbits, one orbit at least each")
+        if num and (
+            self.orbit_start[0] != 0 or self.orbit_start[-1] != orbits or (np.diff(self.orbit_start) < 1).any()
+        ):
+            raise SymjaxError(
+                "data set field 'orbit_start' must rise from 0 to the number of orbits, one orbit at least each"
+            )
         if num and not (0 <= self.set_index.min() and self.set_index.max() < self.sets.W.shape[0]):
             raise SymjaxError(f"data set field 'set_index' leaves the table of {self.sets.W.shape[0]} sets")
         if orbits:
@@ -203,19 +209,25 @@ def _from_arrays(arrays: Mapping[str, np.ndarray], path: str | Path) -> CrystalD
     """Assemble a data set from the flat arrays of a file, naming what is missing."""
     missing = sorted({*_COLUMNS, "ids", "formula", "meta"} - set(arrays))
     if missing:
-        raise SymjaxError(f"{path}: not a prepared data set, arrays {missing} are missing (make one with `symjax data prepare`)")
+        raise SymjaxError(
+            f"{path}: not a prepared data set, arrays {missing} are missing (make one with `symjax data prepare`)"
+        )
     try:
         meta = json.loads(arrays["meta"].tobytes().decode("utf-8"))
     except ValueError as error:
         raise SymjaxError(f"{path}: field 'meta' is not JSON ({error})") from error
     if meta.get("format") != FORMAT:
-        raise SymjaxError(f"{path}: format {meta.get('format')!r}, this version reads format {FORMAT}; prepare the data again")
+        raise SymjaxError(
+            f"{path}: format {meta.get('format')!r}, this version reads format {FORMAT}; prepare the data again"
+        )
 
     def group(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
 
     try:
-        columns = {name: arrays[name].astype(dtype, copy=False) for name, (dtype, _) in _COLUMNS.items()}
+        columns: dict[str, Any] = {
+            name: arrays[name].astype(dtype, copy=False) for name, (dtype, _) in _COLUMNS.items()
+        }
         return CrystalDataset(
             sets=SetTable.from_arrays(group("sets/")), ids=arrays["ids"], formula=arrays["formula"],
             properties=group("properties/"), meta=meta, **columns,

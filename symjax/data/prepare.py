@@ -81,8 +81,15 @@ def prepare(
     report = assemble(results, options, source=name, source_hash=hash_rows(rows), substitutions=substitutions)
     if not len(report.dataset):
         first = report.rejected[0]
-        raise DataError(f"{source}: none of {len(rows)} rows is usable; the first reason, row {first['row']}: {first['reason']}")
-    summary = {"rows": report.rows, "accepted": len(report.dataset), "reasons": report.reasons, "rejected": report.rejected}
+        raise DataError(
+            f"{source}: none of {len(rows)} rows is usable; the first reason, row {first['row']}: {first['reason']}"
+        )
+    summary = {
+        "rows": report.rows,
+        "accepted": len(report.dataset),
+        "reasons": report.reasons,
+        "rejected": report.rejected,
+    }
     write_text(out.with_name(out.name.removesuffix(".npz") + ".report.json"), json.dumps(summary, indent=1) + "\n")
     report.dataset.save(out)
     shutil.rmtree(out.with_name(out.name + ".work"), ignore_errors=True)
@@ -124,12 +131,19 @@ def hash_rows(rows: Iterable[SourceRow]) -> str:
     """SHA-256 over what rows say, not how their file was compressed."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(json.dumps([row.row, row.id, row.kind, row.text, row.properties, row.problem], sort_keys=True).encode())
+        digest.update(
+            json.dumps([row.row, row.id, row.kind, row.text, row.properties, row.problem], sort_keys=True).encode()
+        )
     return digest.hexdigest()
 
 
 def treat_rows(
-    rows: list[SourceRow], options: RowOptions, *, work: Path | None = None, workers: int | None = None, progress: bool = False
+    rows: list[SourceRow],
+    options: RowOptions,
+    *,
+    work: Path | None = None,
+    workers: int | None = None,
+    progress: bool = False,
 ) -> list[dict[str, Any]]:
     """`treat_row` over all rows, in order; finished shards are kept in ``work`` and reused.
 
@@ -141,7 +155,9 @@ def treat_rows(
         progress: show a progress bar on stderr.
     """
     shards = [rows[i : i + SHARD_ROWS] for i in range(0, len(rows), SHARD_ROWS)]
-    key = hashlib.sha256(json.dumps([_REVISION, hash_rows(rows), options_dict(options), versions()]).encode()).hexdigest()
+    key = hashlib.sha256(
+        json.dumps([_REVISION, hash_rows(rows), options_dict(options), versions()]).encode()
+    ).hexdigest()
     done: dict[int, list[dict[str, Any]]] = _finished(work, key, shards) if work is not None else {}
     pending = [i for i in range(len(shards)) if i not in done]
     count = min(workers or os.cpu_count() or 1, max(len(pending), 1))
@@ -158,7 +174,10 @@ def treat_rows(
 
 
 def _run_shards(
-    jobs: list[tuple[int, list[SourceRow]]], options: RowOptions, workers: int, keep: Callable[[int, list[dict[str, Any]]], None]
+    jobs: list[tuple[int, list[SourceRow]]],
+    options: RowOptions,
+    workers: int,
+    keep: Callable[[int, list[dict[str, Any]]], None],
 ) -> None:
     """Run shards here or in spawned processes (forking under JAX can hang), handing each result over as it comes."""
     treat = partial(_treat_shard, options=options)
@@ -227,7 +246,9 @@ def assemble(
     good = [r for r in results if "reason" not in r]
     rejected = [r for r in results if "reason" in r]
     numbers = sorted({r["number"] for r in good})
-    sets = build_set_table([standard_setting(n) for n in numbers]) if numbers else build_set_table([standard_setting(1)])
+    sets = (
+        build_set_table([standard_setting(n) for n in numbers]) if numbers else build_set_table([standard_setting(1)])
+    )
     names = sorted({name for r in good for name in r["properties"]})
     meta = {
         "source": source, "source_sha256": source_hash, "options": options_dict(options), "substitutions": substitutions,

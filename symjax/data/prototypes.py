@@ -1,12 +1,12 @@
 """The embedded data set: the AFLOW prototypes that pymatgen carries, and crystals made from them by substitution.
 
-Owns a source that needs no file: real crystals (288 entries), optionally enlarged by exchanging elements for chemically similar
-ones. Everything is deterministic: the same number of substitutions gives the same crystals everywhere.
+Owns a source that needs no file: real crystals (288 entries), optionally enlarged by exchanging elements for chemically
+similar ones. Everything is deterministic: the same number of substitutions gives the same crystals everywhere.
 
-Substitution rule: an element may be replaced by one of its own group, or by one of the same block with a common oxidation state
-of equal value, if the atomic radii differ by at most a quarter and the electronegativities by at most 0.6; different elements stay
-different; the volume is scaled by the ratio of the sums of cubed radii. The result is plausible, not relaxed: it widens the chemistry
-of a small training set.
+Substitution rule: an element may be replaced by one of its own group, or by one of the same block with a common
+oxidation state of equal value, if the atomic radii differ by at most a quarter and the electronegativities by at most
+0.6; different elements stay different; the volume is scaled by the ratio of the sums of cubed radii. The result is
+plausible, not relaxed: it widens the chemistry of a small training set.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def _library() -> list[dict[str, Any]]:
     try:
         from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
     except ImportError as error:
-        raise DataError(f"this pymatgen carries no AFLOW prototype library ({error}); use a data file as source") from error
+        raise DataError(
+            f"this pymatgen carries no AFLOW prototype library ({error}); use a data file as source"
+        ) from error
     return AFLOW_PROTOTYPE_LIBRARY
 
 
@@ -84,18 +86,18 @@ def substitution_mappings(name: str, elements: tuple[int, ...], count: int) -> l
 @cache
 def similar_elements(z: int) -> tuple[int, ...]:
     """Atomic numbers that may stand in for ``z``, ascending (empty for noble gases and elements without a radius)."""
-    old = _element(z)
-    if old.is_noble_gas or _radius(z) is None:
+    old, size = _element(z), _radius(z)
+    if old.is_noble_gas or size is None:
         return ()
     similar = []
     for number in range(1, MAX_Z + 1):
-        new = _element(number)
-        if number == z or new.is_noble_gas or _radius(number) is None or new.symbol in ("H", "Tc", "Pm"):
+        new, radius = _element(number), _radius(number)
+        if number == z or new.is_noble_gas or radius is None or new.symbol in ("H", "Tc", "Pm"):
             continue
         shared = set(old.common_oxidation_states) & set(new.common_oxidation_states)
         alike = old.group == new.group or (old.block == new.block and shared)
         close = abs(old.X - new.X) <= MAX_ELECTRONEGATIVITY_DIFFERENCE
-        if alike and close and abs(_radius(number) / _radius(z) - 1) <= MAX_RADIUS_DIFFERENCE:
+        if alike and close and abs(radius / size - 1) <= MAX_RADIUS_DIFFERENCE:
             similar.append(number)
     return tuple(similar)
 

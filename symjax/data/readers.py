@@ -12,6 +12,7 @@ import io
 import json
 import math
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,9 @@ def read_source(path: str | Path) -> list[SourceRow]:
     elif name.endswith((".cif", ".cif.gz")):
         rows = [SourceRow(row=0, id=path.name.split(".cif")[0], kind="cif", text=_text(path))]
     else:
-        raise DataError(f"{path}: cannot tell the kind of source from the name; use .csv, .csv.gz, .extxyz, .cif or a folder of CIFs")
+        raise DataError(
+            f"{path}: cannot tell the kind of source from the name; use .csv, .csv.gz, .extxyz, .cif or a folder of CIFs"
+        )
     if not rows:
         raise DataError(f"{path}: holds no crystals")
     return rows
@@ -72,7 +75,7 @@ def _text(path: Path) -> str:
     """The text of a plain or gzipped file; undecodable bytes are kept as replacement marks so that the row's parser decides."""
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, gzip.zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
     return data.decode("utf-8-sig", errors="replace")
 
@@ -103,10 +106,20 @@ def _extxyz(path: Path) -> list[SourceRow]:
         try:
             count = int(lines[at])
         except ValueError as error:
-            raise DataError(f"{path}: line {at + 1} must hold the number of atoms of a frame, found {lines[at][:40]!r}") from error
+            raise DataError(
+                f"{path}: line {at + 1} must hold the number of atoms of a frame, found {lines[at][:40]!r}"
+            ) from error
         frame = lines[at : at + 2 + count]
-        problem = "" if len(frame) == 2 + count else f"truncated frame: {count} atoms announced, {max(len(frame) - 2, 0)} found"
-        rows.append(SourceRow(row=len(rows), id=f"frame-{len(rows)}", kind="extxyz", text="\n".join(frame) + "\n", problem=problem))
+        problem = (
+            ""
+            if len(frame) == 2 + count
+            else f"truncated frame: {count} atoms announced, {max(len(frame) - 2, 0)} found"
+        )
+        rows.append(
+            SourceRow(
+                row=len(rows), id=f"frame-{len(rows)}", kind="extxyz", text="\n".join(frame) + "\n", problem=problem
+            )
+        )
         at += 2 + count
     return rows
 
@@ -136,7 +149,11 @@ def _csv(path: Path) -> list[SourceRow]:
         problem = "" if len(record) == len(header) else f"{len(record)} fields where the header has {len(header)}"
         rows.append(
             SourceRow(
-                row=i, id=values.get(id_column or "", "") or f"row-{i}", kind="cif", text=values.get("cif", ""), problem=problem,
+                row=i,
+                id=values.get(id_column or "", "") or f"row-{i}",
+                kind="cif",
+                text=values.get("cif", ""),
+                problem=problem,
                 properties={name: _number(values.get(name, "")) for name in numeric},
             )  # fmt: skip
         )
@@ -163,7 +180,9 @@ def _check_columns(path: Path, header: list[str], records: list[list[str]]) -> N
     if head and share["cif"] == 0.0 and any(record[header.index("cif")].strip() for record in head):
         hint = f"; CIF text stands in column {other!r}" if other is not None and share[other] > 0.5 else ""
         sample = next(record[header.index("cif")] for record in head if record[header.index("cif")].strip())
-        raise DataError(f"{path}: column 'cif' holds no CIF text (it starts with {sample[:30]!r}){hint}; columns look mixed up")
+        raise DataError(
+            f"{path}: column 'cif' holds no CIF text (it starts with {sample[:30]!r}){hint}; columns look mixed up"
+        )
 
 
 def _number(text: str) -> float:

@@ -1,7 +1,7 @@
 """One row of a source: parse it, refuse what is not a sound ordered crystal, bring it to the standard setting.
 
-Owns the rules for rejecting a row and the words of each reason. A row never raises: `treat_row` returns either the crystal's numbers
-or a reason, so that one bad row never stops a data set.
+Owns the rules for rejecting a row and the words of each reason. A row never raises: `treat_row` returns either the
+crystal's numbers or a reason, so that one bad row never stops a data set.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def _describe(structure: AtomicStructure, options: RowOptions) -> dict[str, Any]
     centring = int((opset.W == np.eye(3, dtype=int)).all(axis=(1, 2)).sum())
     atoms = int(table.pos_mult[0, result.pos].sum()) // centring
     if options.max_atoms and atoms > options.max_atoms:
-        raise UnusableCrystal("too many atoms", f"{atoms} atoms in the primitive cell, the limit is {options.max_atoms}")
+        raise UnusableCrystal(
+            "too many atoms", f"{atoms} atoms in the primitive cell, the limit is {options.max_atoms}"
+        )
     if options.max_orbits and len(result.z) > options.max_orbits:
         raise UnusableCrystal("too many orbits", f"{len(result.z)} orbits, the limit is {options.max_orbits}")
     return {

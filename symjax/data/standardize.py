@@ -1,10 +1,11 @@
 """From a plain structure to (standard set of operations, compatible lattice, orbits on their flats).
 
-Owns the step in which tolerances are decided. spglib finds the space-group type of a structure at a tolerance and the change of basis
-to the standard setting (unique axis b, origin choice 2, hexagonal axes); everything after that is exact for the set of operations: the
-metric is projected on the set's invariant metrics, atoms are assigned to orbits, averaged over the operations that map them on each
-other, and projected on the representative flat of their position. If the atoms do not form whole orbits at the tolerance asked for,
-smaller ones are tried and the last resort is the identity alone; the one that worked is recorded.
+Owns the step in which tolerances are decided. spglib finds the space-group type of a structure at a tolerance and the
+change of basis to the standard setting (unique axis b, origin choice 2, hexagonal axes); everything after that is exact
+for the set of operations: the metric is projected on the set's invariant metrics, atoms are assigned to orbits,
+averaged over the operations that map them on each other, and projected on the representative flat of their position. If
+the atoms do not form whole orbits at the tolerance asked for, smaller ones are tried and the last resort is the
+identity alone; the one that worked is recorded.
 
 Change of basis as spglib gives it: x_standard = T x + p, basis_standard = basis T^-1 (columns).
 """
@@ -92,7 +93,7 @@ def _keeps_structure(result: Standardized, structure: AtomicStructure) -> bool:
 
     from symjax.crystals.io.convert import to_pymatgen
 
-    opset, table = standard_set(result.number)
+    _, table = standard_set(result.number)
     crystal = to_crystal(result)
     primitive = primitive_structure(crystal, table.pos_images[0, result.pos])
     if len(primitive.z) == len(structure.z):
@@ -264,12 +265,14 @@ def _symmetrize(
     W, w = table.W[0].astype(float), table.w[0] / 24.0
     atoms = np.unique(members)
     best: tuple[float, int, np.ndarray] | None = None
-    for position in np.flatnonzero(table.pos_mask[0] & (table.pos_mult[0] == len(atoms))):
+    for position in np.flatnonzero(table.pos_mask[0] & (table.pos_mult[0] == len(atoms))).tolist():
         for y in x[atoms]:
-            point = nearest_on_flat(table.pos_x0[0, position], table.pos_basis[0, position], int(table.pos_dof[0, position]), y)
+            point = nearest_on_flat(
+                table.pos_x0[0, position], table.pos_basis[0, position], int(table.pos_dof[0, position]), y
+            )
             offset = float(np.linalg.norm(cartesian @ (point - y)))
             if best is None or offset < best[0] - 1e-9:
-                best = (offset, int(position), point)
+                best = (offset, position, point)
     if best is None or best[0] > tolerance:
         return None
     _, position, point = best

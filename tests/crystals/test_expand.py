@@ -108,7 +108,7 @@ def test_primitive_cells_have_the_share_of_atoms(prototype_dataset):
 def test_wrong_stabilizers_are_refused():
     opset = standard_setting(225)
     stab = np.zeros((1, len(opset.W)), bool)
-    with pytest.raises(NotAGroupError, match="identity|overlaps"):
+    with pytest.raises(NotAGroupError, match=r"identity|overlaps"):
         coset_images(opset.W, opset.w, stab)
     stab[0, [0, 1, 2]] = True  # three centring translations of four: no subgroup
     with pytest.raises(NotAGroupError, match="coset"):

@@ -110,7 +110,9 @@ def test_cif_in_a_setting_of_no_table(prototype_dataset):
         read = parse_cif(format_cif(moved, number=number))
         same(read, expand_crystal(moved), tol=1e-4)
         assert spglib.get_symmetry_dataset((read.L, read.x, read.z), symprec=0.01).number == 62
-        small = gemmi.make_small_structure_from_block(gemmi.cif.read_string(format_cif(moved, number=number)).sole_block())
+        small = gemmi.make_small_structure_from_block(
+            gemmi.cif.read_string(format_cif(moved, number=number)).sole_block()
+        )
         assert len(small.symops) == len(moved.W)
 
 

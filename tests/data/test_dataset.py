@@ -33,7 +33,9 @@ def test_loading_imports_no_crystallography(prototype_dataset, tmp_path):
         "import sys; from symjax.data.dataset import load; d = load(sys.argv[1]); d.batch(range(3)); d.subset([1]);"
         "print(len(d), [n for n in ('pymatgen', 'spglib', 'pyxtal', 'ase', 'gemmi', 'moyopy', 'smact') if n in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.npz")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.npz")], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "288 []"
 
 
@@ -73,7 +75,7 @@ def test_bucket_too_small_names_the_crystal(prototype_dataset):
 
 @pytest.mark.parametrize("index", [[288], [-289], np.ones(3, bool)])
 def test_indices_outside_are_refused(prototype_dataset, index):
-    with pytest.raises(SymjaxError, match="out of range|mask over"):
+    with pytest.raises(SymjaxError, match=r"out of range|mask over"):
         prototype_dataset.subset(index)
 
 
@@ -94,7 +96,7 @@ def test_foreign_and_damaged_files_are_refused(prototype_dataset, tmp_path):
     with pytest.raises(SymjaxError, match="not a readable array archive"):
         load(tmp_path / "text.npz")
     np.savez(tmp_path / "foreign.npz", a=np.zeros(3))
-    with pytest.raises(SymjaxError, match="not a prepared data set.*missing"):
+    with pytest.raises(SymjaxError, match=r"not a prepared data set.*missing"):
         load(tmp_path / "foreign.npz")
     data.save(tmp_path / "whole.npz")
     whole = (tmp_path / "whole.npz").read_bytes()

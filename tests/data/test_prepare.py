@@ -61,7 +61,7 @@ BAD = {  # what is wrong -> (CIF text, class of reason, words of the reason)
 
 
 def write_csv(path, rows, header=("material_id", "band_gap", "note", "cif")):
-    with (gzip.open(path, "wt", newline="") if path.suffix == ".gz" else open(path, "w", newline="")) as handle:
+    with gzip.open(path, "wt", newline="") if path.suffix == ".gz" else open(path, "w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(header)
         writer.writerows(rows)
@@ -177,7 +177,7 @@ def test_limits_reject_with_numbers(tmp_path):
 
 def test_mixed_up_columns_are_named(tmp_path):
     swapped = write_csv(tmp_path / "s.csv", [[GOOD, "1", "x", "mp-1"], [GOOD, "2", "x", "mp-2"]])
-    with pytest.raises(DataError, match="'cif' holds no CIF text .*stands in column 'material_id'.*mixed up"):
+    with pytest.raises(DataError, match=r"'cif' holds no CIF text .*stands in column 'material_id'.*mixed up"):
         prepare(swapped, tmp_path / "o.npz", workers=1, progress=False)
     missing = write_csv(tmp_path / "m.csv", [["a", GOOD]], header=("id", "structure"))
     with pytest.raises(DataError, match=r"no column 'cif'; found \['id', 'structure'\]"):
@@ -187,7 +187,10 @@ def test_mixed_up_columns_are_named(tmp_path):
         read_source(twice)
     short = write_csv(tmp_path / "h.csv", [["a", "1", "x", GOOD], ["b", "1"], ["c", "1", "x", GOOD, "extra"]])
     report = prepare(short, tmp_path / "o.npz", workers=1, progress=False)
-    assert [r["reason"] for r in report.rejected] == ["2 fields where the header has 4", "5 fields where the header has 4"]
+    assert [r["reason"] for r in report.rejected] == [
+        "2 fields where the header has 4",
+        "5 fields where the header has 4",
+    ]
     assert not (tmp_path / "s.npz").exists()
 
 
@@ -197,7 +200,9 @@ def test_official_mp20_columns_are_read(tmp_path):
         "spacegroup.number",
     )  # fmt: skip
     rows = [["0", "mp-1", "-2.1", "5.0", "CsCl", "0.0", "['Cl', 'Cs']", GOOD, "221"]]
-    data = prepare(write_csv(tmp_path / "train.csv", rows, header), tmp_path / "o.npz", workers=1, progress=False).dataset
+    data = prepare(
+        write_csv(tmp_path / "train.csv", rows, header), tmp_path / "o.npz", workers=1, progress=False
+    ).dataset
     assert data.ids.tolist() == ["mp-1"]
     assert {k: v[0] for k, v in data.properties.items()} == {
         "formation_energy_per_atom": -2.1, "band_gap": 5.0, "e_above_hull": 0.0, "spacegroup.number": 221.0,
@@ -214,7 +219,13 @@ def test_folders_and_extxyz(prototype_dataset, tmp_path):
     (folder / "broken.cif.gz").write_bytes(b"no gzip")
     report = prepare(folder, tmp_path / "f.npz", workers=1, progress=False)
     assert report.dataset.ids.tolist() == ["a", "b"] and len(report.rejected) == 2
-    frames = format_extxyz(crystals[0]) + format_extxyz(crystals[1]) + "1\nno lattice\nFe 0 0 0\n" + "1\n\nQq 0 0 0\n" + "3\ncut\nFe 0 0 0\n"
+    frames = (
+        format_extxyz(crystals[0])
+        + format_extxyz(crystals[1])
+        + "1\nno lattice\nFe 0 0 0\n"
+        + "1\n\nQq 0 0 0\n"
+        + "3\ncut\nFe 0 0 0\n"
+    )
     (tmp_path / "a.extxyz").write_text(frames)
     report = prepare(tmp_path / "a.extxyz", tmp_path / "x.npz", workers=1, progress=False)
     assert report.dataset.num_atoms.tolist() == prototype_dataset.num_atoms[[10, 20]].tolist()
@@ -229,13 +240,15 @@ def test_sources_that_cannot_be_used(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"x")
     (tmp_path / "a.xyz").write_text("many\n")
     for name, words in {
-        "none.csv": "no such file", "empty": "without .cif", "e.csv": "empty file", "h.csv": "holds no crystals", "z.csv.gz": "cannot be read",
-        "a.parquet": "cannot tell the kind", "a.xyz": "line 1 must hold",
+        "none.csv": "no such file", "empty": "without .cif", "e.csv": "empty file", "h.csv": "holds no crystals",
+        "z.csv.gz": "cannot be read", "a.parquet": "cannot tell the kind", "a.xyz": "line 1 must hold",
     }.items():  # fmt: skip
         with pytest.raises(DataError, match=words):
             prepare(tmp_path / name, tmp_path / "o.npz", workers=1, progress=False)
     write_csv(tmp_path / "all.csv", [["a", "1", "", GOOD.replace("Cs Cs0", "Xq Xq0")]])
-    with pytest.raises(DataError, match="none of 1 rows is usable; the first reason, row 0: site 1: unknown element 'Xq'"):
+    with pytest.raises(
+        DataError, match="none of 1 rows is usable; the first reason, row 0: site 1: unknown element 'Xq'"
+    ):
         prepare(tmp_path / "all.csv", tmp_path / "o.npz", workers=1, progress=False)
     for out, words in {"o.csv": "must end in .npz", "e.csv/o.npz": "output folder"}.items():
         with pytest.raises(DataError, match=words):
@@ -301,7 +314,10 @@ def test_analyze(tmp_path, capsys, prototype_dataset):
     assert main(["analyze", str(tmp_path / "a.cif"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["group"]["number"] == 186 and report["group"]["symbol"].startswith("P6_3mc")
-    assert report["closure"] == {"is_group": True, "defects": {"closure": 0, "inverse": 0, "identity": 0, "duplicate": 0}}
+    assert report["closure"] == {
+        "is_group": True,
+        "defects": {"closure": 0, "inverse": 0, "identity": 0, "duplicate": 0},
+    }
     assert len(report["operations"]) == report["properties"]["order"] == 12
     assert report["properties"]["polar"] and report["properties"]["polar_directions"] == [[0, 0, 1]]
     assert not report["properties"]["centrosymmetric"] and report["lattice"]["free_parameters"] == 2
@@ -313,7 +329,9 @@ def test_analyze(tmp_path, capsys, prototype_dataset):
     assert "(186)" in text and "lattice freedom" in text and "-x,-y,z+1/2" in text
 
 
-@pytest.mark.parametrize("name", ["empty", "cut in the cell", "unknown element", "partial occupancy", "overlap", "zero edge"])
+@pytest.mark.parametrize(
+    "name", ["empty", "cut in the cell", "unknown element", "partial occupancy", "overlap", "zero edge"]
+)
 def test_analyze_refuses_what_prepare_rejects(name, tmp_path, capsys):
     (tmp_path / "bad.cif").write_text(BAD[name][0])
     assert main(["analyze", str(tmp_path / "bad.cif")]) == 2
@@ -327,5 +345,3 @@ def test_position_text():
     basis = np.array([[1, 0, 0], [-1, 0, 0], [0, 2, 0]])
     assert position_text(np.array([0, 0.5, 0.25]), basis, 2) == "(u, -u+1/2, 2v+1/4)"
     assert position_text(np.array([0, 1 / 3, -0.25]), np.zeros((3, 3)), 0) == "(0, 1/3, -1/4)"
-
-

@@ -92,7 +92,9 @@ def test_supercells_reduce(prototypes, i):
     )
     one, two = standardize(base), standardize(doubled)
     assert one.number == two.number and one.k == pytest.approx(two.k, abs=1e-6)
-    assert sorted(zip(one.z, one.pos, strict=True)) == sorted(zip(two.z, two.pos, strict=True)) or len(one.z) == len(two.z)
+    assert sorted(zip(one.z, one.pos, strict=True)) == sorted(zip(two.z, two.pos, strict=True)) or len(one.z) == len(
+        two.z
+    )
 
 
 @settings(max_examples=15)
@@ -138,7 +140,7 @@ def test_from_pymatgen_and_ase():
 
 def test_overlap_and_silly_tolerances_are_refused():
     structure = AtomicStructure(L=3 * np.eye(3), z=[1, 1], x=[[0, 0, 0], [0, 0, 0.01]])
-    with pytest.raises(DataError, match="overlapping atoms: 1 and 2 are 0.030"):
+    with pytest.raises(DataError, match=r"overlapping atoms: 1 and 2 are 0.030"):
         crystal_from_structure(structure)
     with pytest.raises(DataError, match="symprec"):
         crystal_from_structure(structure, symprec=0)

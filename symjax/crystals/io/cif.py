@@ -1,9 +1,10 @@
 """CIF writing with the crystal's own symmetry operations and asymmetric unit, in full precision.
 
-Owns the CIF text. Nothing is looked up: the operations written are those of the crystal's set, whatever its setting, and each orbit is
-one site. A symbol is written only when the caller read it off the set; the number also when the set is one of the 530 tabulated
-settings (ASE reads no file without one of the two). The keys are those that pymatgen, ASE, gemmi and
-spglib-based tools all understand; coordinates carry 12 digits, so that special positions survive any reader's merging of images.
+Owns the CIF text. Nothing is looked up: the operations written are those of the crystal's set, whatever its setting,
+and each orbit is one site. A symbol is written only when the caller read it off the set; the number also when the set
+is one of the 530 tabulated settings (ASE reads no file without one of the two). The keys are those that pymatgen, ASE,
+gemmi and spglib-based tools all understand; coordinates carry 12 digits, so that special positions survive any reader's
+merging of images.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from symjax.ops.symbols import format_xyz
 _CELL_KEYS = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
 
 
-def format_cif(crystal: Crystal, *, name: str | None = None, symbol: str | None = None, number: int | None = None) -> str:
+def format_cif(
+    crystal: Crystal, *, name: str | None = None, symbol: str | None = None, number: int | None = None
+) -> str:
     """The crystal as CIF text.
 
     Args:

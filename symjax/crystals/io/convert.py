@@ -1,12 +1,14 @@
 """Plain structures to and from pymatgen, ASE, POSCAR and extxyz; files read by the kind their name tells.
 
-Owns the conversions of `symjax.crystals.types.AtomicStructure`. pymatgen and ase are imported on use. A `Crystal` is expanded to atoms
-first (`symjax.crystals.expand`); the way back from atoms to a crystal needs tolerances and is `symjax.data.convert`.
+Owns the conversions of `symjax.crystals.types.AtomicStructure`. pymatgen and ase are imported on use. A `Crystal` is
+expanded to atoms first (`symjax.crystals.expand`); the way back from atoms to a crystal needs tolerances and is
+`symjax.data.convert`.
 """
 
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +108,8 @@ def format_extxyz(crystal: Crystal | AtomicStructure, **info: Any) -> str:
     lines = [str(len(plain.z)), f'Lattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="T T T"{extra}']
     cartesian = plain.x @ plain.L
     lines += [
-        f"{element_symbol(z):2s} " + " ".join(f"{v:18.12f}" for v in place) for z, place in zip(plain.z, cartesian, strict=True)
+        f"{element_symbol(z):2s} " + " ".join(f"{v:18.12f}" for v in place)
+        for z, place in zip(plain.z, cartesian, strict=True)
     ]
     return "\n".join(lines) + "\n"
 
@@ -124,7 +127,7 @@ def read_structure(path: str | Path) -> AtomicStructure:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig", errors="replace")
-    except (OSError, EOFError, gzip.zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     name = path.name.lower().removesuffix(".gz")
     try:
@@ -146,5 +149,7 @@ def _first_frame(text: str) -> str:
         raise UnusableCrystal("unreadable xyz", "the first line must hold the number of atoms")
     count = int(lines[0])
     if len(lines) < count + 2:
-        raise UnusableCrystal("unreadable xyz", f"truncated frame: {count} atoms announced, {max(len(lines) - 2, 0)} found")
+        raise UnusableCrystal(
+            "unreadable xyz", f"truncated frame: {count} atoms announced, {max(len(lines) - 2, 0)} found"
+        )
     return "\n".join(lines[: count + 2]) + "\n"

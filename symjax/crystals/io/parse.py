@@ -95,11 +95,15 @@ def _check_sites(blocks: dict[str, Any]) -> int:
         _check_cell(block)
         coordinates = [_column(block, f"_atom_site_fract_{axis}") for axis in "xyz"]
         if len({len(values) for values in coordinates}) != 1 or not coordinates[0]:
-            raise UnusableCrystal("truncated cif", "truncated CIF: the columns of the atom sites have different lengths")
+            raise UnusableCrystal(
+                "truncated cif", "truncated CIF: the columns of the atom sites have different lengths"
+            )
         for axis, values in zip("xyz", coordinates, strict=True):
             for i, value in enumerate(values):
                 if not _NUMBER.match(value):
-                    raise UnusableCrystal("truncated cif", f"site {i + 1}: coordinate {axis} is not a number: {value!r}")
+                    raise UnusableCrystal(
+                        "truncated cif", f"site {i + 1}: coordinate {axis} is not a number: {value!r}"
+                    )
         typed = "_atom_site_type_symbol" in block
         symbols = _column(block, "_atom_site_type_symbol" if typed else "_atom_site_label")
         for i, name in enumerate(symbols):
@@ -122,7 +126,9 @@ def _check_cell(block: dict[str, Any]) -> None:
             raise UnusableCrystal("zero volume", f"zero volume: _cell_{key} is {value:g}")
     a, b, c = (np.cos(np.radians(values[f"angle_{name}"])) for name in ("alpha", "beta", "gamma"))
     if 1 - a * a - b * b - c * c + 2 * a * b * c <= 1e-9:
-        raise UnusableCrystal("zero volume", f"zero volume: the cell angles {list(values.values())[3:]} do not close a cell")
+        raise UnusableCrystal(
+            "zero volume", f"zero volume: the cell angles {list(values.values())[3:]} do not close a cell"
+        )
 
 
 def _column(block: dict[str, Any], name: str) -> list[str]:
@@ -180,14 +186,18 @@ def check_structure(structure: AtomicStructure, min_distance: float = MIN_DISTAN
     if not (np.isfinite(structure.L).all() and np.isfinite(structure.x).all()):
         raise UnusableCrystal("not finite", "the lattice or a coordinate is not a finite number")
     if structure.z.min() < 1 or structure.z.max() > 118:
-        raise UnusableCrystal("unknown element", f"atomic numbers {structure.z.min()} to {structure.z.max()} leave 1 to 118")
+        raise UnusableCrystal(
+            "unknown element", f"atomic numbers {structure.z.min()} to {structure.z.max()} leave 1 to 118"
+        )
     edges = np.linalg.norm(structure.L, axis=1)
     if structure.volume < 1e-3 or structure.volume < 1e-3 * np.prod(edges):
         reason = f"zero volume: {structure.volume:.3g} cubic angstrom with edges {np.round(edges, 4).tolist()}"
         raise UnusableCrystal("zero volume", reason)
     shortest = _shortest_vector(structure.L)
     if shortest < min_distance:
-        raise UnusableCrystal("overlap", f"the lattice has a vector of {shortest:.3f} angstrom, less than {min_distance}")
+        raise UnusableCrystal(
+            "overlap", f"the lattice has a vector of {shortest:.3f} angstrom, less than {min_distance}"
+        )
     if len(structure.z) > 1 and min_distance > 0:
         distances = Lattice(structure.L).get_all_distances(structure.x, structure.x)
         np.fill_diagonal(distances, np.inf)
