@@ -12,6 +12,7 @@ Change of basis as spglib gives it: x_standard = T x + p, basis_standard = basis
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -137,6 +138,7 @@ def _find(structure: AtomicStructure, symprec: float, angle: float) -> tuple[int
 
 def _spglib_dataset(cell: tuple, symprec: float, angle: float, hall: int):
     """spglib's data set, or None on any of its ways to fail (it returns None or raises, by version)."""
+    os.environ.setdefault("SPGLIB_WARNING", "OFF")  # its C code reports every tightened tolerance on stderr
     import spglib
 
     with warnings.catch_warnings():
