@@ -36,7 +36,7 @@ def base() -> ConfigDict:
                 "keep": 2,  # newest checkpoints kept (the best is kept besides)
             },
             "data": {
-                "train": "",  # prepared data set (.npz of `symjax data prepare`)
+                "train": "",  # prepared data set (.npz of `symjax data prepare`); `prototypes` = made from pymatgen's library
                 "val": "",  # held-out data set; empty = none
             },
             "model": {

@@ -121,6 +121,7 @@ def get_config(argument: str | None = None) -> ConfigDict:
     """The tree of one size and part: `small`, `tiny,part=geometry`, `size=base,part=operations`."""
     chosen = parse_argument(argument, first="size", allowed={"size": SIZES, "part": PARTS})
     config = base()
+    config.data.train = "prototypes"  # so that a first try needs no file
     config.model.name = f"symop_{chosen['part']}"
     sections = {"operations": operations, "geometry": geometry}
     config.model[chosen["part"]] = sections[chosen["part"]]()

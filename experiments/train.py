@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -76,25 +78,51 @@ def _plain_error(error: BaseException) -> SymjaxError:
     return ConfigError(": ".join(dict.fromkeys(lines)) or type(error).__name__)
 
 
+def load_data(config: ConfigDict, workdir: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Data sets of `config.data` by role (None where there is none), and their sha256.
+
+    The embedded prototypes are prepared into the work folder once.
+
+    Raises:
+        SymjaxError: a file is no prepared data set, or the prototypes cannot be made.
+    """
+    from symjax.data.files import hash_file
+    from symjax.train.config import PROTOTYPES
+    from symjax.train.mesh import is_main
+
+    data: dict[str, Any] = {"train": None, "val": None}
+    hashes = {}
+    for role in data:
+        if not config.data[role]:
+            continue
+        from symjax.data.dataset import CrystalDataset
+
+        path = Path(config.data[role])
+        if role == "train" and str(path) == PROTOTYPES and not path.exists():
+            path = workdir / f"{PROTOTYPES}.npz"
+            if not path.exists():
+                if not is_main():
+                    raise ConfigError(
+                        "several hosts cannot make the prototypes: prepare them before, by `symjax data prepare`"
+                    )
+                from symjax.data.prepare import prepare
+
+                prepare(PROTOTYPES, path)
+        data[role] = CrystalDataset.load(path)
+        hashes[role] = hash_file(path)
+    return data, hashes
+
+
 def train(config: ConfigDict, workdir: str) -> int:
     """Build the model's task and train it; returns the exit code."""
-    from symjax.data.files import hash_file
     from symjax.models import registry
     from symjax.train.config import validate
     from symjax.train.loop import Trainer
     from symjax.train.mesh import is_main
 
     validate(config)
-    entry = registry.entry(config.model.name)
-    data: dict[str, object] = {"train": None, "val": None}
-    hashes = {}
-    for role in data:
-        if config.data[role]:
-            from symjax.data.dataset import CrystalDataset
-
-            data[role] = CrystalDataset.load(config.data[role])
-            hashes[role] = hash_file(config.data[role])
-    task = entry.build(config, data["train"], data["val"])
+    data, hashes = load_data(config, Path(workdir))
+    task = registry.entry(config.model.name).build(config, data["train"], data["val"])
     result = Trainer(task, config, workdir, data_hash=hashes).run()
     if is_main():
         shown = ", ".join(f"{k} {result.metrics[k]:.4g}" for k in ("train/loss", "val/loss") if k in result.metrics)

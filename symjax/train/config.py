@@ -18,6 +18,7 @@ from symjax.models import registry
 
 SCHEDULES = ("constant", "cosine", "linear")
 DTYPES = ("float32", "bfloat16")
+PROTOTYPES = "prototypes"  # value of data.train that needs no file
 
 # Fields that may differ when a run is resumed: they do not enter the state of training at a given step. (The schedule's shape
 # depends on `steps`; the loop says so.)
@@ -115,10 +116,12 @@ def _check_model_and_data(config: ConfigDict) -> list[str]:
         return [str(error)]
     problems = []
     if needs_data and not config.data.train:
-        problems.append("config.data.train is empty: give a data set prepared by `symjax data prepare`")
+        problems.append(
+            f"config.data.train is empty: give a data set of `symjax data prepare`, or the word {PROTOTYPES}"
+        )
     for role in ("train", "val"):
         path = config.data[role]
-        if path and not Path(path).is_file():
+        if path and not Path(path).is_file() and (role, path) != ("train", PROTOTYPES):
             problems.append(f"config.data.{role} = {path!r}: no such file")
     return problems
 

@@ -24,6 +24,8 @@ def test_presets_are_valid(argument, tmp_path):
     assert len(PRESETS) == 6
     c = symop.get_config(argument)
     assert c.is_locked
+    validate(c)
+    c.data.train = ""
     with pytest.raises(ConfigError, match=r"^1 problem.*\n  config.data.train is empty"):
         validate(c)
     (tmp_path / "data.npz").write_text("")
@@ -106,7 +108,8 @@ MISTAKES = [
     ([TOY, "--workdir=x", "--num_processes=2", "--process_id=2", "--coordinator=localhost:1"], "--process_id=2"),
     ([f"{SYMOP}:huge", "--workdir=x"], "size='huge': not one of small, tiny, base"),
     ([f"{SYMOP}:tiny,depth=3", "--workdir=x"], "no field 'depth'"),
-    ([f"{SYMOP}:tiny", "--workdir=x"], "config.data.train is empty"),
+    ([f"{SYMOP}:tiny", "--workdir=x", "--config.data.train="], "config.data.train is empty"),
+    ([f"{SYMOP}:tiny", "--workdir=x", "--config.data.val=prototypes"], "no such file"),
     ([f"{SYMOP}:tiny", "--workdir=x", "--config.data.train=nowhere.npz"], "no such file"),
     (["--config=configs/nothing.py", "--workdir=x"], "nothing.py"),
 ]
