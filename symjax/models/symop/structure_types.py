@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from symjax.crystals.distances import shortest_images
 from symjax.data.dataset import CrystalDataset
 from symjax.groups.set_table import SetTable
 from symjax.lattice import lattice_from_log
@@ -91,21 +92,17 @@ def reduced_formula(z: np.ndarray, multiplicity: np.ndarray) -> str:
 def closest_ratios(types: StructureTypes, k: np.ndarray, x: np.ndarray) -> np.ndarray:
     """`(b,)` smallest distance over the sum of covalent radii, over all pairs and periodic images (self images too)."""
     sets, result = types.sets, np.zeros(len(k))
-    cells = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
     for i, index in enumerate(types.set_index):
         mask = types.orbit_mask[i]
-        lattice = np.asarray(lattice_from_log(k[i], int(sets.frame[index])))
         atoms, radii = [], []
         for z, pos, point in zip(types.z[i][mask], types.pos[i][mask], x[i][mask], strict=True):
             ops = sets.pos_images[index, pos]
             ops = ops[ops >= 0]
             atoms.append(point @ np.swapaxes(sets.W[index, ops], -1, -2) + sets.w[index, ops] / 24.0)
             radii.append(np.full(len(ops), COVALENT_RADII[z]))
-        every, radius = np.concatenate(atoms), np.concatenate(radii)
+        radius = np.concatenate(radii)
         first = np.cumsum([0] + [len(a) for a in atoms[:-1]])
-        diff = every[None] - every[first][:, None]
-        diff -= np.round(diff)
-        distance = np.linalg.norm((diff[:, :, None] + cells) @ lattice, axis=-1)
-        distance[np.arange(len(first)), first, len(cells) // 2] = np.inf
-        result[i] = (distance.min(-1) / (radius[first][:, None] + radius)).min()
+        sums = radius[first][:, None] + radius
+        lattice = np.asarray(lattice_from_log(k[i], int(sets.frame[index])))
+        result[i] = (shortest_images(lattice, np.concatenate(atoms), first, sums) / sums).min()
     return result

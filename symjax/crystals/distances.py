@@ -1,0 +1,47 @@
+"""Shortest distances in a crystal, exact over all periodic images (numpy)."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+MAX_REACH = 40  # cells searched along one axis at most; only a degenerate cell needs more
+
+
+def shortest_images(lattice: np.ndarray, frac: np.ndarray, first: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Distance from some atoms to the nearest image of every atom (an atom's own images included, itself not).
+
+    Measuring from orbit representatives is enough for the shortest distance, because operations keep distances.
+
+    Args:
+        lattice: (3, 3) rows a, b, c in angstrom, however skewed.
+        frac: (n, 3) fractional coordinates of all atoms.
+        first: (m,) indices of the atoms measured from.
+        sums: (m, n) lengths in angstrom that distances are compared with (sums of radii).
+
+    Returns:
+        (m, n) angstrom; the smallest entry, and the smallest ratio to `sums`, are exact.
+    """
+    difference = frac[first][:, None] - frac[None]
+    difference -= np.round(difference)
+    itself = first[:, None] == np.arange(len(frac))[None]
+    near = _search(difference, itself, lattice, np.array([1, 1, 1]))
+    bound = max(near.min(), (near / sums).min() * float(sums.max()))
+    # plane spacing along each axis: images further than this many cells off are beyond the bound
+    reach = np.floor(bound * np.linalg.norm(np.linalg.inv(lattice), axis=0) + 0.5).astype(int)
+    if (reach > 1).any():
+        near = np.minimum(near, _search(difference, itself, lattice, np.minimum(reach, MAX_REACH)))
+    return near
+
+
+def _search(difference: np.ndarray, itself: np.ndarray, lattice: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """(m, n) shortest distance over the images within `reach` cells; zero shift of an atom with itself left out."""
+    best = np.full(itself.shape, np.inf)
+    base = difference @ lattice
+    for shift in itertools.product(*(range(-int(r), int(r) + 1) for r in reach)):
+        squared = ((base + np.array(shift) @ lattice) ** 2).sum(axis=-1)
+        if shift == (0, 0, 0):
+            squared = np.where(itself, np.inf, squared)
+        best = np.minimum(best, squared)
+    return np.sqrt(best)
