@@ -63,11 +63,14 @@ def is_group(opset: OpSet, *, method: str = "auto") -> Array:
     Args:
       opset: (..., n) operations with a mask.
       method: "tables" answers for sets whose rotation parts are among the 64 of the tabulated settings and False for
-        all others; "any" for every set; "auto" uses tables and, for sets with other rotation parts, "any".
+        all others; "any" for every set; "auto" uses tables and, for sets with other rotation parts, "any"; a single
+        numpy set is looked at in numpy then, which compiles nothing.
 
     Raises:
       InputError: shapes that do not fit, or a denominator above 512.
     """
+    if method == "auto" and isinstance(opset.mask, np.ndarray) and opset.mask.ndim == 1:
+        return np.bool_(not _failures(opset))
     check_opset(opset)
     if method == "auto":
         known = not isinstance(opset.W, jax.core.Tracer) and _all_tabulated(opset)
@@ -244,6 +247,13 @@ def check_group(opset: OpSet, *, name: str = "the set of operations") -> None:
       InputError: shapes that do not fit.
       NotAGroupError: saying what fails and naming the first offending operations.
     """
+    reasons = _failures(opset)
+    if reasons:
+        raise NotAGroupError(f"{name} is not a group: " + "; ".join(reasons))
+
+
+def _failures(opset: OpSet) -> list[str]:
+    """What keeps one set from being a group, in words; empty for groups. All products, in numpy."""
     check_shapes(opset)
     at = np.flatnonzero(np.asarray(opset.mask))
     op = exact.Op(np.asarray(opset.W)[at].astype(np.int64), np.asarray(opset.w)[at].astype(np.int64) % opset.den)
@@ -265,8 +275,7 @@ def check_group(opset: OpSet, *, name: str = "the set of operations") -> None:
             f"{_describe(op, i, at, den)} after {_describe(op, j, at, den)} gives {text}, which is no member "
             f"({len(fails)} of {n**2} products are not)"
         )
-    if reasons:
-        raise NotAGroupError(f"{name} is not a group: " + "; ".join(reasons))
+    return reasons
 
 
 def _row_keys(op: exact.Op) -> list[bytes]:
