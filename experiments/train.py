@@ -146,7 +146,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         mesh.connect(values.coordinator, values.num_processes, values.process_id)
         return train(values.config, values.workdir)
-    except SymjaxError as error:
+    except (
+        SymjaxError,
+        OSError,
+    ) as error:  # an OSError is a disk that filled up while metrics were written, or the like
         print(f"experiments.train: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -104,3 +104,14 @@ def test_disk_full_keeps_what_was_there(tmp_path):
     assert digests(tmp_path / "run") == before
     code, _, err = finish(start(tmp_path / "run", *more))
     assert code == 0 and "resumed from step 20" in err, err
+
+
+def test_too_little_space_is_told_before_writing(workdir, monkeypatch):
+    before = digests(workdir)
+    usage = shutil.disk_usage(workdir)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(
+        WeightsError, match=r"checkpoints/60: no space left: 1 MiB needed, 0 free; last good checkpoint: step 40"
+    ):
+        run(workdir, train__steps=60)
+    assert digests(workdir) == before
