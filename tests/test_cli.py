@@ -136,12 +136,31 @@ def test_generate_what_was_asked_for(tmp_path):
 
 
 def test_generate_by_operations(tmp_path):
-    done = run("generate", "--out", "a", "--num", 6, "--steps", 2, "--no-inversion", "--polar", "--forbid", "mirror", "--format", "json", cwd=tmp_path)  # fmt: skip
+    asked = ["--no-inversion", "--polar", "--forbid", "mirror", "--format", "json"]
+    done = run("generate", "--out", "a", "--num", 6, "--steps", 2, *asked, cwd=tmp_path)
     assert "written to" in done.stdout
     for entry in json.loads((tmp_path / "a" / "index.json").read_text())["crystals"]:
         assert "-x,-y,-z" not in entry["operations"]
         assert "x,-y,z" not in entry["operations"]
     assert len(json.loads((tmp_path / "a" / "crystals.json").read_text())) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [("SrTiO3", {"Sr": 1, "Ti": 1, "O": 3}), ("Ca3(PO4)2", {"Ca": 3, "P": 2, "O": 8}), ("OH2O", {"O": 2, "H": 2})],
+)
+def test_formulas(text, counts):
+    from symjax.cli.generate import parse_formula
+
+    assert parse_formula(text) == counts
+
+
+def test_every_space_group_by_symbol_and_number():
+    from symjax.cli.generate import parse_space_group
+    from symjax.evaluate.picture import short_symbol
+
+    assert [parse_space_group(short_symbol(number)) for number in range(1, 231)] == list(range(1, 231))
+    assert parse_space_group("P21/c") == parse_space_group("14") == parse_space_group("P2_1/c") == 14
 
 
 def test_prepare_analyze(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,7 @@ from symjax.errors import InputError
 if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset
     from symjax.evaluate.cells import Cell
+    from symjax.models.symop.constraints import Constraints
 
 FORMATS = ("cif", "extxyz", "json")
 MODELS = ("symop",)
@@ -83,16 +85,88 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def constraints_from(args: argparse.Namespace) -> Any:
-    """The constraints of the command line, None where nothing is asked for.
+def constraints_from(args: argparse.Namespace) -> Constraints:
+    """The constraints of the command line.
 
     Raises:
-        InputError: a name or number is unknown; the message says which and what would do.
+        InputError: a name or number cannot be read; the message says which and what would do.
     """
-    raise InputError("constraints are not available")
+    from symjax.models.symop.constraints import Constraints
+
+    yes_no = {(False, False): None, (True, False): True, (False, True): False}
+    return Constraints(
+        formula=None if args.formula is None else parse_formula(args.formula),
+        elements=() if args.elements is None else parse_elements(args.elements),
+        space_group=None if args.space_group is None else parse_space_group(args.space_group),
+        point_group=args.point_group,
+        crystal_system=args.crystal_system,
+        centrosymmetric=yes_no[args.centrosymmetric, args.no_inversion],
+        polar=True if args.polar else None,
+        chiral=True if args.chiral else None,
+        require=tuple(args.require),
+        forbid=tuple(args.forbid),
+    )
 
 
-def _generate(args: argparse.Namespace, constraints: Any) -> CrystalDataset:
+def parse_formula(text: str) -> dict[str, int]:
+    """Element -> count of a formula such as ``SrTiO3`` or ``Ca3(PO4)2``.
+
+    Raises:
+        InputError: naming the place that cannot be read.
+    """
+    stack: list[dict[str, int]] = [{}]
+    place = 0
+    while place < len(text):
+        match = re.compile(r"([A-Z][a-z]?|\(|\))(\d*)").match(text, place)
+        token, digits = (match[1], match[2]) if match else ("", "")
+        if not token or (token == "(" and digits) or (token == ")" and len(stack) == 1) or (digits and int(digits) == 0):
+            raise InputError(f"formula {text!r}: cannot read {text[place:]!r}; write it as SrTiO3 or Ca3(PO4)2")
+        count = int(digits or 1)
+        if token == "(":
+            stack.append({})
+        else:
+            inner = stack.pop() if token == ")" else {token: 1}
+            for element, number in inner.items():
+                stack[-1][element] = stack[-1].get(element, 0) + number * count
+        place += len(token) + len(digits)
+    if len(stack) != 1 or not stack[0]:
+        raise InputError(f"formula {text!r}: {'a bracket is not closed' if len(stack) > 1 else 'it is empty'}")
+    return stack[0]
+
+
+def parse_elements(text: str) -> tuple[str, ...]:
+    """Symbols of a list such as ``Li,O``.
+
+    Raises:
+        InputError: the list is empty.
+    """
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise InputError(f"elements {text!r}: give symbols with commas between them, as Li,O")
+    return names
+
+
+def parse_space_group(text: str) -> int:
+    """Number of a space group given by number or by short symbol (``Fm-3m``, ``P2_1/c`` or ``P21/c``).
+
+    Raises:
+        InputError: no such group.
+    """
+    from symjax.evaluate.picture import short_symbol
+
+    if re.fullmatch(r"-?\d+", text.strip()):
+        number = int(text)
+        if not 1 <= number <= 230:
+            raise InputError(f"space group {number} is not one of 1 to 230")
+        return number
+    plain = text.replace("_", "").replace(" ", "")
+    for number in range(1, 231):
+        if short_symbol(number).replace("_", "") == plain:
+            return number
+    raise InputError(f"space group {text!r} is unknown; give a number from 1 to 230 or a short symbol such as Fm-3m")
+
+
+def _generate(args: argparse.Namespace, constraints: Constraints) -> CrystalDataset:
     from symjax.evaluate.samples import StageBar, sampler_of
     from symjax.models.symop.generate import generate
     from symjax.models.symop.weights import load_weights
