@@ -1,8 +1,8 @@
 """Facts about the elements that networks and masks read, as arrays indexed by atomic number (row 0 is padding).
 
-Columns of the table: symbol, period, group, block, Pauling electronegativity (0: none known), covalent radius in angstrom
-(Cordero and others, Dalton Trans. 2008, 2832), metal by the list of the SMACT composition rule, common oxidation states, all
-oxidation states of the SMACT 2 list ("." for none). Elements 104 and above are not supported.
+Columns of the table: symbol, period, group, block, Pauling electronegativity (0: none known), covalent radius in
+angstrom (Cordero and others, Dalton Trans. 2008, 2832), metal by the list of the SMACT composition rule, common
+oxidation states, all oxidation states of the SMACT 2 list ("." for none). Elements 104 and above are not supported.
 """
 
 import numpy as np
@@ -142,8 +142,8 @@ def element_features() -> np.ndarray:
     """`(NUM_ELEMENTS, 21)` float32 chemistry features of order one; the padding row is zero.
 
     Electronegativity, its absence, covalent radius, metal, block (4), period, group, lowest and highest common state,
-    number of common states, lowest and highest state, membership of alkali, alkaline earth, rare earth, chalcogen, halogen,
-    noble gas.
+    number of common states, lowest and highest state, membership of alkali, alkaline earth, rare earth, chalcogen,
+    halogen, noble gas.
     """
     rows = np.zeros((NUM_ELEMENTS, 21), np.float32)
     for z in range(1, NUM_ELEMENTS):

@@ -15,9 +15,10 @@ from symjax.models.symop.geometry_sample import SamplerOptions, sample_geometry
 from symjax.models.symop.structure_types import StructureTypes
 
 OPTIONS = geometry.GeometryOptions(
-    irreps="8x0e + 4x1o + 2x2e", message_irreps="6x0e + 4x1o + 2x2e", lmax=2, num_layers=2, radial_hidden=8,
+    irreps="8x0e + 4x1o + 2x2e", message_irreps="6x0e + 4x1o + 2x2e", lmax=2, num_layers=1, radial_hidden=8,
     num_neighbours=12, sigma_min=0.003, sigma_max=0.7, lattice_power=1.5, lattice_weight=1.0, buckets=((4, 24), (4, 96)),
 )  # fmt: skip
+denoise = jax.jit(geometry.denoise, static_argnums=1)
 NUMBERS = (1, 2, 14, 36, 62, 99, 123, 148, 160, 166, 186, 194, 198, 216, 221)
 
 
@@ -47,7 +48,7 @@ def scene():
     stats = geometry.Statistics(
         jnp.full(geometry.NUM_ELEMENTS, jnp.log(18.0)), jnp.array([0.2, 0.2, 0.2, 0.2, 0.2, 0.1], jnp.float32)
     )
-    params = geometry.init_params(jax.random.key(0), OPTIONS, inputs, stats)
+    params = jax.jit(geometry.init_params, static_argnums=1)(jax.random.key(0), OPTIONS, inputs, stats)
     return types, inputs, params
 
 
@@ -67,7 +68,8 @@ def test_network_output_is_invariant_before_any_projection(scene, monkeypatch):
     k, u = noisy(inputs)
     k = k * 0.3
     monkeypatch.setattr(geometry, "project_free", lambda inputs, vector: vector)
-    _, raw = geometry.denoise(params, OPTIONS, inputs, k, u, jnp.full(len(k), 0.4))
+    raw_denoise = jax.jit(lambda *arguments: geometry.denoise(params, OPTIONS, *arguments))
+    _, raw = raw_denoise(inputs, k, u, jnp.full(len(k), 0.4))
     monkeypatch.undo()
     kept = geometry.project_free(inputs, raw)
     size = jnp.abs(raw).max(axis=(1, 2))
@@ -80,7 +82,7 @@ def test_network_output_is_invariant_before_any_projection(scene, monkeypatch):
 def test_outputs_stay_in_what_the_operations_leave_free(scene):
     _, inputs, params = scene
     k, u = noisy(inputs)
-    v, score = geometry.denoise(params, OPTIONS, inputs, k, u, jnp.full(len(k), 0.4))
+    v, score = denoise(params, OPTIONS, inputs, k, u, jnp.full(len(k), 0.4))
     np.testing.assert_allclose(jnp.einsum("bij,bj->bi", inputs.k_projector, v), v, atol=1e-5)
     assert float(jnp.abs(score).max()) > 1e-4
     fixed = np.asarray(inputs.basis == 0).all(axis=(2, 3))
@@ -95,14 +97,14 @@ def test_padding_changes_nothing(scene):
     for orbits, atoms in ((4, 24), (7, 64)):
         inputs = build_inputs(types.take(small, orbits), atoms)
         padded = jnp.pad(u, ((0, 0), (0, orbits - 4), (0, 0)))
-        results.append(geometry.denoise(params, OPTIONS, inputs, k, padded, jnp.full(len(k), 0.7)))
+        results.append(denoise(params, OPTIONS, inputs, k, padded, jnp.full(len(k), 0.7)))
     np.testing.assert_allclose(results[0][0], results[1][0], atol=2e-5)
     np.testing.assert_allclose(results[0][1], results[1][1][:, :4], atol=2e-5)
 
 
 def test_generated_lattices_and_orbits_are_compatible(scene):
     types, _, params = scene
-    k, x = sample_geometry(params, OPTIONS, jax.random.key(3), types, sampler=SamplerOptions(num_steps=4), batch_size=8)
+    k, x = sample_geometry(params, OPTIONS, jax.random.key(3), types, sampler=SamplerOptions(num_steps=4), batch_size=16)
     for i, index in enumerate(types.set_index):
         table, mask = types.sets, types.sets.mask[index]
         W, w = table.W[index][mask], table.w[index][mask] / 24.0
@@ -120,10 +122,10 @@ def test_sampling_is_deterministic_and_compiles_once_per_bucket(scene):
 
     types, _, params = scene
     sampler = SamplerOptions(num_steps=3, eta=0.0)
-    first = sample_geometry(params, OPTIONS, jax.random.key(5), types, sampler=sampler, batch_size=8)
+    first = sample_geometry(params, OPTIONS, jax.random.key(5), types, sampler=sampler, batch_size=16)
     compiled = reverse_diffusion._cache_size()
-    second = sample_geometry(params, OPTIONS, jax.random.key(5), types, sampler=sampler, batch_size=8)
-    other = sample_geometry(params, OPTIONS, jax.random.key(6), types, sampler=sampler, batch_size=8)
+    second = sample_geometry(params, OPTIONS, jax.random.key(5), types, sampler=sampler, batch_size=16)
+    other = sample_geometry(params, OPTIONS, jax.random.key(6), types, sampler=sampler, batch_size=16)
     assert reverse_diffusion._cache_size() == compiled
     assert np.isfinite(first[0]).all() and np.isfinite(first[1]).all()
     np.testing.assert_array_equal(first[1], second[1])
@@ -134,9 +136,8 @@ def test_loss_is_finite_and_has_gradients_everywhere(scene):
     _, inputs, params = scene
     k, u = noisy(inputs)
     targets = GeometryTargets(k=geometry.mean_coefficients(params["stats"], inputs) + 0.1 * k, u=u)
-    (loss, parts), grads = jax.value_and_grad(geometry.diffusion_loss, has_aux=True)(
-        params, OPTIONS, inputs, targets, jax.random.key(0)
-    )
+    gradient = jax.jit(jax.value_and_grad(geometry.diffusion_loss, has_aux=True), static_argnums=1)
+    (loss, parts), grads = gradient(params, OPTIONS, inputs, targets, jax.random.key(0))
     assert np.isfinite(loss) and 0.2 < float(parts["coordinates"]) < 3.0 and 0.2 < float(parts["lattice"]) < 5.0
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
     assert not any(np.abs(g).max() > 0 for g in jax.tree.leaves(grads["stats"]))
