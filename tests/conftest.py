@@ -1,6 +1,8 @@
 """Shared settings of all tests: hypothesis profile, quiet third parties, one cache for compiled programs."""
 
 import os
+import shutil
+import tempfile
 
 import pytest
 
@@ -8,10 +10,26 @@ import pytest
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+# The same programs are compiled by several test processes (workers of xdist, commands run as a user would); compile once.
+# The first process makes the folder, those that it starts inherit it.
+_CACHE = None
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _CACHE = tempfile.mkdtemp(prefix="symjax-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+    # Reading a program back, XLA warns at length that its own tuning flags are no features of the machine.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("symjax", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("symjax")
+
+
+def pytest_unconfigure():
+    """Remove the compiled programs."""
+    if _CACHE:
+        shutil.rmtree(_CACHE, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +41,3 @@ def repository():
     if not (root / "pyproject.toml").exists():
         pytest.skip("needs the repository around the tests")
     return root
-
-
-@pytest.fixture(scope="session")
-def prototype_dataset():
-    """The 288 AFLOW prototypes as a prepared data set, made once (about 3 s)."""
-    from symjax.data.prepare import assemble, treat_rows
-    from symjax.data.prototypes import prototype_rows
-    from symjax.data.rows import RowOptions
-
-    return assemble(treat_rows(prototype_rows(), RowOptions(), workers=1), RowOptions(), source="prototypes").dataset

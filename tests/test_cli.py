@@ -129,7 +129,7 @@ def test_generate_again_gives_the_same_bytes(generated, tmp_path):
 
 
 def test_generate_what_was_asked_for(tmp_path):
-    arguments = ["--num", 4, "--steps", 2, "--no-picture", "--min-ratio", 0]
+    arguments = ["--num", 6, "--steps", 4, "--no-picture", "--min-ratio", 0]
     run("generate", "--out", "a", "--formula", "SrTiO3", "--space-group", 221, *arguments, cwd=tmp_path)
     for entry in json.loads((tmp_path / "a" / "index.json").read_text())["crystals"]:
         assert (entry["formula"], entry["group"]["number"]) == ("SrTiO3", 221)
@@ -137,7 +137,7 @@ def test_generate_what_was_asked_for(tmp_path):
 
 def test_generate_by_operations(tmp_path):
     asked = ["--no-inversion", "--polar", "--forbid", "mirror", "--format", "json"]
-    done = run("generate", "--out", "a", "--num", 6, "--steps", 2, *asked, cwd=tmp_path)
+    done = run("generate", "--out", "a", "--num", 6, "--steps", 4, *asked, cwd=tmp_path)
     assert "written to" in done.stdout
     for entry in json.loads((tmp_path / "a" / "index.json").read_text())["crystals"]:
         assert "-x,-y,-z" not in entry["operations"]
