@@ -111,7 +111,7 @@ def score(name: str, drawn: Any, truth: Any, seconds: float) -> dict[str, Any]:
     freedom = np.add.reduceat(free, truth.orbit_start[:-1])
     volume = np.median([abs(a.volume / b.volume - 1.0) for a, b in zip(cells, real, strict=True)])
     strata = [matched[(freedom >= low) & (freedom <= high)] for low, high in ((0, 0), (1, 4), (5, 10**6))]
-    row = {
+    row: dict[str, Any] = {
         "sampler": name, "n": len(cells),
         "over 0.5 A": float(np.mean([s.distance > 0.5 for s in near])),
         "over 0.6 radii": float(np.mean([s.ratio > 0.6 for s in near])),

@@ -9,6 +9,7 @@ Conventions: the left coset of H with g is g H. Labels name a class by its lowes
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -34,7 +35,7 @@ def with_den(opset: OpSet, den: int) -> OpSet:
     """
     if den % opset.den:
         raise InputError(f"translations in units of 1/{opset.den} cannot be written in units of 1/{den}")
-    return opset.replace(w=opset.w * (den // opset.den), den=den)
+    return dataclasses.replace(opset, w=opset.w * (den // opset.den), den=den)
 
 
 def _member_of(a: OpSet, b: OpSet) -> Array:

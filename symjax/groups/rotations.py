@@ -44,7 +44,7 @@ class RotationTables(NamedTuple):
     """
 
     W: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     product: np.ndarray
     inverse: np.ndarray
     group_mask: np.ndarray

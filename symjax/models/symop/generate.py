@@ -79,7 +79,7 @@ def generate(
     z = np.where(np.asarray(drawn.orbit_mask), np.asarray(drawn.z), 0)
     types = StructureTypes(drawn.sets, np.asarray(drawn.set_index), z, np.asarray(drawn.pos))
     rows, draws = np.arange(num), np.zeros(num, int)
-    k, x, best = np.zeros((num, 6)), np.zeros(z.shape + (3,)), np.full(num, -1.0)
+    k, x, best = np.zeros((num, 6)), np.zeros((*z.shape, 3)), np.full(num, -1.0)
     for attempt in range(max_draws if min_ratio > 0 else 1):
         part = types.take(rows)
         new_k, new_x = sample_geometry(

@@ -133,7 +133,7 @@ def sample_geometry(
     """
     plan = plan_batches(types.orbit_mask.sum(1), types.num_atoms(), options.buckets, batch_size)
     k = np.zeros((len(types.z), 6))
-    x = np.zeros(types.z.shape + (3,))
+    x = np.zeros((*types.z.shape, 3))
     for number, (bucket, real, size) in enumerate(plan):
         max_orbits, max_atoms = options.buckets[bucket]
         padded = np.resize(real, size)

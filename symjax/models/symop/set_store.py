@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from symjax.groups.set_table import SetTable, build_set_table
@@ -21,7 +23,8 @@ def pad_table(sets: SetTable, num_ops: int, num_positions: int) -> SetTable:
     W = grow(sets.W, 0, axis1=n)
     W[:, sets.mask.shape[1] :] = np.eye(3, dtype=W.dtype)
     positions = ("pos_mask", "pos_x0", "pos_basis", "pos_dof", "pos_mult")
-    return sets.replace(
+    return dataclasses.replace(
+        sets,
         W=W,
         w=grow(sets.w, 0, axis1=n),
         mask=grow(sets.mask, False, axis1=n),

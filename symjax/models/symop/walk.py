@@ -1,4 +1,4 @@
-"""Stage 1: the learned walk up the subgroup lattice, and the membership head.
+r"""Stage 1: the learned walk up the subgroup lattice, and the membership head.
 
 State: a frame and a closed set H of vocabulary operations. One step gives a logit per candidate operation outside H and one
 for STOP; the chosen operation is added and the set closed, so every state is a group. The network reads operations as
@@ -103,7 +103,7 @@ def candidate_mask(op_frame: Array, members: Array, frame: Array) -> Array:
 
 
 def step_nll(out: WalkOutput, members: Array, target: Array) -> Array:
-    """`(b,)` one term of the bound: minus log p(next) minus log |G \\ H|, averaged over the uniform target (nats).
+    r"""`(b,)` one term of the bound: minus log p(next) minus log |G \\ H|, averaged over the uniform target (nats).
 
     Args:
       out: network output at H.
