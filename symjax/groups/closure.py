@@ -112,12 +112,13 @@ def check_shapes(opset: OpSet) -> None:
 
 
 def _assemble(
-    W: Array, t: Array, order: Array, mismatch: Array, *, den: int, num_ops: int
+    matrices: Array, index: Array, t: Array, order: Array, mismatch: Array, *, den: int, num_ops: int
 ) -> tuple[Array, Array, Array, Array]:
     """Writes all operations (rotation, t + lattice vector) in canonical order.
 
     Args:
-      W: (48, 3, 3) rotation parts in canonical order, t: (48, 3) one translation each, order: how many are real.
+      matrices: (r, 3, 3) rotation parts, the last one the identity.
+      index: (48,) which of them, in canonical order; t: (48, 3) one translation each; order: how many are real.
       mismatch: (m, 3) vectors that span the pure translations.
 
     Returns:
@@ -129,16 +130,16 @@ def _assemble(
     fits = num_translations <= largest // MAX_ROTATIONS
     total = jnp.where(fits, order * num_translations, jnp.minimum(order, 1) * largest)  # beyond int32: far too many
     slot = jnp.arange(num_ops, dtype=jnp.int32)
-    which = jnp.minimum(sublattice.floor_div(slot, num_translations), MAX_ROTATIONS - 1)
-    base = sublattice.reduce(lattice, t, den)[which]
-    w = sublattice.list_coset(lattice, base, sublattice.floor_mod(slot, num_translations), den)
     mask = (slot < total) & (total <= num_ops)
-    W = jnp.where(mask[:, None, None], W[which], jnp.eye(3, dtype=jnp.int32))
+    which = jnp.minimum(sublattice.floor_div(slot, num_translations), MAX_ROTATIONS - 1)
+    base = unpack(pack(sublattice.reduce(lattice, t, den))[which], jnp)
+    w = sublattice.list_coset(lattice, base, sublattice.floor_mod(slot, num_translations), den)
+    W = matrices[jnp.where(mask, index[which], len(matrices) - 1)]
     return W, jnp.where(mask[:, None], w, 0), mask, total
 
 
-def _point_group_from_tables(W: Array, w: Array, den: int) -> tuple[Array, Array, Array, Array]:
-    """Rotation parts, their translations, order and lattice mismatches of generators (k, 3, 3), (k, 3)."""
+def _point_group_from_tables(W: Array, w: Array, den: int) -> tuple[Array, Array, Array, Array, Array]:
+    """What `_assemble` needs of generators (k, 3, 3), (k, 3): rotation parts, translations, order, mismatches."""
     tables = rotation_tables()
     product, inverse = jnp.asarray(tables.product), jnp.asarray(tables.inverse)
     all_W = jnp.asarray(tables.W)
@@ -148,33 +149,35 @@ def _point_group_from_tables(W: Array, w: Array, den: int) -> tuple[Array, Array
     inside = jnp.asarray(tables.group_mask)[group]
     transposed = product.T
 
+    places, turns = jnp.arange(NUM_ROTATIONS + 1), jnp.arange(len(rot))
+
     def body(state: tuple) -> tuple:
         """One turn: g is the current generator, A (t >= 0) is invariant under the earlier ones from the left."""
-        t, g = state
+        t, g, _ = state
         back = product[inverse[rot[g]]]
-        lacks = (t < 0) & (t[back] >= 0)
-        y = jnp.argmax(lacks)
+        # maxima of indices instead of argmax: the latter is no vector loop on CPUs
+        y = jnp.where((t < 0) & (t[back] >= 0), places, -1).max()
+        next_g = jnp.where((t[rot] < 0) & (turns > g), turns, len(rot) - 1).min()
+        stay = y >= 0  # else A is invariant under g: a group again, and the next generator outside it is new itself
+        g, a = jnp.where(stay, g, next_g), jnp.where(stay, back[y], 0)
+        y = jnp.where(stay, y, rot[g])
         t_vec = unpack(t, jnp)
-        t_y = exact.matvec(W[g], t_vec[back[y]]) + w[g]
+        t_y = exact.matvec(W[g], unpack(t[a], jnp)) + w[g]
         moved = pack((t_vec + exact.matvec(all_W, t_y)) % den)  # a y for every a
         found = jnp.where(t >= 0, moved, -1)[transposed[inverse[y]]]
-        t = jnp.where(lacks.any() & (t < 0), found, t).at[NUM_ROTATIONS].set(-1)
-        ahead = (t[rot] < 0) & (jnp.arange(len(rot)) > g)
-        return t, jnp.where(lacks.any() | ~ahead.any(), g, jnp.argmax(ahead))
+        t = jnp.where((t < 0) & (places < NUM_ROTATIONS), found, t)
+        return t, g, (t >= 0).sum()
 
-    def cond(state: tuple) -> Array:
-        return (inside & (state[0] < 0)).any()
-
+    order = jnp.asarray(tables.group_order)[group]
     t = jnp.full(NUM_ROTATIONS + 1, -1, jnp.int32).at[0].set(0)
-    start = jnp.argmax(rot != 0)
-    t, _ = jax.lax.while_loop(cond, body, (t, start))
+    state = (t, jnp.argmax(rot != 0).astype(jnp.int32), jnp.int32(1))
+    t, _, _ = jax.lax.while_loop(lambda state: state[2] < order, body, state)
     target = transposed[rot][:, :NUM_ROTATIONS]  # a s_j
     t_vec = unpack(t, jnp)
     image = exact.matvec(all_W[None, :NUM_ROTATIONS], w[:, None]) + t_vec[None, :NUM_ROTATIONS]
     mismatch = jnp.where(inside[None, :NUM_ROTATIONS, None], (image - t_vec[target]) % den, 0)
     members = jnp.asarray(tables.group_list)[group]
-    order = jnp.asarray(tables.group_order)[group]
-    return all_W[members], t_vec[members] % den, order, mismatch.reshape(-1, 3)
+    return all_W, members, t_vec[members], order, mismatch.reshape(-1, 3)
 
 
 def rotation_name(W: Array) -> Array:
@@ -231,4 +234,5 @@ def _point_group_of_any(W: Array, w: Array, den: int) -> tuple[Array, Array, Arr
     image = exact.matvec(all_W[None], w[:, None]) + t[None]
     mismatch = jnp.where((real & (order > 0))[None, :, None], (image - t[target]) % den, 0)
     ranking = exact.canonical_order(exact.Op(all_W, jnp.zeros_like(t)), real)
-    return all_W[ranking], t[ranking], order, mismatch.reshape(-1, 3)
+    padded = jnp.concatenate([all_W, jnp.eye(3, dtype=jnp.int32)[None]])
+    return padded, ranking, t[ranking], order, mismatch.reshape(-1, 3)

@@ -80,17 +80,22 @@ def insert(lattice: Array, x: Array, den: int) -> Array:
 def span(x: Array, den: int, start: Array | None = None) -> Array:
     """The lattice spanned by vectors (m, 3) in [0, den), and by a lattice `start`."""
 
-    def cond(state: tuple) -> Array:
-        return state[1].any()
+    def outside(lattice: Array) -> Array:
+        """A vector that is not in the lattice, reduced and packed into one integer; 0 when there is none.
+
+        A maximum of integers is one quick pass, where finding the place of a vector and fetching it would be several.
+        """
+        rest = reduce(lattice, x, den)
+        return ((rest[..., 0] << 20) | (rest[..., 1] << 10) | rest[..., 2]).max()
 
     def body(state: tuple) -> tuple:
-        lattice, x = state
-        worst = jnp.argmax(x.any(-1))  # any vector outside: each insertion at least doubles the lattice
-        lattice = insert(lattice, x[worst], den)
-        return lattice, reduce(lattice, x, den)
+        lattice, found = state
+        vector = jnp.stack([found >> 20, (found >> 10) & 1023, found & 1023])
+        lattice = insert(lattice, vector, den)  # at least doubles the lattice
+        return lattice, outside(lattice)
 
     lattice = trivial(den) if start is None else start
-    return jax.lax.while_loop(cond, body, (lattice, reduce(lattice, x, den)))[0]
+    return jax.lax.while_loop(lambda state: state[1] > 0, body, (lattice, outside(lattice)))[0]
 
 
 def rank_in_coset(lattice: Array, x: Array, den: int) -> Array:
