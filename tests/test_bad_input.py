@@ -230,7 +230,7 @@ def test_more_orbits_than_the_bucket(tmp_path):
 
 def test_wrong_types_and_shapes():
     from symjax.groups import make_opset
-    from symjax.ops import as_op
+    from symjax.ops import Op, as_op, exact
     from symjax.ops.symbols import parse_xyz
 
     with pytest.raises(SymjaxError):
@@ -241,5 +241,13 @@ def test_wrong_types_and_shapes():
         as_op(np.eye(2, dtype=int), np.zeros(2, int))
     with pytest.raises(SymjaxError, match="integer"):
         as_op(np.eye(3) / 2, np.zeros(3, int))
+    flat = Op(np.eye(2, dtype=int), np.zeros(2, int))
+    turn = Op(np.eye(3, dtype=int), np.zeros(3, int))
+    with pytest.raises(SymjaxError, match="shape"):
+        exact.compose(turn, flat)
+    with pytest.raises(SymjaxError, match="integer"):
+        exact.compose(turn, Op(np.eye(3), np.zeros(3)))
+    with pytest.raises(SymjaxError, match="points"):
+        exact.apply(turn, np.zeros((4, 2)))
     with pytest.raises(SymjaxError, match="q"):
         parse_xyz("x,y,q")

@@ -84,7 +84,15 @@ def reduce(op: Op, den: Den = DEN) -> Op:
 
 
 def compose(a: Op, b: Op, den: Den = DEN) -> Op:
-    """The product a b (b acts first), reduced: (Wa Wb, Wa wb + wa mod den)."""
+    """The product a b (b acts first), reduced: (Wa Wb, Wa wb + wa mod den).
+
+    Raises:
+        OperationError: a wrong shape or a dtype that is not an integer.
+    """
+    for op in (a, b):
+        check_shapes(op.W, op.w, what="compose")
+        check_integer(op.W, what="compose: rotation part")
+        check_integer(op.w, what="compose: translation part")
     return Op(matmul(a.W, b.W), (matvec(a.W, b.w) + a.w) % per_axis(den))
 
 
@@ -163,9 +171,15 @@ def apply(op: Op, x: Array, den: Den = DEN) -> Array:
 
     Returns:
         (..., 3) of the dtype of x.
+
+    Raises:
+        OperationError: a wrong shape.
     """
+    check_shapes(op.W, op.w, what="apply")
     xp = namespace(op.W, op.w, x)
     x = xp.asarray(x)
+    if x.shape[-1:] != (3,):
+        raise OperationError(f"apply: points must have shape (..., 3), got {x.shape}")
     if xp.issubdtype(x.dtype, xp.integer):
         return matvec(op.W, x) + op.w
     return matvec(op.W.astype(x.dtype), x) + op.w.astype(x.dtype) / per_axis(den)
