@@ -66,8 +66,34 @@ def close(generators: OpSet, num_ops: int = MAX_OPS, *, method: str = "auto") ->
     return _close(generators, num_ops, method)
 
 
-@partial(jax.jit, static_argnames=("num_ops", "method"))
 def _close(generators: OpSet, num_ops: int, method: str) -> Closed:
+    # three compiled functions: fused into one, each step would be made again for every output of the next
+    plan = _plan(generators, method)
+    rot, packed, mask = _list(plan, num_ops, generators.den)
+    opset = _expand(plan, rot, packed, mask, generators.den)
+    return Closed(opset=opset, order=plan.order, overflow=(plan.order == 0) | (plan.order > num_ops))
+
+
+class _Plan(NamedTuple):
+    """A group as rotation parts with one translation each, and the lattice of its pure translations.
+
+    Attributes:
+      matrices: (..., r, 3, 3) rotation parts, the last one the identity; None stands for the 64 tabulated ones.
+      index: (..., 48) which of them, in canonical order.
+      t: (..., 48) packed translations modulo the lattice.
+      lattice: (..., 3, 3) see `sublattice`.
+      order: (...) order of the group, 0 for infinite ones.
+    """
+
+    matrices: Array
+    index: Array
+    t: Array
+    lattice: Array
+    order: Array
+
+
+@partial(jax.jit, static_argnames=("method",))
+def _plan(generators: OpSet, method: str) -> _Plan:
     batch, den = generators.mask.shape[:-1], generators.den
     k = generators.mask.shape[-1]
     W = jnp.asarray(generators.W).reshape(-1, k, 3, 3)
@@ -76,15 +102,43 @@ def _close(generators: OpSet, num_ops: int, method: str) -> Closed:
     W = jnp.where(mask[..., None, None], W, jnp.eye(3, dtype=jnp.int32))
     w = jnp.where(mask[..., None], w % den, 0)
     one = _point_group_from_tables if method == "tables" else _point_group_of_any
-    out_W, out_w, out_mask, order = jax.vmap(lambda W, w: _assemble(*one(W, w, den), den=den, num_ops=num_ops))(W, w)
-    opset = OpSet(
-        W=out_W.reshape(*batch, num_ops, 3, 3),
-        w=out_w.reshape(*batch, num_ops, 3),
-        mask=out_mask.reshape(*batch, num_ops),
-        den=den,
-    )
-    order = order.reshape(batch)
-    return Closed(opset=opset, order=order, overflow=(order == 0) | (order > num_ops))
+    matrices, index, t, order, mismatch = jax.vmap(lambda W, w: one(W, w, den))(W, w)
+    lattice = jax.vmap(lambda x: sublattice.span(x, den))(mismatch)
+    t = pack(jax.vmap(lambda lattice, t: sublattice.reduce(lattice, t, den))(lattice, t))
+    num_translations = jax.vmap(lambda lattice: sublattice.size(lattice, den))(lattice)
+    largest = jnp.iinfo(jnp.int32).max
+    fits = num_translations <= largest // MAX_ROTATIONS
+    total = jnp.where(fits, order * num_translations, jnp.minimum(order, 1) * largest)  # beyond int32: far too many
+    return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), _Plan(matrices, index, t, lattice, total))
+
+
+@partial(jax.jit, static_argnames=("num_ops", "den"))
+def _list(plan: _Plan, num_ops: int, den: int) -> tuple[Array, Array, Array]:
+    """Rotation numbers, packed translations and mask (..., num_ops) of all operations, in canonical order."""
+
+    def one(index: Array, t: Array, lattice: Array, order: Array) -> tuple[Array, Array, Array]:
+        slot = jnp.arange(num_ops, dtype=jnp.int32)
+        mask = (slot < order) & (order <= num_ops)
+        num_translations = sublattice.size(lattice, den)
+        which = jnp.minimum(sublattice.floor_div(slot, num_translations), MAX_ROTATIONS - 1)
+        position = sublattice.floor_mod(slot, num_translations)
+        w = sublattice.list_coset(lattice, unpack(t[which], jnp), position, den)
+        return jnp.where(mask, index[which], -1), jnp.where(mask, pack(w), 0), mask
+
+    flat = [a.reshape(-1, *a.shape[plan.order.ndim :]) for a in plan[1:]]
+    batch = plan.order.shape
+    return jax.tree.map(lambda a: a.reshape(*batch, num_ops), jax.vmap(one)(*flat))
+
+
+@partial(jax.jit, static_argnames=("den",))
+def _expand(plan: _Plan, rot: Array, packed: Array, mask: Array, den: int) -> OpSet:
+    """Operations from rotation numbers (-1: the identity of the padding) and packed translations."""
+    if plan.matrices is None:
+        W = jnp.asarray(rotation_tables().W)[rot]
+    else:
+        at = jnp.where(rot < 0, plan.matrices.shape[-3] - 1, rot)
+        W = jnp.take_along_axis(plan.matrices, at[..., None, None], -3)
+    return OpSet(W=W, w=unpack(packed, jnp), mask=mask, den=den)
 
 
 def check_opset(opset: OpSet) -> None:
@@ -111,35 +165,8 @@ def check_shapes(opset: OpSet) -> None:
         )
 
 
-def _assemble(
-    matrices: Array, index: Array, t: Array, order: Array, mismatch: Array, *, den: int, num_ops: int
-) -> tuple[Array, Array, Array, Array]:
-    """Writes all operations (rotation, t + lattice vector) in canonical order.
-
-    Args:
-      matrices: (r, 3, 3) rotation parts, the last one the identity.
-      index: (48,) which of them, in canonical order; t: (48, 3) one translation each; order: how many are real.
-      mismatch: (m, 3) vectors that span the pure translations.
-
-    Returns:
-      W (num_ops, 3, 3), w (num_ops, 3), mask (num_ops,), order of the whole set.
-    """
-    lattice = sublattice.span(mismatch, den)
-    num_translations = sublattice.size(lattice, den)
-    largest = jnp.iinfo(jnp.int32).max
-    fits = num_translations <= largest // MAX_ROTATIONS
-    total = jnp.where(fits, order * num_translations, jnp.minimum(order, 1) * largest)  # beyond int32: far too many
-    slot = jnp.arange(num_ops, dtype=jnp.int32)
-    mask = (slot < total) & (total <= num_ops)
-    which = jnp.minimum(sublattice.floor_div(slot, num_translations), MAX_ROTATIONS - 1)
-    base = unpack(pack(sublattice.reduce(lattice, t, den))[which], jnp)
-    w = sublattice.list_coset(lattice, base, sublattice.floor_mod(slot, num_translations), den)
-    W = matrices[jnp.where(mask, index[which], len(matrices) - 1)]
-    return W, jnp.where(mask[:, None], w, 0), mask, total
-
-
-def _point_group_from_tables(W: Array, w: Array, den: int) -> tuple[Array, Array, Array, Array, Array]:
-    """What `_assemble` needs of generators (k, 3, 3), (k, 3): rotation parts, translations, order, mismatches."""
+def _point_group_from_tables(W: Array, w: Array, den: int) -> tuple[None, Array, Array, Array, Array]:
+    """Of generators (k, 3, 3), (k, 3): what `_Plan` holds (t as vectors) and vectors that span the pure translations."""
     tables = rotation_tables()
     product, inverse = jnp.asarray(tables.product), jnp.asarray(tables.inverse)
     all_W = jnp.asarray(tables.W)
@@ -177,7 +204,7 @@ def _point_group_from_tables(W: Array, w: Array, den: int) -> tuple[Array, Array
     image = exact.matvec(all_W[None, :NUM_ROTATIONS], w[:, None]) + t_vec[None, :NUM_ROTATIONS]
     mismatch = jnp.where(inside[None, :NUM_ROTATIONS, None], (image - t_vec[target]) % den, 0)
     members = jnp.asarray(tables.group_list)[group]
-    return all_W, members, t_vec[members], order, mismatch.reshape(-1, 3)
+    return None, members, t_vec[members], order, mismatch.reshape(-1, 3)
 
 
 def rotation_name(W: Array) -> Array:
@@ -186,7 +213,7 @@ def rotation_name(W: Array) -> Array:
     return (digits * jnp.asarray([3**i for i in range(9)], jnp.int32)).sum(-1)
 
 
-def _point_group_of_any(W: Array, w: Array, den: int) -> tuple[Array, Array, Array, Array]:
+def _point_group_of_any(W: Array, w: Array, den: int) -> tuple[Array, Array, Array, Array, Array]:
     """As `_point_group_from_tables`, for any integer matrices; order 0 when they generate more than 48."""
     k, size = len(W), MAX_ROTATIONS
     names = rotation_name(W)
