@@ -22,7 +22,24 @@ from symjax.groups import (
 )
 from symjax.lattice import choose_frame
 
-SIZES = {1: 1, 2: 5, 3: 3, 4: 26, 6: 18, 8: 63, 9: 1, 12: 22, 16: 41, 18: 4, 24: 15, 32: 6, 36: 2, 48: 11, 96: 8, 192: 4}
+SIZES = {
+    1: 1,
+    2: 5,
+    3: 3,
+    4: 26,
+    6: 18,
+    8: 63,
+    9: 1,
+    12: 22,
+    16: 41,
+    18: 4,
+    24: 15,
+    32: 6,
+    36: 2,
+    48: 11,
+    96: 8,
+    192: 4,
+}
 
 
 def test_every_setting_equals_spglib():
@@ -110,7 +127,9 @@ def test_vocabulary_lookup_in_numpy_and_jax():
         assert same_set(vocab.opset(indices), setting)
 
 
-@pytest.mark.parametrize("call", [lambda: standard_setting(0), lambda: standard_setting(231), lambda: hall_setting(531)])
+@pytest.mark.parametrize(
+    "call", [lambda: standard_setting(0), lambda: standard_setting(231), lambda: hall_setting(531)]
+)
 def test_numbers_out_of_range_say_what_is_right(call):
     with pytest.raises(InputError, match="integer from 1 to"):
         call()
