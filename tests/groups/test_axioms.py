@@ -160,13 +160,14 @@ def test_message_names_the_failing_pair():
 
 def test_padding_and_order_change_nothing(all_settings):
     rng = np.random.default_rng(3)
-    few = jax.tree.map(lambda a: a[200:204], all_settings)
-    shuffled = few.replace(**{name: getattr(few, name).copy() for name in ("W", "w", "mask")})
-    for row in range(4):
+    shuffled = jax.tree.map(np.copy, all_settings)
+    for row in range(530):
         order = rng.permutation(192)
         for name in ("W", "w", "mask"):
-            getattr(shuffled, name)[row] = getattr(few, name)[row][order]
+            getattr(shuffled, name)[row] = getattr(shuffled, name)[row][order]
     shuffled.W[~shuffled.mask] = 5  # garbage in the padding
     assert is_group(shuffled, method="any").all()
     assert is_group(shuffled, method="tables").all()
-    assert (np.asarray(defects(shuffled).closure) == 0).all()
+    opset = hall_setting(SMALL[-1])
+    reordered = take(pad(opset, SLOTS), rng.permutation(SLOTS))
+    assert int(defects(reordered).closure) == 0 and int(defects(reordered).inverse) == 0
