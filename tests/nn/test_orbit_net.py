@@ -13,6 +13,8 @@ from symjax.nn.orbit_net import OrbitNet, find_neighbours, rotate
 
 OFFSETS = jnp.array(sorted(itertools.product((-1, 0, 1), repeat=3), key=lambda c: sum(abs(i) for i in c)))
 NET = OrbitNet("8x0e+4x1o+2x2e", "6x0e+4x1o+2x2e", 2, 2, 10, 8, 8.0)
+init, apply = jax.jit(NET.init), jax.jit(NET.apply)
+search = jax.jit(find_neighbours, static_argnames="num")
 
 
 def scene(seed=0, b=2, m=3):
@@ -29,7 +31,7 @@ def evaluate(params, rep, atom, lattice, rotation, z=None):
     b, m, _ = rep.shape
     orbit = jnp.broadcast_to(jnp.repeat(jnp.arange(m), 2), (b, 2 * m))
     z = jnp.broadcast_to(jnp.arange(1, m + 1), (b, m)) if z is None else z
-    edges = find_neighbours(
+    edges = search(
         rep, atom, lattice=lattice, atom_mask=jnp.ones((b, 2 * m), bool), atom_orbit=orbit,
         home=jnp.broadcast_to(2 * jnp.arange(m), (b, m)), offsets=OFFSETS, num=12,
     )  # fmt: skip
@@ -39,8 +41,8 @@ def evaluate(params, rep, atom, lattice, rotation, z=None):
     }  # fmt: skip
     inputs = (z, jnp.ones((b, m)), 0.1 * jnp.ones((b, m, 2)))
     if params is None:
-        return NET.init(jax.random.key(7), *inputs, **arguments)
-    return NET.apply(params, *inputs, **arguments)
+        return init(jax.random.key(7), *inputs, **arguments)
+    return apply(params, *inputs, **arguments)
 
 
 @pytest.mark.parametrize("improper", [False, True])
@@ -85,7 +87,7 @@ def test_another_representative_gives_the_rotated_vector():
 
 def test_neighbours_agree_with_a_plain_search():
     rep, atom, lattice, _ = scene(3, b=1)
-    edges = find_neighbours(
+    edges = search(
         rep, atom, lattice=lattice, atom_mask=jnp.ones((1, 6), bool), atom_orbit=jnp.zeros((1, 6), int),
         home=2 * jnp.arange(3)[None], offsets=OFFSETS, num=10,
     )  # fmt: skip
