@@ -79,9 +79,9 @@ class SpeciesPrior(nn.Module):
         bag = bag_of(z, step)
         at = jnp.clip(step - 1, 0, z.shape[1] - 1)
         last = jnp.where(step > 0, jnp.take_along_axis(z, at[:, None], 1)[:, 0], 0)
-        repeats = jnp.take_along_axis(bag, last[:, None], 1)
+        repeats = jnp.take_along_axis(bag, last[:, None], 1)[:, 0].astype(jnp.int32)
         h = jnp.concatenate(
-            [BagEncoder(self.dim, self.dropout)(table, bag, train), table[last], nn.one_hot(repeats[:, 0] - 1, 9)], -1
+            [BagEncoder(self.dim, self.dropout)(table, bag, train), table[last], nn.one_hot(repeats - 1, 9)], -1
         )
         h = MLP((2 * self.dim, self.dim), self.dropout)(h, train)
         keys = nn.Dense(self.dim)(nn.silu(table))
