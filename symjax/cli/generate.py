@@ -213,11 +213,12 @@ def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str
 
     from symjax.crystals.io import format_extxyz, to_pymatgen, write_cif
     from symjax.crystals.types import unstack_crystals
+    from symjax.evaluate.composition import plain_formula
     from symjax.evaluate.describe import setting_symbol
 
     crystals = [unstack_crystals(dataset.batch([index]))[0] for index in range(len(dataset))]
     for index, (crystal, entry) in enumerate(zip(crystals, entries)):
-        entry["file"] = f"crystals.{kind}" if kind != "cif" else f"{index:05d}-{entry['formula']}.cif"
+        entry["file"] = f"crystals.{kind}" if kind != "cif" else f"{index:05d}-{plain_formula(entry['formula'])}.cif"
         if kind == "cif":
             number = entry["group"]["number"]
             symbol = setting_symbol(number, crystal.W, crystal.w)

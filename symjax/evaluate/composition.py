@@ -48,6 +48,14 @@ def formula_of(counts: tuple[tuple[int, int], ...]) -> str:
     return Composition({Element.from_Z(z): count for z, count in counts}).reduced_formula
 
 
+def plain_formula(formula: str) -> str:
+    """A formula without brackets, fit for a file name: ``Lu(GaGe)2`` becomes ``LuGa2Ge2``."""
+    from pymatgen.core import Composition
+
+    parts = Composition(formula).formula.split()
+    return "".join(part[:-1] if part[-1] == "1" and not part[-2].isdigit() else part for part in parts)
+
+
 @cache
 def _element(z: int) -> tuple[str, tuple[int, ...], float | None]:
     """(symbol, oxidation states of the SMACT 2 list, Pauling electronegativity or None)."""

@@ -1,5 +1,7 @@
 """Cells, distances, compositions, symmetry and matching on crystals whose answers are known by hand."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from symjax.errors import InputError
 from symjax.evaluate.cells import Cell, make_cell, primitive
-from symjax.evaluate.composition import is_valid_composition
+from symjax.evaluate.composition import is_valid_composition, plain_formula
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.figures import is_closed
 from symjax.evaluate.matching import match_distances, unique_and_novel
@@ -100,6 +102,13 @@ def test_missing_electronegativity_passes_in_the_published_rule_only():
     assert is_valid_composition(argon_fluoride, "cdvae")
     with pytest.raises(InputError, match="rule"):
         is_valid_composition(argon_fluoride, "other")
+
+
+@pytest.mark.parametrize(
+    ("formula", "plain"), [("Lu(GaGe)2", "LuGa2Ge2"), ("NaCl", "NaCl"), ("Ce11Al", "AlCe11"), ("O2", "O2"), ("Fe", "Fe")]
+)
+def test_formulas_for_file_names(formula, plain):
+    assert sorted(re.findall("[A-Z][a-z]?[0-9]*", plain_formula(formula))) == sorted(re.findall("[A-Z][a-z]?[0-9]*", plain))
 
 
 def test_generated_operations_are_found_again():
