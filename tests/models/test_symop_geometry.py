@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from symjax.errors import InputError
+from symjax.evaluate.cells import cells_of
+from symjax.evaluate.figures import examine
 from symjax.groups.set_table import build_set_table
 from symjax.groups.tables import standard_setting
 from symjax.lattice import compatibility_defect, lattice_from_log, metric
 from symjax.models.symop import geometry
 from symjax.models.symop.geometry_inputs import GeometryTargets, build_inputs, free_coordinates, search_offsets
 from symjax.models.symop.geometry_sample import SamplerOptions, sample_geometry
-from symjax.models.symop.structure_types import StructureTypes
+from symjax.models.symop.structure_types import StructureTypes, dataset_from_types
 
 OPTIONS = geometry.GeometryOptions(
     irreps="8x0e + 4x1o + 2x2e", message_irreps="6x0e + 4x1o + 2x2e", lmax=2, num_layers=1, radial_hidden=8,
@@ -115,6 +117,10 @@ def test_generated_lattices_and_orbits_are_compatible(scene):
             images = x[i, orbit] @ np.swapaxes(W, -1, -2) + w
             wrapped = np.round(np.mod(images + 1e-7, 1.0), 5) % 1.0
             assert len(np.unique(wrapped, axis=0)) == table.pos_mult[index, types.pos[i, orbit]]
+    drawn = dataset_from_types(types, k, x, properties={}, meta={})
+    apart = [examine(cell) for cell in cells_of(drawn)]
+    assert all(one.contains for one in apart if one.distance > 0.3)  # spglib, 0.01 angstrom
+    assert sum(one.distance > 0.3 for one in apart) > len(apart) // 2
 
 
 def test_sampling_is_deterministic_and_compiles_once_per_bucket(scene):

@@ -9,6 +9,7 @@ residual diffuses (DESIGN section 3: the probe's volumes were no better than tha
 """
 
 import dataclasses
+import logging
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ from jax import Array
 
 from symjax.data.dataset import CrystalDataset
 from symjax.diffusion import gaussian, schedules, wrapped
+from symjax.errors import DataError
 from symjax.lattice import K_BASIS
 from symjax.models.symop.geometry_inputs import (
     GeometryInputs,
@@ -32,6 +34,7 @@ from symjax.nn.elements import COVALENT_RADII, NUM_ELEMENTS, element_features
 from symjax.nn.orbit_net import OrbitNet, find_neighbours
 from symjax.train.interface import Bucket
 
+_log = logging.getLogger(__name__)
 _K_BASIS = np.asarray(K_BASIS, np.float32)
 
 
@@ -267,14 +270,22 @@ class GeometryTask:
     def __init__(self, config: Any, train: CrystalDataset, val: CrystalDataset | None):
         self.options = options_from_config(config.model.geometry)
         self._batch_size = int(config.train.batch_size)
-        self._train, self.dropped = self._make(train)
-        self._val = self._make(val)[0] if val is not None else []
+        self._train = self._make(train, "training")
+        self._val = self._make(val, "validation") if val is not None else []
+        if not self._train:
+            raise DataError(f"no training crystal fits the largest bucket {self.options.buckets[-1]} (orbits, atoms)")
         self._stats = fit_statistics([b.arrays[0] for b in self._train], [b.arrays[1] for b in self._train])
 
-    def _make(self, dataset: CrystalDataset) -> tuple[list[Bucket], int]:
+    def _make(self, dataset: CrystalDataset, role: str) -> list[Bucket]:
         types, x = types_from_dataset(dataset)
         buckets = self.options.buckets
         which = assign_buckets(types.orbit_mask.sum(1), types.num_atoms(), buckets)
+        if (which < 0).any():
+            named = ", ".join(str(dataset.ids[i]) for i in np.nonzero(which < 0)[0][:5])
+            _log.warning(
+                "%d of %d %s crystals are larger than the largest bucket %s (orbits, atoms) and left out: %s ...",
+                (which < 0).sum(), len(which), role, buckets[-1], named,
+            )  # fmt: skip
         made = []
         for i, (num_orbits, num_atoms) in enumerate(buckets):
             rows = np.nonzero(which == i)[0]
@@ -289,7 +300,7 @@ class GeometryTask:
             targets = GeometryTargets(k=k, u=free_coordinates(inputs, padded))
             size = max(1, min(self._batch_size, len(rows)))
             made.append(Bucket(arrays=(inputs, targets), weight=len(rows) / len(types.z), batch_size=size))
-        return made, int((which < 0).sum())
+        return made
 
     def buckets(self) -> list[Bucket]:
         """Training examples by padded size."""
