@@ -27,7 +27,7 @@ ALLOWED = {
     "cli": (*ARRAYS, "data", "models", "train", "evaluate"),
     "testing": ("ops", "groups", "lattice", "crystals", "data"),
 }
-ANYWHERE = ("errors",)
+ANYWHERE = ("errors", "elements")
 CRYSTALLOGRAPHY = {"pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy"}
 MAY_USE_CRYSTALLOGRAPHY = ("data", "evaluate", "crystals.io", "groups.identify")
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.elements import symbol
 from symjax.crystals.io.parse import check_structure
 from symjax.crystals.types import AtomicStructure
 from symjax.data.rows import RowOptions, reduced_formula
 from symjax.data.standardize import standard_set, standardize, to_crystal
+from symjax.elements import symbol
 from symjax.groups.axioms import defects, is_group
 from symjax.groups.identify import identify
 from symjax.groups.properties import point_group, properties

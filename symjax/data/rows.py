@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.elements import symbol
 from symjax.crystals.io.parse import UnusableCrystal, check_structure, parse_cif, parse_extxyz
 from symjax.crystals.types import AtomicStructure
 from symjax.data.readers import SourceRow
 from symjax.data.standardize import standard_set, standardize
+from symjax.elements import symbol
 from symjax.errors import DataError, SymjaxError
 
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from symjax.crystals.distances import shortest_images
+from symjax.elements import COVALENT_RADII
 from symjax.evaluate.cells import Cell
-from symjax.nn.elements import COVALENT_RADII
 
 
 class Shortest(NamedTuple):

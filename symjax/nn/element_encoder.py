@@ -5,7 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from symjax.nn.elements import NUM_ELEMENTS, element_features
+from symjax.elements import NUM_ELEMENTS, element_features
 from symjax.nn.operation_encoder import MLP
 
 Array = Any

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from symjax.crystals import AtomicStructure, expand_crystal, primitive_structure, unstack_crystals
-from symjax.crystals.elements import SYMBOLS, atomic_number, symbol
 from symjax.crystals.io import (
     UnusableCrystal,
     format_cif,
@@ -25,6 +24,7 @@ from symjax.crystals.io import (
     write_cif,
 )
 from symjax.crystals.io.cif import tabulated_number
+from symjax.elements import SYMBOLS, atomic_number, symbol
 from symjax.errors import InputError
 
 

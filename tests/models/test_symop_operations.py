@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symjax.elements import NUM_ELEMENTS
 from symjax.errors import DataError
 from symjax.evaluate.composition import is_valid_composition
 from symjax.groups.tables import standard_frame, standard_setting, vocabulary
@@ -19,7 +20,6 @@ from symjax.models.symop.network import OperationsNet, OperationsOptions
 from symjax.models.symop.sampling import log_bounds, sample_structure_types
 from symjax.models.symop.set_store import merge_sets, table_of_members
 from symjax.models.symop.species import MAX_ORBITS, STOP, canonical_slots, element_rank
-from symjax.nn.elements import NUM_ELEMENTS
 
 SIZES = {"species_dim": 16, "walk_dim": 16, "walk_layers": 1, "walk_heads": 2, "sites_dim": 16, "chains": 4}
 OPTIONS = OperationsOptions(**SIZES)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from symjax.crystals.elements import symbol as element_symbol
 from symjax.crystals.types import Crystal
+from symjax.elements import symbol as element_symbol
 from symjax.errors import InputError
 from symjax.groups.tables import hall_setting, hall_to_number
 from symjax.lattice import lattice_parameters, volume

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.elements import SYMBOLS
-from symjax.crystals.elements import symbol as element_symbol
 from symjax.crystals.expand import expand_crystal
 from symjax.crystals.io.parse import UnusableCrystal, one_line, parse_cif, parse_extxyz
 from symjax.crystals.types import AtomicStructure, Crystal
+from symjax.elements import SYMBOLS
+from symjax.elements import symbol as element_symbol
 from symjax.errors import InputError
 
 

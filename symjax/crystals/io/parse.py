@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.elements import atomic_number
 from symjax.crystals.types import AtomicStructure
+from symjax.elements import atomic_number
 from symjax.errors import DataError
 
 MIN_DISTANCE = 0.5  # angstrom; closer atoms overlap (the shortest bond, H-H, is 0.74)

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from symjax.nn.elements import IS_METAL, OXIDATION_STATES
+from symjax.elements import IS_METAL, OXIDATION_STATES
 
 MAX_BALANCE = 96  # counts of atoms per primitive cell below this are looked at
 _ZERO = 4096  # bit that stands for charge 0

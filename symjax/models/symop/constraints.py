@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from symjax.elements import ATOMIC_NUMBERS, NUM_ELEMENTS, SYMBOLS
 from symjax.errors import InputError
 from symjax.groups.properties import GroupProperties, properties
 from symjax.groups.set_table import SetTable
@@ -21,7 +22,6 @@ from symjax.groups.sets import OpSet
 from symjax.groups.tables import standard_setting, vocabulary
 from symjax.models.symop.fitting import FormulaFitter
 from symjax.models.symop.species import element_rank
-from symjax.nn.elements import ATOMIC_NUMBERS, NUM_ELEMENTS, SYMBOLS
 from symjax.ops.geometry import Kind, axis_data, kind
 from symjax.ops.types import Op
 

@@ -19,6 +19,7 @@ from jax import Array
 
 from symjax.data.dataset import CrystalDataset
 from symjax.diffusion import gaussian, schedules, wrapped
+from symjax.elements import COVALENT_RADII, NUM_ELEMENTS, element_features
 from symjax.errors import DataError
 from symjax.lattice import K_BASIS
 from symjax.models.symop.geometry_inputs import (
@@ -30,7 +31,6 @@ from symjax.models.symop.geometry_inputs import (
     search_offsets,
 )
 from symjax.models.symop.structure_types import StructureTypes, types_from_dataset
-from symjax.nn.elements import COVALENT_RADII, NUM_ELEMENTS, element_features
 from symjax.nn.orbit_net import OrbitNet, find_neighbours
 from symjax.train.interface import Bucket
 

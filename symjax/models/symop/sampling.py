@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from symjax.elements import NUM_ELEMENTS
 from symjax.errors import InputError, SymjaxError
 from symjax.groups.indexed import close_mask, vocabulary_table
 from symjax.groups.set_table import SetTable
@@ -29,7 +30,6 @@ from symjax.models.symop.network import OperationsNet, options_from_config
 from symjax.models.symop.set_store import pad_table, table_of_members
 from symjax.models.symop.sites import MASKED, SiteTable, site_table, slot_state
 from symjax.models.symop.species import MAX_ORBITS, STOP, element_rank
-from symjax.nn.elements import NUM_ELEMENTS
 
 Array = Any
 MAX_STEPS = 64  # of the walk, rejected draws included; chains of the known groups have at most six sets

@@ -13,12 +13,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from symjax.elements import NUM_ELEMENTS
 from symjax.groups.set_table import SetTable
 from symjax.lattice import FRAMES
 from symjax.models.symop.balance import MAX_BALANCE
 from symjax.models.symop.species import bag_of
 from symjax.nn.element_encoder import BagEncoder, ElementEncoder
-from symjax.nn.elements import NUM_ELEMENTS
 from symjax.nn.operation_encoder import MLP, OperationEncoder, OperationInputs
 
 Array = Any

@@ -12,8 +12,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from symjax.elements import ELECTRONEGATIVITY, NUM_ELEMENTS
 from symjax.nn.element_encoder import BagEncoder, ElementEncoder
-from symjax.nn.elements import ELECTRONEGATIVITY, NUM_ELEMENTS
 from symjax.nn.operation_encoder import MLP
 
 Array = Any

@@ -11,9 +11,9 @@ import numpy as np
 
 from symjax.crystals.distances import shortest_images
 from symjax.data.dataset import CrystalDataset
+from symjax.elements import COVALENT_RADII, SYMBOLS
 from symjax.groups.set_table import SetTable
 from symjax.lattice import lattice_from_log
-from symjax.nn.elements import COVALENT_RADII, SYMBOLS
 
 
 @dataclasses.dataclass(frozen=True)

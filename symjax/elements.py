@@ -1,11 +1,14 @@
-"""Facts about the elements that networks and masks read, as arrays indexed by atomic number (row 0 is padding).
+"""The elements: symbols for files, and facts that networks and masks read, as arrays indexed by atomic number (row 0 is padding).
 
 Columns of the table: symbol, period, group, block, Pauling electronegativity (0: none known), covalent radius in
 angstrom (Cordero and others, Dalton Trans. 2008, 2832), metal by the list of the SMACT composition rule, common
-oxidation states, all oxidation states of the SMACT 2 list ("." for none). Elements 104 and above are not supported.
+oxidation states, all oxidation states of the SMACT 2 list ("." for none). Elements 104 and above have a
+symbol only: models do not know them.
 """
 
 import numpy as np
+
+from symjax.errors import InputError
 
 _TABLE = """
 H 1 1 s 2.2 0.31 0 -1,1 -1,1
@@ -116,8 +119,10 @@ Lr 7 3 d 1.3 2.00 0 3 3
 _ROWS = [line.split() for line in _TABLE.split("\n") if line]
 
 NUM_ELEMENTS = len(_ROWS) + 1  # 104: atomic numbers 1 to 103, and 0 for padding
-SYMBOLS: tuple[str, ...] = ("X", *(row[0] for row in _ROWS))
-ATOMIC_NUMBERS: dict[str, int] = {symbol: z for z, symbol in enumerate(SYMBOLS) if z}
+_HEAVIER = ["Rf", "Db", "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"]
+SYMBOLS: tuple[str, ...] = ("X", *(row[0] for row in _ROWS), *_HEAVIER)
+ATOMIC_NUMBERS: dict[str, int] = {name: z for z, name in enumerate(SYMBOLS[:NUM_ELEMENTS]) if z}  # those that models know
+_NUMBERS = {name: z for z, name in enumerate(SYMBOLS) if z} | {"D": 1, "T": 1}  # isotopes as diffraction files name them
 
 
 def _column(index: int, dtype: type = float) -> np.ndarray:
@@ -155,3 +160,19 @@ def element_features() -> np.ndarray:
             group == 1 and z > 1, group == 2, BLOCK[z] == "f" or group == 3, group == 16, group == 17, group == 18,
         ]  # fmt: skip
     return rows
+
+
+def symbol(z: int) -> str:
+    """Symbol of an atomic number.
+
+    Raises:
+        InputError: not an element.
+    """
+    if not 1 <= int(z) < len(SYMBOLS):
+        raise InputError(f"no element has atomic number {int(z)} (1 to {len(SYMBOLS) - 1})")
+    return SYMBOLS[int(z)]
+
+
+def atomic_number(name: str) -> int | None:
+    """Atomic number of a symbol, None if there is no such element."""
+    return _NUMBERS.get(name)
