@@ -13,6 +13,7 @@ import numpy as np
 
 from symjax.crystals.distances import shortest_images
 from symjax.elements import COVALENT_RADII
+from symjax.errors import InputError
 from symjax.evaluate.cells import Cell
 
 
@@ -38,6 +39,9 @@ def shortest(cell: Cell) -> Shortest:
     """
     if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.frac).all() and cell.volume > 1e-9):
         return Shortest(0.0, 0.0, 0.0)
+    heaviest = int(cell.numbers.max())
+    if heaviest >= len(COVALENT_RADII):
+        raise InputError(f"no covalent radius is known for element {heaviest} (the last is {len(COVALENT_RADII) - 1})")
     first = cell.representatives
     sums = COVALENT_RADII[cell.numbers[first]][:, None] + COVALENT_RADII[cell.numbers][None]
     near = shortest_images(cell.lattice, cell.frac, first, sums)

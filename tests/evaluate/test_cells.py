@@ -192,3 +192,8 @@ def test_unique_and_novel():
     assert flags.unique.tolist() == [True, False, True, False, True, False]
     assert flags.novel.tolist() == [False, False, True, True, True, False]
     assert flags.both.tolist() == [False, False, True, False, True, False]
+
+
+def test_an_element_without_a_radius_is_named():
+    with pytest.raises(InputError, match="element 110"):
+        shortest(make_cell(4.0 * np.eye(3), [[0, 0, 0]], [110]))
