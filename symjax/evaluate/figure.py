@@ -1,0 +1,74 @@
+"""One figure of a report: a value with everything that is needed to read it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+
+class Floor(NamedTuple):
+    """What the real data score against themselves with as many draws as there were samples.
+
+    Attributes:
+        mean: mean over draws.
+        sd: standard deviation over draws.
+        num: crystals in a draw.
+    """
+
+    mean: float
+    sd: float
+    num: int
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        key: stable name, ``family.figure``.
+        name: short name to print.
+        value: the figure; NaN where it does not exist (no crystal in the denominator).
+        num: the denominator: crystals it is over.
+        definition: what exactly was counted.
+        source: paper or code the definition is from, with its table.
+        unit: unit of the value, empty for shares and distances without one.
+        tolerance: tolerances in words.
+        better: ``higher``, ``lower`` or empty.
+        interval: 95 % bootstrap interval over samples.
+        floor: score of the reference data against themselves at the same number.
+        reference: the same figure of the reference data, NaN where it makes no sense.
+        note: anything a reader must know before comparing.
+    """
+
+    key: str
+    name: str
+    value: float
+    num: int
+    definition: str
+    source: str = ""
+    unit: str = ""
+    tolerance: str = ""
+    better: str = ""
+    interval: tuple[float, float] | None = None
+    floor: Floor | None = None
+    reference: float = math.nan
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values; NaN becomes null."""
+        row = asdict(self)
+        row["floor"] = None if self.floor is None else {k: plain(v) for k, v in self.floor._asdict().items()}
+        row["interval"] = None if self.interval is None else [plain(v) for v in self.interval]
+        return {key: plain(value) for key, value in row.items()}
+
+
+def plain(value: Any) -> Any:
+    """A value for JSON: numbers that are not finite become null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def by_key(figures: Sequence[Figure]) -> dict[str, Figure]:
+    """Figures by their key."""
+    return {figure.key: figure for figure in figures}
