@@ -1,0 +1,186 @@
+"""How a table is written: aligned text, Markdown, CSV or JSON.
+
+A `Line` is one row ready to print. What is not a number is a word in every cell ("missing", "not computed", "not at hand"), never
+a blank.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.published.types import Column, Table
+
+ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+KINDS = ("reported", "measured", "real data", "floor", "not measured", "missing")
+"""Kinds of lines. real data: the reference of a report, the same figure; floor: the reference against itself at the same n."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value of a line, in the unit of its column.
+
+    Attributes:
+        value: the number, or None.
+        word: what stands there when there is no number.
+        sd: standard deviation, where one is known.
+        low: lower end of a 95 % interval.
+        high: upper end of it.
+        n: crystals the number is over, where that differs from the line's.
+    """
+
+    value: float | None = None
+    word: str = ""
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+    def text(self) -> str:
+        """The cell as printed."""
+        if self.value is None:
+            return self.word
+        number = f"{self.value:.6g}" if float(self.value).is_integer() else f"{self.value:.4g}"
+        return number if self.sd is None else f"{number} ± {self.sd:.3g}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row ready to print: a cell for each column, and where it is from."""
+
+    system: str
+    kind: str
+    n: int | None
+    cells: Mapping[str, Cell]
+    source: str
+    provenance: str = ""
+    note: str = ""
+
+    def footnote(self) -> str:
+        """Kind, source and note in one sentence."""
+        kind = f"{self.kind} ({self.provenance})" if self.provenance else self.kind
+        return f"{kind}: {self.source}" + (f"; {self.note}" if self.note else "")
+
+
+def render(table: Table, lines: Sequence[Line], form: str) -> str:
+    """The whole table in one of `FORMS`, ending with a newline."""
+    return FORMS[form](table, lines)
+
+
+def document(table: Table, lines: Sequence[Line]) -> dict[str, Any]:
+    """The table as plain JSON values."""
+    return {
+        "table": table.key,
+        "title": table.title,
+        "paper": table.paper,
+        "columns": [
+            {"key": c.key, "heading": c.heading, "unit": c.unit, "better": c.better, "metric": c.metric} for c in table.columns
+        ],
+        "rows": [
+            {
+                "system": line.system,
+                "kind": line.kind,
+                "provenance": line.provenance,
+                "n": line.n,
+                "values": {
+                    key: {"value": cell.value, "sd": cell.sd, "low": cell.low, "high": cell.high, "n": cell.n, "status": cell.word}
+                    for key, cell in line.cells.items()
+                },
+                "source": line.source,
+                "note": line.note,
+            }
+            for line in lines
+        ],
+        "caveats": list(table.caveats),
+    }
+
+
+def _json(table: Table, lines: Sequence[Line]) -> str:
+    return json.dumps(document(table, lines), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _csv(table: Table, lines: Sequence[Line]) -> str:
+    """One line a row; each column is followed by its standard deviation and the ends of its interval."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    parts = [name for c in table.columns for name in (c.key, f"{c.key}_sd", f"{c.key}_low", f"{c.key}_high")]
+    writer.writerow(["system", "kind", "provenance", "n", *parts, "source", "note"])
+    for line in lines:
+        cells = [
+            item
+            for c in table.columns
+            for cell in (line.cells[c.key],)
+            for item in (cell.word if cell.value is None else repr(cell.value), cell.sd, cell.low, cell.high)
+        ]
+        writer.writerow([line.system, line.kind, line.provenance, line.n, *cells, line.source, line.note])
+    return out.getvalue()
+
+
+def _heading(column: Column) -> str:
+    unit = f" ({column.unit})" if column.unit else ""
+    return f"{column.heading}{unit} {ARROWS[column.better]}".rstrip()
+
+
+def _grid(table: Table, lines: Sequence[Line]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Headings, rows of text, and the footnotes that the last column points to (equal ones share a number)."""
+    notes: list[str] = []
+    rows = []
+    for line in lines:
+        note = line.footnote()
+        if note not in notes:
+            notes.append(note)
+        size = "not stated" if line.n is None and line.kind == "reported" else ("-" if line.n is None else str(line.n))
+        cells = [line.cells[c.key].text() for c in table.columns]
+        rows.append([line.system, line.kind, size, *cells, f"[{notes.index(note) + 1}]"])
+    return ["system", "kind", "n", *map(_heading, table.columns), "source"], rows, notes
+
+
+def _text(table: Table, lines: Sequence[Line]) -> str:
+    """Aligned columns; a row whose cells all say the same word says it once."""
+    heads, rows, notes = _grid(table, lines)
+    spanned = [
+        len(set(row[3:-1])) == 1 and line.cells[table.columns[0].key].value is None for row, line in zip(rows, lines)
+    ]
+    widths = [
+        max([len(heads[i])] + [len(row[i]) for row, wide in zip(rows, spanned) if not (wide and 3 <= i < len(heads) - 1)])
+        for i in range(len(heads))
+    ]
+    inner = sum(widths[3:-1]) + 2 * (len(table.columns) - 1)
+    out = [table.title, f"{table.key}: {table.paper}", ""]
+    out.append(_aligned(heads, widths))
+    out.append("-" * len(out[-1]))
+    for row, wide in zip(rows, spanned):
+        if wide:
+            first = "  ".join((row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2])))
+            out.append(f"{first}  {row[3].ljust(inner)}  {row[-1].rjust(widths[-1])}")
+        else:
+            out.append(_aligned(row, widths))
+    if not rows:
+        out.append("(no rows)")
+    out += ["", *(f"[{i + 1}] {note}" for i, note in enumerate(notes)), "", "Before comparing:"]
+    out += [f"  * {caveat}" for caveat in table.caveats]
+    return "\n".join(line.rstrip() for line in out) + "\n"
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
+
+
+def _markdown(table: Table, lines: Sequence[Line]) -> str:
+    heads, rows, notes = _grid(table, lines)
+    escape = lambda cell: cell.replace("|", "\\|")
+    out = [f"### {table.title}", "", f"`{table.key}`: {table.paper}", ""]
+    out.append("| " + " | ".join(map(escape, heads)) + " |")
+    out.append("| " + " | ".join("---" if i < 2 else "---:" for i in range(len(heads))) + " |")
+    out += ["| " + " | ".join(map(escape, row)) + " |" for row in rows]
+    out += ["", *(f"\\[{i + 1}\\] {note}  " for i, note in enumerate(notes)), "", "Before comparing:", ""]
+    out += [f"* {caveat}" for caveat in table.caveats]
+    return "\n".join(out) + "\n"
+
+
+FORMS = {"text": _text, "markdown": _markdown, "csv": _csv, "json": _json}
+"""Names of the formats -> how they are written."""

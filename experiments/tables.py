@@ -1,0 +1,314 @@
+"""Print a table of one of the papers: the published rows beside rows measured here.
+
+  python -m experiments.tables --list
+  python -m experiments.tables symmcd-2 --report report.json
+  python -m experiments.tables symop-1 --report report.json --name symop --format markdown --out symop.md
+  python -m experiments.tables all --report ours.json --report theirs.json --name symop --name DiffCSP
+
+A report is the report.json that `symjax evaluate` writes; each gives one measured row. Published rows are marked reported,
+with their source; measured rows say on which data, with how many crystals and on what machine. A system of this project
+that has no weights yet stands there as missing. The footnotes say what must be equal before two rows may be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.published import SYSTEMS, TABLES, Column, System, Table, owner
+from experiments.published.render import FORMS, Cell, Line, document, render
+from symjax.errors import InputError, SymjaxError
+
+REAL = "real test crystals"
+"""Name of the row of a report in which the reference was evaluated against itself."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is used of one report.json.
+
+    Attributes:
+        name: what its row is called.
+        figures: figures by their key, as in the file.
+        n: crystals in the samples.
+        source: data, hardware, versions in one sentence.
+        note: what was unusable.
+        skipped: metric or figure -> why it was not computed.
+        reference: (name, number) of the reference data.
+    """
+
+    name: str
+    figures: Mapping[str, Mapping[str, Any]]
+    n: int | None
+    source: str
+    note: str
+    skipped: Mapping[str, str]
+    reference: tuple[str, int | None]
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="experiments.tables", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("table", nargs="?", help="name of a table, or `all`; --list shows them")
+    parser.add_argument("--list", action="store_true", help="list the tables and stop")
+    parser.add_argument(
+        "--report", action="append", default=[], metavar="FILE", help="report.json of `symjax evaluate`; may be repeated"
+    )
+    parser.add_argument(
+        "--name", action="append", default=[], help="what the row of a report is called; one for each --report, in order"
+    )
+    parser.add_argument("--format", choices=tuple(FORMS), default="text")
+    parser.add_argument("--out", metavar="FILE", help="write there instead of printing")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print a table; exit code 2 on wrong input."""
+    args = parse(argv)
+    try:
+        emit(listing() if args.list else tables(args), args.out)
+    except SymjaxError as error:
+        print(f"experiments.tables: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def listing() -> str:
+    """The tables there are, one a line."""
+    width = max(map(len, TABLES))
+    lines = (f"{key:<{width}}  {len(t.rows):3d} reported rows  {t.title} [{t.paper}]" for key, t in TABLES.items())
+    return "\n".join(lines) + "\n"
+
+
+def tables(args: argparse.Namespace) -> str:
+    """The text of what was asked for.
+
+    Raises:
+        InputError: an unknown table, names that do not go with the reports, or a report that cannot be used.
+    """
+    known = f"tables are {', '.join(TABLES)}, or `all`"
+    if args.table is None:
+        raise InputError(f"which table? {known}")
+    if args.table not in TABLES and args.table != "all":
+        raise InputError(f"no table {args.table!r}; {known}")
+    if args.name and len(args.name) != len(args.report):
+        raise InputError(f"{len(args.name)} --name for {len(args.report)} --report; give one for each, or none")
+    if args.table == "all" and args.format == "csv":
+        raise InputError("the columns of tables differ: --format csv takes one table; `all` goes as text, markdown or json")
+    reports = [read(path, name) for path, name in zip(args.report, args.name or [None] * len(args.report))]
+    chosen = list(TABLES.values()) if args.table == "all" else [TABLES[args.table]]
+    filled = [(table, lines_of(table, reports)) for table in chosen]
+    if args.table == "all" and args.format == "json":
+        return json.dumps([document(*pair) for pair in filled], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return "\n\n".join(render(table, lines, args.format).rstrip("\n") for table, lines in filled) + "\n"
+
+
+def emit(text: str, out: str | None) -> None:
+    """Print, or write a file all at once.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if out is None:
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="replace")
+        sys.stdout.write(text)
+        return
+    place = Path(out)
+    try:
+        handle, part = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(part, 0o644)
+        os.replace(part, place)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def read(path: str | Path, name: str | None = None) -> Report:
+    """One report.json.
+
+    Raises:
+        InputError: the file cannot be read, is not JSON, or is not a report of `symjax evaluate`.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        report = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); give the report.json of `symjax evaluate`") from error
+    missing = [key for key in ("symjax", "samples", "figures") if not isinstance(report, dict) or key not in report]
+    if missing:
+        raise InputError(f"{path}: not a report of `symjax evaluate`: it has no {', '.join(repr(key) for key in missing)}")
+    figures, samples, reference = report["figures"], report["samples"], report.get("reference") or {}
+    if not isinstance(figures, list) or not all(isinstance(f, dict) and isinstance(f.get("key"), str) for f in figures):
+        raise InputError(f"{path}: not a report of `symjax evaluate`: 'figures' is not a list of figures with keys")
+    if not isinstance(samples, dict) or not isinstance(reference, dict):
+        raise InputError(f"{path}: not a report of `symjax evaluate`: 'samples' and 'reference' are not objects")
+    same = samples.get("sha256") is not None and samples.get("sha256") == reference.get("sha256")
+    unusable = samples.get("unusable") or []
+    return Report(
+        name=name or (REAL if same else _short(samples.get("source")) or Path(path).stem),
+        figures={figure["key"]: figure for figure in figures},
+        n=_whole(samples.get("num")),
+        source=_origin(report, Path(path)),
+        note=f"{len(unusable)} samples unusable" if unusable else "",
+        skipped={str(s.get("metric")): str(s.get("reason")) for s in report.get("skipped") or [] if isinstance(s, dict)},
+        reference=(_short(reference.get("source")) or "reference", _whole(reference.get("num"))),
+    )
+
+
+def _origin(report: Mapping[str, Any], path: Path) -> str:
+    """Data set, hardware, version and date of a report."""
+    data = []
+    for word, key in (("samples", "samples"), ("reference", "reference"), ("train", "train")):
+        part = report.get(key)
+        if isinstance(part, dict):
+            data.append(f"{word} {_short(part.get('source')) or 'unnamed'} (n {part.get('num', 'not stated')})")
+    hardware = report.get("hardware")
+    if isinstance(hardware, dict):
+        hardware = ", ".join(f"{key} {value}" for key, value in hardware.items() if value not in (None, "", []))
+    date = report.get("date") or f"file of {datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()}"
+    seconds = report.get("seconds")
+    took = f"{seconds:.0f} s" if isinstance(seconds, int | float) else ""
+    rest = (f"hardware: {hardware or 'not stated'}", took, f"symjax {report['symjax']}", str(date))
+    return "; ".join((", ".join(data) or "data not stated", *(item for item in rest if item)))
+
+
+def _short(source: Any) -> str:
+    """The last part of a path, or the text itself."""
+    return Path(str(source)).name or str(source) if source else ""
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def lines_of(table: Table, reports: Sequence[Report]) -> list[Line]:
+    """All rows of a table: reported, measured with the real data and the floor beside them, not measured, missing."""
+    lines = []
+    for row in table.rows:
+        word = "not at hand" if row.provenance == "elsewhere" else "-"
+        cells = {
+            c.key: Cell(row.values[c.key], sd=row.spread.get(c.key)) if c.key in row.values else Cell(word=word)
+            for c in table.columns
+        }
+        note = "; ".join(part for part in ("reported elsewhere, not at hand" if word != "-" else "", row.note) if part)
+        lines.append(Line(row.system, row.kind, row.n, cells, row.source, row.provenance, note))
+    beside: list[Line] = []
+    for report in reports:
+        lines.append(measured(table, report))
+        beside += [line for line in (real(table, report), floor(table, report)) if line is not None]
+    lines += [line for i, line in enumerate(beside) if line not in beside[:i]]
+    # a report named after a system without weights is of somebody else's crystals: ours is still missing
+    found = {key for key in map(owner, (report.name for report in reports)) if key and has_weights(key)}
+    lines += [absent(table, SYSTEMS[key]) for key in table.systems if key not in found]
+    return lines
+
+
+def measured(table: Table, report: Report) -> Line:
+    """The row of a report; a figure that it lacks says so, with the reason where the report gives one."""
+    cells, reasons = {}, []
+    for column in table.columns:
+        cells[column.key], reason = _measured_cell(column, report)
+        if reason and f"{column.heading}: {reason}" not in reasons:
+            reasons.append(f"{column.heading}: {reason}")
+    sizes = [f"{c.heading} {cells[c.key].n}" for c in table.columns if cells[c.key].n not in (None, report.n)]
+    if any(cell.word == "not computed" for cell in cells.values()) and report.skipped:
+        reasons += [f"the report skipped {what} ({why})" for what, why in report.skipped.items() if "." not in what]
+    notes = (report.note, f"n where it differs: {', '.join(sizes)}" if sizes else "", "; ".join(reasons))
+    return Line(report.name, "measured", report.n, cells, report.source, "", "; ".join(note for note in notes if note))
+
+
+def _measured_cell(column: Column, report: Report) -> tuple[Cell, str]:
+    """The cell, and why it is no number."""
+    if not column.metric:
+        return Cell(word="n/a"), "`symjax evaluate` has no such figure"
+    figure = report.figures.get(column.metric)
+    if figure is None:
+        return Cell(word="not computed"), report.skipped.get(column.metric, "")
+    value = _number(figure.get("value"), column)
+    if value is None:
+        return Cell(word="undefined", n=_whole(figure.get("num"))), str(figure.get("note") or "no crystal in the denominator")
+    ends = figure.get("interval")
+    low, high = (_number(end, column) for end in (ends if isinstance(ends, list) and len(ends) == 2 else (None, None)))
+    return Cell(value, low=low, high=high, n=_whole(figure.get("num"))), ""
+
+
+def _number(value: Any, column: Column) -> float | None:
+    """A figure of a report in the unit of the column; None where it is none."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return round(float(value) * column.scale, 12) if good else None
+
+
+def real(table: Table, report: Report) -> Line | None:
+    """The same figures of the reference data, where a report has any that this table shows."""
+    values = {c.key: _number(report.figures.get(c.metric, {}).get("reference"), c) for c in table.columns}
+    if report.name == REAL or all(value is None for value in values.values()):
+        return None
+    cells = {key: Cell(value) if value is not None else Cell(word="-") for key, value in values.items()}
+    name, num = report.reference
+    return Line(f"reference data ({name})", "real data", num, cells, f"same report as {report.name}")
+
+
+def floor(table: Table, report: Report) -> Line | None:
+    """What the reference scores against itself with as many crystals as the samples, where a report has it."""
+    cells = {}
+    for column in table.columns:
+        found = report.figures.get(column.metric, {}).get("floor")
+        found = found if isinstance(found, dict) else {}
+        mean, sd = _number(found.get("mean"), column), _number(found.get("sd"), column)
+        cells[column.key] = Cell(word="-") if mean is None else Cell(mean, sd=sd)
+    if all(cell.value is None for cell in cells.values()):
+        return None
+    note = "what sampling alone costs: the reference data against themselves at the number of each figure"
+    return Line(f"floor at n of {report.name}", "floor", report.n, cells, f"same report as {report.name}", "", note)
+
+
+def absent(table: Table, system: System, root: Path | None = None) -> Line:
+    """The row of a system of ours without a report: not measured where it has weights, missing where it has none."""
+    trained, built = has_weights(system.key, root), is_registered(system.key)
+    if trained:
+        kind, word = "not measured", "no report"
+        note = f"weights are there; evaluate samples of it and give --report FILE --name {system.key}"
+    else:
+        kind = word = "missing"
+        note = "no weights yet" if built else "no weights yet, and no model of that name yet"
+    cells = {c.key: Cell(word=word) for c in table.columns}
+    return Line(f"{system.label} (this project)", kind, None, cells, system.paper, "", note)
+
+
+def has_weights(key: str, root: Path | None = None) -> bool:
+    """Whether weights of a system travel with the package: arrays in a folder under `symjax/weights` that is named for it."""
+    import symjax
+
+    root = root or Path(symjax.__file__).parent / "weights"
+    folders = [path for path in root.iterdir() if path.is_dir() and owner(path.name) == key] if root.is_dir() else []
+    return any(True for folder in folders for _ in folder.rglob("*.npz"))
+
+
+def is_registered(key: str) -> bool:
+    """Whether a model of that system can be trained here."""
+    from symjax.models.registry import names
+
+    return any(owner(name) == key for name in names())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
