@@ -1,0 +1,70 @@
+"""Stability with a real potential: energies, relaxation, hull, shares, phase diagrams. Needs ``pip install
+'symjax[stability]'``.
+
+Only `load_potential("chgnet")` needs the extra; everything else works with any `Potential` and is tested without torch.
+
+* `load_potential(name, device)` -> `Potential`; without the packages an `InputError` that says how to get them.
+* `relax_many(cells, potential, options, cache=, processes=, progress=)` -> one dict of JSON values a crystal (see
+`relax.result`);
+  `relaxed_cell(cell, outcome)` -> the crystal. `RelaxOptions(symmetric=True)` keeps the crystal's own operations.
+* `single_points(cells, potential, cache=, ...)` -> ``{"energy": eV/atom | None, "reason": str | None}`` a crystal.
+* `build_hull(cells, names, potential, cache, relax=, systems=, out=)`, `load_hull(path)` -> `Hull`.
+* `energy_above_hull(hull, composition, energy)` -> `HullDistance`; `energies_above_hull` for many; `formation_energy`.
+* `stability_figures(e_hull, unique, novel)` -> list of `Figure`: shares at 0.08, 0.1 and 0 eV/atom, S.U.N.
+* `phase_diagram`, `heat_map`, `group_change`, `subgroup_distance`: see `phase_diagram.py` and `change.py`.
+
+Units: eV, angstrom; stresses eV/angstrom^3 with the sign of ``(1/V) dE/d(strain)``.
+"""
+
+from symjax.evaluate.stability.batch import relax_many, single_points
+from symjax.evaluate.stability.change import (
+    GroupChange,
+    HeatMap,
+    group_change,
+    heat_map,
+    relaxation_change,
+    subgroup_distance,
+)
+from symjax.evaluate.stability.hull import (
+    Entry,
+    Hull,
+    HullDistance,
+    energies_above_hull,
+    energy_above_hull,
+    formation_energy,
+)
+from symjax.evaluate.stability.potential import INSTALL, Evaluation, Potential, load_potential
+from symjax.evaluate.stability.references import build_hull, load_hull
+from symjax.evaluate.stability.relax import RelaxOptions, relaxed_cell
+from symjax.evaluate.stability.shares import stability_figures
+from symjax.evaluate.stability.symmetric import Operations, defect, operations_of, symmetrized
+
+__all__ = [
+    "INSTALL",
+    "Entry",
+    "Evaluation",
+    "GroupChange",
+    "HeatMap",
+    "Hull",
+    "HullDistance",
+    "Operations",
+    "Potential",
+    "RelaxOptions",
+    "build_hull",
+    "defect",
+    "energies_above_hull",
+    "energy_above_hull",
+    "formation_energy",
+    "group_change",
+    "heat_map",
+    "load_hull",
+    "load_potential",
+    "operations_of",
+    "relax_many",
+    "relaxation_change",
+    "relaxed_cell",
+    "single_points",
+    "stability_figures",
+    "subgroup_distance",
+    "symmetrized",
+]

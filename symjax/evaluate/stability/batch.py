@@ -1,0 +1,288 @@
+"""Many crystals through a potential: cached, resumable, on all cores or in batches on a GPU.
+
+Every finished crystal goes to the cache at once, written by the parent process, so a killed run loses the crystals under
+way and nothing else. Crystals are independent of each other: results are the same for any number of workers (wall-clock
+seconds and what the time limit catches apart). Failures are reasons in the results, never exceptions.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import numpy as np
+
+from symjax.errors import InputError
+from symjax.evaluate.cache import Cache, content_key
+from symjax.evaluate.cells import Cell
+from symjax.evaluate.stability.potential import Evaluation, Potential, unfit
+from symjax.evaluate.stability.relax import VERSION, RelaxOptions, advance, failed, prepare, result
+from symjax.evaluate.stability.symmetric import reduced
+
+Job = tuple[Cell, RelaxOptions | None]
+"""A crystal, and how to relax it; None for a single point."""
+
+FEW = {True: 6, False: 200}
+"""Fewer relaxations, fewer single points than this are not worth starting workers, which load the model in seconds."""
+
+
+def relax_many(
+    cells: Sequence[Cell],
+    potential: Potential,
+    options: RelaxOptions | None = None,
+    *,
+    cache: Cache | None = None,
+    processes: int | None = None,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Relax crystals.
+
+    Args:
+        cells: the crystals; equal ones (bit for bit) are computed once.
+        potential: from `load_potential`, or any `Potential`.
+        options: None for the defaults: FIRE, fmax 0.1 eV/angstrom, 500 steps, cell relaxed, no projection.
+        cache: finished crystals are taken from here and stored here.
+        processes: worker processes; None for one a core. A potential with ``batch`` over 1 always runs in this process.
+        progress: whether to show a bar on stderr.
+
+    Returns:
+        one result a crystal, in order: see `relax.result`.
+    """
+    options = options or RelaxOptions()
+    return _run([(cell, options) for cell in cells], potential, stage_of(potential, options), cache=cache,
+                processes=processes, label="relax", progress=progress)  # fmt: skip
+
+
+def single_points(
+    cells: Sequence[Cell],
+    potential: Potential,
+    *,
+    cache: Cache | None = None,
+    processes: int | None = None,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Energies of crystals as they are.
+
+    Arguments as `relax_many`.
+
+    Returns:
+        one dict a crystal, in order: ``energy`` (eV/atom, None where there is none) and ``reason`` (None where there is
+        an energy).
+    """
+    return _run([(cell, None) for cell in cells], potential, stage_of(potential, None), cache=cache,
+                processes=processes, label="energies", progress=progress)  # fmt: skip
+
+
+def stage_of(potential: Potential, options: RelaxOptions | None) -> str:
+    """Name under which results lie in a cache: what was done, with which potential and options."""
+    what = "energy" if options is None else f"relax-{options.hash}"
+    return f"{what}:{potential.name}-{potential.version}"
+
+
+def _run(
+    jobs: list[Job],
+    potential: Potential,
+    stage: str,
+    *,
+    cache: Cache | None,
+    processes: int | None,
+    label: str,
+    progress: bool,
+) -> list[dict[str, Any]]:
+    """Results of all jobs, from the cache or computed."""
+    keys = [content_key(cell, operations=True) for cell, _ in jobs]
+    known = cache.get_many(stage, VERSION, keys) if cache is not None else {}
+    first = {key: index for index, key in reversed(list(enumerate(keys)))}
+    missing = sorted(index for key, index in first.items() if key not in known)
+    bar = _bar(len(first), len(known), label, progress)
+    for index, value in _compute([jobs[i] for i in missing], potential, processes):
+        key = keys[missing[index]]
+        known[key] = value
+        if cache is not None:
+            cache.put(stage, VERSION, key, value)
+        bar.update(1)
+    bar.close()
+    return [known[key] for key in keys]
+
+
+def _compute(jobs: list[Job], potential: Potential, processes: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(index, result) of every job, as they finish."""
+    if not jobs:
+        return
+    workers = min(processes if processes is not None else (os.cpu_count() or 1), len(jobs))
+    if potential.batch > 1 or workers <= 1 or len(jobs) < FEW[jobs[0][1] is not None]:
+        yield from _inline(jobs, potential)
+    else:
+        yield from _pool(jobs, potential, workers)
+
+
+def _inline(jobs: list[Job], potential: Potential) -> Iterator[tuple[int, dict[str, Any]]]:
+    """All jobs in this process, up to ``potential.batch`` crystals in a call; one that ends makes room for the next."""
+    if jobs[0][1] is None:
+        for low in range(0, len(jobs), potential.batch):
+            part = [_smaller(cell) for cell, _ in jobs[low : low + potential.batch]]
+            found = _ask(potential, part, forces=False)
+            for offset, (cell, energy, reason) in enumerate(zip(part, found.energies, found.reasons)):
+                ok = reason is None and np.isfinite(energy)
+                yield low + offset, {
+                    "energy": float(energy) / len(cell.numbers) if ok else None,
+                    "reason": None if ok else reason or "the energy is not finite",
+                }  # fmt: skip
+        return
+    waiting = list(range(len(jobs)))[::-1]
+    live: dict[int, _Live] = {}
+    while waiting or live:
+        while waiting and len(live) < potential.batch:
+            index = waiting.pop()
+            live[index] = _Live(*jobs[index])
+        running = [index for index, one in live.items() if not one.state.done]
+        if running:
+            found = _ask(potential, [live[index].state.cell for index in running], forces=True)
+            for place, index in enumerate(running):
+                live[index].take(found, place)
+        for index in [index for index, one in live.items() if one.state.done]:
+            yield index, live.pop(index).outcome()
+
+
+def _smaller(cell: Cell) -> Cell:
+    """The primitive cell of a sound crystal: the same energy per atom for less work."""
+    return cell if unfit(cell) else reduced(cell).cell
+
+
+class _Live:
+    """A relaxation under way and its clock."""
+
+    def __init__(self, cell: Cell, options: RelaxOptions | None) -> None:
+        assert options is not None
+        self.options = options
+        self.begun = time.monotonic()
+        self.prepared, self.state = prepare(cell, options)
+
+    def take(self, found: Evaluation, place: int) -> None:
+        """Go one step on with what the potential said."""
+        reason = found.reasons[place]
+        if reason is not None:
+            self.state = failed(self.state, f"diverged: {reason}" if self.state.steps else reason)
+            return
+        energy = float(found.energies[place])
+        self.state = advance(
+            self.prepared, self.state, energy, found.forces[place], found.stresses[place], options=self.options
+        )
+        if not self.state.done and time.monotonic() - self.begun > self.options.max_seconds:
+            self.state = failed(self.state, f"time limit of {self.options.max_seconds:g} s after {self.state.steps} steps")
+
+    def outcome(self) -> dict[str, Any]:
+        """The result."""
+        return result(self.prepared, self.state, time.monotonic() - self.begun)
+
+
+def _ask(potential: Potential, cells: Sequence[Cell], *, forces: bool) -> Evaluation:
+    """What the potential says. If it fails, each crystal is asked alone, and one that still fails has the error as its
+    reason.
+    """
+    sound = [index for index, cell in enumerate(cells) if unfit(cell) is None]
+    if len(sound) < len(cells):
+        return _merge(cells, sound, _ask(potential, [cells[i] for i in sound], forces=forces))
+    try:
+        return potential.evaluate(cells, forces=forces)
+    except InputError:
+        raise  # the potential itself is missing or wrong: not a crystal's failure
+    except Exception as error:
+        if len(cells) == 1:
+            reason = f"the potential failed: {type(error).__name__}: {error}"
+            return Evaluation(np.array([np.nan]), [np.zeros((0, 3))], np.full((1, 3, 3), np.nan), [reason])
+    parts = [_ask(potential, [cell], forces=forces) for cell in cells]
+    return Evaluation(
+        np.concatenate([p.energies for p in parts]), [p.forces[0] for p in parts],
+        np.concatenate([p.stresses for p in parts]), [p.reasons[0] for p in parts],
+    )  # fmt: skip
+
+
+def _merge(cells: Sequence[Cell], sound: list[int], found: Evaluation) -> Evaluation:
+    """The evaluation of the sound cells, with reasons for the others."""
+    place = {index: position for position, index in enumerate(sound)}
+    energies, stresses = np.full(len(cells), np.nan), np.full((len(cells), 3, 3), np.nan)
+    forces: list[np.ndarray] = []
+    reasons: list[str | None] = []
+    for index, cell in enumerate(cells):
+        at = place.get(index)
+        forces.append(np.zeros((0, 3)) if at is None else found.forces[at])
+        reasons.append(unfit(cell) if at is None else found.reasons[at])
+        if at is not None:
+            energies[index], stresses[index] = found.energies[at], found.stresses[at]
+    return Evaluation(energies, forces, stresses, reasons)
+
+
+_POTENTIAL: Potential | None = None  # of a worker process, set once when it starts
+
+
+def _begin(potential: Potential) -> None:
+    global _POTENTIAL
+    _POTENTIAL = potential
+
+
+def _work(job: Job) -> dict[str, Any]:
+    assert _POTENTIAL is not None
+    return next(_inline([job], _POTENTIAL))[1]
+
+
+def _pool(jobs: list[Job], potential: Potential, workers: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """All jobs on worker processes. If one dies, what is left runs on one worker at a time, so that the crystal to blame
+    is known.
+    """
+    left = list(range(len(jobs)))
+    while left:
+        done: set[int] = set()
+        try:
+            for index, value in _submit(jobs, left, potential, workers):
+                done.add(index)
+                yield index, value
+        except BrokenProcessPool:
+            left = [index for index in left if index not in done]
+            if workers == 1:
+                yield left[0], _dead(jobs[left[0]])
+                left = left[1:]
+            workers = 1
+        else:
+            return
+
+
+def _submit(jobs: list[Job], order: list[int], potential: Potential, workers: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(index, result) as they finish; with one worker in order. At most a few jobs wait at the pool, so that the memory
+    stays small.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(potential,)) as pool:
+        waiting = order[::-1]
+        running: dict[Future[dict[str, Any]], int] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < (1 if workers == 1 else 4 * workers):
+                    index = waiting.pop()
+                    running[pool.submit(_work, jobs[index])] = index
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running[future], future.result()
+                    del running[future]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _dead(job: Job) -> dict[str, Any]:
+    """The result of a crystal whose worker process died."""
+    cell, options = job
+    reason = "the worker process died (out of memory?)"
+    if options is None:
+        return {"energy": None, "reason": reason}
+    prepared, state = prepare(cell, options)
+    return result(prepared, failed(state, reason), 0.0)
+
+
+def _bar(total: int, initial: int, label: str, progress: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, initial=initial, desc=label, dynamic_ncols=True, disable=not progress)

@@ -1,0 +1,146 @@
+"""Hulls from reference crystals, and hulls that somebody else made.
+
+Conventions as in `hull`. One file holds the entries with everything needed to say which hull it is: potential, settings,
+hash of the data.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from symjax.errors import InputError
+from symjax.evaluate.cache import Cache, content_key
+from symjax.evaluate.cells import Cell
+from symjax.evaluate.stability.batch import relax_many, single_points
+from symjax.evaluate.stability.hull import FORMAT, Entry, Hull, reduced_composition, subsets
+from symjax.evaluate.stability.potential import Potential
+from symjax.evaluate.stability.relax import RelaxOptions
+
+
+def build_hull(
+    cells: Sequence[Cell],
+    names: Sequence[str],
+    potential: Potential,
+    cache: Cache | None = None,
+    *,
+    relax: bool = False,
+    options: RelaxOptions | None = None,
+    systems: Iterable[Iterable[int]] | None = None,
+    source: str = "",
+    out: Path | str | None = None,
+    processes: int | None = None,
+    progress: bool = False,
+) -> Hull:
+    """Energies of reference crystals, from the same potential as those of the crystals to be compared with them.
+
+    Args:
+        cells: reference crystals.
+        names: a name for each.
+        potential: from `load_potential`.
+        cache: finished crystals are taken from here and stored here.
+        relax: whether the reference crystals are relaxed first. As given they lie a little above their minimum (10 to 30
+            meV/atom
+            where the potential and the source of the crystals differ), which puts relaxed crystals below the hull.
+        options: of the relaxation.
+        systems: sets of atomic numbers; only reference crystals whose elements all lie in one of them are needed and
+            kept.
+        source: what the crystals are, for the record.
+        out: file to write.
+        processes: see `relax_many`.
+        progress: see `relax_many`.
+
+    Raises:
+        InputError: no crystals, or names that do not fit.
+    """
+    if len(cells) != len(names):
+        raise InputError(f"there must be one name a crystal: {len(cells)} crystals, {len(names)} names")
+    if not len(cells):
+        raise InputError("a hull needs at least one reference crystal")
+    options = options or RelaxOptions()
+    chosen = list(range(len(cells))) if systems is None else _within(cells, systems)
+    wanted = [cells[i] for i in chosen]
+    if relax:
+        found = relax_many(wanted, potential, options, cache=cache, processes=processes, progress=progress)
+        energies = [one["energy_final"] for one in found]
+    else:
+        found = single_points(wanted, potential, cache=cache, processes=processes, progress=progress)
+        energies = [one["energy"] for one in found]
+    entries, failed = [], []
+    for index, energy, one in zip(chosen, energies, found):
+        if energy is None:
+            failed.append((str(names[index]), str(one["reason"])))
+        else:
+            entries.append(Entry(cells[index].reduced, float(energy), str(names[index])))
+    settings: dict[str, Any] = {"relaxed": relax, "source": source, "limited": systems is not None}
+    if relax:
+        settings |= {"options": options.hash, "fmax": options.fmax, "steps": options.steps, "symmetric": options.symmetric,
+                     "not_converged": sum(one["energy_final"] is not None and not one["converged"] for one in found)}  # fmt: skip
+    data_hash = hashlib.sha256("".join(content_key(cell) for cell in wanted).encode()).hexdigest()
+    hull = Hull(tuple(entries), f"{potential.name}-{potential.version}", settings, data_hash, tuple(failed))
+    if out is not None:
+        hull.save(out)
+    return hull
+
+
+def load_hull(path: Path | str) -> Hull:
+    """A hull from a file of `Hull.save`, or from a JSON list of pymatgen entries (``ComputedEntry``, ``PDEntry`` dicts).
+
+    pymatgen entries bring their own energies, corrections included. They belong to whatever code made them: the crystals
+    compared with them must have energies of the same kind.
+
+    Raises:
+        InputError: the file is missing or neither of the two.
+    """
+    try:
+        raw = Path(path).read_bytes()
+        value = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read as a hull ({error}); expected JSON, or JSON in gzip") from error
+    if isinstance(value, dict) and value.get("format") == FORMAT:
+        try:
+            entries = tuple(Entry(reduced_composition(comp), float(energy), str(name)) for comp, energy, name in value["entries"])
+            failed = tuple((str(name), str(reason)) for name, reason in value["failed"])
+            return Hull(entries, str(value["potential"]), dict(value["settings"]), str(value["data_hash"]), failed)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: damaged hull file ({type(error).__name__}: {error}); build it again") from error
+    if isinstance(value, dict) and isinstance(value.get("entries"), list):
+        value = value["entries"]
+    if isinstance(value, list):
+        return _from_pymatgen(value, path, hashlib.sha256(raw).hexdigest())
+    raise InputError(f"{path}: neither a hull of `symjax evaluate hull build` nor a list of pymatgen entries")
+
+
+def _within(cells: Sequence[Cell], systems: Iterable[Iterable[int]]) -> list[int]:
+    """Indices of the cells whose elements all lie in one of the systems."""
+    wanted = {part for system in {tuple(sorted(set(s))) for s in systems} for part in subsets(system)}
+    return [i for i, cell in enumerate(cells) if frozenset(int(z) for z in cell.numbers) in wanted]
+
+
+def _from_pymatgen(rows: list[Any], path: Path | str, data_hash: str) -> Hull:
+    """A hull of pymatgen entries."""
+    from monty.json import MontyDecoder
+
+    entries, failed = [], []
+    for index, row in enumerate(rows):
+        try:
+            entry = MontyDecoder().process_decoded(row)
+            composition = entry.composition.element_composition
+            counts = {element.Z: amount for element, amount in composition.items()}
+            if any(abs(amount - round(amount)) > 1e-6 for amount in counts.values()):
+                counts = {e.Z: amount for e, amount in composition.reduced_composition.items()}
+            if any(abs(amount - round(amount)) > 1e-6 for amount in counts.values()):
+                raise InputError(f"amounts must be whole numbers, got {composition}")
+            name = str(getattr(entry, "entry_id", None) or getattr(entry, "name", None) or f"entry {index}")
+            energy = float(entry.energy_per_atom)
+            entries.append(Entry(reduced_composition((z, round(c)) for z, c in counts.items()), energy, name))
+        except (AttributeError, InputError, TypeError, ValueError, KeyError) as error:
+            failed.append((f"entry {index}", f"{type(error).__name__}: {error}"))
+    if not entries:
+        why = f"; the first: {failed[0][1]}" if failed else ""
+        raise InputError(f"{path}: no pymatgen entry could be read out of {len(rows)}{why}")
+    return Hull(tuple(entries), "pymatgen entries", {"source": str(Path(path).name)}, data_hash, tuple(failed))

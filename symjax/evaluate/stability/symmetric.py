@@ -1,0 +1,212 @@
+"""Keeping a crystal's operations while it relaxes.
+
+Conventions: an operation acts on a column of fractions, ``x' = W x + t``; lattice rows are a, b, c, so its Cartesian
+rotation is ``R = L^T W L^-T``. Forces and displacements are rows. A force field of the crystal's own symmetry obeys
+``f[g(i)] = R_g f[i]``, a stress ``s = R^T s R``; the projections are the means over the group of what the two sides would
+be. A strain that commutes with every R leaves every R as it is, so one projector serves a whole relaxation.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from symjax.errors import InputError
+from symjax.evaluate.cells import Cell, make_cell, primitive
+
+
+class Operations(NamedTuple):
+    """(g, 3, 3) integer rotation parts and (g, 3) translations in fractions of the cell, the cell's centring translations
+    among them.
+    """
+
+    W: np.ndarray
+    t: np.ndarray
+
+
+class Projector(NamedTuple):
+    """Projections on what the operations of a crystal allow.
+
+    Attributes:
+        R: (g, 3, 3) Cartesian rotations.
+        image: (g, n) atom that operation g sends atom i to.
+    """
+
+    R: np.ndarray
+    image: np.ndarray
+
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """Forces or displacements (n, 3) of the atoms: for atom i the mean over g of ``R_g^-1 f[g(i)]``."""
+        return np.einsum("gia,gab->ib", rows[self.image], self.R) / len(self.R)
+
+    def tensor(self, stress: np.ndarray) -> np.ndarray:
+        """A stress or strain (3, 3): the mean over g of ``R_g^T s R_g``."""
+        return np.einsum("gji,jk,gkl->il", self.R, stress, self.R) / len(self.R)
+
+
+class Reduced(NamedTuple):
+    """A crystal in a smaller cell.
+
+    Attributes:
+        cell: the smaller cell.
+        atom: (n,) atom of the smaller cell that atom i of the large one is a translate of.
+        basis: (3, 3) column fractions of the large cell to those of the small one, ``x_small = basis @ x_large``.
+    """
+
+    cell: Cell
+    atom: np.ndarray
+    basis: np.ndarray
+
+
+def operations_of(cell: Cell, symprec: float = 0.01) -> Operations:
+    """The crystal's own operations if it has any, else those spglib finds at ``symprec`` angstrom (the identity where it
+    finds none).
+    """
+    if len(cell.W):
+        return Operations(np.asarray(cell.W, np.int64), np.asarray(cell.w, np.float64) / cell.den)
+    return found_operations(cell, symprec)[0]
+
+
+def found_operations(cell: Cell, symprec: float = 0.01) -> tuple[Operations, int]:
+    """Operations that spglib finds in the atoms, in the basis of the cell as it is, and the space-group number (0: search
+    failed).
+    """
+    import warnings
+
+    import spglib
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = spglib.get_symmetry_dataset((cell.lattice, cell.frac, cell.numbers), symprec=symprec)
+        except Exception:  # spglib raises its own classes or returns None, by version and setting
+            found = None
+    if found is None:
+        return Operations(np.eye(3, dtype=np.int64)[None], np.zeros((1, 3))), 0
+    return Operations(np.asarray(found.rotations, np.int64), np.asarray(found.translations, np.float64)), int(found.number)
+
+
+def projector_of(cell: Cell, operations: Operations, *, tolerance: float = 0.1) -> Projector:
+    """The projector of a crystal.
+
+    Args:
+        cell: a crystal that has the operations, see `symmetrized`.
+        operations: a group modulo the lattice of the cell.
+        tolerance: angstrom within which an atom must lie where an operation sends another.
+
+    Raises:
+        InputError: an operation sends an atom to a place where no atom of its element is.
+    """
+    return Projector(_cartesian(cell.lattice, operations.W), _images(cell, operations, tolerance)[0])
+
+
+def symmetrized(cell: Cell, operations: Operations, *, tolerance: float = 0.1) -> Cell:
+    """The crystal averaged over operations that it has only approximately, so that they hold to rounding.
+
+    The metric becomes the mean of ``W^T G W``; the lattice keeps its orientation (a symmetric strain); an atom goes to
+    the mean of what the operations make of its images. Operations of the cell are kept as they are.
+
+    Raises:
+        InputError: as `projector_of`.
+    """
+    frac = np.asarray(cell.frac, np.float64)
+    for _ in range(2):  # the second pass removes what translations rounded by the search left over
+        _, miss = _images(Cell(cell.lattice, frac, cell.numbers, cell.orbit, cell.W, cell.w, cell.den), operations, tolerance)
+        inverse = np.linalg.inv(operations.W.astype(np.float64))
+        frac = frac + np.einsum("gab,gib->ia", inverse, miss) / len(inverse)
+    metric = cell.lattice @ cell.lattice.T
+    mean = np.einsum("gji,jk,gkl->il", operations.W, metric, operations.W) / len(operations.W)
+    inner = np.linalg.inv(cell.lattice)
+    values, vectors = np.linalg.eigh(inner @ mean @ inner.T)
+    lattice = cell.lattice @ (vectors * np.sqrt(values)) @ vectors.T
+    return Cell(lattice, frac, cell.numbers, cell.orbit, cell.W, cell.w, cell.den)
+
+
+def reduced(cell: Cell) -> Reduced:
+    """The crystal in a primitive cell of its own centring translations; the same cell where it has none or they do not
+    hold.
+    """
+    same = Reduced(cell, np.arange(len(cell.numbers)), np.eye(3))
+    if not len(cell.W):
+        return same
+    small = primitive(cell)
+    if len(small.numbers) == len(cell.numbers):
+        return same
+    basis = np.linalg.solve(small.lattice.T, cell.lattice.T)
+    shift = (cell.frac @ basis.T)[:, None] - small.frac[None]
+    shift -= np.round(shift)
+    near = np.linalg.norm(shift @ small.lattice, axis=-1)
+    near[cell.numbers[:, None] != small.numbers[None]] = np.inf
+    atom = near.argmin(axis=1)
+    ratio = cell.volume / small.volume
+    counts = np.bincount(atom, minlength=len(small.numbers))
+    if near.min(axis=1).max() > 1e-3 or not np.allclose(counts, ratio, atol=1e-3):
+        return same
+    return Reduced(small, atom, basis)
+
+
+def reduced_operations(operations: Operations, basis: np.ndarray) -> Operations:
+    """Operations in the basis of the smaller cell (see `Reduced.basis`), each once modulo its lattice."""
+    inverse = np.linalg.inv(basis)
+    W = np.round(basis @ operations.W @ inverse).astype(np.int64)
+    t = operations.t @ basis.T
+    t = t - np.floor(t + 1e-9)
+    _, first = np.unique(np.concatenate([W.reshape(-1, 9), np.round(t * 1e4) % 1e4], axis=1), axis=0, return_index=True)
+    first = np.sort(first)
+    return Operations(W[first], t[first])
+
+
+def enlarged(cell: Cell, small: Reduced, lattice: np.ndarray, frac: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lattice and coordinates of the large cell after the small one became ``lattice``, ``frac`` (not wrapped on the
+    way).
+
+    Atoms of the large cell move as the atom of the small one that they are translates of.
+    """
+    if small.cell is cell:
+        return lattice, frac
+    moved = (frac - small.cell.frac)[small.atom]
+    return small.basis.T @ lattice, cell.frac + moved @ np.linalg.inv(small.basis).T
+
+
+def defect(cell: Cell, operations: Operations) -> float:
+    """Angstrom by which the worst atom misses where an operation sends another, lattice included (1 % of a 10 angstrom
+    edge is 0.1).
+    """
+    _, miss = _images(cell, operations, np.inf)
+    metric = cell.lattice @ cell.lattice.T
+    bent = np.abs(np.einsum("gji,jk,gkl->gil", operations.W, metric, operations.W) - metric).max()
+    return float(max(np.linalg.norm(miss @ cell.lattice, axis=-1).max(), bent / (2 * np.sqrt(np.trace(metric) / 3))))
+
+
+def plain(cell: Cell) -> Cell:
+    """The cell without its operations."""
+    return make_cell(cell.lattice, cell.frac, cell.numbers)
+
+
+def _cartesian(lattice: np.ndarray, W: np.ndarray) -> np.ndarray:
+    return lattice.T @ W @ np.linalg.inv(lattice.T)
+
+
+def _images(cell: Cell, operations: Operations, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """(g, n) nearest atom of the same element where operation g sends atom i, and (g, n, 3) fractions by which it is
+    missed.
+    """
+    sent = np.einsum("gab,ib->gia", operations.W, cell.frac) + operations.t[:, None]
+    images, misses = [], []
+    other = cell.numbers[:, None] != cell.numbers[None]
+    for number, points in enumerate(sent):
+        shift = cell.frac[None] - points[:, None]
+        shift -= np.round(shift)
+        distance = np.linalg.norm(shift @ cell.lattice, axis=-1)
+        distance[other] = np.inf
+        image = distance.argmin(axis=1)
+        worst = float(distance[np.arange(len(image)), image].max())
+        if worst > tolerance or len(np.unique(image)) != len(image):
+            raise InputError(
+                f"operation {number} (W = {operations.W[number].tolist()}) does not map the crystal on itself: an atom is "
+                f"{worst:.3g} angstrom off (tolerance {tolerance:g}) or two go to one place"
+            )
+        images.append(image)
+        misses.append(shift[np.arange(len(image)), image])
+    return np.array(images), np.array(misses)
