@@ -31,6 +31,12 @@ from symjax.errors import InputError, SymjaxError
 REAL = "real test crystals"
 """Name of the row of a report in which the reference was evaluated against itself."""
 
+ABSENT = {
+    "elsewhere": ("not at hand", "reported elsewhere, not at hand"),
+    "picture": ("no numbers", "a picture; the paper prints no numbers"),
+}
+"""What a published row without values says, by its provenance: in its cells, in its note."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -204,13 +210,14 @@ def lines_of(table: Table, reports: Sequence[Report]) -> list[Line]:
     """All rows of a table: reported, measured with the real data and the floor beside them, not measured, missing."""
     lines = []
     for row in table.rows:
-        word = "not at hand" if row.provenance == "elsewhere" else "-"
+        word, why = ABSENT.get(row.provenance, ("-", ""))
         cells = {
             c.key: Cell(row.values[c.key], sd=row.spread.get(c.key)) if c.key in row.values else Cell(word=word)
             for c in table.columns
         }
-        note = "; ".join(part for part in ("reported elsewhere, not at hand" if word != "-" else "", row.note) if part)
-        lines.append(Line(row.system, row.kind, row.n, cells, row.source, row.provenance, note))
+        note = "; ".join(part for part in (why, row.note) if part)
+        kind = "rerun" if row.provenance == "rerun" else row.kind
+        lines.append(Line(row.system, kind, row.n, cells, row.source, row.provenance, note))
     beside: list[Line] = []
     for report in reports:
         lines.append(measured(table, report))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from experiments.published.symmcd import EVERY
 from experiments.published.types import Column, Row, Table
 
-AUGEN = "WyckoffAUGen, Table 1"
+AUGEN = "WyckoffAUGen (Chang et al., explicit autoregressive conditional likelihoods), Table 1"
 ADAPTOR = "WyckoffDiff-Adaptor (arXiv 2601.08115)"
-SBCD = "SbCD paper, MP-20 table"
+SBCD = "SbCD (arXiv 2608.13457), MP-20 table"
+FIVE = "third-party comparison of five models on MP-20 (public repository eiva55/crystal_gen_sandbox)"
 LATER = "as quoted in the abstract of CrystalDiT (arXiv 2508.16614)"
 
 AUGEN_1 = Table(
@@ -108,9 +109,9 @@ HEAT_MAP = Table(
     paper=f"{ADAPTOR}, Figure 2",
     columns=(Column("preserved", "crystal system preserved", "%", "higher", "adaptor.preserved", 100.0),),
     rows=(
-        Row("MatterGen", {}, f"{ADAPTOR}, Figure 2", "elsewhere", note="a picture; the paper prints no numbers"),
-        Row("WyckoffDiff-Adaptor", {}, f"{ADAPTOR}, Figure 2", "elsewhere",
-            note="a picture; the paper prints no numbers; under 64 a group, as duplicate protostructures are removed first"),
+        Row("MatterGen", {}, f"{ADAPTOR}, Figure 2", "picture"),
+        Row("WyckoffDiff-Adaptor", {}, f"{ADAPTOR}, Figure 2", "picture",
+            note="under 64 a group, as duplicate protostructures are removed first"),
     ),
     caveats=(
         "The paper shows counts of 20 requested groups by 7 crystal systems as colours and prints no numbers: no "
@@ -127,12 +128,12 @@ PHASES = Table(
     paper=f"{ADAPTOR}, Figure 3",
     columns=(Column("found", "known hull phases found", "%", "higher", "adaptor.phases_found", 100.0),),
     rows=(
-        Row("WyckoffDiff-Adaptor, Li-O", {}, f"{ADAPTOR}, Figure 3", "elsewhere", n=1280,
-            note="a picture; the text says that the hull was reproduced and that the minimum is Li2O like mp-1960"),
-        Row("WyckoffDiff-Adaptor, Ti-O", {}, f"{ADAPTOR}, Figure 3", "elsewhere", n=1280,
-            note="a picture; the text says that the hull was found but the lowest TiO2 is not the Materials Project's"),
-        Row("MatterGen, Li-O and Ti-O", {}, f"{ADAPTOR}, Figure 3", "elsewhere", n=1280,
-            note="a picture; the text says that both models reproduced the Li-O hull"),
+        Row("WyckoffDiff-Adaptor, Li-O", {}, f"{ADAPTOR}, Figure 3", "picture", n=1280,
+            note="the text says that the hull was reproduced and that the minimum is Li2O like mp-1960"),
+        Row("WyckoffDiff-Adaptor, Ti-O", {}, f"{ADAPTOR}, Figure 3", "picture", n=1280,
+            note="the text says that the hull was found but the lowest TiO2 is not the Materials Project's"),
+        Row("MatterGen, Li-O and Ti-O", {}, f"{ADAPTOR}, Figure 3", "picture", n=1280,
+            note="the text says that both models reproduced the Li-O hull"),
     ),
     caveats=(
         "The paper prints no numbers in this figure: no published value exists to compare with.",
@@ -198,7 +199,7 @@ MP20_MODELS = Table(
             ("SGFM (WyFormer templates)", (99.87, 84.76, 0.24, 0.23)),
         )
     )
-    + (Row("ADiT", {"comp": 90.83}, "third-party comparison of five models, MP-20", "third-party"),),
+    + (Row("ADiT", {"comp": 90.83}, FIVE, "third-party"),),
     caveats=(
         "10,000 samples, properties over 1,000 valid ones; stable means under 0 eV/atom of the Materials Project "
         "hull after CHGNet relaxation.",
@@ -221,10 +222,10 @@ SUN_MODELS = Table(
         Row("CrystalDiT", {"un": 63.28, "sun": 9.62}, "CrystalDiT (arXiv 2508.16614), abstract"),
         Row("FlowMM", {"sun": 4.38}, LATER, "third-party"),
         Row("MatterGen", {"sun": 3.42}, LATER, "third-party"),
-        Row("SGEquiDiff", {"sun": 12.5}, "third-party comparison of five models, MP-20", "inferred",
+        Row("SGEquiDiff", {"sun": 12.5}, FIVE, "inferred",
             note="by DFT; 44.6 % of the comparison less the 32.1 points by which it says to exceed the authors' figure"),
         *(
-            Row(system, {"msun": value}, "third-party comparison of five models, MP-20", "third-party", n=1000,
+            Row(system, {"msun": value}, FIVE, "third-party", n=1000,
                 note="CHGNet, at most 100 relaxation steps, 0.1 eV/atom")
             for system, value in (
                 ("ADiT", 60.3), ("MiAD", 58.1), ("CrystalDiT", 56.9), ("SGEquiDiff", 44.6), ("WyFormer", 27.6),

@@ -16,8 +16,9 @@ from typing import Any
 from experiments.published.types import Column, Table
 
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
-KINDS = ("reported", "measured", "real data", "floor", "not measured", "missing")
-"""Kinds of lines. real data: the reference of a report, the same figure; floor: the reference against itself at the same n."""
+KINDS = ("reported", "rerun", "measured", "real data", "floor", "not measured", "missing")
+"""Kinds of lines. rerun: the published rule applied while the reference notes were written; real data: the same figure of a
+report's reference; floor: the reference against itself at the same n."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Line:
 
     def footnote(self) -> str:
         """Kind, source and note in one sentence."""
-        kind = f"{self.kind} ({self.provenance})" if self.provenance else self.kind
+        kind = f"{self.kind} ({self.provenance})" if self.provenance not in ("", self.kind) else self.kind
         return f"{kind}: {self.source}" + (f"; {self.note}" if self.note else "")
 
 
@@ -133,7 +134,7 @@ def _grid(table: Table, lines: Sequence[Line]) -> tuple[list[str], list[list[str
         note = line.footnote()
         if note not in notes:
             notes.append(note)
-        size = "not stated" if line.n is None and line.kind == "reported" else ("-" if line.n is None else str(line.n))
+        size = str(line.n) if line.n is not None else ("not stated" if line.provenance else "-")
         cells = [line.cells[c.key].text() for c in table.columns]
         rows.append([line.system, line.kind, size, *cells, f"[{notes.index(note) + 1}]"])
     return ["system", "kind", "n", *map(_heading, table.columns), "source"], rows, notes

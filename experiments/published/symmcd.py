@@ -276,7 +276,7 @@ MPTS52 = Table(
             "SGEquiDiff",
             {"struct": 97.93, "comp": 80.43, "recall": 99.90, "precision": 96.15, "d_rho": 0.870, "d_elem": 0.559, "d_sg": 0.306,
              "relaxed_stable": 5.79, "relaxed_sun": 3.90},
-            "SbCD paper, MPTS-52 table",
+            "SbCD (arXiv 2608.13457), MPTS-52 table",
             "third-party",
             note="relaxed stable read from a damaged row of the copy",
         ),

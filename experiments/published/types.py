@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Provenance = Literal["paper", "notebook", "third-party", "inferred", "rerun", "elsewhere"]
+Provenance = Literal["paper", "notebook", "third-party", "inferred", "rerun", "elsewhere", "picture"]
 """Where a reported number was read.
 
 paper: in a table or the text of the paper that made it.
@@ -19,6 +19,7 @@ third-party: in another paper or comparison that quotes or reran it.
 inferred: arithmetic on reported numbers; the note gives it.
 rerun: the published rule applied to published or public crystals while this project's reference notes were written.
 elsewhere: the number is published, but was not at hand; the row has no values.
+picture: the paper shows a picture and prints no numbers; the row has no values.
 """
 
 
