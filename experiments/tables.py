@@ -249,13 +249,19 @@ def _measured_cell(column: Column, report: Report) -> tuple[Cell, str]:
         return Cell(word="n/a"), "`symjax evaluate` has no such figure"
     figure = report.figures.get(column.metric)
     if figure is None:
-        return Cell(word="not computed"), report.skipped.get(column.metric, "")
+        return Cell(word="not computed"), _why(column.metric, report.skipped)
     value = _number(figure.get("value"), column)
     if value is None:
         return Cell(word="undefined", n=_whole(figure.get("num"))), str(figure.get("note") or "no crystal in the denominator")
     ends = figure.get("interval")
     low, high = (_number(end, column) for end in (ends if isinstance(ends, list) and len(ends) == 2 else (None, None)))
     return Cell(value, low=low, high=high, n=_whole(figure.get("num"))), ""
+
+
+def _why(metric: str, skipped: Mapping[str, str]) -> str:
+    """The reason that a report gives for a figure, or for a figure of the same stem (recall for precision of a coverage)."""
+    stems = {key.rsplit("_", 1)[0]: reason for key, reason in skipped.items() if "_" in key}
+    return skipped.get(metric) or stems.get(metric.rsplit("_", 1)[0], "")
 
 
 def _number(value: Any, column: Column) -> float | None:

@@ -1,13 +1,16 @@
 """Tables of published and measured rows: the numbers against the arithmetic of their sources, and how they are printed."""
 
+import ast
 import csv
 import io
 import json
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+import symjax
 from experiments import tables
 from experiments.published import SYSTEMS, TABLES, owner
 from experiments.published.render import FORMS, Cell
@@ -110,6 +113,23 @@ def test_metric_keys_have_a_family_and_rates_are_scaled():
         for column in table.columns:
             assert not column.metric or re.fullmatch(r"[a-z]+\.[a-z0-9_.]+", column.metric)
             assert column.scale == (100.0 if column.unit == "%" and column.metric else 1.0), (table.key, column.key)
+
+
+def figure_patterns():
+    """Patterns of the string literals in `symjax.evaluate.metrics` that can be keys of figures; anything may stand for a field."""
+    for path in (Path(symjax.__file__).parent / "evaluate" / "metrics").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node] if isinstance(node, ast.Constant) else []
+            fixed = [part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else None for part in parts]
+            written = "".join(part or "" for part in fixed)
+            if len(written) >= 6 and " " not in written:
+                yield re.compile("".join(".*" if part is None else re.escape(part) for part in fixed))
+
+
+def test_every_measured_column_names_a_figure_that_evaluation_makes():
+    known = list(figure_patterns())
+    metrics = {(table.key, column.metric) for table in TABLES.values() for column in table.columns if column.metric}
+    assert not [pair for pair in metrics if not any(pattern.fullmatch(pair[1]) for pattern in known)]
 
 
 @pytest.mark.parametrize("system", ["CDVAE", "DiffCSP", "DiffCSP++", "FlowMM", "SymmCD"])
@@ -242,10 +262,10 @@ def test_reported_and_measured_rows_are_told_apart(path, capsys):
     assert cells["struct"]["value"] == 95.31 and (cells["struct"]["low"], cells["struct"]["high"]) == (94.0, 96.6)
     assert cells["d_sg"]["value"] == 0.183 and cells["d_sg"]["n"] == 900
     assert cells["comp"]["status"] == "undefined"
-    assert cells["recall"]["status"] == cells["d_E"]["status"] == "not computed"
+    assert cells["recall"]["status"] == cells["precision"]["status"] == cells["d_E"]["status"] == "not computed"
     for part in ("crystals", "test.npz (n 7342)", "train.npz", "two cores", "symjax 0.3.0", "12 s"):
         assert part in measured["source"]
-    for part in ("needs matminer", "needs the extra", "d_sg 900", "2 samples unusable"):
+    for part in ("COV-R: needs matminer", "COV-P: needs matminer", "needs the extra", "d_sg 900", "2 samples unusable"):
         assert part in measured["note"]
 
 
