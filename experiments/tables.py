@@ -28,6 +28,8 @@ from experiments.published import SYSTEMS, TABLES, Column, System, Table, owner
 from experiments.published.render import FORMS, Cell, Line, document, render
 from symjax.errors import InputError, SymjaxError
 
+PROGRAM = "symjax evaluate"
+
 REAL = "real test crystals"
 """Name of the row of a report in which the reference was evaluated against itself."""
 
@@ -168,16 +170,39 @@ def read(path: str | Path, name: str | None = None) -> Report:
     if not isinstance(samples, dict) or not isinstance(reference, dict):
         raise InputError(f"{path}: not a report of `symjax evaluate`: 'samples' and 'reference' are not objects")
     same = samples.get("sha256") is not None and samples.get("sha256") == reference.get("sha256")
+    if report.get("program", PROGRAM) != PROGRAM:
+        raise InputError(f"{path}: not a report of `{PROGRAM}` but of {report['program']!r}")
     unusable = samples.get("unusable") or []
     return Report(
         name=name or (REAL if same else _short(samples.get("source")) or Path(path).stem),
-        figures={figure["key"]: figure for figure in figures},
+        figures={figure["key"]: figure for figure in [*figures, *_by_system(report.get("heat_map"))]},
         n=_whole(samples.get("num")),
         source=_origin(report, Path(path)),
         note=f"{len(unusable)} samples unusable" if unusable else "",
         skipped={str(s.get("metric")): str(s.get("reason")) for s in report.get("skipped") or [] if isinstance(s, dict)},
         reference=(_short(reference.get("source")) or "reference", _whole(reference.get("num"))),
     )
+
+
+def _by_system(table: Any) -> list[dict[str, Any]]:
+    """Share of requests that kept their crystal system, for each system of the requested group, as figures."""
+    if not isinstance(table, dict):
+        return []
+    from symjax.evaluate.picture import crystal_system
+
+    try:
+        kept: dict[str, list[int]] = {name: [0, 0] for name in table["columns"]}
+        for group, counts in zip(table["rows"], table["counts"]):
+            own = crystal_system(int(group))
+            kept[own][0] += int(counts[table["columns"].index(own)])
+            kept[own][1] += sum(map(int, counts))
+    except (TypeError, KeyError, ValueError, IndexError, StopIteration):  # not of the form that is known here
+        return []
+    note = "no such group was asked for"
+    return [
+        {"key": f"adaptor.preserved_{name}", "value": good / num if num else None, "num": num, "note": "" if num else note}
+        for name, (good, num) in kept.items()
+    ]
 
 
 def _origin(report: Mapping[str, Any], path: Path) -> str:
@@ -190,7 +215,7 @@ def _origin(report: Mapping[str, Any], path: Path) -> str:
     hardware = report.get("hardware")
     if isinstance(hardware, dict):
         hardware = ", ".join(f"{key} {value}" for key, value in hardware.items() if value not in (None, "", []))
-    date = report.get("date") or f"file of {datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()}"
+    date = str(report.get("created") or "")[:10] or f"file of {datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()}"
     seconds = report.get("seconds")
     took = f"{seconds:.0f} s" if isinstance(seconds, int | float) else ""
     rest = (f"hardware: {hardware or 'not stated'}", took, f"symjax {report['symjax']}", str(date))
@@ -236,10 +261,16 @@ def measured(table: Table, report: Report) -> Line:
         cells[column.key], reason = _measured_cell(column, report)
         if reason and f"{column.heading}: {reason}" not in reasons:
             reasons.append(f"{column.heading}: {reason}")
+    remarks: dict[str, list[str]] = {}
+    for column in table.columns:
+        remark = report.figures.get(column.metric, {}).get("note")
+        if remark and cells[column.key].value is not None:
+            remarks.setdefault(str(remark), []).append(column.heading)
     sizes = [f"{c.heading} {cells[c.key].n}" for c in table.columns if cells[c.key].n not in (None, report.n)]
     if any(cell.word == "not computed" for cell in cells.values()) and report.skipped:
         reasons += [f"the report skipped {what} ({why})" for what, why in report.skipped.items() if "." not in what]
-    notes = (report.note, f"n where it differs: {', '.join(sizes)}" if sizes else "", "; ".join(reasons))
+    notes = [report.note, f"n where it differs: {', '.join(sizes)}" if sizes else "", "; ".join(reasons)]
+    notes += [f"{', '.join(headings)}: {remark}" for remark, headings in remarks.items()]
     return Line(report.name, "measured", report.n, cells, report.source, "", "; ".join(note for note in notes if note))
 
 
