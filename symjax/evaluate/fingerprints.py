@@ -1,0 +1,272 @@
+"""Fingerprints of a crystal's structure (CrystalNN, 61 numbers) and composition (Magpie, 132 numbers), as coverage uses them.
+
+The structure fingerprint is the mean over all atoms of matminer's ``CrystalNNFingerprint.from_preset("ops")`` with its defaults,
+as in the evaluation scripts of CDVAE, DiffCSP and SymmCD; the neighbours and order parameters are pymatgen's. Only one atom of
+each symmetry orbit is worked out. One of the 61 numbers, the order parameter "body-centered cubic CN_8", is a sum over ordered
+pairs of neighbours that changes sign where a pair makes a right angle: where neighbours tie in weight it depends on the order in
+which pymatgen lists them, which differs between atoms of an orbit and between cells of one crystal (by up to about 1e-3 on 3 % of
+real crystals). It is therefore worked out for every atom where the order matters, so that the result is matminer's for the cell
+as given.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symjax.errors import InputError
+from symjax.evaluate.cells import Cell, to_structure
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+VERSION = 1
+"""Raised whenever a fingerprint of any crystal changes by more than rounding."""
+NUM_STRUCTURE, NUM_COMPOSITION = 61, 132
+EQUIVALENT = 1e-5
+"""Tolerance in angstrom of the symmetry search; atoms equivalent to this share one fingerprint."""
+MAX_POINTS = 200_000
+"""Atoms in the Voronoi constructions of one crystal, summed over distinct sites: about 20 s. Real crystals need a fiftieth."""
+
+_BCC_NUMBER = 8
+_BCC_NEAR_POLE = 2.5261129449194057  # rad; pymatgen's limit between its two kinds of pairs
+
+
+def structure_fingerprint(cell: Cell) -> np.ndarray:
+    """CrystalNN fingerprint: (61,) float64, mean over all atoms of the cell.
+
+    Independent of cell, origin, basis and order of atoms, up to rounding and to the order-dependent number named above.
+
+    Raises:
+        InputError: the lattice has no volume, the crystal would need more than `MAX_POINTS`, or CrystalNN fails for an atom
+            (an element without a radius, say); the message gives the reason.
+
+    Source: Zimmermann and Jain, RSC Advances 10 (2020) 6063, as used in the coverage metric of CDVAE (arXiv 2110.06197).
+    """
+    if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.frac).all() and len(cell.numbers) and cell.volume > 0):
+        raise InputError("a fingerprint needs atoms, finite numbers and a lattice with volume")
+    structure = _structure(cell)
+    orbits = _orbits(cell)
+    firsts, counts = np.unique(orbits, return_index=True, return_counts=True)[1:]
+    _check_size(structure, firsts)
+    rows = []
+    for first, count in zip(firsts, counts):
+        row, mixed = _site(structure, int(first))
+        if mixed and count > 1:
+            others = [_bcc(structure, int(i)) for i in np.flatnonzero(orbits == orbits[first])[1:]]
+            row[_bcc_column()] = (row[_bcc_column()] + sum(others)) / count
+        rows.append(row)
+    result = np.average(rows, axis=0, weights=counts)
+    if not np.isfinite(result).all():
+        raise InputError("the CrystalNN fingerprint of this crystal is not finite")
+    return result
+
+
+@lru_cache(maxsize=65536)
+def _composition(reduced: tuple[tuple[int, int], ...]) -> tuple[float, ...]:
+    from pymatgen.core import Composition, Element
+
+    try:
+        formula = Composition({Element.from_Z(int(z)): int(count) for z, count in reduced})
+    except ValueError as error:
+        raise InputError(f"no composition: {error}") from None
+    if not formula:
+        raise InputError("a composition needs at least one element")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return tuple(float(value) for value in _magpie().featurize(formula))
+
+
+def composition_fingerprint(reduced: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Magpie statistics of a composition: (132,) float64, raw; NaN where an element's data are missing (nothing is imputed).
+
+    22 element properties times minimum, maximum, range, mean, average deviation, mode, weighted by atomic fractions.
+
+    Args:
+        reduced: (atomic number, atoms) pairs, as `Cell.reduced` gives them.
+
+    Raises:
+        InputError: no element, or an atomic number that is not one.
+
+    Source: Ward et al., npj Computational Materials 2 (2016) 16028; matminer's preset "magpie" without imputation, which is what
+    the versions of matminer did with which coverage was published.
+    """
+    return np.array(_composition(tuple(reduced)))
+
+
+def fingerprint_stage(cell: Cell) -> dict[str, Any]:
+    """Both fingerprints as JSON values, ``{"structure": [61], "composition": [132, None where missing]}``, or ``{"error": why}``.
+
+    A crystal without a structure fingerprint has neither, as in CDVAE: it counts as failed in every figure made of them.
+    """
+    try:
+        structure, composition = structure_fingerprint(cell), composition_fingerprint(cell.reduced)
+    except InputError as error:
+        return {"error": str(error)}
+    return {
+        "structure": structure.tolist(),
+        "composition": [None if math.isnan(value) else value for value in composition.tolist()],
+    }
+
+
+def structure_names() -> list[str]:
+    """The 61 labels, matminer's."""
+    return list(_crystal_nn().feature_labels())
+
+
+def composition_names() -> list[str]:
+    """The 132 labels, matminer's."""
+    return list(_magpie().feature_labels())
+
+
+@cache
+def _crystal_nn() -> Any:
+    from matminer.featurizers.site import CrystalNNFingerprint
+
+    return CrystalNNFingerprint.from_preset("ops")
+
+
+@cache
+def _magpie() -> Any:
+    from matminer.featurizers.composition import ElementProperty
+
+    return ElementProperty.from_preset("magpie", impute_nan=False)
+
+
+@cache
+def _bcc_column() -> int:
+    return structure_names().index("body-centered cubic CN_8")
+
+
+def _structure(cell: Cell) -> Structure:
+    try:
+        return to_structure(cell)
+    except (ValueError, ZeroDivisionError, np.linalg.LinAlgError) as error:
+        raise InputError(f"no structure: {type(error).__name__}: {error}") from None
+
+
+def _orbits(cell: Cell) -> np.ndarray:
+    """(n,) orbit of each atom under the symmetry of the atoms themselves, found to `EQUIVALENT`; each its own if that fails."""
+    import spglib
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = spglib.get_symmetry_dataset((cell.lattice, cell.frac, cell.numbers), symprec=EQUIVALENT)
+        except Exception:  # spglib may raise instead of returning None; the symmetry only saves time here
+            found = None
+    return np.arange(len(cell.numbers)) if found is None else np.asarray(found.crystallographic_orbits)
+
+
+def _site(structure: Structure, index: int) -> tuple[np.ndarray, bool]:
+    """(61,) numbers of one atom, and whether the bcc one depends on the order of neighbours of equal weight."""
+    data = _neighbours(structure, index)
+    values: list[float] = []
+    for number, parameters in sorted(_crystal_nn().ops.items()):
+        weight = data.cn_weights.get(number, 0)
+        for parameter in parameters:
+            plain = parameter == "wt" or weight == 0
+            values.append(weight if plain else weight * _value(parameter, structure, index, data, number))
+    weight = data.cn_weights.get(_BCC_NUMBER, 0)
+    return np.array(values, float), bool(weight) and _order_matters(structure[index], data.cn_nninfo[_BCC_NUMBER], weight)
+
+
+def _bcc(structure: Structure, index: int) -> float:
+    """The bcc number alone of one atom."""
+    data = _neighbours(structure, index)
+    weight = data.cn_weights.get(_BCC_NUMBER, 0)
+    at = [label for label in structure_names() if label.endswith(f" CN_{_BCC_NUMBER}")].index("body-centered cubic CN_8")
+    parameter = _crystal_nn().ops[_BCC_NUMBER][at]
+    return float(weight * _value(parameter, structure, index, data, _BCC_NUMBER)) if weight else 0.0
+
+
+def _neighbours(structure: Structure, index: int) -> Any:
+    """pymatgen's weights and neighbours for each coordination number."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # "no oxidation states": CDVAE gives none either
+        try:
+            return _crystal_nn().cnn.get_nn_data(structure, index)
+        except Exception as error:
+            why = " ".join(str(error).split())[:160]
+            raise InputError(
+                f"CrystalNN failed for atom {index} ({structure[index].specie.symbol}): {type(error).__name__}: {why}"
+            ) from None
+
+
+def _value(parameter: Any, structure: Structure, index: int, data: Any, number: int) -> float:
+    """One order parameter of one atom and its ``number`` neighbours; 0 where it is not defined."""
+    sites = [structure[index]] + [entry["site"] for entry in data.cn_nninfo[number]]
+    try:
+        return parameter.get_order_parameters(sites, 0, indices_neighs=list(range(1, len(sites))))[0] or 0.0
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(f"order parameter failed for atom {index} with {number} neighbours: {error}") from None
+
+
+def _order_matters(centre: Any, neighbours: list[dict[str, Any]], weight: float) -> bool:
+    """Whether rounding, or exchanging neighbours of equal weight, changes the bcc order parameter.
+
+    It is a sum of terms t(j, k) over pairs with j before k in the list. Those with k near the pole opposite to j are
+    symmetric; the others put j at the pole and k on the prime meridian, are not symmetric, and change sign at a right angle.
+    """
+    away = np.array([entry["site"].coords - centre.coords for entry in neighbours])
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    cosine = np.clip(away @ away.T, -1.0, 1.0)
+    angle = np.arccos(cosine)
+    across = away[None] - cosine[:, :, None] * away[:, None]  # (j, k, 3): of k, perpendicular to j
+    length = np.linalg.norm(across, axis=-1, keepdims=True)
+    across = np.where(length > 1e-12, across / np.maximum(length, 1e-12), 0.0)
+    azimuth = np.arccos(np.clip(np.einsum("jkx,jmx->jkm", across, across), -1.0, 1.0))
+    scaled = (angle - np.pi / 2) / np.arcsin(1 / 3)
+    term = np.cos(3 * azimuth) * (scaled * np.exp(0.5 - 0.5 * scaled**2))[:, None]
+    num = len(away)
+    live = (length[:, :, 0] > 1e-12)[:, :, None] & (length[:, :, 0] > 1e-12)[:, None]
+    live &= ~(np.eye(num, dtype=bool)[:, :, None] | np.eye(num, dtype=bool)[:, None] | np.eye(num, dtype=bool)[None])
+    pairs = np.where(angle > np.pi / 2, 1.0, -1.0) * np.where(live, term, 0.0).sum(axis=-1) * (angle < _BCC_NEAR_POLE)
+    rounded = np.array([entry["weight"] for entry in neighbours])
+    swapped = np.where(rounded[:, None] == rounded, np.abs(pairs - pairs.T), 0.0)
+    flipped = np.where(np.abs(angle - np.pi / 2) < 1e-6, np.abs(pairs), 0.0)
+    norm = 0.5 * num * (6 + (num - 2) * (num - 3))
+    return bool(max(swapped.max(), flipped.max()) * weight / norm > 1e-9)
+
+
+def _check_size(structure: Structure, sites: np.ndarray) -> None:
+    """Refuse crystals whose Voronoi constructions would take minutes.
+
+    pymatgen takes all atoms within 7 angstrom and doubles that, up to the longest diagonal of the cell, until the Voronoi cell is
+    closed. Very dense cells, and long ones with a wide gap, then need millions of atoms.
+    """
+    from scipy.spatial import QhullError, Voronoi
+
+    lattice = structure.lattice
+    start = float(_crystal_nn().cnn.search_cutoff)
+    signs = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+    largest = float(np.linalg.norm(signs @ lattice.matrix, axis=1).max()) + 0.011
+    per_volume = len(structure) / lattice.volume * 4 / 3 * np.pi
+    if len(sites) * per_volume * max(start, largest) ** 3 <= MAX_POINTS:
+        return
+    left = float(MAX_POINTS)
+    for index in sites:
+        cutoff = start
+        while True:
+            left -= per_volume * cutoff**3
+            if left < 0:
+                raise InputError(
+                    f"too dense, or too long and empty, for CrystalNN: {len(structure)} atoms in {lattice.volume:.4g} A^3 with a "
+                    f"diagonal of {largest:.4g} A would need more than {MAX_POINTS} atoms in its Voronoi constructions"
+                )
+            if cutoff >= largest:
+                break
+            centre = structure[int(index)].coords
+            points, distances = lattice.get_points_in_sphere(structure.frac_coords, centre, cutoff, zip_results=False)[:2]
+            points = lattice.get_cartesian_coords(np.reshape(points, (-1, 3)))[np.argsort(distances)]
+            try:
+                voronoi = Voronoi(points)
+                if -1 not in voronoi.regions[voronoi.point_region[0]]:
+                    break
+            except (QhullError, ValueError):
+                pass
+            cutoff = min(2 * cutoff, largest)
