@@ -52,6 +52,7 @@ class Report:
         note: what was unusable.
         skipped: metric or figure -> why it was not computed.
         reference: (name, number) of the reference data.
+        asked: the families of metrics that were made, empty where the report does not say.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Report:
     note: str
     skipped: Mapping[str, str]
     reference: tuple[str, int | None]
+    asked: tuple[str, ...] = ()
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -114,10 +116,10 @@ def tables(args: argparse.Namespace) -> str:
         raise InputError("the columns of tables differ: --format csv takes one table; `all` goes as text, markdown or json")
     reports = [read(path, name) for path, name in zip(args.report, args.name or [None] * len(args.report))]
     chosen = list(TABLES.values()) if args.table == "all" else [TABLES[args.table]]
-    filled = [(table, lines_of(table, reports)) for table in chosen]
+    filled = [(table, lines_of(table, reports), definitions(table, reports)) for table in chosen]
     if args.table == "all" and args.format == "json":
-        return json.dumps([document(*pair) for pair in filled], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return "\n\n".join(render(table, lines, args.format).rstrip("\n") for table, lines in filled) + "\n"
+        return json.dumps([document(*parts) for parts in filled], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return "\n\n".join(render(*parts, args.format).rstrip("\n") for parts in filled) + "\n"
 
 
 def emit(text: str, out: str | None) -> None:
@@ -129,7 +131,11 @@ def emit(text: str, out: str | None) -> None:
     if out is None:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")
-        sys.stdout.write(text)
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     place = Path(out)
     try:
@@ -172,15 +178,21 @@ def read(path: str | Path, name: str | None = None) -> Report:
     same = samples.get("sha256") is not None and samples.get("sha256") == reference.get("sha256")
     if report.get("program", PROGRAM) != PROGRAM:
         raise InputError(f"{path}: not a report of `{PROGRAM}` but of {report['program']!r}")
-    unusable = samples.get("unusable") or []
+    unusable, skipped, options = samples.get("unusable"), report.get("skipped"), report.get("options")
+    asked = options.get("metrics") if isinstance(options, dict) else None
     return Report(
         name=name or (REAL if same else _short(samples.get("source")) or Path(path).stem),
         figures={figure["key"]: figure for figure in [*figures, *_by_system(report.get("heat_map"))]},
         n=_whole(samples.get("num")),
         source=_origin(report, Path(path)),
-        note=f"{len(unusable)} samples unusable" if unusable else "",
-        skipped={str(s.get("metric")): str(s.get("reason")) for s in report.get("skipped") or [] if isinstance(s, dict)},
+        note=f"{len(unusable)} samples unusable" if isinstance(unusable, list) and unusable else "",
+        skipped={
+            str(item.get("metric")): str(item.get("reason"))
+            for item in (skipped if isinstance(skipped, list) else ())
+            if isinstance(item, dict)
+        },
         reference=(_short(reference.get("source")) or "reference", _whole(reference.get("num"))),
+        asked=tuple(map(str, asked if isinstance(asked, list) else ())),
     )
 
 
@@ -261,17 +273,43 @@ def measured(table: Table, report: Report) -> Line:
         cells[column.key], reason = _measured_cell(column, report)
         if reason and f"{column.heading}: {reason}" not in reasons:
             reasons.append(f"{column.heading}: {reason}")
+    if any(cell.word == "not computed" for cell in cells.values()):
+        reasons += [f"the report skipped {what} ({why})" for what, why in report.skipped.items() if "." not in what]
+        reasons += [f"metrics of the report: {', '.join(report.asked)}"] if report.asked else []
+    sizes = [f"{c.heading} {cells[c.key].n}" for c in table.columns if cells[c.key].n not in (None, report.n)]
+    ends = [
+        f"{c.heading} {cell.low:.4g} to {cell.high:.4g}"
+        for c in table.columns
+        for cell in (cells[c.key],)
+        if cell.low is not None and cell.high is not None
+    ]
+    notes = [report.note, f"n where it differs: {', '.join(sizes)}" if sizes else ""]
+    notes += [f"95 % intervals: {', '.join(ends)}" if ends else "", "; ".join(reasons)]
+    notes += [f"{', '.join(headings)}: {remark}" for remark, headings in _remarks(table, report).items()]
+    return Line(report.name, "measured", report.n, cells, report.source, "", "; ".join(note for note in notes if note))
+
+
+def _remarks(table: Table, report: Report) -> dict[str, list[str]]:
+    """Notes of the figures that a table shows, such as the hull -> headings of the columns that have them."""
     remarks: dict[str, list[str]] = {}
     for column in table.columns:
-        remark = report.figures.get(column.metric, {}).get("note")
-        if remark and cells[column.key].value is not None:
-            remarks.setdefault(str(remark), []).append(column.heading)
-    sizes = [f"{c.heading} {cells[c.key].n}" for c in table.columns if cells[c.key].n not in (None, report.n)]
-    if any(cell.word == "not computed" for cell in cells.values()) and report.skipped:
-        reasons += [f"the report skipped {what} ({why})" for what, why in report.skipped.items() if "." not in what]
-    notes = [report.note, f"n where it differs: {', '.join(sizes)}" if sizes else "", "; ".join(reasons)]
-    notes += [f"{', '.join(headings)}: {remark}" for remark, headings in remarks.items()]
-    return Line(report.name, "measured", report.n, cells, report.source, "", "; ".join(note for note in notes if note))
+        figure = report.figures.get(column.metric, {})
+        if figure.get("note") and _number(figure.get("value"), column) is not None:
+            remarks.setdefault(str(figure["note"]), []).append(column.heading)
+    return remarks
+
+
+def definitions(table: Table, reports: Sequence[Report]) -> list[str]:
+    """How each measured column was made, in the words of the reports: "heading: definition (tolerance)"."""
+    found: list[str] = []
+    for column in table.columns:
+        for report in reports:
+            figure = report.figures.get(column.metric, {})
+            tolerance = f" ({figure['tolerance']})" if figure.get("tolerance") else ""
+            line = f"{column.heading}: {figure.get('definition')}{tolerance}"
+            if figure.get("definition") and line not in found:
+                found.append(line)
+    return found
 
 
 def _measured_cell(column: Column, report: Report) -> tuple[Cell, str]:

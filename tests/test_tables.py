@@ -43,11 +43,12 @@ def report(**more):
         "hardware": {"cpu": "two cores", "gpu": None},
         "versions": {},
         "seconds": 12.3,
+        "options": {"metrics": ["symmcd", "lemat"]},
         "skipped": [{"metric": "symmcd.coverage_recall", "reason": "needs matminer"},
                     {"metric": "stability", "reason": "needs the extra"}],
         "figures": [
             figure("symmcd.structural_validity", 0.9531, num=1000, interval=[0.94, 0.966], reference=1.0),
-            figure("symmcd.d_sg", 0.183, floor={"mean": 0.102, "sd": 0.004, "num": 900}, reference=0.0),
+            figure("symmcd.d_sg", 0.183, tolerance="0.1", floor={"mean": 0.102, "sd": 0.004, "num": 900}, reference=0.0),
             figure("symmcd.composition_validity", None, num=0),
             figure("symop.closed", 1.0, num=1000),
         ],
@@ -266,7 +267,10 @@ def test_reported_and_measured_rows_are_told_apart(path, capsys):
     assert cells["recall"]["status"] == cells["precision"]["status"] == cells["d_E"]["status"] == "not computed"
     for part in ("crystals", "test.npz (n 7342)", "train.npz", "two cores", "symjax 0.3.0", "12 s"):
         assert part in measured["source"]
-    for part in ("COV-R: needs matminer", "COV-P: needs matminer", "needs the extra", "d_sg 900", "2 samples unusable"):
+    assert json.loads(out)["measured_as"] == ["struct.: d", "comp.: d", "d_sg: d (0.1)"]
+    told = ("struct. 94 to 96.6", "metrics of the report: symmcd, lemat", "COV-R: needs matminer", "COV-P: needs matminer",
+            "needs the extra", "d_sg 900", "2 samples unusable")
+    for part in told:
         assert part in measured["note"]
 
 
@@ -433,6 +437,26 @@ def test_a_sparse_report_is_enough(tmp_path, capsys):
     place.write_text(json.dumps({"symjax": "1", "samples": {}, "figures": [figure("symmcd.d_sg", "x", interval=[1], floor=3)]}))
     code, out, _ = run(capsys, "symmcd-2", "--report", place)
     assert code == 0 and "sparse" in out and "undefined" in out
+
+
+@pytest.mark.parametrize("junk", [None, 3, "x", [], [1, "a", None], {}, {"a": 1}, True, 1e999])
+def test_a_field_of_the_wrong_type_is_no_crash(junk, tmp_path, capsys):
+    place = tmp_path / "report.json"
+    heat_map = {"rows": [2], "columns": ["triclinic"], "counts": [[1]]}
+    whole = report(heat_map=heat_map, created="2026-02-03", program="symjax evaluate")
+    inner = [("samples", name) for name in whole["samples"]] + [("reference", name) for name in whole["reference"]]
+    inner += [("heat_map", name) for name in whole["heat_map"]] + [("options", "metrics")]
+    for first, second in [(name, None) for name in whole] + inner:
+        broken = json.loads(json.dumps(whole))
+        if second is None:
+            broken[first] = junk
+        else:
+            broken[first][second] = junk
+        place.write_text(json.dumps(broken))
+        assert run(capsys, "all", "--report", place)[0] in (0, 2), (first, second)
+    for name in ("value", "num", "definition", "tolerance", "interval", "floor", "reference", "note"):
+        place.write_text(json.dumps(report(figures=[figure("symmcd.d_sg", 0.1) | {name: junk}])))
+        assert run(capsys, "symmcd-2", "--report", place)[0] == 0, name
 
 
 def test_out_that_cannot_be_written(tmp_path, capsys):

@@ -67,12 +67,12 @@ class Line:
         return f"{kind}: {self.source}" + (f"; {self.note}" if self.note else "")
 
 
-def render(table: Table, lines: Sequence[Line], form: str) -> str:
-    """The whole table in one of `FORMS`, ending with a newline."""
-    return FORMS[form](table, lines)
+def render(table: Table, lines: Sequence[Line], told: Sequence[str], form: str) -> str:
+    """The whole table in one of `FORMS`, ending with a newline; ``told``: how the measured columns were made."""
+    return FORMS[form](table, lines, told)
 
 
-def document(table: Table, lines: Sequence[Line]) -> dict[str, Any]:
+def document(table: Table, lines: Sequence[Line], told: Sequence[str]) -> dict[str, Any]:
     """The table as plain JSON values."""
     return {
         "table": table.key,
@@ -96,15 +96,16 @@ def document(table: Table, lines: Sequence[Line]) -> dict[str, Any]:
             }
             for line in lines
         ],
+        "measured_as": list(told),
         "caveats": list(table.caveats),
     }
 
 
-def _json(table: Table, lines: Sequence[Line]) -> str:
-    return json.dumps(document(table, lines), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def _json(table: Table, lines: Sequence[Line], told: Sequence[str]) -> str:
+    return json.dumps(document(table, lines, told), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _csv(table: Table, lines: Sequence[Line]) -> str:
+def _csv(table: Table, lines: Sequence[Line], told: Sequence[str]) -> str:
     """One line a row; each column is followed by its standard deviation and the ends of its interval."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -140,7 +141,7 @@ def _grid(table: Table, lines: Sequence[Line]) -> tuple[list[str], list[list[str
     return ["system", "kind", "n", *map(_heading, table.columns), "source"], rows, notes
 
 
-def _text(table: Table, lines: Sequence[Line]) -> str:
+def _text(table: Table, lines: Sequence[Line], told: Sequence[str]) -> str:
     """Aligned columns; a row whose cells all say the same word says it once."""
     heads, rows, notes = _grid(table, lines)
     spanned = [
@@ -162,7 +163,9 @@ def _text(table: Table, lines: Sequence[Line]) -> str:
             out.append(_aligned(row, widths))
     if not rows:
         out.append("(no rows)")
-    out += ["", *(f"[{i + 1}] {note}" for i, note in enumerate(notes)), "", "Before comparing:"]
+    out += ["", *(f"[{i + 1}] {note}" for i, note in enumerate(notes)), ""]
+    out += ["Measured as:", *(f"  * {line}" for line in told), ""] if told else []
+    out += ["Before comparing:"]
     out += [f"  * {caveat}" for caveat in table.caveats]
     return "\n".join(line.rstrip() for line in out) + "\n"
 
@@ -171,14 +174,16 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
 
 
-def _markdown(table: Table, lines: Sequence[Line]) -> str:
+def _markdown(table: Table, lines: Sequence[Line], told: Sequence[str]) -> str:
     heads, rows, notes = _grid(table, lines)
     escape = lambda cell: cell.replace("|", "\\|")
     out = [f"### {table.title}", "", f"`{table.key}`: {table.paper}", ""]
     out.append("| " + " | ".join(map(escape, heads)) + " |")
     out.append("| " + " | ".join("---" if i < 2 else "---:" for i in range(len(heads))) + " |")
     out += ["| " + " | ".join(map(escape, row)) + " |" for row in rows]
-    out += ["", *(f"\\[{i + 1}\\] {note}  " for i, note in enumerate(notes)), "", "Before comparing:", ""]
+    out += ["", *(f"\\[{i + 1}\\] {note}  " for i, note in enumerate(notes)), ""]
+    out += ["Measured as:", "", *(f"* {line}" for line in told), ""] if told else []
+    out += ["Before comparing:", ""]
     out += [f"* {caveat}" for caveat in table.caveats]
     return "\n".join(out) + "\n"
 
