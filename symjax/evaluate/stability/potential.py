@@ -219,7 +219,9 @@ def _predict(model: Any, graphs: list[Any], device: str, forces: bool) -> list[t
             return [(float(e), np.zeros((0, 3)), np.full((3, 3), np.nan)) for e in total]
         slopes = torch.autograd.grad(raw.sum(), [*batch.atom_positions, *batch.strains])
     out = []
-    volumes = torch.as_tensor(batch.volumes).detach().cpu().double().numpy().reshape(-1)
+    # CHGNet divides by the signed volume, so its stress has the wrong sign in a left-handed cell (and ASE's relaxation of
+    # one runs away).
+    volumes = torch.as_tensor(batch.volumes).detach().cpu().double().abs().numpy().reshape(-1)
     for index, energy in enumerate(total):
         force = -slopes[index].detach().cpu().double().numpy()
         stress = slopes[len(graphs) + index].detach().cpu().double().numpy() / volumes[index]
