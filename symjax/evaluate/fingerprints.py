@@ -29,8 +29,8 @@ VERSION = 1
 NUM_STRUCTURE, NUM_COMPOSITION = 61, 132
 EQUIVALENT = 1e-5
 """Tolerance in angstrom of the symmetry search; atoms equivalent to this share one fingerprint."""
-MAX_POINTS = 200_000
-"""Atoms in the Voronoi constructions of one crystal, summed over distinct sites: about 20 s. Real crystals need a fiftieth."""
+MAX_POINTS = 100_000
+"""Atoms in the Voronoi constructions of one crystal, summed over distinct sites: some 10 s. Known crystals need a twentieth."""
 
 _BCC_NUMBER = 8
 _BCC_NEAR_POLE = 2.5261129449194057  # rad; pymatgen's limit between its two kinds of pairs
@@ -191,10 +191,10 @@ def _neighbours(structure: Structure, index: int) -> Any:
         try:
             return _crystal_nn().cnn.get_nn_data(structure, index)
         except Exception as error:
-            why = " ".join(str(error).split())[:160]
-            raise InputError(
-                f"CrystalNN failed for atom {index} ({structure[index].specie.symbol}): {type(error).__name__}: {why}"
-            ) from None
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            if isinstance(error, TypeError) and "NoneType" in why:
+                why = "neither a covalent nor an atomic radius is known for it or for a neighbour"
+            raise InputError(f"CrystalNN failed for atom {index} ({structure[index].specie.symbol}): {why}") from None
 
 
 def _value(parameter: Any, structure: Structure, index: int, data: Any, number: int) -> float:
@@ -239,8 +239,6 @@ def _check_size(structure: Structure, sites: np.ndarray) -> None:
     pymatgen takes all atoms within 7 angstrom and doubles that, up to the longest diagonal of the cell, until the Voronoi cell is
     closed. Very dense cells, and long ones with a wide gap, then need millions of atoms.
     """
-    from scipy.spatial import QhullError, Voronoi
-
     lattice = structure.lattice
     start = float(_crystal_nn().cnn.search_cutoff)
     signs = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]])
@@ -258,15 +256,19 @@ def _check_size(structure: Structure, sites: np.ndarray) -> None:
                     f"too dense, or too long and empty, for CrystalNN: {len(structure)} atoms in {lattice.volume:.4g} A^3 with a "
                     f"diagonal of {largest:.4g} A would need more than {MAX_POINTS} atoms in its Voronoi constructions"
                 )
-            if cutoff >= largest:
+            if cutoff >= largest or _closed(structure, int(index), cutoff):
                 break
-            centre = structure[int(index)].coords
-            points, distances = lattice.get_points_in_sphere(structure.frac_coords, centre, cutoff, zip_results=False)[:2]
-            points = lattice.get_cartesian_coords(np.reshape(points, (-1, 3)))[np.argsort(distances)]
-            try:
-                voronoi = Voronoi(points)
-                if -1 not in voronoi.regions[voronoi.point_region[0]]:
-                    break
-            except (QhullError, ValueError):
-                pass
             cutoff = min(2 * cutoff, largest)
+
+
+def _closed(structure: Structure, index: int, cutoff: float) -> bool:
+    """Whether the Voronoi cell of an atom among those within ``cutoff`` is closed: the atom is inside their convex hull."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    centre = structure[index].coords
+    points = structure.lattice.get_points_in_sphere(structure.frac_coords, centre, cutoff, zip_results=False)[0]
+    try:
+        hull = ConvexHull(structure.lattice.get_cartesian_coords(np.reshape(points, (-1, 3))) - centre)
+    except (QhullError, ValueError):  # all in a plane, or fewer than four
+        return False
+    return bool((hull.equations[:, -1] < -1e-6).all())

@@ -1,0 +1,195 @@
+"""Fingerprints against matminer, their invariance, and crystals for which there is none."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from symjax.errors import InputError
+from symjax.evaluate import fingerprints
+from symjax.evaluate.cells import Cell, cell_of, make_cell, to_structure
+from symjax.evaluate.fingerprints import (
+    composition_fingerprint,
+    composition_names,
+    fingerprint_stage,
+    structure_fingerprint,
+    structure_names,
+)
+from symjax.testing import shared_data
+
+FACE = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+BCC = "body-centered cubic CN_8"
+
+
+def rock_salt():
+    return make_cell(5.64 * np.eye(3), np.concatenate([FACE, FACE + 0.5]), [11] * 4 + [17] * 4)
+
+
+def distorted():
+    """Eight atoms of three elements with no symmetry."""
+    generator = np.random.default_rng(3)
+    lattice = np.array([[4.9, 0, 0], [0.4, 5.3, 0], [-0.7, 0.3, 5.8]])
+    grid = np.stack(np.meshgrid([0, 0.5], [0, 0.5], [0, 0.5]), -1).reshape(-1, 3)
+    return make_cell(lattice, grid + generator.normal(0, 0.02, grid.shape), [22, 8, 8, 56, 8, 22, 56, 8])
+
+
+def every_atom(cell):
+    """(n, 61) matminer as it is."""
+    from matminer.featurizers.site import CrystalNNFingerprint
+
+    featurizer, structure = CrystalNNFingerprint.from_preset("ops"), to_structure(cell)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.array([featurizer.featurize(structure, index) for index in range(len(structure))])
+
+
+def apart(a, b):
+    """Largest difference, and the same without the number that depends on the order of neighbours."""
+    difference = np.abs(np.asarray(a) - np.asarray(b))
+    return difference.max(), np.delete(difference, structure_names().index(BCC)).max()
+
+
+@pytest.mark.parametrize("name", ["rock_salt", "distorted"])
+def test_matminer_on_made_crystals(name):
+    cell = globals()[name]()
+    np.testing.assert_allclose(structure_fingerprint(cell), every_atom(cell).mean(axis=0), atol=1e-9)
+
+
+@pytest.mark.parametrize("formula", ["Al8 Cu4", "U8 Co8", "Zn3 Ag6"])
+def test_matminer_where_the_order_of_neighbours_matters(prototype_dataset, formula):
+    """Atoms of one orbit differ in one number, by pymatgen's order of neighbours alone; the mean over atoms is still met."""
+    cells = (cell_of(prototype_dataset, index) for index in range(len(prototype_dataset)))
+    cell = next(cell for cell in cells if to_structure(cell).formula == formula)
+    rows = every_atom(cell)
+    orbits = [rows[cell.orbit == orbit] for orbit in np.unique(cell.orbit)]
+    every, others = np.max([apart(rows.max(axis=0), rows.min(axis=0)) for rows in orbits], axis=0)
+    assert every > 1e-5 and others < 1e-9
+    assert apart(structure_fingerprint(cell), rows.mean(axis=0))[0] < 1e-9
+
+
+def test_values_of_rock_salt():
+    """Both atoms are octahedral: weight of six neighbours near 1, and the octahedral number equal to it."""
+    numbers = dict(zip(structure_names(), structure_fingerprint(rock_salt())))
+    assert numbers["wt CN_6"] == pytest.approx(numbers["octahedral CN_6"], rel=1e-6)
+    assert numbers["wt CN_6"] > 0.95
+    assert sum(value for name, value in numbers.items() if name.startswith("wt")) <= 1 + 1e-9
+
+
+def test_one_atom_of_each_orbit(monkeypatch):
+    """Speed rests on it: eight atoms of two kinds are two Voronoi constructions."""
+    asked = []
+    real = fingerprints._neighbours
+    monkeypatch.setattr(fingerprints, "_neighbours", lambda structure, index: asked.append(index) or real(structure, index))
+    structure_fingerprint(rock_salt())
+    assert len(asked) == 2
+    structure_fingerprint(distorted())
+    assert len(asked) == 2 + 8
+
+
+def test_operations_of_the_cell_do_not_matter():
+    """The cache knows crystals by their atoms alone; wrong orbits must not change a number."""
+    cell = distorted()
+    lying = Cell(cell.lattice, cell.frac, cell.numbers, np.zeros(8, np.int64), cell.W, cell.w)
+    assert np.array_equal(structure_fingerprint(lying), structure_fingerprint(cell))
+
+
+def changed(cell, how):
+    generator = np.random.default_rng(1)
+    if how == "order":
+        order = generator.permutation(len(cell.numbers))
+        return make_cell(cell.lattice, cell.frac[order], cell.numbers[order])
+    if how == "origin":
+        return make_cell(cell.lattice, cell.frac + [0.213, 0.671, 0.337], cell.numbers)
+    if how == "turned":
+        turn = np.linalg.qr(generator.normal(size=(3, 3)))[0]
+        return make_cell(cell.lattice @ turn, cell.frac, cell.numbers)
+    if how == "basis":
+        basis = np.array([[1, 0, 0], [1, 1, 0], [-1, 2, 1]])
+        return make_cell(basis @ cell.lattice, cell.frac @ np.linalg.inv(basis), cell.numbers)
+    doubled = np.concatenate([cell.frac * [1, 1, 0.5], cell.frac * [1, 1, 0.5] + [0, 0, 0.5]])
+    return make_cell(cell.lattice * [[1], [1], [2]], doubled, np.tile(cell.numbers, 2))
+
+
+@pytest.mark.parametrize("how", ["order", "origin", "turned", "basis", "supercell"])
+@pytest.mark.parametrize("name", ["rock_salt", "distorted"])
+def test_same_crystal_same_fingerprint(name, how):
+    cell = globals()[name]()
+    every, others = apart(structure_fingerprint(changed(cell, how)), structure_fingerprint(cell))
+    assert others < 1e-6
+    assert every < 2e-3
+
+
+def test_small_and_sparse_crystals():
+    assert structure_fingerprint(make_cell(3.35 * np.eye(3), [[0, 0, 0]], [84])).sum() > 1
+    assert not structure_fingerprint(make_cell(30 * np.eye(3), [[0, 0, 0]], [10])).any()  # beyond every distance cutoff
+    numbers = dict(zip(structure_names(), structure_fingerprint(make_cell(20 * np.eye(3), [[0, 0, 0], [0.037, 0, 0]], [1, 1]))))
+    assert numbers["wt CN_1"] == pytest.approx(1) and numbers["sgl_bd CN_1"] == pytest.approx(1)
+    assert np.isfinite(structure_fingerprint(make_cell(np.diag([3, 3, 40.0]), [[0, 0, 0]], [29]))).all()
+
+
+CLOUD = np.random.default_rng(0).random((20, 3))
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (make_cell(4 * np.eye(3), [[0, 0, 0]], [100]), "radius"),
+        (make_cell(4 * np.eye(3), [[0, 0, 0]], [0]), "no structure"),
+        (make_cell(np.zeros((3, 3)), [[0, 0, 0]], [11]), "volume"),
+        (make_cell(np.full((3, 3), np.nan), [[0, 0, 0]], [11]), "finite"),
+        (make_cell(np.eye(3), np.zeros((0, 3)), []), "atoms"),
+        (make_cell(0.5 * np.eye(3), CLOUD, [6] * 20), "dense"),
+        (make_cell(np.diag([2, 2, 300.0]), CLOUD * [1, 1, 0.05], [6] * 20), "empty"),
+    ],
+)  # fmt: skip
+def test_failures_have_a_reason(cell, reason):
+    assert reason in fingerprint_stage(cell)["error"]
+    with pytest.raises(InputError, match=reason):
+        structure_fingerprint(cell)
+
+
+def test_stage_is_json():
+    row = fingerprint_stage(make_cell(3 * np.eye(3), [[0, 0, 0]], [2]))
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
+    assert len(row["structure"]) == fingerprints.NUM_STRUCTURE == len(structure_names())
+    assert len(row["composition"]) == fingerprints.NUM_COMPOSITION == len(composition_names())
+    assert sum(value is None for value in row["composition"]) == 12  # elemental helium: missing, not imputed
+
+
+def test_magpie_by_hand():
+    numbers = dict(zip(composition_names(), composition_fingerprint(((8, 3), (13, 2)))))
+    mean = (3 * 8 + 2 * 13) / 5
+    assert numbers["MagpieData minimum Number"] == 8 and numbers["MagpieData maximum Number"] == 13
+    assert numbers["MagpieData range Number"] == 5 and numbers["MagpieData mode Number"] == 8
+    assert numbers["MagpieData mean Number"] == pytest.approx(mean)
+    assert numbers["MagpieData avg_dev Number"] == pytest.approx((3 * (mean - 8) + 2 * (13 - mean)) / 5)
+
+
+def test_magpie_is_matminers():
+    from matminer.featurizers.composition import ElementProperty
+    from pymatgen.core import Composition
+
+    expected = ElementProperty.from_preset("magpie", impute_nan=False).featurize(Composition("BaTiO3"))
+    np.testing.assert_allclose(composition_fingerprint(((8, 3), (22, 1), (56, 1))), expected, atol=1e-9)
+    np.testing.assert_allclose(composition_fingerprint(((8, 6), (22, 2), (56, 2))), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("reduced", [(), ((0, 1),), ((150, 1),)])
+def test_no_composition(reduced):
+    with pytest.raises(InputError, match="composition"):
+        composition_fingerprint(reduced)
+
+
+@pytest.mark.slow
+def test_matminer_on_real_crystals(tmp_path):
+    """100 crystals of the test set as read from its file, every atom; all within rounding."""
+    source = shared_data("mp20_open/test.csv.gz")
+    if source is None:
+        pytest.skip("needs the shared data set mp20_open")
+    from symjax.evaluate.sources import read_crystals
+
+    cells = [cell for cell in read_crystals(source, processes=1).cells if cell is not None]
+    chosen = np.random.default_rng(0).permutation(len(cells))[:100]
+    worst = [np.abs(structure_fingerprint(cells[i]) - every_atom(cells[i]).mean(axis=0)).max() for i in chosen]
+    assert max(worst) < 1e-6
