@@ -1,0 +1,4 @@
+"""A report for people: the table on screen (`text`), the page (`html`) and its pictures (`plots`), all from the plain report dict.
+
+`reading` says what the dict holds and how numbers and names are written; the same everywhere.
+"""

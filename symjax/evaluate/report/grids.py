@@ -1,0 +1,189 @@
+"""Plots of tables: requested group against relaxed crystal system, the ladder of tolerances, and distances over their floors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from symjax.evaluate.picture import symbol_of
+from symjax.evaluate.report.canvas import (
+    ACCENT,
+    COLORS,
+    FAINT,
+    GRID,
+    HALF,
+    INK,
+    WIDE,
+    encode,
+    legend_above,
+    new_figure,
+    text_color,
+    tidy,
+)
+from symjax.evaluate.report.reading import (
+    FLOOR_WIDTH,
+    Report,
+    Row,
+    at_floor,
+    clean,
+    figures_of,
+    floor_of,
+    number,
+    write_number,
+)
+
+MAX_ROWS = 40
+"""Requested groups drawn: those asked for most often."""
+
+
+def heat_map(report: Report, kind: str = "svg") -> bytes | None:
+    """Requested space group (rows) against the crystal system found after relaxation (columns), shares of each row.
+
+    Source: WyckoffDiff-Adaptor, the heat map of requested space groups.
+    """
+    found = report.get("heat_map")
+    if not isinstance(found, Mapping):
+        return None
+    rows, columns = list(found.get("rows") or []), [clean(name) for name in found.get("columns") or []]
+    try:
+        counts = np.asarray(found.get("counts") or [], float)
+    except (TypeError, ValueError):
+        return None
+    if counts.ndim != 2 or counts.shape != (len(rows), len(columns)) or not np.nansum(counts) > 0:
+        return None
+    return encode(lambda: _heat_map(found, rows, columns, np.nan_to_num(counts)), kind)
+
+
+def _heat_map(found: Mapping[str, Any], rows: list[Any], columns: list[str], counts: np.ndarray) -> Any:
+    from matplotlib import colormaps
+
+    total = counts.sum(axis=1)
+    keep = np.sort(np.argsort(-total, kind="stable")[:MAX_ROWS])
+    keep = keep[total[keep] > 0]
+    share = counts[keep] / total[keep, None]
+    preserved = [number(value) for value in found.get("preserved") or []]
+    figure = new_figure(HALF, 1.5 + 0.27 * len(keep))
+    axes = figure.add_subplot()
+    colors = colormaps["Blues"]
+    axes.pcolormesh(np.arange(len(columns) + 1), np.arange(len(keep) + 1), share, cmap=colors, vmin=0, vmax=1,
+                    edgecolors=GRID, linewidth=0.6)  # fmt: skip
+    for i, j in np.argwhere(counts[keep] > 0):
+        axes.text(j + 0.5, i + 0.5, f"{counts[keep][i, j]:.0f}", ha="center", va="center", fontsize=7.5,
+                  color=text_color(colors(share[i, j])))  # fmt: skip
+    for row, index in enumerate(keep):
+        kept = preserved[index] if index < len(preserved) else np.nan
+        if np.isfinite(kept):
+            axes.text(len(columns) + 0.15, row + 0.5, f"{100 * kept:.0f} %", va="center", fontsize=8, color=INK)
+    axes.set_yticks(np.arange(len(keep)) + 0.5, [_group_label(rows[index]) for index in keep])
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=28, ha="right", rotation_mode="anchor")
+    axes.invert_yaxis()
+    overall = number(found.get("overall"))
+    said = f"; kept overall: {100 * overall:.0f} %" if np.isfinite(overall) else ""
+    tidy(axes, "crystal system after relaxation", "requested space group", grid="")
+    axes.set_title(f"crystals; colour: share of the row; right: system kept{said}", fontsize=8.5, color=INK, loc="left")
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def _group_label(value: Any) -> str:
+    group = number(value)
+    if group == int(group if np.isfinite(group) else 0) and 1 <= group <= 230:
+        return f"{symbol_of(int(group))} ({int(group)})"
+    return clean(value).replace("$", "")
+
+
+def ladder(report: Report, kind: str = "svg") -> bytes | None:
+    """Shares of crystals whose detected group contains, and equals, the generated one, over the search tolerance."""
+    found = report.get("ladder")
+    if not isinstance(found, Mapping):
+        return None
+    tolerances = _floats(found.get("tolerances"))
+    lines = {name: _floats(found.get(name)) for name in ("contains", "equals")}
+    lines = {n: v for n, v in lines.items() if v.size == tolerances.size and np.isfinite(v).any()}
+    if not lines or not (tolerances > 0).all():
+        return None
+    return encode(lambda: _ladder(tolerances, lines), kind)
+
+
+def _ladder(tolerances: np.ndarray, lines: Mapping[str, np.ndarray]) -> Any:
+    figure = new_figure(HALF, 3.2)
+    axes = figure.add_subplot()
+    style = {"contains": (COLORS["samples"], "o", "-"), "equals": (COLORS["reference"], "s", "--")}
+    for name, shares in lines.items():
+        color, marker, dash = style[name]
+        axes.plot(tolerances, 100 * shares, color=color, marker=marker, ls=dash, ms=5, lw=1.6, clip_on=False,
+                  label=f"found group {name} the generated one")  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xticks(tolerances, [f"{value:g}" for value in tolerances])
+    axes.minorticks_off()
+    axes.set_ylim(0, 102)
+    tidy(axes, "search tolerance (Å)", "share of crystals (%)")
+    legend_above(axes, 1)
+    return figure
+
+
+def floors(report: Report, kind: str = "svg") -> bytes | None:
+    """Distances divided by the mean of their floor: 1 is what real data of the same number score."""
+    rows = [row for row in figures_of(report) if row.get("better") == "lower" and _ratio(row) is not None]
+    return encode(lambda: _floors(rows), kind) if rows else None
+
+
+def _ratio(row: Row) -> float | None:
+    floor, value = floor_of(row), number(row.get("value"))
+    return value / floor[0] if floor is not None and floor[0] > 0 and np.isfinite(value) and value > 0 else None
+
+
+def _floors(rows: Sequence[Row]) -> Any:
+    figure = new_figure(WIDE, 1.1 + 0.27 * len(rows))
+    axes = figure.add_subplot()
+    for place, row in enumerate(rows):
+        floor, ratio = floor_of(row), _ratio(row)
+        assert floor is not None and ratio is not None  # `floors` kept only such rows
+        band = FLOOR_WIDTH * floor[1] / floor[0]
+        low = 1 - min(band, 0.99)  # the axis is logarithmic
+        axes.barh(place, 1 + band - low, left=low, height=0.62, color=COLORS["reference"], alpha=0.42,
+                  label=_once(place, f"floor \N{PLUS-MINUS SIGN} {FLOOR_WIDTH:g} sd"))  # fmt: skip
+        ends = row.get("interval") or []
+        spread = [number(end) / floor[0] for end in ends]
+        if len(spread) == 2 and np.isfinite(spread).all() and min(spread) > 0:
+            axes.plot(spread, [place, place], color=COLORS["samples"], lw=1.6, solid_capstyle="butt")
+        color, marker = (COLORS["samples"], "o") if at_floor(row) else (ACCENT, "D")
+        axes.plot([ratio], [place], marker, color=color, ms=6)
+        axes.annotate(f"{write_number(ratio, 3)}\N{MULTIPLICATION SIGN}", (max([ratio, *spread]), place), xytext=(7, 0), color=INK,
+                      textcoords="offset points", va="center", fontsize=8)  # fmt: skip
+    axes.axvline(1, color=FAINT, lw=1)
+    axes.plot([], [], "o", color=COLORS["samples"], label="at the floor")
+    axes.plot([], [], "D", color=ACCENT, label="beyond it")
+    axes.plot([], [], color=COLORS["samples"], lw=1.6, label="95 % interval")
+    axes.set_xscale("log")
+    _log_ticks(axes, max(_ratio(row) or 1 for row in rows), min(_ratio(row) or 1 for row in rows))
+    axes.set_yticks(range(len(rows)), [clean(row.get("name") or row.get("key")) for row in rows], parse_math=False)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    tidy(axes, "value / mean of its floor (real data of the same number against the reference)", "", grid="x")
+    axes.tick_params(axis="y", length=0, colors=INK)
+    legend_above(axes, 4)
+    return figure
+
+
+def _once(place: int, label: str) -> str | None:
+    """A legend entry for the first row only."""
+    return label if place == 0 else None
+
+
+def _log_ticks(axes: Any, most: float, least: float) -> None:
+    marks = [
+        mark
+        for mark in (0.01, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 1000, 10000)
+        if least / 2.2 <= mark <= most * 2.2
+    ]
+    axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    axes.minorticks_off()
+    axes.set_xlim(min(least, 1) / 1.6, max(most, 1) * 1.8)
+
+
+def _floats(values: Any) -> np.ndarray:
+    return np.array([number(value) for value in values or []], float)

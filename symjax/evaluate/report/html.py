@@ -1,0 +1,350 @@
+"""The page ``report.html``: one file that asks for nothing from elsewhere, readable on a light or dark screen and on paper.
+
+Everything in the report dict may come from users' files, so every string goes through `_text` (cleaned and escaped) on its way
+into the page. Pictures are data URIs. The page is a function of its input: equal reports give equal bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from symjax.evaluate.cells import Cell
+from symjax.evaluate.report.assets import SCRIPT, STYLE
+from symjax.evaluate.report.canvas import Picture
+from symjax.evaluate.report.reading import (
+    ROLES,
+    Family,
+    Report,
+    Row,
+    at_floor,
+    by_family,
+    clean,
+    floor_of,
+    key_figures,
+    number,
+    skipped_of,
+    source_of,
+    unusable_of,
+    usable,
+    write_floor,
+    write_interval,
+    write_number,
+    write_value,
+)
+
+LISTED = 500
+"""Unusable rows listed of each source; all of them are in report.json."""
+MAX_EXAMPLES = 24
+EXAMPLE_PIXELS = 180
+AT_FLOOR = (
+    '<span class="tag" title="no further from the reference than reference data of the same number">at the floor</span>'
+)
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def write_html(
+    path: str | Path,
+    report: Report,
+    examples: Sequence[Cell] = (),
+    titles: Sequence[str] = (),
+    groups: Sequence[int] = (),
+) -> None:
+    """Write the page; an old one is replaced only by a whole new one.
+
+    Args:
+        path: file to write.
+        report: the report dict (see `symjax.evaluate.report.reading`).
+        examples: crystals to draw; the first `MAX_EXAMPLES` are.
+        titles: a reduced formula for each.
+        groups: the space-group number of each.
+
+    Raises:
+        SymjaxError: the file cannot be written.
+    """
+    from symjax.data.files import write_text
+
+    write_text(path, render_html(report, examples, titles, groups))
+
+
+def render_html(
+    report: Report, examples: Sequence[Cell] = (), titles: Sequence[str] = (), groups: Sequence[int] = ()
+) -> str:
+    """The page as text; arguments as for `write_html`."""
+    from symjax.evaluate.report.plots import draw_all
+
+    sections = [
+        ("key", "Key figures", _cards(report)),
+        ("plots", "Distributions", _plots(draw_all(report))),
+        ("phases", "Phase diagrams", _phase_diagrams(report)),
+        ("examples", "Examples", _examples(examples, titles, groups)),
+        ("figures", "All figures", _families(report)),
+        ("unusable", "Could not be used", _unusable(report)),
+        ("skipped", "Not computed", _skipped(report)),
+        ("run", "How this was made", _run(report)),
+    ]
+    sections = [section for section in sections if section[2]]
+    links = "".join(f'<li><a href="#{key}">{title}</a></li>' for key, title, _ in sections)
+    body = "\n".join(
+        f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{title}</h2>\n{content}\n</section>'
+        for key, title, content in sections
+    )
+    name = _text((source_of(report, "samples") or {}).get("source") or "samples")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Evaluation of {name}</title>\n'
+        f'<style>{STYLE}</style>\n</head>\n<body>\n<nav aria-label="Sections"><ul>{links}</ul></nav>\n'
+        f'<main class="page">\n{_header(report)}\n{body}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n'
+    )
+
+
+def _text(value: Any) -> str:
+    """A string fit for the page: no control characters, nothing that reads as markup or ends an attribute."""
+    return html.escape(clean(value), quote=True)
+
+
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _header(report: Report) -> str:
+    rows = []
+    for role in ROLES:
+        source = source_of(report, role)
+        if source is not None:
+            rows.append(
+                f'<tr><th scope="row">{role}</th><td class="wrap"><code>{_text(source.get("source", ""))}</code></td>'
+                f'<td class="number">{usable(report, role)}</td>'
+                f'<td class="wrap"><span class="mono">{_text(source.get("sha256") or "")}</span></td></tr>'
+            )
+    table = (
+        '<div class="scroll"><table><caption>Sources, with the number of crystals used</caption><thead><tr>'
+        '<th scope="col">role</th><th scope="col">source</th><th scope="col" class="number">crystals</th>'
+        f'<th scope="col">SHA-256</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    )
+    name = " ".join(clean(report[key]) for key in ("program", "symjax") if report.get(key))
+    made = [name] if name else []
+    made += [clean(report["created"])] if report.get("created") else []
+    seconds = number(report.get("seconds"))
+    made += [f"{write_number(seconds, 3)} s"] if math.isfinite(seconds) else []
+    return (
+        f'<header><h1>Evaluation of generated crystals</h1><p class="faint">{_text(" · ".join(made))}</p>'
+        f"{table if rows else ''}</header>"
+    )
+
+
+def _cards(report: Report) -> str:
+    cards = []
+    for row in key_figures(report):
+        said = [f"95 % {write_interval(row)}"] if write_interval(row) else []
+        said += [f"floor {write_floor(row)}"] if write_floor(row) else []
+        said += [f"reference {write_number(row['reference'])}"] if math.isfinite(number(row.get("reference"))) else []
+        said += [f"n = {write_number(row.get('num'))}"]
+        cards.append(
+            f'<li class="card"><div class="name">{_text(row.get("name") or row.get("key"))}</div>'
+            f'<div class="big">{_text(write_value(row))}</div>'
+            f'<div class="small">{"<br>".join(map(_text, said))}</div>{AT_FLOOR if at_floor(row) else ""}</li>'
+        )
+    return f'<ul class="cards">{"".join(cards)}</ul>' if cards else ""
+
+
+def _plots(pictures: Sequence[Picture]) -> str:
+    parts = [
+        f"<figure{_class('wide' if picture.wide else '')}>"
+        f"<figcaption>{_text(picture.title)}</figcaption><picture>"
+        f'<source media="screen and (prefers-color-scheme: dark)" srcset="{_uri(picture.dark, "svg+xml")}">'
+        f'<img src="{_uri(picture.light, "svg+xml")}" alt="{_text(picture.alt)}"></picture></figure>'
+        for picture in pictures
+    ]
+    return f'<div class="plots">{"".join(parts)}</div>' if parts else ""
+
+
+def _phase_diagrams(report: Report) -> str:
+    parts = []
+    for entry in report.get("phase_diagrams") or []:
+        data = _png(entry.get("png_base64")) if isinstance(entry, Mapping) else None
+        if data is not None:
+            title = _text(entry.get("title") or "Phase diagram")
+            parts.append(
+                f'<figure><figcaption>{title}</figcaption><img src="{_uri(data, "png")}" '
+                f'alt="Convex hull of formation energies: {title}"></figure>'
+            )
+    return f'<div class="plots">{"".join(parts)}</div>' if parts else ""
+
+
+def _png(text: Any) -> bytes | None:
+    """The bytes of a PNG written in base 64, None for anything else."""
+    try:
+        data = base64.b64decode(str(text), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return data if data.startswith(_PNG) else None
+
+
+def _examples(examples: Sequence[Cell], titles: Sequence[str], groups: Sequence[int]) -> str:
+    parts = []
+    for index, cell in enumerate(examples[:MAX_EXAMPLES]):
+        title = clean(titles[index]) if index < len(titles) else f"crystal {index + 1}"
+        group = int(groups[index]) if index < len(groups) else 0
+        try:
+            picture = _uri(example_png(cell), "png")
+            drawn = (
+                f'<img src="{picture}" width="{EXAMPLE_PIXELS}" height="{EXAMPLE_PIXELS}" alt="Cell of {_text(title)}">'
+            )
+        except Exception as error:  # one crystal that cannot be drawn must not cost the page
+            drawn = f'<p class="faint">could not be drawn: {_text(error)}</p>'
+        parts.append(f"<li>{drawn}<b>{formula_html(title)}</b><br>{symbol_html(group)}</li>")
+    return f'<ul class="examples">{"".join(parts)}</ul>' if parts else ""
+
+
+def example_png(cell: Cell, size: int = EXAMPLE_PIXELS) -> bytes:
+    """A crystal's cell as a small PNG with a transparent background and 256 colours, (size, size) pixels."""
+    import numpy as np
+    from PIL import Image
+
+    from symjax.evaluate.render import render
+
+    pixels = np.round(render(cell, size) * 255).astype(np.uint8)
+    image = Image.fromarray(pixels, "RGBA").quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def formula_html(formula: str) -> str:
+    """A formula with its numbers as subscripts, escaped."""
+    parts, digits = [], ""
+    for letter in clean(formula) + " ":
+        if letter.isdigit() or (letter == "." and digits):
+            digits += letter
+            continue
+        parts.append((f"<sub>{_text(digits)}</sub>" if digits else "") + _text(letter))
+        digits = ""
+    return "".join(parts).strip()
+
+
+def symbol_html(group: int) -> str:
+    """Symbol and number of a space group, with bars and subscripts; a question mark for a number that is none."""
+    from symjax.evaluate.picture import short_symbol
+
+    if not 1 <= group <= 230:
+        return "no group found"
+    out, mark = "", ""
+    for letter in short_symbol(group):
+        if letter in "-_":
+            mark = letter
+            continue
+        out += f'<span class="bar">{letter}</span>' if mark == "-" else f"<sub>{letter}</sub>" if mark else letter
+        mark = ""
+    return f"{out} ({group})"
+
+
+def _families(report: Report) -> str:
+    note = (
+        "<p>Intervals are 95 % bootstrap intervals over the samples. A floor is what the reference data score against "
+        "themselves with as many crystals (mean ± standard deviation over draws): a value within two standard deviations "
+        "of it is marked, and cannot be told from real data. n is the denominator.</p>"
+    )
+    families = by_family(report)
+    return note + "".join(map(_family, families)) if families else "<p>No figure could be computed.</p>"
+
+
+def _family(family: Family) -> str:
+    heads = (("figure", ""), ("value", "number"), ("95 % interval", "number"), ("floor", "number"),
+             ("reference", "number"), ("n", "number"))  # fmt: skip
+    head = "".join(f'<th scope="col"{_class(kind)}>{name}</th>' for name, kind in heads)
+    return (
+        f'<h3>{_text(family.title)}</h3><div class="scroll"><table class="sortable"><caption>{len(family.figures)} figures'
+        f"</caption><thead><tr>{head}</tr></thead><tbody>{''.join(map(_row, family.figures))}</tbody></table></div>"
+    )
+
+
+def _row(row: Row) -> str:
+    floor, ends = floor_of(row), row.get("interval") or [None]
+    name = _text(row.get("name") or row.get("key"))
+    cells = [
+        ("value", row.get("value"), write_value(row)),
+        ("", ends[0], write_interval(row)),
+        ("", floor[0] if floor else None, write_floor(row)),
+        ("", row.get("reference"), write_number(row.get("reference"))),
+        ("", row.get("num"), write_number(row.get("num"))),
+    ]
+    out = [f'<th scope="row" data-sort="{name}">{name}{_details(row)}</th>']
+    for kind, value, said in cells:
+        exact = repr(number(value)) if math.isfinite(number(value)) else ""
+        tag = f"<br>{AT_FLOOR}" if kind == "value" and at_floor(row) else ""
+        out.append(f'<td class="{f"number {kind}".strip()}" data-sort="{exact}">{_text(said)}{tag}</td>')
+    return f"<tr>{''.join(out)}</tr>"
+
+
+def _details(row: Row) -> str:
+    floor = floor_of(row)
+    named = {"Source": row.get("source"), "Tolerance": row.get("tolerance"), "Note": row.get("note")}
+    if row.get("better") in ("higher", "lower"):
+        named["Better"] = row["better"]
+    if floor is not None and floor[2]:
+        named["Floor"] = f"{write_number(floor[2])} crystals in a draw"
+    named["Key"] = row.get("key")
+    lines = [f"<p>{_text(row['definition'])}</p>"] if row.get("definition") else []
+    lines += [f"<p>{name}: {_text(said)}</p>" for name, said in named.items() if said]
+    return f"<details><summary>definition</summary>{''.join(lines)}</details>" if lines else ""
+
+
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
+
+
+def _unusable(report: Report) -> str:
+    parts = []
+    for role in ROLES:
+        rows = unusable_of(report, role)
+        if not rows:
+            continue
+        reasons = "; ".join(
+            f"{reason} ({write_number(count)})" for reason, count in Counter(r for _, r in rows).most_common(8)
+        )
+        body = "".join(
+            f'<tr><th scope="row">{_text(n)}</th><td class="wrap">{_text(why)}</td></tr>' for n, why in rows[:LISTED]
+        )
+        more = (
+            f"<p>and {write_number(len(rows) - LISTED)} more; all are listed in report.json</p>"
+            if len(rows) > LISTED
+            else ""
+        )
+        parts.append(
+            f"<h3>{role}: {write_number(len(rows))}</h3><p>{_text(reasons)}</p>"
+            f'<div class="scroll"><table class="sortable"><caption>Rows of the {role} that could not be used</caption><thead><tr>'
+            f'<th scope="col">name</th><th scope="col">reason</th></tr></thead><tbody>{body}</tbody></table></div>{more}'
+        )
+    return "".join(parts)
+
+
+def _skipped(report: Report) -> str:
+    items = "".join(f"<dt>{_text(metric)}</dt><dd>{_text(reason)}</dd>" for metric, reason in skipped_of(report))
+    return f"<dl>{items}</dl>" if items else ""
+
+
+def _run(report: Report) -> str:
+    parts = []
+    if report.get("command"):
+        parts.append(f"<h3>Command</h3><p><code>{_text(report['command'])}</code></p>")
+    for title, key in (("Options", "options"), ("Hardware", "hardware"), ("Versions", "versions")):
+        found = report.get(key)
+        if isinstance(found, Mapping) and found:
+            items = "".join(f"<dt>{_text(name)}</dt><dd>{_text(_plain(value))}</dd>" for name, value in found.items())
+            parts.append(f"<h3>{title}</h3><dl>{items}</dl>")
+    return "".join(parts)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

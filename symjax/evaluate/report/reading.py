@@ -1,0 +1,190 @@
+"""What is read out of a report dict, and how its numbers and names are written; shared by the table, the page and the plots.
+
+The dict holds plain JSON values, so it may come from `symjax.evaluate` or from a ``report.json`` read back. Any part may be
+missing or null. Names in it come from users' files: `clean` makes them harmless to a terminal and to a file's encoding.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+Report = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+DASH = "\N{EN DASH}"
+FLOOR_WIDTH = 2.0
+"""A value within this many standard deviations of the floor's mean counts as being at the floor."""
+MAX_DECIMALS = 4
+ROLES = ("samples", "reference", "train")
+
+CARDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("structural validity", ("structural validity", "structural_validity", "struct_valid")),
+    ("composition validity", ("composition validity", "composition_validity", "comp_valid")),
+    ("S.U.N.", ("s.u.n.", ".sun", "stable, unique")),
+    ("unique and new", ("u.n.", ".un_rate", "unique and n", "unique_and_n")),
+    ("novelty", ("novel",)),
+    ("space groups", ("d_sg", "space groups, jensen")),
+    ("coverage recall", ("recall",)),
+    ("coverage precision", ("precision",)),
+)
+"""Figures shown as cards: of each line, the first figure whose key or name holds one of the words."""
+MAX_CARDS = 6
+
+
+class Family(NamedTuple):
+    """Figures that belong together.
+
+    Attributes:
+        key: first part of their keys.
+        title: heading.
+        figures: the rows, in the order of the report.
+    """
+
+    key: str
+    title: str
+    figures: list[Row]
+
+
+def clean(text: Any) -> str:
+    """Text without control characters, direction marks and lone surrogates: each becomes U+FFFD."""
+    return "".join(
+        letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else "\N{REPLACEMENT CHARACTER}"
+        for letter in str(text)
+    )
+
+
+def number(value: Any) -> float:
+    """A JSON number as a float; NaN for null and for anything that is no number."""
+    if isinstance(value, bool) or value is None:
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def write_number(value: Any, digits: int = 4) -> str:
+    """A number for a reader: ``digits`` significant ones, whole numbers in full, an en dash where there is none."""
+    value = number(value)
+    if not math.isfinite(value):
+        return DASH
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3g}"
+    if abs(value) < 1e-4:
+        return f"{value:.2e}"
+    # At most four decimals: a share of 0.0123 needs no more.
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{value:.{min(max(decimals, 0), MAX_DECIMALS)}f}"
+
+
+def write_value(row: Row) -> str:
+    """The value of a figure with its unit."""
+    text = write_number(row.get("value"))
+    unit = clean(row.get("unit") or "")
+    return text if text == DASH or not unit else f"{text} {unit}"
+
+
+def write_interval(row: Row) -> str:
+    """The 95 % interval, ``[low, high]``, or nothing."""
+    ends = row.get("interval")
+    if not isinstance(ends, Sequence) or len(ends) != 2 or not all(math.isfinite(number(end)) for end in ends):
+        return ""
+    return f"[{write_number(ends[0])}, {write_number(ends[1])}]"
+
+
+def floor_of(row: Row) -> tuple[float, float, int] | None:
+    """(mean, standard deviation, draws' size) of a figure's floor, None where it has none."""
+    floor = row.get("floor")
+    if not isinstance(floor, Mapping) or not math.isfinite(number(floor.get("mean"))):
+        return None
+    spread, num = number(floor.get("sd")), number(floor.get("num"))
+    return number(floor["mean"]), spread if math.isfinite(spread) else 0.0, int(num) if math.isfinite(num) else 0
+
+
+def write_floor(row: Row) -> str:
+    """The floor as ``mean ± sd``, or nothing."""
+    floor = floor_of(row)
+    return "" if floor is None else f"{write_number(floor[0])} ± {write_number(floor[1], 2)}"
+
+
+def at_floor(row: Row) -> bool:
+    """Whether real data of the same number would not do clearly better: the value lies within the floor's mean and 2 sd.
+
+    Where higher is better the bound is below the mean; where nothing is better, on both sides.
+    """
+    floor, value = floor_of(row), number(row.get("value"))
+    if floor is None or not math.isfinite(value):
+        return False
+    above = (value - floor[0]) - FLOOR_WIDTH * floor[1]
+    below = (floor[0] - value) - FLOOR_WIDTH * floor[1]
+    better = row.get("better")
+    return above <= 0 if better == "lower" else below <= 0 if better == "higher" else above <= 0 and below <= 0
+
+
+def figures_of(report: Report) -> list[Row]:
+    """Every figure of the report."""
+    return [row for row in report.get("figures") or [] if isinstance(row, Mapping)]
+
+
+def by_family(report: Report) -> list[Family]:
+    """Figures grouped by the first part of their key, families in the report's order, others after them."""
+    families = {
+        str(entry.get("key")): Family(str(entry.get("key")), clean(entry.get("title") or entry.get("key")), [])
+        for entry in report.get("families") or []
+    }
+    for row in figures_of(report):
+        key = str(row.get("key", "")).split(".")[0]
+        families.setdefault(key, Family(key, clean(key) or "other", [])).figures.append(row)
+    return [family for family in families.values() if family.figures]
+
+
+def key_figures(report: Report) -> list[Row]:
+    """At most `MAX_CARDS` figures to show first: those named under ``key_figures`` if the report has it, else by `CARDS`."""
+    rows = figures_of(report)
+    named = report.get("key_figures")
+    if named:
+        known = {row.get("key"): row for row in rows}
+        return [known[key] for key in named if key in known][:MAX_CARDS]
+    chosen: list[Row] = []
+    for _, words in CARDS:
+        for row in rows:
+            text = f"{row.get('key', '')} {row.get('name', '')}".lower()
+            live = math.isfinite(number(row.get("value")))
+            if live and row not in chosen and any(word in text for word in words):
+                chosen.append(row)
+                break
+    return chosen[:MAX_CARDS]
+
+
+def source_of(report: Report, role: str) -> Row | None:
+    """What is known about the samples, the reference or the training data."""
+    found = report.get(role)
+    return found if isinstance(found, Mapping) else None
+
+
+def unusable_of(report: Report, role: str) -> list[tuple[str, str]]:
+    """(name, reason) of every row of a source that could not be used."""
+    rows = (source_of(report, role) or {}).get("unusable") or []
+    return [(clean(row.get("name", "")), clean(row.get("reason", ""))) for row in rows if isinstance(row, Mapping)]
+
+
+def skipped_of(report: Report) -> list[tuple[str, str]]:
+    """(metric, reason) of everything that was asked for and not computed."""
+    rows = report.get("skipped") or []
+    return [(clean(row.get("metric", "")), clean(row.get("reason", ""))) for row in rows if isinstance(row, Mapping)]
+
+
+def usable(report: Report, role: str) -> str:
+    """``995 of 1,000`` or ``1,000``: crystals of a source that were used."""
+    source = source_of(report, role) or {}
+    num, used = number(source.get("num")), number(source.get("num_usable"))
+    if not math.isfinite(num):
+        return write_number(used)
+    return (
+        write_number(num) if used == num or not math.isfinite(used) else f"{write_number(used)} of {write_number(num)}"
+    )

@@ -1,0 +1,113 @@
+"""The report on screen: one table a family of figures, then what could not be used and what was not computed.
+
+Nothing is cut off: long names go over several lines. Away from a terminal the width is 120 columns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from symjax.evaluate.report.reading import (
+    DASH,
+    ROLES,
+    Family,
+    Report,
+    at_floor,
+    by_family,
+    clean,
+    skipped_of,
+    source_of,
+    unusable_of,
+    usable,
+    write_floor,
+    write_interval,
+    write_number,
+    write_value,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+WIDTH = 120
+SHOWN = 20
+"""Unusable rows listed of each source; all of them are in report.json."""
+
+
+def show(report: Report, console: Console | None = None) -> None:
+    """Print a report.
+
+    Args:
+        report: the report dict (see `symjax.evaluate.report.reading`).
+        console: where to; None for standard output, 120 columns wide where that is no terminal.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    if console is None:
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=WIDTH)
+    for role in ROLES:
+        source = source_of(report, role)
+        if source is not None:
+            said = f"{role}: {clean(source.get('source', ''))}, {usable(report, role)} crystals"
+            console.print(Text(said, overflow="fold"))
+    families = by_family(report)
+    for family in families:
+        console.print()
+        console.print(_table(family))
+    if not families:
+        console.print(Text("no figure could be computed"))
+    elif any(at_floor(row) for family in families for row in family.figures):
+        console.print(Text("* at the floor: no further from the reference than reference data of the same number are"))
+    _show_unusable(report, console)
+    skipped = skipped_of(report)
+    if skipped:
+        console.print()
+        console.print(Text("not computed", style="bold"))
+        for metric, reason in skipped:
+            console.print(Text(f"  {metric}: {reason}", overflow="fold"))
+
+
+def _table(family: Family) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = family.figures
+    columns = {
+        "value": [write_value(row) + (" *" if at_floor(row) else "") for row in rows],
+        "95 % interval": [write_interval(row) for row in rows],
+        "floor": [write_floor(row) for row in rows],
+        "reference": [_blank(write_number(row.get("reference"))) for row in rows],
+        "n": [write_number(row.get("num")) for row in rows],
+    }
+    table = Table(title=Text(family.title), title_justify="left", title_style="bold", header_style="bold")
+    table.add_column("figure", overflow="fold", ratio=None)
+    # A column that nobody fills only takes room from the names.
+    kept = {name: cells for name, cells in columns.items() if name == "value" or any(cells)}
+    for name in kept:
+        table.add_column(name, justify="right", overflow="fold")
+    for index, row in enumerate(rows):
+        label = Text(clean(row.get("name") or row.get("key") or DASH), overflow="fold")
+        table.add_row(label, *(Text(cells[index], overflow="fold") for cells in kept.values()))
+    return table
+
+
+def _blank(text: str) -> str:
+    return "" if text == DASH else text
+
+
+def _show_unusable(report: Report, console: Console) -> None:
+    from rich.text import Text
+
+    for role in ROLES:
+        rows = unusable_of(report, role)
+        if not rows:
+            continue
+        console.print()
+        console.print(Text(f"{role}: {write_number(len(rows))} could not be used", style="bold"))
+        for name, reason in rows[:SHOWN]:
+            console.print(Text(f"  {name}: {reason}", overflow="fold"))
+        if len(rows) > SHOWN:
+            console.print(Text(f"  and {write_number(len(rows) - SHOWN)} more; all are listed in report.json"))
