@@ -11,7 +11,7 @@ Only `load_potential("chgnet")` needs the extra; everything else works with any 
 * `build_hull(cells, names, potential, cache, relax=, systems=, out=)`, `load_hull(path)` -> `Hull`.
 * `energy_above_hull(hull, composition, energy)` -> `HullDistance`; `energies_above_hull` for many; `formation_energy`.
 * `stability_figures(e_hull, unique, novel)` -> list of `Figure`: shares at 0.08, 0.1 and 0 eV/atom, S.U.N.
-* `phase_diagram`, `heat_map`, `group_change`, `subgroup_distance`: see `phase_diagram.py` and `change.py`.
+* `phase_diagram`, `heat_map`, `group_change`, `subgroup_distance`: see `phases.py` and `change.py`.
 
 Units: eV, angstrom; stresses eV/angstrom^3 with the sign of ``(1/V) dE/d(strain)``.
 """
@@ -25,6 +25,8 @@ from symjax.evaluate.stability.change import (
     relaxation_change,
     subgroup_distance,
 )
+from symjax.evaluate.stability.draw import draw_phase_diagram
+from symjax.evaluate.stability.elements import elemental_references
 from symjax.evaluate.stability.hull import (
     Entry,
     Hull,
@@ -33,6 +35,7 @@ from symjax.evaluate.stability.hull import (
     energy_above_hull,
     formation_energy,
 )
+from symjax.evaluate.stability.phases import phase_diagram
 from symjax.evaluate.stability.potential import INSTALL, Evaluation, Potential, load_potential
 from symjax.evaluate.stability.references import build_hull, load_hull
 from symjax.evaluate.stability.relax import RelaxOptions, relaxed_cell
@@ -52,6 +55,8 @@ __all__ = [
     "RelaxOptions",
     "build_hull",
     "defect",
+    "draw_phase_diagram",
+    "elemental_references",
     "energies_above_hull",
     "energy_above_hull",
     "formation_energy",
@@ -60,6 +65,7 @@ __all__ = [
     "load_hull",
     "load_potential",
     "operations_of",
+    "phase_diagram",
     "relax_many",
     "relaxation_change",
     "relaxed_cell",

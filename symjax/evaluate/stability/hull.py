@@ -13,7 +13,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,8 +114,10 @@ class Hull:
         """One line that says which hull this is."""
         missing = self.missing_references
         lacking = f"; no elemental reference for {', '.join(SYMBOLS[z] for z in missing)}" if missing else ""
+        added = len(self.settings.get("elements_from_prototypes", []))
         how = "relaxed" if self.settings.get("relaxed") else "as given"
-        return f"{len(self.entries)} reference crystals, {self.potential}, {how}, data {self.data_hash[:12] or 'unknown'}{lacking}"
+        own = f"{len(self.entries) - added} reference crystals" + (f" and {added} elements from prototypes" if added else "")
+        return f"{own}, {self.potential}, {how}, data {self.data_hash[:12] or 'unknown'}{lacking}"
 
     def save(self, path: Path | str) -> None:
         """Write one JSON file (gzip where the name ends in .gz), all at once: a kill leaves the old file or the new one."""
@@ -269,15 +270,13 @@ def _pymatgen_distance(
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file all at once."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            part.write_bytes(data)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error})") from error

@@ -17,6 +17,7 @@ from symjax.errors import InputError
 from symjax.evaluate.cache import Cache, content_key
 from symjax.evaluate.cells import Cell
 from symjax.evaluate.stability.batch import relax_many, single_points
+from symjax.evaluate.stability.elements import elemental_references, lacking
 from symjax.evaluate.stability.hull import FORMAT, Entry, Hull, reduced_composition, subsets
 from symjax.evaluate.stability.potential import Potential
 from symjax.evaluate.stability.relax import RelaxOptions
@@ -30,6 +31,7 @@ def build_hull(
     *,
     relax: bool = False,
     options: RelaxOptions | None = None,
+    elements: bool = True,
     systems: Iterable[Iterable[int]] | None = None,
     source: str = "",
     out: Path | str | None = None,
@@ -47,6 +49,8 @@ def build_hull(
             meV/atom
             where the potential and the source of the crystals differ), which puts relaxed crystals below the hull.
         options: of the relaxation.
+        elements: whether elements without a reference crystal get one from prototypes, relaxed with the potential (see
+            `elements`). Without it few compounds lie inside the coverage.
         systems: sets of atomic numbers; only reference crystals whose elements all lie in one of them are needed and
             kept.
         source: what the crystals are, for the record.
@@ -80,6 +84,10 @@ def build_hull(
     if relax:
         settings |= {"options": options.hash, "fmax": options.fmax, "steps": options.steps, "symmetric": options.symmetric,
                      "not_converged": sum(one["energy_final"] is not None and not one["converged"] for one in found)}  # fmt: skip
+    if elements:
+        added, gone = elemental_references(lacking(entries), potential, cache, processes=processes, progress=progress)
+        settings["elements_from_prototypes"] = [entry.name for entry in added]
+        entries, failed = entries + added, failed + gone
     data_hash = hashlib.sha256("".join(content_key(cell) for cell in wanted).encode()).hexdigest()
     hull = Hull(tuple(entries), f"{potential.name}-{potential.version}", settings, data_hash, tuple(failed))
     if out is not None:

@@ -1,0 +1,118 @@
+"""Elemental references from prototypes, relaxed with the potential itself.
+
+Data sets of compounds hold few elements (mp20_open/train + val: 28 of 88), and without a reference for each element a
+chemical system has no hull. Mixing in energies from elsewhere would shift everything (WyckoffDiff-Adaptor 6.2: elemental
+references must use the same energy model). So candidates are taken from the AFLOW prototypes that pymatgen carries: the
+element's own structures there, and the common types with the element put in, scaled to touching covalent radii. All are
+relaxed with their symmetry kept; the lowest is the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from symjax.elements import COVALENT_RADII, IS_METAL, SYMBOLS
+from symjax.errors import InputError
+from symjax.evaluate.cache import Cache
+from symjax.evaluate.cells import Cell, from_structure
+from symjax.evaluate.distances import shortest
+from symjax.evaluate.stability.batch import relax_many
+from symjax.evaluate.stability.hull import Entry
+from symjax.evaluate.stability.potential import Potential
+from symjax.evaluate.stability.relax import RelaxOptions
+
+METALS = ("A_cF4_225_a", "A_cI2_229_a", "A_hP2_194_c", "A_hP4_194_ac")
+"""Copper, tungsten, magnesium, alpha lanthanum."""
+
+OTHERS = ("A_cF8_227_a", "A_hR2_166_c", "A_hP3_152_a", "A_oC8_64_f", "A_cP8_205_c", "A_tI4_141_a", "A_cF4_225_a")
+"""Diamond, alpha arsenic, gamma selenium, iodine and black phosphorus, alpha nitrogen, beta tin, copper (noble gases)."""
+
+MAX_ATOMS = 40
+"""Larger prototypes (beta boron, sulfur rings, Hittorf's phosphorus) are left out."""
+
+OPTIONS = RelaxOptions(symmetric=True, volume_factor=8.0, energy_rise=50.0, fmax=0.05)
+
+
+class Prototype(NamedTuple):
+    """An elemental crystal of the library: AFLOW label, atomic number, crystal."""
+
+    label: str
+    number: int
+    cell: Cell
+
+
+@cache
+def elemental_prototypes() -> tuple[Prototype, ...]:
+    """The elemental crystals among pymatgen's AFLOW prototypes, up to `MAX_ATOMS` atoms."""
+    try:
+        from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+    except ImportError as error:
+        raise InputError(
+            f"this pymatgen carries no AFLOW prototype library ({error}); give elements among the reference crystals"
+        ) from error
+    found = []
+    for row in AFLOW_PROTOTYPE_LIBRARY:
+        structure = row["snl"].structure
+        if len(structure.composition) == 1 and len(structure) <= MAX_ATOMS:
+            found.append(Prototype(str(row["tags"]["aflow"]), int(structure[0].specie.Z), from_structure(structure)))
+    return tuple(found)
+
+
+def candidates(number: int) -> list[tuple[str, Cell]]:
+    """(name, crystal) of the structures that are tried for an element: its own ones as they are, the common types scaled."""
+    if not 0 < number < len(COVALENT_RADII):
+        raise InputError(f"no covalent radius is known for element {number}")
+    own = [(one.label, one.cell) for one in elemental_prototypes() if one.number == number]
+    types = METALS if IS_METAL[number] else OTHERS
+    for one in elemental_prototypes():
+        if one.label in types and one.number != number:
+            scale = 2 * COVALENT_RADII[number] / shortest(one.cell).distance
+            cell = replace(one.cell, lattice=one.cell.lattice * scale, numbers=np.full_like(one.cell.numbers, number))
+            own.append((f"{one.label}({SYMBOLS[one.number]})", cell))
+    return own
+
+
+def elemental_references(
+    elements: Iterable[int],
+    potential: Potential,
+    cache: Cache | None = None,
+    options: RelaxOptions = OPTIONS,
+    *,
+    processes: int | None = None,
+    progress: bool = False,
+) -> tuple[list[Entry], list[tuple[str, str]]]:
+    """The lowest relaxed structure of each element.
+
+    Args:
+        elements: atomic numbers.
+        potential: as for the compounds.
+        cache: see `relax_many`.
+        options: of the relaxations.
+        processes: see `relax_many`.
+        progress: see `relax_many`.
+
+    Returns:
+        one entry an element, named ``element:Fe:A_cI2_229_a``, and (name, reason) of the elements none of whose
+        candidates gave an energy.
+    """
+    wanted = sorted(set(elements))
+    jobs = [(z, label, cell) for z in wanted for label, cell in candidates(z)]
+    found = relax_many([cell for _, _, cell in jobs], potential, options, cache=cache, processes=processes, progress=progress)
+    best: dict[int, Entry] = {}
+    for (z, label, _), one in zip(jobs, found):
+        energy = one["energy_final"]
+        if energy is not None and one["converged"] and (z not in best or energy < best[z].energy):
+            best[z] = Entry(((z, 1),), float(energy), f"element:{SYMBOLS[z]}:{label}")
+    failed = [(f"element:{SYMBOLS[z]}", "no candidate structure converged") for z in wanted if z not in best]
+    return [best[z] for z in wanted if z in best], failed
+
+
+def lacking(entries: Sequence[Entry]) -> list[int]:
+    """Elements that occur in entries and have no elemental one."""
+    have = {entry.composition[0][0] for entry in entries if len(entry.composition) == 1}
+    return sorted({z for entry in entries for z, _ in entry.composition} - have)
