@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from symjax import __version__
 from symjax.errors import SymjaxError
 
-COMMANDS = ("generate", "data", "analyze", "train")
+COMMANDS = ("generate", "data", "analyze", "train", "evaluate")
 
 
 def build_parser() -> argparse.ArgumentParser:

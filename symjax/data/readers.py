@@ -1,4 +1,4 @@
-"""Sources of crystals: CSV files with a ``cif`` column, folders of CIFs, extxyz files. Rows come out unparsed.
+"""Sources of crystals: CSV files with a ``cif`` column, folders of CIFs, extxyz files, JSON of pymatgen structures; all unparsed.
 
 Owns finding the rows, their names and their numeric properties; a row's text is parsed by the worker that treats it
 (`symjax.data.rows`), so that a bad row is reported and skipped, never fatal. Only trouble with the source as a whole raises.
@@ -30,7 +30,7 @@ class SourceRow:
     Attributes:
         row: zero-based position in the source.
         id: the source's name for it.
-        kind: what ``text`` is: ``cif``, ``extxyz`` or ``json`` (a serialized structure).
+        kind: what ``text`` is: ``cif``, ``extxyz``, ``pymatgen`` (a serialized Structure) or ``json`` (plain L, z, x).
         text: the crystal.
         properties: numeric columns.
         problem: set when the row is already known to be unusable.
@@ -45,7 +45,7 @@ class SourceRow:
 
 
 def read_source(path: str | Path) -> list[SourceRow]:
-    """All rows of a CSV (``.csv``, ``.csv.gz``), a folder of CIFs, one CIF, or an extxyz file.
+    """All rows of a CSV (``.csv``, ``.csv.gz``), a folder of CIFs, one CIF, an extxyz file, or JSON of pymatgen structures.
 
     Raises:
         DataError: missing, of an unknown kind, empty, or with columns that do not hold what their names say.
@@ -60,11 +60,13 @@ def read_source(path: str | Path) -> list[SourceRow]:
         rows = _csv(path)
     elif name.endswith((".xyz", ".extxyz", ".xyz.gz", ".extxyz.gz")):
         rows = _extxyz(path)
+    elif name.endswith((".json", ".json.gz")):
+        rows = _json(path)
     elif name.endswith((".cif", ".cif.gz")):
         rows = [SourceRow(row=0, id=path.name.split(".cif")[0], kind="cif", text=_text(path))]
     else:
         raise DataError(
-            f"{path}: cannot tell the kind of source from the name; use .csv, .csv.gz, .extxyz, .cif or a folder of CIFs"
+            f"{path}: cannot tell the kind of source from the name; use .csv, .csv.gz, .extxyz, .json, .cif or a folder of CIFs"
         )
     if not rows:
         raise DataError(f"{path}: holds no crystals")
@@ -121,6 +123,35 @@ def _extxyz(path: Path) -> list[SourceRow]:
             )
         )
         at += 2 + count
+    return rows
+
+
+def _json(path: Path) -> list[SourceRow]:
+    """Structures of a JSON file: a list of them, or names with them; an entry may hold its structure under ``structure``.
+
+    The other numbers of such an entry become properties.
+    """
+    try:
+        content = json.loads(_text(path))
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error})") from error
+    if isinstance(content, dict) and "lattice" not in content and "structure" not in content:
+        entries = list(content.items())
+    else:
+        entries = [("", entry) for entry in (content if isinstance(content, list) else [content])]
+    if not any(isinstance(entry, dict) for _, entry in entries):
+        raise DataError(f"{path}: holds no structures; expected a list of pymatgen Structure dictionaries, or names with them")
+    rows = []
+    for i, (name, entry) in enumerate(entries):
+        if not isinstance(entry, dict):
+            said = "entry is not a structure dictionary"
+            rows.append(SourceRow(row=i, id=name or f"row-{i}", kind="pymatgen", text="", problem=said))
+            continue
+        outer = entry if isinstance(entry.get("structure"), dict) else {}
+        found = next((str(outer[key]) for key in ID_COLUMNS if outer.get(key) is not None), "")
+        numbers = {k: float(v) for k, v in outer.items() if isinstance(v, int | float) and math.isfinite(v)}
+        text = json.dumps(outer.get("structure", entry))
+        rows.append(SourceRow(row=i, id=name or found or f"row-{i}", kind="pymatgen", text=text, properties=numbers))
     return rows
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.io.parse import UnusableCrystal, check_structure, parse_cif, parse_extxyz
+from symjax.crystals.io.parse import UnusableCrystal, check_structure, parse_cif, parse_extxyz, parse_pymatgen
 from symjax.crystals.types import AtomicStructure
 from symjax.data.readers import SourceRow
 from symjax.data.standardize import standard_set, standardize
@@ -108,6 +108,8 @@ def parse_row(source: SourceRow) -> AtomicStructure:
         return parse_cif(source.text)
     if source.kind == "extxyz":
         return parse_extxyz(source.text)
+    if source.kind == "pymatgen":
+        return parse_pymatgen(source.text)
     if source.kind == "json":
         return AtomicStructure(**json.loads(source.text))
     raise UnusableCrystal("malformed row", f"unknown kind of text {source.kind!r}")

@@ -62,17 +62,22 @@ class Cache:
             self.database = sqlite3.connect(":memory:" if path is None else str(path), timeout=60)
             self.database.execute("PRAGMA journal_mode=WAL")
             self.database.execute(
-                "CREATE TABLE IF NOT EXISTS results (stage TEXT, version TEXT, key TEXT, value TEXT, PRIMARY KEY (stage, version, key))"
+                "CREATE TABLE IF NOT EXISTS results (stage TEXT, version TEXT, key TEXT, value TEXT, PRIMARY KEY "
+                "(stage, version, key))"
             )
             self.database.commit()
         except (OSError, sqlite3.Error) as error:
-            raise InputError(f"{path}: cannot be used as a cache ({error}); give another with --cache, or --no-cache") from error
+            raise InputError(
+                f"{path}: cannot be used as a cache ({error}); give another with --cache, or --no-cache"
+            ) from error
 
     def __enter__(self) -> Cache:
         """The cache itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close the file."""
         self.database.close()
 

@@ -9,9 +9,8 @@ import numpy as np
 from symjax.evaluate.cells import Cell, cell_of
 from symjax.evaluate.composition import formula_of
 from symjax.evaluate.distances import shortest
-from symjax.evaluate.figures import TIGHT, set_numbers
 from symjax.evaluate.picture import short_symbol
-from symjax.evaluate.symmetry import find_symmetry
+from symjax.evaluate.symmetry import TIGHT, find_symmetry, set_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

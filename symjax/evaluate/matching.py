@@ -48,27 +48,46 @@ def match_distances(
 
 
 def unique_and_novel(
-    samples: Sequence[Cell],
-    reference: Sequence[Cell],
+    samples: Sequence[Cell | None],
+    reference: Sequence[Cell | None],
     *,
+    labels: Sequence[Any] | None = None,
+    reference_labels: Sequence[Any] | None = None,
     setting: Setting = DEFAULT,
     processes: int | None = None,
     progress: bool = False,
 ) -> UniqueNovel:
     """Which samples are the first of their kind, and which equal none of the reference.
 
-    A sample whose cell the matcher cannot handle counts as neither unique nor novel.
+    Only crystals with equal labels are compared. A row that is no crystal, or whose cell the matcher cannot handle, counts as
+    neither unique nor novel.
+
+    Args:
+        samples: n rows.
+        reference: m rows.
+        labels: (n,) hashable label of each sample; None for the reduced composition.
+        reference_labels: (m,) labels of the reference; None for the reduced composition.
+        setting: tolerances of the matcher.
+        processes: worker processes; None for one a core.
+        progress: whether to show a progress bar on stderr.
     """
+    ours = labels if labels is not None else [cell.reduced if cell is not None else () for cell in samples]
+    theirs = reference_labels if reference_labels is not None else [c.reduced if c is not None else () for c in reference]
     buckets: dict[Any, list[int]] = defaultdict(list)
     for index, cell in enumerate(samples):
-        buckets[cell.reduced].append(index)
+        if cell is not None:
+            buckets[ours[index]].append(index)
     known: dict[Any, list[Cell]] = defaultdict(list)
-    for cell in reference:
-        if cell.reduced in buckets:
-            known[cell.reduced].append(cell)
-    keys = list(buckets)
-    jobs = [([samples[i] for i in buckets[key]], known.get(key, []), setting) for key in keys]
+    for label, cell in zip(theirs, reference, strict=True):
+        if cell is not None and label in buckets:
+            known[label].append(cell)
     unique, novel = np.zeros(len(samples), bool), np.zeros(len(samples), bool)
+    for key, rows in list(buckets.items()):
+        if len(rows) == 1 and key not in known:  # nothing to compare with
+            unique[rows] = novel[rows] = _structure(samples[rows[0]]) is not None  # type: ignore[arg-type]
+            del buckets[key]
+    keys = list(buckets)
+    jobs: list[Any] = [([samples[i] for i in buckets[key]], known.get(key, []), setting) for key in keys]
     for key, (ones, news) in zip(
         keys, map_items(_bucket, jobs, processes=processes, label="unique and novel", progress=progress)
     ):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
@@ -37,12 +37,29 @@ def map_items(
         progress: whether to show one on stderr.
         chunk: items sent to a worker at a time.
     """
+    return list(imap_items(function, items, processes=processes, label=label, progress=progress, chunk=chunk))
+
+
+def imap_items(
+    function: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    processes: int | None = None,
+    label: str = "",
+    progress: bool = False,
+    chunk: int = 8,
+) -> Iterator[R]:
+    """`map_items`, giving each result out as soon as it and all before it are there."""
     workers = processes if processes is not None else (os.cpu_count() or 1)
     if workers <= 1 or len(items) < SMALL:
-        return list(_bar(map(function, items), len(items), label, progress))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        return list(_bar(pool.map(function, items, chunksize=chunk), len(items), label, progress))
+        yield from _bar(map(function, items), len(items), label, progress)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from _bar(pool.map(function, items, chunksize=chunk), len(items), label, progress)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupted run must not first finish what is queued
+            raise
 
 
 def _bar(iterable: Iterable[R], total: int, label: str, progress: bool) -> Iterable[R]:

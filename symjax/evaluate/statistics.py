@@ -163,5 +163,7 @@ def permutation_divergence(own: np.ndarray, orders: np.ndarray) -> tuple[float, 
     if own.ndim != 1 or orders.ndim != 2 or len(own) != len(orders) or not len(own) or orders.shape[1] < 2:
         raise InputError(f"need own (n,) and orders (n, k) with n >= 1, k >= 2; got {own.shape} and {orders.shape}")
     if not (np.isfinite(own).all() and np.isfinite(orders).all()):
-        raise InputError("log-likelihoods must be finite (sequences that never stop have none: leave them out and say so)")
+        raise InputError(
+            "log-likelihoods must be finite (sequences that never stop have none: leave them out and say so)"
+        )
     return float((own - orders.mean(axis=1)).mean()), float(orders.std(axis=1, ddof=1).mean())

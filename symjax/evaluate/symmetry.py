@@ -6,15 +6,19 @@ where a histogram is made, as the published evaluations do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from symjax.errors import InputError
 from symjax.evaluate.cells import Cell
 
-GROUPS = 230
+if TYPE_CHECKING:
+    from symjax.data.dataset import CrystalDataset
+
+TIGHT = 0.01
+"""Tolerance in angstrom at which the generated group must be found again."""
+LADDER = (1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3)
+"""Tolerances at which a crystal's own operations are looked for, angstrom."""
 
 
 class Found(NamedTuple):
@@ -24,11 +28,13 @@ class Found(NamedTuple):
         number: space-group number, 0 where the search failed.
         contains: whether every operation of the cell's own set was found.
         missing: how many were not.
+        order: how many operations were found in the cell.
     """
 
     number: int
     contains: bool
     missing: int
+    order: int
 
 
 def find_symmetry(cell: Cell, symprec: float = 0.01, angle_tolerance: float = -1.0) -> Found:
@@ -47,7 +53,7 @@ def find_symmetry(cell: Cell, symprec: float = 0.01, angle_tolerance: float = -1
         if number:
             break
     if number == 0:
-        return Found(0, len(cell.W) == 0, len(cell.W))
+        return Found(0, len(cell.W) == 0, len(cell.W), 0)
     by_rotation: dict[bytes, list[np.ndarray]] = {}
     for rotation, translation in zip(rotations, translations):
         by_rotation.setdefault(np.asarray(rotation, np.int64).tobytes(), []).append(translation)
@@ -59,7 +65,27 @@ def find_symmetry(cell: Cell, symprec: float = 0.01, angle_tolerance: float = -1
         # A translation is recovered from atoms that are themselves within symprec of where it sends them.
         if not (np.linalg.norm(shift @ cell.lattice, axis=1) < 2 * symprec).any():
             missing += 1
-    return Found(number, missing == 0, missing)
+    return Found(number, missing == 0, missing, len(rotations))
+
+
+def set_numbers(dataset: CrystalDataset) -> np.ndarray:
+    """(s,) space-group number of each set of operations that occurs in a data set, read off the operations; 0 elsewhere."""
+    from symjax.groups.identify import identify
+    from symjax.groups.sets import OpSet
+
+    sets = dataset.sets
+    numbers = np.zeros(len(sets.W), np.int64)
+    for row in np.unique(dataset.set_index):
+        live = np.asarray(sets.mask[row], bool)
+        numbers[row] = identify(
+            OpSet(W=np.asarray(sets.W[row])[live], w=np.asarray(sets.w[row])[live], mask=live[live])
+        ).number
+    return numbers
+
+
+def group_numbers(dataset: CrystalDataset) -> np.ndarray:
+    """(c,) space-group number of each crystal, read off its operations."""
+    return set_numbers(dataset)[dataset.set_index]
 
 
 def detected_number(cell: Cell, symprec: float = 0.1, angle_tolerance: float = 5.0) -> int:
@@ -67,56 +93,29 @@ def detected_number(cell: Cell, symprec: float = 0.1, angle_tolerance: float = 5
     return _search(cell, symprec, angle_tolerance)[2]
 
 
-def histogram(numbers: Sequence[int] | np.ndarray) -> np.ndarray:
-    """(230,) relative frequencies of space-group numbers 1..230; 0 (search failed) counts as 1.
+def search(cell: Cell, symprec: float, angle_tolerance: float) -> Any:
+    """spglib's data set of a crystal (`spglib.SpglibDataset`), None where the search failed.
 
-    Raises:
-        InputError: no numbers, or one outside 0..230.
+    With 5 degrees this is the search of pymatgen's SpacegroupAnalyzer.
     """
-    values = np.asarray(numbers, np.int64)
-    if values.size == 0:
-        raise InputError("a histogram of space groups needs at least one crystal")
-    if values.min() < 0 or values.max() > GROUPS:
-        raise InputError(f"space-group numbers must be 0..{GROUPS}, got {values.min()}..{values.max()}")
-    return np.bincount(np.maximum(values, 1), minlength=GROUPS + 1)[1:] / values.size
-
-
-def jensen_shannon(p: np.ndarray, q: np.ndarray) -> float:
-    """Jensen-Shannon distance of two distributions: the root of the divergence, natural logarithm, at most 0.8326."""
-    middle = (p + q) / 2
-
-    def divergence(a: np.ndarray) -> float:
-        live = a > 0
-        return float((a[live] * np.log(a[live] / middle[live])).sum())
-
-    return float(np.sqrt(max((divergence(p) + divergence(q)) / 2, 0.0)))
-
-
-def sampling_floor(
-    source: np.ndarray, target: np.ndarray, num: int, draws: int = 20, seed: int = 0
-) -> tuple[float, float]:
-    """Mean and standard deviation of the distance to ``target`` of ``num`` draws from ``source``.
-
-    What a perfect copy of ``source`` would score with that many samples; finite samples never score zero.
-    """
-    generator = np.random.default_rng(seed)
-    values = [jensen_shannon(generator.multinomial(num, source) / num, target) for _ in range(draws)]
-    return float(np.mean(values)), float(np.std(values))
-
-
-def _search(cell: Cell, symprec: float, angle_tolerance: float) -> tuple[np.ndarray, np.ndarray, int]:
+    import os
     import warnings
 
     import spglib
 
+    os.environ.setdefault("SPGLIB_WARNING", "OFF")  # its C code writes to stderr whenever a search needs a second try
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = spglib.get_symmetry_dataset(
+            return spglib.get_symmetry_dataset(
                 (cell.lattice, cell.frac, cell.numbers), symprec=symprec, angle_tolerance=angle_tolerance
             )
         except Exception:  # spglib raises its own classes or returns None, by version and setting
-            found = None
+            return None
+
+
+def _search(cell: Cell, symprec: float, angle_tolerance: float) -> tuple[np.ndarray, np.ndarray, int]:
+    found = search(cell, symprec, angle_tolerance)
     if found is None:
         return np.zeros((0, 3, 3)), np.zeros((0, 3)), 0
     return found.rotations, found.translations, int(found.number)

@@ -11,9 +11,9 @@ from symjax.errors import InputError
 from symjax.evaluate.cells import Cell, make_cell, primitive
 from symjax.evaluate.composition import is_valid_composition, plain_formula
 from symjax.evaluate.distances import shortest
-from symjax.evaluate.figures import is_closed
 from symjax.evaluate.matching import match_distances, unique_and_novel
-from symjax.evaluate.symmetry import detected_number, find_symmetry, histogram, jensen_shannon, sampling_floor
+from symjax.evaluate.metrics.operations import is_closed
+from symjax.evaluate.symmetry import detected_number, find_symmetry
 from symjax.groups import standard_setting
 
 FACE = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
@@ -137,28 +137,6 @@ def test_an_origin_that_is_off_is_noticed():
 
 def test_atoms_on_top_of_each_other_are_no_group():
     assert detected_number(make_cell(np.eye(3) * 3, [[0, 0, 0], [0, 0, 0]], [6, 6])) == 0
-
-
-def test_histogram_counts_a_failed_search_as_p1():
-    assert histogram([0, 1, 225, 225])[[0, 224]].tolist() == [0.5, 0.5]
-    for bad in ([], [231], [-1]):
-        with pytest.raises(InputError):
-            histogram(bad)
-
-
-def test_jensen_shannon_by_hand():
-    p, q = histogram([1]), histogram([2])
-    assert jensen_shannon(p, q) == pytest.approx(np.sqrt(np.log(2)))
-    assert jensen_shannon(p, p) == 0
-    assert jensen_shannon(p, (p + q) / 2) == pytest.approx(
-        np.sqrt((np.log(4 / 3) + 0.5 * np.log(2 / 3) + 0.5 * np.log(2)) / 2)
-    )
-
-
-def test_floor_falls_with_samples():
-    source = histogram(np.arange(1, 101))
-    few, many = sampling_floor(source, source, 100)[0], sampling_floor(source, source, 10_000)[0]
-    assert 0 < many < few / 5
 
 
 @pytest.mark.parametrize("number", [1, 14, 62, 166, 194, 225, 230])

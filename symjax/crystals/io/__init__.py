@@ -12,7 +12,7 @@ from symjax.crystals.io.convert import (
     to_ase,
     to_pymatgen,
 )
-from symjax.crystals.io.parse import UnusableCrystal, check_structure, parse_cif, parse_extxyz
+from symjax.crystals.io.parse import UnusableCrystal, check_structure, parse_cif, parse_extxyz, parse_pymatgen
 
 __all__ = [
     "UnusableCrystal",
@@ -27,6 +27,7 @@ __all__ = [
     "parse_cif",
     "parse_extxyz",
     "parse_poscar",
+    "parse_pymatgen",
     "read_structure",
     "to_ase",
     "to_pymatgen",

@@ -1,12 +1,13 @@
 """Text to plain structures, and the rules for what is no sound crystal.
 
-Owns `parse_cif`, `parse_extxyz`, `check_structure` and the words of every reason for refusing. All of them raise
+Owns `parse_cif`, `parse_extxyz`, `parse_pymatgen`, `check_structure` and the words of every reason for refusing. All of them raise
 `UnusableCrystal`, which carries a short class of reasons beside its message. pymatgen and ase are imported on use.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import re
 import warnings
 from typing import Any
@@ -167,6 +168,29 @@ def parse_extxyz(text: str) -> AtomicStructure:
     if abs(np.linalg.det(L)) < 1e-6:
         raise UnusableCrystal("zero volume", 'the frame has no Lattice="..." entry or a cell of zero volume')
     return AtomicStructure(L=L, z=atoms.numbers, x=atoms.positions @ np.linalg.inv(L))
+
+
+def parse_pymatgen(text: str) -> AtomicStructure:
+    """A serialized pymatgen Structure (the JSON of ``Structure.as_dict()``).
+
+    Raises:
+        UnusableCrystal: with the reason in words.
+    """
+    from pymatgen.core import Structure
+
+    try:
+        structure = Structure.from_dict(json.loads(text))
+    except Exception as error:  # pymatgen raises many types on dictionaries that are no structure
+        raise UnusableCrystal("unreadable json", f"not a serialized pymatgen Structure: {one_line(error)}") from error
+    if not len(structure):
+        raise UnusableCrystal("empty", "no atoms")
+    if not structure.is_ordered:
+        site = next(s for s in structure if not s.is_ordered)
+        raise UnusableCrystal("occupancy", f"partial occupancy: {site.species_string} at {np.round(site.frac_coords, 4).tolist()}")
+    z = [getattr(site.specie, "Z", 0) for site in structure]
+    if min(z) < 1:
+        raise UnusableCrystal("unknown element", "a site holds no element (a dummy species)")
+    return AtomicStructure(L=structure.lattice.matrix, z=np.array(z), x=structure.frac_coords)
 
 
 def check_structure(structure: AtomicStructure, min_distance: float = MIN_DISTANCE) -> None:

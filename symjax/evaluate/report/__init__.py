@@ -2,3 +2,8 @@
 
 `reading` says what the dict holds and how numbers and names are written; the same everywhere.
 """
+
+from symjax.evaluate.report.files import write_report
+from symjax.evaluate.report.text import show
+
+__all__ = ["show", "write_report"]

@@ -132,13 +132,13 @@ def figures_of(report: Report) -> list[Row]:
 
 
 def by_family(report: Report) -> list[Family]:
-    """Figures grouped by the first part of their key, families in the report's order, others after them."""
+    """Figures by their family (without one, by the first part of the key), in the order of the report, others after them."""
     families = {
         str(entry.get("key")): Family(str(entry.get("key")), clean(entry.get("title") or entry.get("key")), [])
         for entry in report.get("families") or []
     }
     for row in figures_of(report):
-        key = str(row.get("key", "")).split(".")[0]
+        key = str(row.get("family") or str(row.get("key", "")).split(".")[0])
         families.setdefault(key, Family(key, clean(key) or "other", [])).figures.append(row)
     return [family for family in families.values() if family.figures]
 

@@ -26,11 +26,14 @@ from symjax.evaluate.stability.hull import Entry
 from symjax.evaluate.stability.potential import Potential
 from symjax.evaluate.stability.relax import RelaxOptions
 
-METALS = ("A_cF4_225_a", "A_cI2_229_a", "A_hP2_194_c", "A_hP4_194_ac")
-"""Copper, tungsten, magnesium, alpha lanthanum."""
+METALS = (("A_cF4_225_a", 29), ("A_cI2_229_a", 74), ("A_hP2_194_c", 12), ("A_hP4_194_ac", 57))
+"""Types tried for metals, by AFLOW label and the element that the prototype is of: copper, tungsten, magnesium, alpha lanthanum."""
 
-OTHERS = ("A_cF8_227_a", "A_hR2_166_c", "A_hP3_152_a", "A_oC8_64_f", "A_cP8_205_c", "A_tI4_141_a", "A_cF4_225_a")
-"""Diamond, alpha arsenic, gamma selenium, iodine and black phosphorus, alpha nitrogen, beta tin, copper (noble gases)."""
+OTHERS = (
+    ("A_cF8_227_a", 6), ("A_hR2_166_c", 33), ("A_hP3_152_a", 34), ("A_oC8_64_f", 53), ("A_oC8_64_f", 15), ("A_cP8_205_c", 7),
+    ("A_cF4_225_a", 29),
+)  # fmt: skip
+"""Types tried for the others: diamond, alpha arsenic, gamma selenium, iodine, black phosphorus, alpha nitrogen, copper."""
 
 MAX_ATOMS = 40
 """Larger prototypes (beta boron, sulfur rings, Hittorf's phosphorus) are left out."""
@@ -70,7 +73,7 @@ def candidates(number: int) -> list[tuple[str, Cell]]:
     own = [(one.label, one.cell) for one in elemental_prototypes() if one.number == number]
     types = METALS if IS_METAL[number] else OTHERS
     for one in elemental_prototypes():
-        if one.label in types and one.number != number:
+        if (one.label, one.number) in types and one.number != number:
             scale = 2 * COVALENT_RADII[number] / shortest(one.cell).distance
             cell = replace(one.cell, lattice=one.cell.lattice * scale, numbers=np.full_like(one.cell.numbers, number))
             own.append((f"{one.label}({SYMBOLS[one.number]})", cell))

@@ -132,16 +132,16 @@ def prepare(cell: Cell, options: RelaxOptions) -> tuple[Prepared, Relaxation]:
     small = Reduced(cell, np.arange(len(cell.numbers)), np.eye(3))
     projector = None
     reason = unfit(cell)
+    if reason is None and options.symmetric:
+        try:
+            operations = operations_of(cell, options.symprec)
+            cell = symmetrized(cell, operations)
+        except (InputError, np.linalg.LinAlgError) as error:
+            reason = f"no symmetric relaxation: {error}"
     if reason is None:
-        if options.primitive:
-            small = reduced(cell)
+        small = reduced(cell) if options.primitive else small._replace(cell=cell)
         if options.symmetric:
-            try:
-                operations = reduced_operations(operations_of(cell, options.symprec), small.basis)
-                small = small._replace(cell=symmetrized(plain(small.cell), operations))
-                projector = projector_of(small.cell, operations)
-            except (InputError, np.linalg.LinAlgError) as error:
-                reason = f"no symmetric relaxation: {error}"
+            projector = projector_of(small.cell, reduced_operations(operations, small.basis))
     state = Relaxation(plain(small.cell) if reason is None else cell, start(options.fire), volume=cell.volume)
     if reason is None:
         state = state._replace(volume=small.cell.volume)

@@ -1,4 +1,4 @@
-"""The figures of a data set made by hand: random crystals of known groups, so most answers are known."""
+"""Metrics of operations on random crystals of known groups, so most answers are known."""
 
 import json
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from symjax.data.dataset import CrystalDataset
-from symjax.errors import InputError
 from symjax.evaluate.cells import cell_of, cells_of
 from symjax.evaluate.describe import describe_all
-from symjax.evaluate.figures import as_json, crystal_figures, group_numbers, lattice_defect, match_figures
+from symjax.evaluate.metrics.operations import lattice_defect
+from symjax.evaluate.metrics.prediction import match_figures
+from symjax.evaluate.symmetry import group_numbers
 from symjax.groups import standard_setting
 from symjax.groups.set_table import build_set_table
 
@@ -71,55 +72,12 @@ def test_groups_are_read_off(data):
     assert group_numbers(data).tolist() == list(GROUPS)
 
 
-def test_all_figures(data):
-    test, train = random_dataset(GROUPS * 2, 1), random_dataset(GROUPS + (225,), 2)
-    figures, distributions = crystal_figures(data, test, train, processes=1)
-    value = {figure.name: figure.value for figure in figures}
-    assert value["sets closed"] == 1
-    assert value["lattices compatible"] == 1
-    assert value["P1 share"] == pytest.approx(0.1)
-    assert value["space groups, JS distance"] == pytest.approx(0, abs=1e-6)
-    assert value["same of random draws from train"] > 0.1
-    assert value["unique"] == value["new"] == 1
-    assert value["orbits"] == 2
-    assert all(figure.num == 10 and figure.definition for figure in figures)
-    assert distributions["space groups"]["samples"]["225"] == 1
-    text = json.dumps(as_json(figures, distributions), allow_nan=False)
-    assert "sets closed" in text
-
-
-def test_against_itself_nothing_is_new(data):
-    figures, _ = crystal_figures(data, data, data, processes=1)
-    value = {figure.name: figure.value for figure in figures}
-    assert value["new"] == value["unique and new"] == 0
-    assert value["new reduced formula"] == 0
-
-
-def test_open_sets_are_counted(data):
-    """A set that lost an operation is not called closed."""
-    mask = np.array(data.sets.mask)
-    row = data.set_index[GROUPS.index(62)]
-    mask[row, 7] = False
-    broken = data.sets.replace(mask=mask)
-    from dataclasses import replace
-
-    from symjax.evaluate.figures import closed_share
-
-    assert closed_share(data) == 1
-    assert closed_share(replace(data, sets=broken)) == pytest.approx(0.9)
-
-
-def test_no_samples(data):
-    with pytest.raises(InputError, match="no samples"):
-        crystal_figures(data.subset([]), data, data)
-
-
 def test_match_rate_of_the_truth(data):
     cells = cells_of(data)
     figures = match_figures(cells, cells, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], processes=1)
-    value = {figure.name: figure.value for figure in figures}
-    assert value["match rate"] == 1
-    assert value["match RMSE"] == pytest.approx(0, abs=1e-6)
+    value = {figure.key: figure.value for figure in figures}
+    assert value["prediction.match"] == 1
+    assert value["prediction.rmse"] == pytest.approx(0, abs=1e-6)
     assert [figure.num for figure in figures[2:]] == [1, 4, 5]
 
 

@@ -1,0 +1,244 @@
+"""`symjax evaluate SAMPLES --reference DATA`: every metric of every table on anybody's crystals; `symjax evaluate hull build`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symjax.evaluate.cache import Cache
+    from symjax.evaluate.run import Options
+    from symjax.evaluate.sources import Crystals
+
+HULL_USAGE = "symjax evaluate hull build DATA --out hull.json.gz"
+SOURCES = (
+    "folder of CIFs, CSV with a cif column, extxyz, JSON of pymatgen structures, folder or index.json of "
+    "`symjax generate`, prepared .npz"
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand `evaluate`."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="every metric of every table, on anybody's crystals",
+        description="Judge crystals against real ones: a table on screen, and with --out report.json and report.html. "
+        "Rows that are no crystal stay in every denominator and are listed with the reason. "
+        f"Sources: {SOURCES}.",
+        epilog=f"A hull for --metrics stability is made once by `{HULL_USAGE}`.",
+    )
+    parser.add_argument("samples", help="the crystals to judge; or the word hull, followed by build DATA")
+    parser.add_argument("more", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--reference", "-r", help="real crystals that distributions are compared with")
+    parser.add_argument("--train", "-t", help="what novelty is against")
+    parser.add_argument("--out", "-o", type=Path, help="folder for report.json and report.html (hull build: the file)")
+    parser.add_argument(
+        "--metrics",
+        "-m",
+        help="families separated by commas, all, default, or -name to leave one out (default: all but stability)",
+    )
+    parser.add_argument("--draw", type=int, metavar="N", help="judge N samples drawn at random")
+    parser.add_argument(
+        "--cutoffs",
+        choices=("mp20", "carbon", "perovskite"),
+        default="mp20",
+        help="published coverage cutoffs of a data set",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of every random draw (0)")
+    parser.add_argument("--draws", type=int, default=100, help="bootstrap draws of floors and intervals (100)")
+    parser.add_argument(
+        "--operations",
+        type=Path,
+        metavar="NPZ",
+        help="raw predicted sets: arrays W (n,m,3,3), w (n,m,3) in 1/24, mask (n,m)",
+    )
+    parser.add_argument("--likelihoods", type=Path, metavar="NPZ", help="log-likelihoods: own (n,), orders (n,k), nats")
+    parser.add_argument("--seconds", type=float, help="how long drawing all samples took")
+    stable = parser.add_argument_group("stability (pip install 'symjax[stability]')")
+    stable.add_argument("--hull", type=Path, help="hull file of `hull build`, or JSON of pymatgen entries")
+    stable.add_argument("--potential", default="chgnet", help="universal potential (chgnet)")
+    stable.add_argument("--fmax", type=float, default=0.1, help="largest force after relaxation, eV/angstrom (0.1)")
+    stable.add_argument("--steps", type=int, default=500, help="steps of FIRE at most (500)")
+    stable.add_argument("--max-seconds", type=float, default=300.0, help="time limit of one crystal (300)")
+    stable.add_argument(
+        "--keep-symmetry", action="store_true", help="project forces and stress with the crystal's own operations"
+    )
+    stable.add_argument(
+        "--calibrate",
+        type=int,
+        default=500,
+        metavar="N",
+        help="real crystals of the reference through the same pipeline (500; 0: none)",
+    )
+    stable.add_argument("--relax", action="store_true", help="hull build: relax the reference crystals too")
+    parser.add_argument(
+        "--cache", type=Path, help="file of per-crystal results (default: the user's cache folder, or $SYMJAX_CACHE)"
+    )
+    parser.add_argument("--no-cache", action="store_true", help="keep nothing on disk")
+    parser.add_argument("--workers", type=int, help="processes (all cores)")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bars")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON instead of tables")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, or build a hull; returns the exit code."""
+    from symjax.errors import InputError
+
+    if args.workers is not None and args.workers < 1:
+        raise InputError(f"--workers must be at least 1, got {args.workers}")
+    if args.samples == "hull" and args.more[:1] == ["build"]:
+        return build(args)
+    if args.more:
+        raise InputError(
+            f"one source of samples is judged at a time; {args.more[0]!r} is one too many (did you mean "
+            f"`{HULL_USAGE}`?)"
+        )
+    return judge(args)
+
+
+def judge(args: argparse.Namespace) -> int:
+    """Read the sources, evaluate, print, write."""
+    from symjax.errors import InputError
+    from symjax.evaluate.metrics import choose
+    from symjax.evaluate.report import show, write_report
+    from symjax.evaluate.run import evaluate
+
+    if args.reference is None:
+        raise InputError(
+            "--reference is missing: the real crystals to compare with, such as a prepared test.npz or test.csv"
+        )
+    families = {family.key for family in choose(args.metrics)}
+    options = _options(args, families)
+    if args.out is not None:
+        from symjax.cli.output import check_folder
+
+        check_folder(args.out)
+    samples, reference = _read(args.samples, args), _read(args.reference, args)
+    train = _read(args.train, args) if args.train is not None else None
+    with _cache(args) as cache:
+        found = evaluate(samples, reference, train, options, cache)
+    found.report["command"] = (
+        "symjax evaluate " + " ".join(sys.argv[2:]) if sys.argv[1:2] == ["evaluate"] else "symjax evaluate"
+    )
+    if args.out is not None:
+        write_report(args.out, found)
+    if args.json:
+        import json
+
+        print(json.dumps(found.report, allow_nan=False))
+    else:
+        show(found.report)
+        if args.out is not None:
+            print(f"written to {args.out}/report.json and {args.out}/report.html")
+    return 0
+
+
+def build(args: argparse.Namespace) -> int:
+    """Energies of reference crystals into one file."""
+    from symjax.errors import InputError
+    from symjax.evaluate.stability import build_hull, load_potential
+
+    if len(args.more) < 2 or args.out is None:
+        raise InputError(f"usage: {HULL_USAGE} (several sources of DATA may be given)")
+    potential = load_potential(args.potential)
+    sources = [_read(path, args) for path in args.more[1:]]
+    cells = [cell for part in sources for cell in part.cells if cell is not None]
+    names = [name for part in sources for name, cell in zip(part.names, part.cells) if cell is not None]
+    with _cache(args) as cache:
+        hull = build_hull(
+            cells,
+            names,
+            potential,
+            cache,
+            relax=args.relax,
+            options=_relaxation(args),
+            out=args.out,
+            processes=args.workers,
+            source=", ".join(Path(path).name for path in args.more[1:]),
+            progress=_progress(args),
+        )
+    print(f"{args.out}: {hull.describe()}")
+    for name, reason in hull.failed[:10]:
+        print(f"  left out {name}: {reason}")
+    if len(hull.failed) > 10:
+        print(f"  and {len(hull.failed) - 10} more, in the file")
+    return 0
+
+
+def _options(args: argparse.Namespace, families: set[str]) -> Options:
+    """What the command line asks for, checked before anything is read."""
+    from symjax.errors import InputError
+    from symjax.evaluate.run import Options
+
+    if args.draws < 2:
+        raise InputError(f"--draws must be at least 2, got {args.draws}")
+    inputs: dict[str, Any] = {}
+    if "coverage" in families:
+        from symjax.evaluate.coverage import CUTOFFS
+
+        inputs["cutoffs"] = CUTOFFS[args.cutoffs]
+    if args.seconds is not None:
+        if not args.seconds > 0:
+            raise InputError(f"--seconds must be positive, got {args.seconds}")
+        inputs["seconds"] = args.seconds
+    if args.operations is not None:
+        arrays = _arrays(args.operations, ("W", "w", "mask"))
+        inputs["operations"] = (arrays["W"], arrays["w"], arrays["mask"])
+    if args.likelihoods is not None:
+        inputs["likelihoods"] = _arrays(args.likelihoods, ("own", "orders"))
+    return Options(
+        metrics=args.metrics,
+        seed=args.seed,
+        draws=args.draws,
+        draw=args.draw,
+        processes=args.workers,
+        progress=_progress(args),
+        inputs=inputs,
+        stability=_stability(args) if "stability" in families else None,
+    )
+
+
+def _stability(args: argparse.Namespace) -> Any:
+    from symjax.errors import InputError
+    from symjax.evaluate.stability.pipeline import StabilityRun
+
+    if args.hull is None:
+        raise InputError(f"--metrics stability needs --hull FILE; make one by `{HULL_USAGE}`")
+    return StabilityRun(hull=args.hull, potential=args.potential, options=_relaxation(args), calibrate=args.calibrate)
+
+
+def _relaxation(args: argparse.Namespace) -> Any:
+    from symjax.evaluate.stability import RelaxOptions
+
+    return RelaxOptions(fmax=args.fmax, steps=args.steps, max_seconds=args.max_seconds, symmetric=args.keep_symmetry)
+
+
+def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    from symjax.data.files import load_arrays
+    from symjax.errors import InputError
+
+    arrays = load_arrays(path)
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise InputError(
+            f"{path}: array {missing[0]!r} is missing; needs {', '.join(names)}, has {', '.join(arrays) or 'none'}"
+        )
+    return arrays
+
+
+def _read(path: str, args: argparse.Namespace) -> Crystals:
+    from symjax.evaluate.sources import read_crystals
+
+    return read_crystals(path, processes=args.workers, progress=_progress(args))
+
+
+def _cache(args: argparse.Namespace) -> Cache:
+    from symjax.evaluate.cache import Cache, default_path
+
+    return Cache(None if args.no_cache else (args.cache or default_path()))
+
+
+def _progress(args: argparse.Namespace) -> bool:
+    return not args.quiet and sys.stderr.isatty()

@@ -1,0 +1,122 @@
+"""The metrics of WyckoffDiff-Adaptor (paper 003): is the requested space group's crystal system kept, and what drawing costs.
+
+Its phase diagrams are made by `symjax evaluate phase-diagram` (`symjax.evaluate.stability.phase_diagram`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symjax.evaluate.figure import Figure
+from symjax.evaluate.metrics.common import Findings, Skipped, Study
+from symjax.evaluate.stability import change
+
+SOURCE = "WyckoffDiff-Adaptor figure 2"
+REQUESTED = ("requested_space_group", "space_group", "spacegroup.number", "spacegroup_number")
+"""Columns of the samples that may say which group was asked for."""
+
+
+def figures(study: Study) -> Findings:
+    """Share of crystals that keep the crystal system and the group that was asked for; seconds."""
+    requested, told = requested_groups(study)
+    skipped, found = [], []
+    rows = requested > 0
+    if rows.any():
+        after, when = groups_after(study)
+        kept = change.system_index(requested[rows]) == change.system_index(after[rows])
+        definition = (
+            f"requested group ({told}) against the group found {when}; over samples with a request; a failed search "
+            "counts as not kept"
+        )
+        found = [
+            study.share(
+                "adaptor.preserved",
+                "crystal system kept",
+                kept,
+                "crystal system of the " + definition,
+                source=SOURCE,
+                better="higher",
+                tolerance="0.1 Å / 5°",
+                note=""
+                if "relax" in when
+                else "before relaxation: the paper's figure is after it (--metrics stability)",
+            ),
+            study.share(
+                "adaptor.group_preserved",
+                "group kept",
+                requested[rows] == after[rows],
+                definition,
+                source=SOURCE,
+                better="higher",
+                tolerance="0.1 Å / 5°",
+            ),
+        ]
+    else:
+        skipped.append(
+            Skipped(
+                "adaptor.preserved",
+                f"no requested groups: the samples have no operations and no column {' or '.join(REQUESTED[:3])}",
+            )
+        )
+    seconds = study.inputs.get("seconds") or study.samples.crystals.facts.get("seconds")
+    if seconds is None:
+        skipped.append(
+            Skipped(
+                "adaptor.seconds_total",
+                "how long drawing took is not known (--seconds, or an index of `symjax generate`)",
+            )
+        )
+    else:
+        found.append(
+            Figure(
+                "adaptor.seconds_total",
+                "seconds per 16",
+                16.0 * float(seconds) / max(len(study.samples), 1),
+                len(study.samples),
+                "time that drawing all samples with their files took, times 16 / n (published: 16 Li-O crystals on "
+                "one V100)",
+                source="WyckoffDiff-Adaptor table 1",
+                unit="s",
+                better="lower",
+            )
+        )
+    return Findings(found, skipped)
+
+
+def requested_groups(study: Study) -> tuple[np.ndarray, str]:
+    """(n,) group that was asked for, 0 where none was, and where that is from: a column, or the crystal's own operations."""
+    properties = study.samples.crystals.properties
+    for name in REQUESTED:
+        if name in properties:
+            numbers = np.nan_to_num(properties[name]).astype(np.int64)
+            return np.where((numbers >= 1) & (numbers <= 230), numbers, 0), f"column {name}"
+    return study.samples.generated_number, "the generated operations"
+
+
+def groups_after(study: Study) -> tuple[np.ndarray, str]:
+    """(n,) group found in the atoms: after relaxation where there was one, else as generated."""
+    after = study.stability.get("group_after")
+    return (
+        (study.samples.number, "as generated") if after is None else (np.asarray(after, np.int64), "after relaxation")
+    )
+
+
+def heat_map(study: Study, limit: int = 40) -> dict[str, Any] | None:
+    """Requested groups (the ``limit`` most frequent) against crystal systems found; None without requests."""
+    requested, _ = requested_groups(study)
+    live = requested > 0
+    if not live.any():
+        return None
+    after, when = groups_after(study)
+    table = change.heat_map(requested[live], after[live])
+    order = np.sort(np.argsort(-(table.counts.sum(axis=1) + table.failed), kind="stable")[:limit])
+    return {
+        "rows": [int(table.groups[i]) for i in order],
+        "columns": list(table.systems),
+        "counts": table.counts[order].tolist(),
+        "preserved": [float(table.preserved[i]) for i in order],
+        "overall": table.overall,
+        "when": when,
+    }

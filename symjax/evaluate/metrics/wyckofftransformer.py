@@ -1,0 +1,181 @@
+"""The metrics of WyckoffTransformer (paper 004), tables 1 and 2.
+
+Property lines are over novel unique samples only, and compared with the *full* test set, as in the paper's evaluation. Its
+reference for novelty is train and validation together: give both as ``--train`` to reproduce that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symjax.evaluate.figure import Figure
+from symjax.evaluate.metrics.common import SPGLIB_WIDE, Findings, Skipped, Study, mean_of
+from symjax.evaluate.statistics import (
+    group_chi_squared,
+    kolmogorov_smirnov,
+    permutation_divergence,
+    weight_chi_squared,
+)
+
+SOURCE = "WyckoffTransformer table 1"
+
+
+def figures(study: Study) -> Findings:
+    """Formal validity, novelty, charge neutrality, KS and chi-squared lines, P1 share, permutation invariance."""
+    samples, reference = study.samples, study.reference
+    skipped: list[Skipped] = []
+    flags = study.matched_genes
+    rule = "first with its group, sites and elements, or not matched by StructureMatcher() to an earlier one that agrees in them"
+    formal = samples.usable & (samples.number > 0)
+    found = [
+        study.share(
+            "wyckofftransformer.formal_validity",
+            "formally valid",
+            formal,
+            "a crystal that can be read and whose space group and Wyckoff positions are found; over all rows",
+            source=SOURCE,
+            tolerance=SPGLIB_WIDE,
+            better="higher",
+            reference=mean_of(reference.number > 0),
+        ),
+        study.share(
+            "wyckofftransformer.uniqueness",
+            "unique",
+            flags.unique,
+            f"{rule}; over all rows",
+            source=SOURCE + " and section 6.2 of its code",
+            better="higher",
+        ),
+    ]
+    if study.train is None:
+        keep = flags.unique
+        skipped.append(
+            Skipped(
+                "wyckofftransformer.novelty",
+                "no training data given (--train); the lines below are over unique samples",
+            )
+        )
+        chosen = "unique samples (no training data given)"
+    else:
+        keep = flags.both
+        chosen = "unique novel samples"
+        found.append(
+            study.share(
+                "wyckofftransformer.novelty",
+                "novel among unique",
+                flags.novel[flags.unique],
+                "no crystal of train agrees in group, sites and elements and is matched by StructureMatcher(); "
+                "over unique samples. A group "
+                "detected otherwise than in train counts as novel at once",
+                source=SOURCE,
+                better="higher",
+            )
+        )
+    found += _lines(study, keep, chosen)
+    energy = study.inputs.get("likelihoods")
+    if energy is None:
+        skipped.append(
+            Skipped("wyckofftransformer.permutation_kl", "no log-likelihoods in several orders given (--likelihoods)")
+        )
+    else:
+        found += _permutation(energy)
+    return Findings(found, skipped)
+
+
+def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
+    samples, reference = study.samples, study.reference
+    real, keep = reference.number > 0, keep & (samples.number > 0)
+    ks = f"two-sample Kolmogorov-Smirnov statistic against all of the reference; {chosen}; "
+    chi = f"sum of (g - t)² / t on shares, over categories of the reference, others dropped and normalised again; {chosen}; "
+    more: dict[str, Any] = {"source": SOURCE, "tolerance": SPGLIB_WIDE}
+    return [
+        study.share(
+            "wyckofftransformer.charge_neutral",
+            "charge neutral",
+            samples.composition_valid()[keep],
+            f"SMACT rule as in CDVAE; {chosen}",
+            source=SOURCE,
+            better="higher",
+            reference=mean_of(reference.composition_valid()),
+        ),
+        study.compare(
+            "wyckofftransformer.ks_sites",
+            "number of sites, KS",
+            kolmogorov_smirnov,
+            samples.sites[keep],
+            reference.sites[real],
+            ks + "occupied Wyckoff positions (orbits)",
+            **more,
+        ),
+        study.compare(
+            "wyckofftransformer.ks_elements",
+            "number of elements, KS",
+            kolmogorov_smirnov,
+            samples.species[keep],
+            reference.species[real],
+            ks + "distinct elements",
+            **more,
+        ),
+        study.compare(
+            "wyckofftransformer.ks_dof",
+            "degrees of freedom, KS",
+            kolmogorov_smirnov,
+            samples.freedom[keep],
+            reference.freedom[real],
+            ks + "free coordinates of all occupied positions, the lattice not counted",
+            **more,
+        ),
+        study.share(
+            "wyckofftransformer.p1",
+            "P1",
+            samples.number[keep] == 1,
+            f"space group 1; {chosen}",
+            reference=mean_of(reference.number[real] == 1),
+            **more,
+        ),
+        study.compare(
+            "wyckofftransformer.chi2_groups",
+            "space groups, chi-squared",
+            group_chi_squared,
+            samples.number[keep],
+            reference.number[real],
+            chi + f"floor near (K - 1) / n, K = {len(np.unique(reference.number[real]))} groups",
+            **more,
+        ),
+        study.compare(
+            "wyckofftransformer.chi2_elements",
+            "elements, chi-squared",
+            weight_chi_squared,
+            samples.fractions[keep],
+            reference.fractions[real],
+            chi + "each crystal adds its atomic fractions",
+            **more,
+        ),
+    ]
+
+
+def _permutation(likelihoods: dict[str, np.ndarray]) -> list[Figure]:
+    own, orders = likelihoods["own"], likelihoods["orders"]
+    divergence, spread = permutation_divergence(own, orders)
+    num, many = np.asarray(orders).shape
+    more: dict[str, Any] = {"source": "WyckoffTransformer appendix D, table 2", "unit": "nats", "better": "lower"}
+    return [
+        Figure(
+            "wyckofftransformer.permutation_kl",
+            "permutation invariance, KL",
+            divergence,
+            num,
+            f"mean of log-likelihood in the generated order minus its mean over {many} random orders",
+            **more,
+        ),
+        Figure(
+            "wyckofftransformer.permutation_sigma",
+            "permutation invariance, spread",
+            spread,
+            num,
+            f"standard deviation over {many} orders (n - 1), averaged over samples",
+            **more,
+        ),
+    ]

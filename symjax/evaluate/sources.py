@@ -1,0 +1,236 @@
+"""Anybody's crystals, read for evaluation: every row of the source is kept, with the reason if it is no crystal.
+
+A row that cannot be read stays in every denominator; nothing is rejected for being a bad crystal (overlapping atoms, odd
+compositions), because that is what is to be measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symjax.crystals.io.parse import UnusableCrystal, check_structure
+from symjax.data.readers import SourceRow, read_source
+from symjax.data.rows import parse_row
+from symjax.errors import DataError, SymjaxError
+from symjax.evaluate.cache import content_key
+from symjax.evaluate.cells import Cell, cells_of, from_structure, make_cell
+from symjax.evaluate.parallel import map_items
+
+if TYPE_CHECKING:
+    from symjax.data.dataset import CrystalDataset
+
+INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class Crystals:
+    """n rows of a source.
+
+    Attributes:
+        source: what they were read from, as named by the user.
+        names: a name for each row.
+        cells: the crystal of each row, None where there is none.
+        reasons: why there is none, empty otherwise.
+        properties: name -> (n,) numbers that came with the rows, NaN where absent.
+        facts: what the source says of itself, such as how long drawing took.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    cells: tuple[Cell | None, ...]
+    reasons: tuple[str, ...]
+    properties: dict[str, np.ndarray] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Rows, usable or not."""
+        return len(self.names)
+
+    @cached_property
+    def usable(self) -> np.ndarray:
+        """(n,) whether a row is a crystal."""
+        return np.array([cell is not None for cell in self.cells], bool)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Content hash of each crystal, empty for rows without one."""
+        return tuple("" if cell is None else content_key(cell) for cell in self.cells)
+
+    @cached_property
+    def keys_with_operations(self) -> tuple[str, ...]:
+        """Content hash of each crystal with its set of operations."""
+        return tuple("" if cell is None else content_key(cell, operations=True) for cell in self.cells)
+
+    @cached_property
+    def sha256(self) -> str:
+        """One hash of all rows in order; equal crystals in another file format of the same precision give the same."""
+        digest = hashlib.sha256()
+        for key, reason in zip(self.keys, self.reasons):
+            digest.update(f"{key}|{reason}\n".encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def duplicates(self) -> list[tuple[str, str]]:
+        """(name, name of the earlier row with the same content, bit for bit)."""
+        first: dict[str, str] = {}
+        found = []
+        for name, key in zip(self.names, self.keys):
+            if key and key in first:
+                found.append((name, first[key]))
+            elif key:
+                first[key] = name
+        return found
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Crystals:
+        """Some of the rows, in the order given."""
+        index = [int(row) for row in rows]
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in index),
+            cells=tuple(self.cells[i] for i in index),
+            reasons=tuple(self.reasons[i] for i in index),
+            properties={k: v[index] for k, v in self.properties.items()},
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What a report says about a source."""
+        unusable = [{"name": n, "reason": r} for n, r, good in zip(self.names, self.reasons, self.usable) if not good]
+        return {
+            "source": self.source,
+            "num": len(self),
+            "num_usable": int(self.usable.sum()),
+            "sha256": self.sha256,
+            "unusable": unusable,
+            "duplicates": [{"name": name, "same_as": other} for name, other in self.duplicates],
+        }
+
+
+def read_crystals(path: str | Path, *, processes: int | None = None, progress: bool = False) -> Crystals:
+    """Read any source.
+
+    Args:
+        path: a folder of CIFs, a folder or ``index.json`` of `symjax generate`, a CSV with a ``cif`` column, extxyz, JSON of
+            pymatgen structures, one CIF, or a prepared ``.npz``.
+        processes: worker processes for parsing; None for one a core.
+        progress: whether to show a progress bar on stderr.
+
+    Raises:
+        DataError: the source as a whole cannot be read; the message names it and says what would be right.
+    """
+    from symjax.data.dataset import load
+
+    place = Path(path)
+    generated = _generated(place)
+    if generated is not None:
+        return from_dataset(load(generated / "crystals.npz"), str(path), facts=_facts(generated))
+    if place.suffix == ".npz":
+        return from_dataset(load(place), str(path))
+    rows = read_source(place)
+    parsed = map_items(_parse, rows, processes=processes, label=f"reading {place.name}", progress=progress)
+    names = sorted({name for row in rows for name in row.properties})
+    return Crystals(
+        source=str(path),
+        names=_distinct([row.id for row in rows]),
+        cells=tuple(cell for cell, _ in parsed),
+        reasons=tuple(reason for _, reason in parsed),
+        properties={name: np.array([row.properties.get(name, np.nan) for row in rows], float) for name in names},
+    )
+
+
+def from_dataset(dataset: CrystalDataset, source: str, *, facts: dict[str, Any] | None = None) -> Crystals:
+    """The crystals of a prepared data set, with their sets of operations."""
+    return Crystals(
+        source=source,
+        names=_distinct([str(name) for name in dataset.ids]),
+        cells=tuple(cells_of(dataset)),
+        reasons=("",) * len(dataset),
+        properties={k: np.asarray(v, float) for k, v in dataset.properties.items()},
+        facts=facts or {},
+    )
+
+
+def from_structures(structures: Sequence[Any], source: str = "structures") -> Crystals:
+    """Ordered pymatgen Structures, for use from Python."""
+    return from_cells([from_structure(structure) for structure in structures], source)
+
+
+def from_cells(cells: Sequence[Cell], source: str = "cells", names: Sequence[str] | None = None) -> Crystals:
+    """Crystals that are already in memory; those that are none get their reason."""
+    checked = [_check(cell) for cell in cells]
+    return Crystals(
+        source=source,
+        names=_distinct(list(names) if names is not None else [f"row-{i}" for i in range(len(cells))]),
+        cells=tuple(cell for cell, _ in checked),
+        reasons=tuple(reason for _, reason in checked),
+    )
+
+
+def _generated(place: Path) -> Path | None:
+    """The folder of `symjax generate` that is meant, if one is and it holds the array file."""
+    folder = place.parent if place.name == INDEX else place
+    index = folder / INDEX
+    if not index.is_file():
+        return None
+    try:
+        content = json.loads(index.read_text())
+        ours = isinstance(content, dict) and content.get("program") == "symjax generate"
+    except ValueError as error:
+        raise DataError(f"{index}: not valid JSON ({error})") from error
+    if place.name == INDEX and not ours:
+        raise DataError(f"{index}: not an index of `symjax generate`")
+    if ours and not (folder / "crystals.npz").is_file():
+        if place.name == INDEX:
+            raise DataError(
+                f"{folder}: crystals.npz is missing beside the index; give the folder to read its CIF files instead"
+            )
+        return None
+    return folder if ours else None
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    content = json.loads((folder / INDEX).read_text())
+    return {key: content[key] for key in ("version", "options", "seconds", "hardware") if key in content}
+
+
+def _parse(row: SourceRow) -> tuple[Cell | None, str]:
+    """The crystal of a row, or why there is none; never raises."""
+    try:
+        if row.problem:
+            return None, row.problem
+        structure = parse_row(row)
+        check_structure(structure, 0.0)
+        return make_cell(structure.L, structure.x, structure.z), ""
+    except SymjaxError as error:
+        return None, str(error)
+    except Exception as error:  # a row must never stop the run; the report names the unforeseen error
+        return None, f"{type(error).__name__}: {error}"
+
+
+def _check(cell: Cell) -> tuple[Cell | None, str]:
+    from symjax.crystals.types import AtomicStructure
+
+    try:
+        if not len(cell.numbers):
+            raise UnusableCrystal("empty", "no atoms")
+        check_structure(AtomicStructure(L=cell.lattice, z=cell.numbers, x=cell.frac), 0.0)
+    except SymjaxError as error:
+        return None, str(error)
+    return cell, ""
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Names made distinct by a count behind repeated ones, so that every row can be told from the others."""
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return tuple(out)

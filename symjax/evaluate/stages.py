@@ -1,0 +1,217 @@
+"""What is worked out for each crystal by itself, once: stages, run on all cores, kept in the cache as they finish.
+
+A stage is a pure function of a crystal to plain JSON values. A crystal for which it fails gets ``{"error": reason}``, never an
+exception, so that one bad crystal is counted and named instead of ending the run. Results do not depend on the number of
+workers or on where a stopped run was resumed: every one passes through JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from symjax.elements import COVALENT_RADII
+from symjax.evaluate.cache import Cache
+from symjax.evaluate.cells import Cell
+from symjax.evaluate.composition import RULES, is_valid_composition
+from symjax.evaluate.distances import shortest
+from symjax.evaluate.parallel import imap_items
+from symjax.evaluate.sources import Crystals
+from symjax.evaluate.symmetry import LADDER, find_symmetry, search
+
+T = TypeVar("T")
+
+AMU_PER_A3 = 1.66053906660
+"""g/cm^3 of one atomic mass unit in a cubic angstrom."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One thing that is worked out for a crystal.
+
+    Attributes:
+        name: stable name, in the cache and in the report.
+        version: raised when results change.
+        function: a module's function of a crystal to JSON values.
+        operations: whether the result depends on the crystal's own set of operations.
+    """
+
+    name: str
+    version: int
+    function: Callable[[Cell], dict[str, Any]]
+    operations: bool = False
+
+
+def geometry(cell: Cell) -> dict[str, Any]:
+    """Sizes and shortest distances: angstrom, cubic angstrom, g/cm^3."""
+    from ase.data import atomic_masses
+
+    near = shortest(cell)
+    mass = float(atomic_masses[cell.numbers].sum())
+    return {
+        "distance": near.distance,
+        "ratio": near.ratio,
+        "between": near.between if np.isfinite(near.between) else None,
+        "softened": _softened(cell),
+        "volume": cell.volume,
+        "atoms": len(cell.numbers),
+        "density": mass / cell.volume * AMU_PER_A3,
+        "longest_edge": float(np.linalg.norm(cell.lattice, axis=1).max()),
+        "shortest_edge": float(np.linalg.norm(cell.lattice, axis=1).min()),
+    }
+
+
+def _softened(cell: Cell) -> float | None:
+    """Smallest of distance / (0.5 (0.7 + r_i + r_j)) between different atoms, covalent radii; None for one atom."""
+    from symjax.crystals.distances import shortest_images
+
+    if len(cell.numbers) < 2:
+        return None
+    radii = COVALENT_RADII[cell.numbers]
+    bounds = 0.5 * (0.7 + radii[:, None] + radii[None])
+    near = shortest_images(cell.lattice, cell.frac, np.arange(len(radii)), bounds)
+    np.fill_diagonal(near, np.inf)
+    return float((near / bounds).min())
+
+
+def composition(cell: Cell) -> dict[str, Any]:
+    """Reduced composition and which of the published rules of charge balance it passes."""
+    reduced = cell.reduced
+    return {"reduced": [list(pair) for pair in reduced]} | {rule: is_valid_composition(reduced, rule) for rule in RULES}
+
+
+def symmetry(cell: Cell) -> dict[str, Any]:
+    """Groups found at 0.1 and 0.01 angstrom (5 degrees), (element, Wyckoff letter) of orbits, atoms of the primitive cell."""
+    wide, tight = search(cell, 0.1, 5.0), search(cell, 0.01, 5.0)
+    number = 0 if wide is None else int(wide.number)
+    orbits = []
+    if wide is not None:
+        for atom in np.unique(wide.crystallographic_orbits, return_index=True)[1]:
+            orbits.append([int(cell.numbers[atom]), str(wide.wyckoffs[atom])])
+    return {
+        "number": number,
+        "number_tight": 0 if tight is None else int(tight.number),
+        "orbits": sorted(orbits),
+        "primitive_atoms": len(cell.numbers) if wide is None else len(np.unique(wide.mapping_to_primitive)),
+    }
+
+
+def ladder(cell: Cell) -> dict[str, Any]:
+    """Whether the crystal's own operations are found again in its atoms, at each tolerance of `LADDER`; and their defects."""
+    from symjax.evaluate.metrics.operations import lattice_defect
+
+    found = [find_symmetry(cell, tolerance) for tolerance in LADDER]
+    return {
+        "numbers": [item.number for item in found],
+        "contains": [item.contains for item in found],
+        "equals": [item.contains and item.order == len(cell.W) for item in found],
+        "lattice_defect": lattice_defect(cell),
+        "order": len(cell.W),
+    }
+
+
+def _fingerprint(cell: Cell) -> dict[str, Any]:
+    from symjax.evaluate.fingerprints import fingerprint_stage
+
+    return fingerprint_stage(cell)
+
+
+GEOMETRY = Stage("geometry", 1, geometry)
+COMPOSITION = Stage("composition", 1, composition)
+SYMMETRY = Stage("symmetry", 1, symmetry)
+OPERATIONS = Stage("ladder", 1, ladder, operations=True)
+
+
+def fingerprint() -> Stage:
+    """The stage of CrystalNN and Magpie fingerprints (its version is that of their module)."""
+    from symjax.evaluate.fingerprints import VERSION
+
+    return Stage("fingerprint", VERSION, _fingerprint)
+
+
+def run_stages(
+    work: Sequence[tuple[Crystals, Sequence[Stage]]],
+    cache: Cache,
+    *,
+    processes: int | None = None,
+    progress: bool = False,
+) -> list[dict[str, list[dict[str, Any] | None]]]:
+    """Run the stages wanted for each source, all in one pass over the distinct crystals.
+
+    Equal crystals are worked out once; what the cache holds is not worked out again, and each result is in the cache soon
+    after it is made.
+
+    Args:
+        work: sources with the stages wanted for each.
+        cache: where results are.
+        processes: worker processes; None for one a core.
+        progress: whether to show a progress bar on stderr.
+
+    Returns:
+        for each source: name of the stage -> a result for every row, None for rows that are no crystal.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    jobs: dict[str, tuple[Cell, dict[Stage, str]]] = {}
+    for crystals, wanted in work:
+        for stage in wanted:
+            keys = _keys(crystals, stage)
+            known = cache.get_many(stage.name, stage.version, [key for key in keys if key])
+            found.update({(stage.name, key): value for key, value in known.items()})
+            for plain, key, cell in zip(crystals.keys, keys, crystals.cells):
+                if cell is not None and key not in known:
+                    jobs.setdefault(plain + key, (cell, {}))[1][stage] = key
+    wanted_of = list(jobs.values())
+    calls = [(tuple(stage.function for stage in todo), cell) for cell, todo in wanted_of]
+    texts = imap_items(_guarded, calls, processes=processes, label="crystals", progress=progress)
+    for batch in _batches(zip(wanted_of, texts), 64):
+        kept = [
+            (stage, key, json.loads(text)) for (_, todo), row in batch for (stage, key), text in zip(todo.items(), row)
+        ]
+        for stage in {stage for stage, _, _ in kept}:
+            cache.put_many(stage.name, stage.version, [(key, value) for other, key, value in kept if other == stage])
+        found.update({(stage.name, key): value for stage, key, value in kept})
+    return [
+        {stage.name: [found[stage.name, key] if key else None for key in _keys(crystals, stage)] for stage in wanted}
+        for crystals, wanted in work
+    ]
+
+
+def _keys(crystals: Crystals, stage: Stage) -> Sequence[str]:
+    return crystals.keys_with_operations if stage.operations else crystals.keys
+
+
+def _guarded(job: tuple[tuple[Callable[[Cell], dict[str, Any]], ...], Cell]) -> list[str]:
+    functions, cell = job
+    texts = []
+    for function in functions:
+        try:
+            texts.append(json.dumps(function(cell), allow_nan=False))
+        except Exception as error:  # any failure is this crystal's alone; the reason goes to the report
+            texts.append(json.dumps({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}))
+    return texts
+
+
+def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def column(results: Sequence[dict[str, Any] | None], name: str, fill: float = np.nan) -> np.ndarray:
+    """(n,) float64 of one value of a stage; ``fill`` where the row is no crystal, the stage failed or the value is None."""
+    values = [None if row is None else row.get(name) for row in results]
+    return np.array([fill if value is None else float(value) for value in values], float)
+
+
+def failures(results: Sequence[dict[str, Any] | None]) -> list[tuple[int, str]]:
+    """(row, reason) of the crystals for which a stage failed."""
+    return [(i, str(row["error"])) for i, row in enumerate(results) if row is not None and "error" in row]
