@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 VERSION = 1
 """Raised whenever a fingerprint of any crystal changes by more than rounding."""
 NUM_STRUCTURE, NUM_COMPOSITION = 61, 132
-EQUIVALENT = 1e-5
-"""Tolerance in angstrom of the symmetry search; atoms equivalent to this share one fingerprint."""
+EQUIVALENT = 1e-6
+"""Tolerance in angstrom of the symmetry search: atoms equivalent to this have equal fingerprints to 1e-7 (1e-5 A: 2e-5)."""
 MAX_POINTS = 100_000
 """Atoms in the Voronoi constructions of one crystal, summed over distinct sites: some 10 s. Known crystals need a twentieth."""
 

@@ -182,7 +182,7 @@ def test_no_composition(reduced):
 
 
 @pytest.mark.slow
-def test_matminer_on_real_crystals(tmp_path):
+def test_matminer_on_real_crystals():
     """100 crystals of the test set as read from its file, every atom; all within rounding."""
     source = shared_data("mp20_open/test.csv.gz")
     if source is None:
