@@ -132,16 +132,16 @@ def prepare(cell: Cell, options: RelaxOptions) -> tuple[Prepared, Relaxation]:
     small = Reduced(cell, np.arange(len(cell.numbers)), np.eye(3))
     projector = None
     reason = unfit(cell)
-    if reason is None and options.symmetric:
+    if reason is None and not options.symmetric:
+        small = reduced(cell) if options.primitive else small
+    elif reason is None:
         try:
             operations = operations_of(cell, options.symprec)
             cell = symmetrized(cell, operations)
+            small = reduced(cell) if options.primitive else small._replace(cell=cell)
+            projector = projector_of(small.cell, reduced_operations(operations, small.basis))
         except (InputError, np.linalg.LinAlgError) as error:
             reason = f"no symmetric relaxation: {error}"
-    if reason is None:
-        small = reduced(cell) if options.primitive else small._replace(cell=cell)
-        if options.symmetric:
-            projector = projector_of(small.cell, reduced_operations(operations, small.basis))
     state = Relaxation(plain(small.cell) if reason is None else cell, start(options.fire), volume=cell.volume)
     if reason is None:
         state = state._replace(volume=small.cell.volume)

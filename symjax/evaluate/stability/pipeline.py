@@ -1,0 +1,229 @@
+"""Samples through the potential: relaxed, set against a hull, and looked at again; what `--metrics stability` reads.
+
+Real crystals drawn from the reference go the same way (the calibration), because relaxation alone moves crystals against a hull:
+without their share beside it, a share of samples under the hull says little.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from symjax.errors import InputError
+from symjax.evaluate.cache import Cache
+from symjax.evaluate.cells import Cell
+from symjax.evaluate.parallel import map_items
+from symjax.evaluate.stability.batch import relax_many
+from symjax.evaluate.stability.change import relaxation_change
+from symjax.evaluate.stability.draw import draw_phase_diagram
+from symjax.evaluate.stability.hull import Hull, energies_above_hull, formation_energy
+from symjax.evaluate.stability.phases import phase_diagram
+from symjax.evaluate.stability.potential import Potential, load_potential
+from symjax.evaluate.stability.references import load_hull
+from symjax.evaluate.stability.relax import RelaxOptions, relaxed_cell
+from symjax.evaluate.symmetry import detected_number
+
+if TYPE_CHECKING:
+    from symjax.evaluate.metrics.common import Study
+
+
+class Relaxed(NamedTuple):
+    """Crystals after the potential; all (n,) over the rows given, NaN or None where there is nothing.
+
+    Attributes:
+        cells: relaxed crystals.
+        energy: eV/atom.
+        e_hull: eV/atom above the hull.
+        formation: formation energy, eV/atom.
+        converged: whether the relaxation ended within its tolerance.
+        reasons: why a row has no finite `e_hull`, or did not converge; empty otherwise.
+    """
+
+    cells: tuple[Cell | None, ...]
+    energy: np.ndarray
+    e_hull: np.ndarray
+    formation: np.ndarray
+    converged: np.ndarray
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StabilityRun:
+    """How energies are made.
+
+    Attributes:
+        hull: file of a hull, or the hull itself.
+        potential: name, or the potential itself.
+        options: of the relaxation.
+        calibrate: real crystals of the reference that go the same way.
+        systems: chemical systems (atomic numbers) whose phase diagrams are made from the samples.
+    """
+
+    hull: Path | Hull
+    potential: str | Potential = "chgnet"
+    options: RelaxOptions = field(default_factory=RelaxOptions)
+    calibrate: int = 500
+    systems: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a negative calibration."""
+        if self.calibrate < 0:
+            raise InputError(f"the calibration needs a number of crystals of at least 0, got {self.calibrate}")
+
+    def run(self, study: Study, cache: Cache) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays over the samples for the metrics, and what the report says of them.
+
+        Without the packages of the potential there are no arrays, and the reason stands under ``stability_reason``.
+
+        Raises:
+            InputError: the hull cannot be read.
+        """
+        hull = self.hull if isinstance(self.hull, Hull) else load_hull(self.hull)
+        try:
+            potential = load_potential(self.potential) if isinstance(self.potential, str) else self.potential
+        except InputError as error:
+            return {}, {"stability_reason": str(error)}
+        more: dict[str, Any] = {"processes": study.processes, "progress": study.progress}
+        samples = through(study.samples.cells, hull, potential, self.options, cache, **more)
+        arrays = {
+            "e_hull": samples.e_hull,
+            "energy": samples.energy,
+            "formation_energy": samples.formation,
+            "converged": samples.converged[study.samples.usable],
+        }
+        arrays |= _symmetry(study.samples.cells, samples.cells, study.samples.number, **more)
+        if self.calibrate:
+            real = _drawn(study.reference.cells, self.calibrate, study.seed)
+            known = through(real, hull, potential, self.options, cache, **more)
+            arrays |= {"calibration_e_hull": known.e_hull, "reference_formation_energy": known.formation}
+        told = self._told(study, hull, potential, samples)
+        if self.systems:
+            told["phase_diagrams"] = [_diagram(system, study, hull, samples) for system in self.systems]
+        return arrays, told
+
+    def _told(self, study: Study, hull: Hull, potential: Potential, samples: Relaxed) -> dict[str, Any]:
+        names = study.samples.crystals.names
+        kind = f"{potential.name}-{potential.version}"
+        other = "" if hull.potential == kind else f" (NOT of the samples' potential {kind}: the values do not compare)"
+        return {
+            "hull": hull.describe() + other,
+            "relaxation": {
+                "potential": kind,
+                "fmax": self.options.fmax,
+                "steps": self.options.steps,
+                "max_seconds": self.options.max_seconds,
+                "symmetric": self.options.symmetric,
+                "calibrate": self.calibrate,
+            },
+            "trouble": [{"name": name, "reason": said} for name, said in zip(names, samples.reasons) if said],
+        }
+
+
+def through(
+    cells: Sequence[Cell | None],
+    hull: Hull,
+    potential: Potential,
+    options: RelaxOptions,
+    cache: Cache | None = None,
+    *,
+    processes: int | None = None,
+    progress: bool = False,
+) -> Relaxed:
+    """Relax crystals and set them against a hull; rows without a crystal stay, with the reason.
+
+    Args:
+        cells: n rows.
+        hull: the reference.
+        potential: that of the hull.
+        options: of the relaxation.
+        cache: finished crystals are taken from here and stored here.
+        processes: worker processes.
+        progress: whether to show a bar on stderr.
+    """
+    rows = [i for i, cell in enumerate(cells) if cell is not None]
+    live = [cell for cell in cells if cell is not None]
+    outcomes = relax_many(live, potential, options, cache=cache, processes=processes, progress=progress)
+    energies = [outcome["energy_final"] for outcome in outcomes]
+    distances = energies_above_hull(hull, [cell.reduced for cell in live], energies)
+    relaxed: list[Cell | None] = [None] * len(cells)
+    energy, e_hull, formation = (np.full(len(cells), np.nan) for _ in range(3))
+    converged, reasons = np.zeros(len(cells), bool), ["no crystal"] * len(cells)
+    for row, cell, outcome, distance in zip(rows, live, outcomes, distances):
+        relaxed[row] = relaxed_cell(cell, outcome)
+        energy[row] = np.nan if outcome["energy_final"] is None else outcome["energy_final"]
+        e_hull[row] = distance.value
+        formation[row] = formation_energy(hull, cell.reduced, outcome["energy_final"])
+        converged[row] = outcome["converged"]
+        reasons[row] = str(outcome["reason"] or distance.reason or "")
+    return Relaxed(tuple(relaxed), energy, e_hull, formation, converged, tuple(reasons))
+
+
+def _diagram(system: tuple[int, ...], study: Study, hull: Hull, samples: Relaxed) -> dict[str, Any]:
+    """Hull of the samples of a chemical system against the known one, with its picture where one can be drawn."""
+    known = {
+        name: cell
+        for part in (study.train, study.reference)
+        if part is not None
+        for name, cell in zip(part.crystals.names, part.cells)
+        if cell is not None and set(cell.counts) <= set(system)
+    }
+    data = phase_diagram(
+        hull,
+        system,
+        [reduced or ((1, 1),) for reduced in study.samples.reduced],
+        samples.energy,
+        names=study.samples.crystals.names,
+        cells=samples.cells,
+        reference_cells=known,
+    )
+    if len(system) <= 3:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "diagram.png"
+            draw_phase_diagram(data, path)
+            data["png_base64"] = base64.b64encode(path.read_bytes()).decode()
+    return data | {"title": f"Phase diagram {data['system']}"}
+
+
+def _symmetry(
+    before: Sequence[Cell | None],
+    after: Sequence[Cell | None],
+    numbers: np.ndarray,
+    *,
+    processes: int | None,
+    progress: bool,
+) -> dict[str, np.ndarray]:
+    """Groups after relaxation, and how they compare with those before and with the crystals' own operations."""
+    rows = [i for i, cell in enumerate(after) if cell is not None]
+    pairs: list[Any] = [(before[i], after[i]) for i in rows]
+    found = map_items(_compare, pairs, processes=processes, label="symmetry after", progress=progress)
+    group = np.zeros(len(after), np.int64)
+    group[rows] = [number for number, _, _ in found]
+    return {
+        "group_after": group,
+        "group_kept": group[rows] == numbers[rows],
+        "operations_kept": np.array([kept for _, kept, _ in found if kept is not None], bool),
+        "subgroup_distance": np.array([distance for _, _, distance in found], float),
+    }
+
+
+def _compare(pair: tuple[Cell, Cell]) -> tuple[int, bool | None, float]:
+    """Group after, whether all own operations are kept (None without any), subgroup distance (NaN where there is none)."""
+    first, second = pair
+    number = detected_number(second)
+    change = relaxation_change(first, second) if len(first.W) else None
+    if change is None:
+        return number, False if len(first.W) else None, float("nan")
+    return number, change.lost == 0, change.distance
+
+
+def _drawn(cells: Sequence[Cell | None], num: int, seed: int) -> list[Cell]:
+    """So many crystals drawn at random, all of them if there are fewer."""
+    live = [cell for cell in cells if cell is not None]
+    order = np.random.default_rng(seed).permutation(len(live))[:num]
+    return [live[i] for i in sorted(order)]
