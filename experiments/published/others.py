@@ -136,7 +136,10 @@ PHASES = Table(
     key="adaptor-figure-3",
     title="Formation-energy phase diagrams of Li-O and Ti-O from generated crystals",
     paper=f"{ADAPTOR}, Figure 3",
-    columns=(Column("found", "known hull phases found", "%", "higher"),),
+    columns=tuple(
+        Column(f"found-{key}", f"known {system} phases found", "%", "higher", f"adaptor.phases_found_structure_{key}", 100.0)
+        for system, key in (("Li-O", "li_o"), ("O-Ti", "o_ti"))
+    ),
     rows=(
         Row("WyckoffDiff-Adaptor, Li-O", {}, f"{ADAPTOR}, Figure 3", "picture", n=1280,
             note="the text says that the hull was reproduced and that the minimum is Li2O like mp-1960"),
@@ -147,7 +150,7 @@ PHASES = Table(
     ),
     caveats=(
         "The paper prints no numbers in this figure: no published value exists to compare with. "
-        "`symjax evaluate phase-diagram` draws the diagram and counts the phases.",
+        "`symjax evaluate --metrics stability --hull FILE --system Li-O --system Ti-O` draws them and counts the phases.",
         "Elements must be relaxed with the same potential as the compounds; mixed energies shift the oxide side.",
     ),
     systems=("wyckoffdiff", "adaptor", "symop"),

@@ -72,6 +72,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="N",
         help="real crystals of the reference through the same pipeline (500; 0: none)",
     )
+    stable.add_argument(
+        "--system",
+        action="append",
+        default=[],
+        metavar="Li-O",
+        help="phase diagram of a chemical system (may be repeated)",
+    )
     stable.add_argument("--relax", action="store_true", help="hull build: relax the reference crystals too")
     parser.add_argument(
         "--cache", type=Path, help="file of per-crystal results (default: the user's cache folder, or $SYMJAX_CACHE)"
@@ -206,7 +213,25 @@ def _stability(args: argparse.Namespace) -> Any:
 
     if args.hull is None:
         raise InputError(f"--metrics stability needs --hull FILE; make one by `{HULL_USAGE}`")
-    return StabilityRun(hull=args.hull, potential=args.potential, options=_relaxation(args), calibrate=args.calibrate)
+    return StabilityRun(
+        hull=args.hull,
+        potential=args.potential,
+        options=_relaxation(args),
+        calibrate=args.calibrate,
+        systems=tuple(map(_system, args.system)),
+    )
+
+
+def _system(text: str) -> tuple[int, ...]:
+    """Atomic numbers of a chemical system such as Li-O."""
+    from symjax.elements import atomic_number
+    from symjax.errors import InputError
+
+    numbers = [(name, atomic_number(name)) for name in text.split("-")]
+    unknown = [name for name, z in numbers if z is None]
+    if unknown or len(set(numbers)) < 2:
+        raise InputError(f"--system {text!r}: give at least two different elements joined by -, such as Li-O")
+    return tuple(sorted({z for _, z in numbers if z is not None}))
 
 
 def _relaxation(args: argparse.Namespace) -> Any:

@@ -206,9 +206,11 @@ def _report(
     if study.stability:
         report["stability"] = {
             key: study.inputs[key]
-            for key in ("hull", "hull_file", "relaxation", "relaxed", "outside")
+            for key in ("hull", "relaxation", "trouble")
             if key in study.inputs
         }
+    if "phase_diagrams" in study.inputs:
+        report["phase_diagrams"] = study.inputs["phase_diagrams"]
     if any(family.key == "adaptor" for family in families) and (table := adaptor.heat_map(study)) is not None:
         report["heat_map"] = table
     if samples.operations is not None and "operations" in report["options"]["metrics"]:

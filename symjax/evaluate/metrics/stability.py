@@ -40,8 +40,7 @@ def figures(study: Study) -> Findings:
                 )
             ],
         )
-    found = _hull(study)
-    found += _relaxation(study)
+    found = [*_hull(study), *_relaxation(study), *_phases(study)]
     skipped = []
     if study.train is None:
         skipped = [
@@ -182,6 +181,30 @@ def _sun(study: Study) -> list[Figure]:
                 interval=share_interval(int((hits & over).sum()), num, seed=study.seed),
             )
         )
+    return found
+
+
+def _phases(study: Study) -> list[Figure]:
+    """Known phases of the chemical systems asked for that were found among the samples."""
+    found = []
+    for data in study.inputs.get("phase_diagrams", ()):
+        counts, system = data["counts"], data["system"]
+        for key, name in (("structure", "matched by StructureMatcher"), ("composition", "by composition")):
+            share = counts[f"found_by_{key}"] / counts["known"] if counts["known"] else float("nan")
+            found.append(
+                Figure(
+                    f"adaptor.phases_found_{key}_{system.lower().replace('-', '_')}",
+                    f"known phases found, {system}, {name}",
+                    share,
+                    counts["known"],
+                    f"share of the compounds on the reference hull of {system} that are among the "
+                    f"{counts['in_system']} samples "
+                    f"in the system, {name} after relaxation",
+                    source="WyckoffDiff-Adaptor figure 3",
+                    better="higher",
+                    note=f"hull: {data['hull']}",
+                )
+            )
     return found
 
 
