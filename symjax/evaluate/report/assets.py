@@ -30,8 +30,13 @@ caption { text-align: left; color: var(--faint); font-size: 0.88rem; padding: 0.
 th, td { padding: 0.42rem 0.6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 thead th { font-size: 0.82rem; color: var(--faint); font-weight: 600; border-bottom: 2px solid var(--line); white-space: nowrap; }
 tbody th { font-weight: 500; overflow-wrap: anywhere; min-width: 15rem; }
+table.sources tbody th { min-width: 0; }
+table.sources td.hash { min-width: 11rem; overflow-wrap: anywhere; }
 td.wrap { overflow-wrap: anywhere; }
 .number { text-align: right; white-space: nowrap; }
+table.figures thead th:first-child { width: 34%; }
+table.figures thead th { width: 14%; }
+table.figures thead th:last-child { width: 8%; }
 td.value { font-weight: 600; }
 tbody tr:hover { background: var(--card); }
 th button { all: unset; cursor: pointer; }
@@ -39,7 +44,7 @@ th button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px;
 th button::after { content: "\\2195"; opacity: 0.4; padding-left: 0.3em; }
 th[aria-sort=ascending] button::after { content: "\\2191"; opacity: 1; }
 th[aria-sort=descending] button::after { content: "\\2193"; opacity: 1; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 0.8rem; margin: 0; padding: 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(168px, 1fr)); gap: 0.8rem; margin: 0; padding: 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 0.8rem 1rem; list-style: none; }
 .card .name { color: var(--faint); font-size: 0.88rem; overflow-wrap: anywhere; }
 .card .big { font-size: 1.75rem; font-weight: 650; line-height: 1.25; font-variant-numeric: tabular-nums; }
@@ -51,6 +56,8 @@ th[aria-sort=descending] button::after { content: "\\2193"; opacity: 1; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 10px; padding: 0.8rem; min-width: 0; }
 figure.wide { grid-column: 1 / -1; }
 figure img { width: 100%; height: auto; display: block; }
+figure img.dark { display: none; }
+@media screen and (prefers-color-scheme: dark) { figure img.dark { display: block; } figure img.light { display: none; } }
 figcaption { font-weight: 600; font-size: 0.95rem; margin-bottom: 0.5rem; }
 .examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 0.7rem; margin: 0; padding: 0; }
 .examples li { list-style: none; border: 1px solid var(--line); border-radius: 10px; padding: 0.5rem; text-align: center;
@@ -64,7 +71,7 @@ dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 0.25
 dt { color: var(--faint); }
 dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 760px) { .plots { grid-template-columns: minmax(0, 1fr); } tbody th { min-width: 9rem; } }
-@media print { nav, details:not([open]) { display: none; } body { font-size: 10pt; } .page { max-width: none; padding: 0; }
+@media print { th button::after { content: none; } nav, details:not([open]) { display: none; } body { font-size: 10pt; } .page { max-width: none; padding: 0; }
   figure, .card, .examples li, tr { break-inside: avoid; } h2, h3, caption { break-after: avoid; } .scroll { overflow: visible; }
   .examples { grid-template-columns: repeat(6, minmax(0, 1fr)); } }
 """

@@ -19,10 +19,14 @@ COLORS = {"samples": "#0072b2", "reference": "#e08e0b", "train": "#6f7780"}
 """One colour for each set of crystals, the same in every plot."""
 INK, FAINT, GRID = "#22262e", "#5b6370", "#d5d9df"
 ACCENT = "#b5306a"
+PAPER = "#fefeff"
+"""Behind notes that lie over a grid; the page's own colour, all but one shade."""
 ON_LIGHT, ON_DARK = "#1c1f26", "#fdfdfe"
 """Text on coloured cells; these do not change with the page."""
-DARK = {INK: "#e6e8ec", FAINT: "#a7aeba", GRID: "#3b414c", COLORS["samples"]: "#4aa8e0", COLORS["train"]: "#98a1ac",
-        ACCENT: "#f07fb0", "#4c78a8": "#6c9bd0", "#8d99ae": "#a3aec2"}  # fmt: skip
+DARK = {
+    PAPER: "#14171c", INK: "#e6e8ec", FAINT: "#a7aeba", GRID: "#3b414c", ACCENT: "#f07fb0",
+    COLORS["samples"]: "#4aa8e0", COLORS["train"]: "#98a1ac", "#4c78a8": "#6c9bd0", "#8d99ae": "#a3aec2",
+}  # fmt: skip
 """Colours of the light page and what replaces them on the dark one."""
 WIDE, HALF = 11.4, 5.6
 """Widths in inches of a plot over the page and over half of it."""

@@ -39,7 +39,7 @@ MAX_ROWS = 40
 
 
 def heat_map(report: Report, kind: str = "svg") -> bytes | None:
-    """Requested space group (rows) against the crystal system found after relaxation (columns), shares of each row.
+    """Requested space group (rows) against the crystal system found (columns), shares of each row.
 
     Source: WyckoffDiff-Adaptor, the heat map of requested space groups.
     """
@@ -81,7 +81,8 @@ def _heat_map(found: Mapping[str, Any], rows: list[Any], columns: list[str], cou
     axes.invert_yaxis()
     overall = number(found.get("overall"))
     said = f"; kept overall: {100 * overall:.0f} %" if np.isfinite(overall) else ""
-    tidy(axes, "crystal system after relaxation", "requested space group", grid="")
+    when = clean(found.get("when") or "after relaxation")
+    tidy(axes, f"crystal system {when}", "requested space group", grid="")
     axes.set_title(f"crystals; colour: share of the row; right: system kept{said}", fontsize=8.5, color=INK, loc="left")
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
@@ -161,12 +162,19 @@ def _floors(rows: Sequence[Row]) -> Any:
     axes.plot([], [], color=COLORS["samples"], lw=1.6, label="95 % interval")
     axes.set_xscale("log")
     _log_ticks(axes, max(_ratio(row) or 1 for row in rows), min(_ratio(row) or 1 for row in rows))
-    axes.set_yticks(range(len(rows)), [clean(row.get("name") or row.get("key")) for row in rows], parse_math=False)
+    axes.set_yticks(range(len(rows)), _names(rows), parse_math=False)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     tidy(axes, "value / mean of its floor (real data of the same number against the reference)", "", grid="x")
     axes.tick_params(axis="y", length=0, colors=INK)
     legend_above(axes, 4)
     return figure
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    """Names of figures; those that several families share carry the family."""
+    names = [clean(row.get("name") or row.get("key")) for row in rows]
+    family = [clean(row.get("family") or str(row.get("key", "")).split(".")[0]) for row in rows]
+    return [f"{name} ({said})" if names.count(name) > 1 else name for name, said in zip(names, family)]
 
 
 def _once(place: int, label: str) -> str | None:

@@ -28,6 +28,8 @@ from symjax.evaluate.report.reading import (
     at_floor,
     by_family,
     clean,
+    duplicates_of,
+    failed_of,
     floor_of,
     key_figures,
     number,
@@ -43,6 +45,8 @@ from symjax.evaluate.report.reading import (
 
 LISTED = 500
 """Unusable rows listed of each source; all of them are in report.json."""
+FREQUENT = 8
+"""Reasons told over a list; lists up to this long are unfolded."""
 MAX_EXAMPLES = 24
 EXAMPLE_PIXELS = 180
 AT_FLOOR = (
@@ -83,7 +87,7 @@ def render_html(
 
     sections = [
         ("key", "Key figures", _cards(report)),
-        ("plots", "Distributions", _plots(draw_all(report))),
+        ("plots", "Plots", _plots(draw_all(report))),
         ("phases", "Phase diagrams", _phase_diagrams(report)),
         ("examples", "Examples", _examples(examples, titles, groups)),
         ("figures", "All figures", _families(report)),
@@ -123,10 +127,10 @@ def _header(report: Report) -> str:
             rows.append(
                 f'<tr><th scope="row">{role}</th><td class="wrap"><code>{_text(source.get("source", ""))}</code></td>'
                 f'<td class="number">{usable(report, role)}</td>'
-                f'<td class="wrap"><span class="mono">{_text(source.get("sha256") or "")}</span></td></tr>'
+                f'<td class="hash"><span class="mono">{_text(source.get("sha256") or "")}</span></td></tr>'
             )
     table = (
-        '<div class="scroll"><table><caption>Sources, with the number of crystals used</caption><thead><tr>'
+        '<div class="scroll"><table class="sources"><caption>Sources, with the number of crystals used</caption><thead><tr>'
         '<th scope="col">role</th><th scope="col">source</th><th scope="col" class="number">crystals</th>'
         f'<th scope="col">SHA-256</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
@@ -159,9 +163,9 @@ def _cards(report: Report) -> str:
 def _plots(pictures: Sequence[Picture]) -> str:
     parts = [
         f"<figure{_class('wide' if picture.wide else '')}>"
-        f"<figcaption>{_text(picture.title)}</figcaption><picture>"
-        f'<source media="screen and (prefers-color-scheme: dark)" srcset="{_uri(picture.dark, "svg+xml")}">'
-        f'<img src="{_uri(picture.light, "svg+xml")}" alt="{_text(picture.alt)}"></picture></figure>'
+        f"<figcaption>{_text(picture.title)}</figcaption>"
+        f'<img class="light" src="{_uri(picture.light, "svg+xml")}" alt="{_text(picture.alt)}">'
+        f'<img class="dark" src="{_uri(picture.dark, "svg+xml")}" alt="{_text(picture.alt)}"></figure>'
         for picture in pictures
     ]
     return f'<div class="plots">{"".join(parts)}</div>' if parts else ""
@@ -172,10 +176,17 @@ def _phase_diagrams(report: Report) -> str:
     for entry in report.get("phase_diagrams") or []:
         data = _png(entry.get("png_base64")) if isinstance(entry, Mapping) else None
         if data is not None:
-            title = _text(entry.get("title") or "Phase diagram")
+            title = _text(entry.get("title") or entry.get("system") or "Phase diagram")
+            counts = entry.get("counts")
+            said = (
+                f'<p class="faint">{write_number(counts.get("found_by_composition"))} of {write_number(counts.get("known"))} '
+                "known phases found by composition</p>"
+                if isinstance(counts, Mapping)
+                else ""
+            )
             parts.append(
                 f'<figure><figcaption>{title}</figcaption><img src="{_uri(data, "png")}" '
-                f'alt="Convex hull of formation energies: {title}"></figure>'
+                f'alt="Convex hull of formation energies: {title}">{said}</figure>'
             )
     return f'<div class="plots">{"".join(parts)}</div>' if parts else ""
 
@@ -262,7 +273,7 @@ def _family(family: Family) -> str:
              ("reference", "number"), ("n", "number"))  # fmt: skip
     head = "".join(f'<th scope="col"{_class(kind)}>{name}</th>' for name, kind in heads)
     return (
-        f'<h3>{_text(family.title)}</h3><div class="scroll"><table class="sortable"><caption>{len(family.figures)} figures'
+        f'<h3>{_text(family.title)}</h3><div class="scroll"><table class="sortable figures"><caption>Figures: {len(family.figures)}'
         f"</caption><thead><tr>{head}</tr></thead><tbody>{''.join(map(_row, family.figures))}</tbody></table></div>"
     )
 
@@ -274,7 +285,7 @@ def _row(row: Row) -> str:
         ("value", row.get("value"), write_value(row)),
         ("", ends[0], write_interval(row)),
         ("", floor[0] if floor else None, write_floor(row)),
-        ("", row.get("reference"), write_number(row.get("reference"))),
+        ("", row.get("reference"), write_number(row.get("reference"), blank="")),
         ("", row.get("num"), write_number(row.get("num"))),
     ]
     out = [f'<th scope="row" data-sort="{name}">{name}{_details(row)}</th>']
@@ -303,28 +314,31 @@ def _class(kind: str) -> str:
 
 
 def _unusable(report: Report) -> str:
-    parts = []
-    for role in ROLES:
-        rows = unusable_of(report, role)
-        if not rows:
-            continue
-        reasons = "; ".join(
-            f"{reason} ({write_number(count)})" for reason, count in Counter(r for _, r in rows).most_common(8)
-        )
-        body = "".join(
-            f'<tr><th scope="row">{_text(n)}</th><td class="wrap">{_text(why)}</td></tr>' for n, why in rows[:LISTED]
-        )
-        more = (
-            f"<p>and {write_number(len(rows) - LISTED)} more; all are listed in report.json</p>"
-            if len(rows) > LISTED
-            else ""
-        )
-        parts.append(
-            f"<h3>{role}: {write_number(len(rows))}</h3><p>{_text(reasons)}</p>"
-            f'<div class="scroll"><table class="sortable"><caption>Rows of the {role} that could not be used</caption><thead><tr>'
-            f'<th scope="col">name</th><th scope="col">reason</th></tr></thead><tbody>{body}</tbody></table></div>{more}'
-        )
-    return "".join(parts)
+    kinds = (("could not be used", "reason", unusable_of), ("measured in part only", "stage and reason", failed_of),
+             ("the same content as another row", "equals", duplicates_of))  # fmt: skip
+    return "".join(
+        _listing(f"{role}: {what}", head, rows)
+        for role in ROLES
+        for what, head, find in kinds
+        if (rows := find(report, role))
+    )
+
+
+def _listing(title: str, head: str, rows: Sequence[tuple[str, str]]) -> str:
+    """A folded table of names with reasons, and the most frequent reasons over it."""
+    counts = Counter(reason for _, reason in rows).most_common(FREQUENT)
+    reasons = "; ".join(f"{reason} ({write_number(count)})" for reason, count in counts)
+    body = "".join(
+        f'<tr><th scope="row">{_text(n)}</th><td class="wrap">{_text(why)}</td></tr>' for n, why in rows[:LISTED]
+    )
+    rest = len(rows) - LISTED
+    return (
+        f"<h3>{title}: {write_number(len(rows))}</h3>{f'<p>{_text(reasons)}</p>' if head != 'equals' else ''}"
+        f"<details{' open' if len(rows) <= FREQUENT else ''}><summary>list</summary>"
+        f'<div class="scroll"><table class="sortable"><caption>{title}</caption><thead><tr><th scope="col">name</th>'
+        f'<th scope="col">{head}</th></tr></thead><tbody>{body}</tbody></table></div>'
+        f"{f'<p>and {write_number(rest)} more; all are listed in report.json</p>' if rest > 0 else ''}</details>"
+    )
 
 
 def _skipped(report: Report) -> str:
@@ -336,7 +350,12 @@ def _run(report: Report) -> str:
     parts = []
     if report.get("command"):
         parts.append(f"<h3>Command</h3><p><code>{_text(report['command'])}</code></p>")
-    for title, key in (("Options", "options"), ("Hardware", "hardware"), ("Versions", "versions")):
+    for title, key in (
+        ("Options", "options"),
+        ("Hardware", "hardware"),
+        ("Versions", "versions"),
+        ("Stability", "stability"),
+    ):
         found = report.get(key)
         if isinstance(found, Mapping) and found:
             items = "".join(f"<dt>{_text(name)}</dt><dd>{_text(_plain(value))}</dd>" for name, value in found.items())

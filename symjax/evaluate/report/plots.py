@@ -21,6 +21,7 @@ from symjax.evaluate.report.canvas import (
     FAINT,
     HALF,
     INK,
+    PAPER,
     WIDE,
     Picture,
     darken,
@@ -111,7 +112,7 @@ def _mirrored(up: np.ndarray, down: np.ndarray, xlabel: str, sides: Mapping[str,
         for side, sign, alpha in ((up, 1, 1.0), (down, -1, 0.72)):
             live = inside[side[inside] > 0]
             axes.bar(live, sign * side[live], width=1.0, color=color, alpha=alpha)
-        axes.bar([], [], color=color, label=said)
+        axes.fill_between([], [], color=color, label=said)
         low = last
     axes.axhline(0, color=INK, lw=0.9)
     for group in _apart(up - down):
@@ -268,8 +269,8 @@ def _histogram(sides: Mapping[str, np.ndarray], xlabel: str, marks: tuple[float,
         axes.axvline(place, color=ACCENT, lw=1.0, ls=(0, (4, 3)))
         notes.insert(0, f"at or below {place:g}: {', '.join(under)}")
     if notes:
-        axes.text(0.995, 0.98, "\n".join(notes), transform=axes.transAxes, ha="right", va="top", fontsize=7.5,
-                  color=FAINT, linespacing=1.3)  # fmt: skip
+        axes.text(0.995, 0.98, "\n".join(notes), transform=axes.transAxes, ha="right", va="top", fontsize=7.5, color=FAINT,
+                  linespacing=1.3, bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 2})  # fmt: skip
     axes.set_xlim(low, high)
     # Room for the notes, so that they stand over the data and not in them.
     axes.set_ylim(0, tallest * (1.08 + 0.075 * len(notes)) or 1.0)
@@ -296,6 +297,8 @@ def _range(sides: Mapping[str, np.ndarray], marks: tuple[float, ...]) -> tuple[f
 Draw = Callable[..., bytes | None]
 _SIDE = "Shares of the samples beside those of the reference"
 PLOTS: tuple[tuple[str, str, str, bool, Draw], ...] = (
+    ("floors", "Distances against their floors", "Each distance divided by the mean that real data score against "
+     "themselves at the same number.", True, grids.floors),
     ("space-groups", "Space groups", "Mirrored bars over the space-group number, samples above and reference below; the "
      "groups that differ most carry their symbol and both shares.", True, space_groups),
     ("element-table", "Elements: samples against reference", "Periodic table; each element coloured by the binary logarithm "
@@ -314,10 +317,8 @@ PLOTS: tuple[tuple[str, str, str, bool, Draw], ...] = (
      False, partial(values, name="energy above hull", marks=HULL_MARKS)),
     ("ladder", "Generated group found again", "Share of crystals in which the group found in the atoms contains and equals "
      "the generated one, over the tolerance.", False, grids.ladder),
-    ("heat-map", "Requested space group and crystal system after relaxation", "Heat map: a row for each requested space "
-     "group, a column for each crystal system found after relaxation.", False, grids.heat_map),
-    ("floors", "Distances against their floors", "Each distance divided by the mean that real data score against "
-     "themselves at the same number.", False, grids.floors),
+    ("heat-map", "Requested space group and crystal system found", "Heat map: a row for each requested space group, a column "
+     "for each crystal system found.", False, grids.heat_map),
 )  # fmt: skip
 """(key, title, what is to be seen, whether wide, function) of every plot, in the order of the page."""
 

@@ -7,6 +7,7 @@ missing or null. Names in it come from users' files: `clean` makes them harmless
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,17 +21,11 @@ FLOOR_WIDTH = 2.0
 MAX_DECIMALS = 4
 ROLES = ("samples", "reference", "train")
 
-CARDS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("structural validity", ("structural validity", "structural_validity", "struct_valid")),
-    ("composition validity", ("composition validity", "composition_validity", "comp_valid")),
-    ("S.U.N.", ("s.u.n.", ".sun", "stable, unique")),
-    ("unique and new", ("u.n.", ".un_rate", "unique and n", "unique_and_n")),
-    ("novelty", ("novel",)),
-    ("space groups", ("d_sg", "space groups, jensen")),
-    ("coverage recall", ("recall",)),
-    ("coverage precision", ("precision",)),
-)
-"""Figures shown as cards: of each line, the first figure whose key or name holds one of the words."""
+CARDS = (
+    r"\.structural_validity$", r"\.composition_validity$", r"\.sun$", r"\.(un|unique_novel)$", r"\.(novelty|novel)$",
+    r"\.d_sg$", r"\.coverage_recall$",
+)  # fmt: skip
+"""Keys of figures shown as cards: of each pattern, the first figure that has a value."""
 MAX_CARDS = 6
 
 
@@ -66,11 +61,11 @@ def number(value: Any) -> float:
         return math.nan
 
 
-def write_number(value: Any, digits: int = 4) -> str:
-    """A number for a reader: ``digits`` significant ones, whole numbers in full, an en dash where there is none."""
+def write_number(value: Any, digits: int = 4, blank: str = DASH) -> str:
+    """A number for a reader: ``digits`` significant ones, whole numbers in full, ``blank`` where there is none."""
     value = number(value)
     if not math.isfinite(value):
-        return DASH
+        return blank
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     if abs(value) >= 10 ** (digits - 1):
@@ -150,14 +145,10 @@ def key_figures(report: Report) -> list[Row]:
     if named:
         known = {row.get("key"): row for row in rows}
         return [known[key] for key in named if key in known][:MAX_CARDS]
-    chosen: list[Row] = []
-    for _, words in CARDS:
-        for row in rows:
-            text = f"{row.get('key', '')} {row.get('name', '')}".lower()
-            live = math.isfinite(number(row.get("value")))
-            if live and row not in chosen and any(word in text for word in words):
-                chosen.append(row)
-                break
+    live = [row for row in rows if math.isfinite(number(row.get("value")))]
+    chosen = []
+    for pattern in CARDS:
+        chosen += [row for row in live if re.search(pattern, str(row.get("key", "")))][:1]
     return chosen[:MAX_CARDS]
 
 
@@ -171,6 +162,22 @@ def unusable_of(report: Report, role: str) -> list[tuple[str, str]]:
     """(name, reason) of every row of a source that could not be used."""
     rows = (source_of(report, role) or {}).get("unusable") or []
     return [(clean(row.get("name", "")), clean(row.get("reason", ""))) for row in rows if isinstance(row, Mapping)]
+
+
+def failed_of(report: Report, role: str) -> list[tuple[str, str]]:
+    """(name, stage and reason) of crystals of a source that could be read but not measured in one respect."""
+    rows = (source_of(report, role) or {}).get("failed_stages") or []
+    return [
+        (clean(row.get("name", "")), clean(f"{row.get('stage', '')}: {row.get('reason', '')}"))
+        for row in rows
+        if isinstance(row, Mapping)
+    ]
+
+
+def duplicates_of(report: Report, role: str) -> list[tuple[str, str]]:
+    """(name, the earlier row it equals) of rows of a source with the same content as another."""
+    rows = (source_of(report, role) or {}).get("duplicates") or []
+    return [(clean(row.get("name", "")), clean(row.get("same_as", ""))) for row in rows if isinstance(row, Mapping)]
 
 
 def skipped_of(report: Report) -> list[tuple[str, str]]:

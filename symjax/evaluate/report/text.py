@@ -15,6 +15,8 @@ from symjax.evaluate.report.reading import (
     at_floor,
     by_family,
     clean,
+    duplicates_of,
+    failed_of,
     skipped_of,
     source_of,
     unusable_of,
@@ -71,6 +73,7 @@ def show(report: Report, console: Console | None = None) -> None:
 
 
 def _table(family: Family) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
@@ -79,11 +82,13 @@ def _table(family: Family) -> Table:
         "value": [write_value(row) + (" *" if at_floor(row) else "") for row in rows],
         "95 % interval": [write_interval(row) for row in rows],
         "floor": [write_floor(row) for row in rows],
-        "reference": [_blank(write_number(row.get("reference"))) for row in rows],
+        "reference": [write_number(row.get("reference"), blank="") for row in rows],
         "n": [write_number(row.get("num")) for row in rows],
     }
-    table = Table(title=Text(family.title), title_justify="left", title_style="bold", header_style="bold")
-    table.add_column("figure", overflow="fold", ratio=None)
+    table = Table(
+        title=Text(family.title), title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )  # fmt: skip
+    table.add_column("figure", overflow="fold")
     # A column that nobody fills only takes room from the names.
     kept = {name: cells for name, cells in columns.items() if name == "value" or any(cells)}
     for name in kept:
@@ -94,20 +99,19 @@ def _table(family: Family) -> Table:
     return table
 
 
-def _blank(text: str) -> str:
-    return "" if text == DASH else text
-
-
 def _show_unusable(report: Report, console: Console) -> None:
     from rich.text import Text
 
+    kinds = (("could not be used", ": ", unusable_of), ("measured in part only", ": ", failed_of),
+             ("the same content as another row", " = ", duplicates_of))  # fmt: skip
     for role in ROLES:
-        rows = unusable_of(report, role)
-        if not rows:
-            continue
-        console.print()
-        console.print(Text(f"{role}: {write_number(len(rows))} could not be used", style="bold"))
-        for name, reason in rows[:SHOWN]:
-            console.print(Text(f"  {name}: {reason}", overflow="fold"))
-        if len(rows) > SHOWN:
-            console.print(Text(f"  and {write_number(len(rows) - SHOWN)} more; all are listed in report.json"))
+        for what, between, find in kinds:
+            rows = find(report, role)
+            if not rows:
+                continue
+            console.print()
+            console.print(Text(f"{role}: {what}: {write_number(len(rows))}", style="bold"))
+            for name, reason in rows[:SHOWN]:
+                console.print(Text(f"  {name}{between}{reason}", overflow="fold"))
+            if len(rows) > SHOWN:
+                console.print(Text(f"  and {write_number(len(rows) - SHOWN)} more; all are listed in report.json"))
