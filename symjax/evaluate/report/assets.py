@@ -71,7 +71,8 @@ dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 0.25
 dt { color: var(--faint); }
 dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 760px) { .plots { grid-template-columns: minmax(0, 1fr); } tbody th { min-width: 9rem; } }
-@media print { th button::after { content: none; } nav, details:not([open]) { display: none; } body { font-size: 10pt; } .page { max-width: none; padding: 0; }
+@media print { th button::after { content: none; }
+  nav, details:not([open]) { display: none; } body { font-size: 10pt; } .page { max-width: none; padding: 0; }
   figure, .card, .examples li, tr { break-inside: avoid; } h2, h3, caption { break-after: avoid; } .scroll { overflow: visible; }
   .examples { grid-template-columns: repeat(6, minmax(0, 1fr)); } }
 """

@@ -223,7 +223,8 @@ def example_png(cell: Cell, size: int = EXAMPLE_PIXELS) -> bytes:
 
     from symjax.evaluate.render import render
 
-    pixels = np.round(render(cell, size) * 255).astype(np.uint8)
+    with np.errstate(all="ignore"):  # cells of no volume
+        pixels = np.round(np.nan_to_num(render(cell, size)) * 255).astype(np.uint8)
     image = Image.fromarray(pixels, "RGBA").quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True)
