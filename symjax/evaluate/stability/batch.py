@@ -187,7 +187,9 @@ def _ask(potential: Potential, cells: Sequence[Cell], *, forces: bool) -> Evalua
     """
     sound = [index for index, cell in enumerate(cells) if unfit(cell) is None]
     if len(sound) < len(cells):
-        return _merge(cells, sound, _ask(potential, [cells[i] for i in sound], forces=forces))
+        nothing = Evaluation(np.zeros(0), [], np.zeros((0, 3, 3)), [])
+        found = _ask(potential, [cells[i] for i in sound], forces=forces) if sound else nothing
+        return _merge(cells, sound, found)
     try:
         return potential.evaluate(cells, forces=forces)
     except InputError:

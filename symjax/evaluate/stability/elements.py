@@ -115,7 +115,7 @@ def elemental_references(
     return [best[z] for z in wanted if z in best], failed
 
 
-def lacking(entries: Sequence[Entry]) -> list[int]:
-    """Elements that occur in entries and have no elemental one."""
+def lacking(entries: Sequence[Entry], wanted: Iterable[int] = ()) -> list[int]:
+    """Elements that occur in entries, or are wanted besides, and have no elemental entry."""
     have = {entry.composition[0][0] for entry in entries if len(entry.composition) == 1}
-    return sorted({z for entry in entries for z, _ in entry.composition} - have)
+    return sorted(({z for entry in entries for z, _ in entry.composition} | set(wanted)) - have)

@@ -66,6 +66,7 @@ def build_hull(
     if not len(cells):
         raise InputError("a hull needs at least one reference crystal")
     options = options or RelaxOptions()
+    systems = None if systems is None else sorted({tuple(sorted(set(system))) for system in systems})
     chosen = list(range(len(cells))) if systems is None else _within(cells, systems)
     wanted = [cells[i] for i in chosen]
     if relax:
@@ -85,7 +86,8 @@ def build_hull(
         settings |= {"options": options.hash, "fmax": options.fmax, "steps": options.steps, "symmetric": options.symmetric,
                      "not_converged": sum(one["energy_final"] is not None and not one["converged"] for one in found)}  # fmt: skip
     if elements:
-        added, gone = elemental_references(lacking(entries), potential, cache, processes=processes, progress=progress)
+        wanted_elements = {z for system in systems or () for z in system}
+        added, gone = elemental_references(lacking(entries, wanted_elements), potential, cache, processes=processes, progress=progress)
         settings["elements_from_prototypes"] = [entry.name for entry in added]
         entries, failed = entries + added, failed + gone
     data_hash = hashlib.sha256("".join(content_key(cell) for cell in wanted).encode()).hexdigest()
@@ -123,9 +125,9 @@ def load_hull(path: Path | str) -> Hull:
     raise InputError(f"{path}: neither a hull of `symjax evaluate hull build` nor a list of pymatgen entries")
 
 
-def _within(cells: Sequence[Cell], systems: Iterable[Iterable[int]]) -> list[int]:
+def _within(cells: Sequence[Cell], systems: Iterable[tuple[int, ...]]) -> list[int]:
     """Indices of the cells whose elements all lie in one of the systems."""
-    wanted = {part for system in {tuple(sorted(set(s))) for s in systems} for part in subsets(system)}
+    wanted = {part for system in systems for part in subsets(system)}
     return [i for i, cell in enumerate(cells) if frozenset(int(z) for z in cell.numbers) in wanted]
 
 
