@@ -43,7 +43,8 @@ def draw_phase_diagram(data: dict[str, Any], path: Path | str) -> None:
 def _line(axes: Any, data: dict[str, Any]) -> None:
     """Formation energy against the fraction of the second element."""
     top = 0.05
-    for side, color, marker, label in (("reference", KNOWN, "s", "reference"), ("generated", MADE, "o", "generated")):
+    labelled: list[float] = []
+    for side, color, marker, size, width in (("reference", KNOWN, "s", 8.0, 3.0), ("generated", MADE, "o", 5.0, 1.3)):
         points = data[side]
         stable = sorted((p["fractions"][1], p["formation_energy"], p["formula"]) for p in points if p["on_hull"])
         stable = _with_ends(stable, data)
@@ -51,11 +52,12 @@ def _line(axes: Any, data: dict[str, Any]) -> None:
         top = max(top, min(-low * 0.35, 0.5))
         axes.plot([p["fractions"][1] for p in points], [p["formation_energy"] for p in points], marker, color=color, ms=3.5,
                   alpha=0.35, mew=0, zorder=2)  # fmt: skip
-        axes.plot([x for x, _, _ in stable], [e for _, e, _ in stable], "-", marker=marker, color=color, ms=5.5, lw=1.5,
-                  mec="white", mew=0.6, label=f"hull of {label} crystals", zorder=4 if side == "generated" else 3)  # fmt: skip
-        for x, energy, formula in stable:
-            if 0 < x < 1 and (side == "reference" or not any(p["formula"] == formula and p["on_hull"] for p in data["reference"])):
-                axes.annotate(pretty_formula(formula), (x, energy), xytext=(0, -11), textcoords="offset points", ha="center",
+        axes.plot([x for x, _, _ in stable], [e for _, e, _ in stable], "-", marker=marker, color=color, ms=size, lw=width,
+                  mec="white", mew=0.6, label=f"hull of {side} crystals", zorder=4 if side == "generated" else 3)  # fmt: skip
+        for x, energy, formula in sorted(stable, key=lambda row: row[1]):
+            if 0 < x < 1 and all(abs(x - other) > 0.06 for other in labelled):  # the lowest of neighbours carries the label
+                labelled.append(x)
+                axes.annotate(pretty_formula(formula), (x, energy), xytext=(0, -12), textcoords="offset points", ha="center",
                               fontsize=8, color=INK)  # fmt: skip
     axes.axhline(0, color=INK, lw=0.6, zorder=1)
     low = min([p["formation_energy"] for side in ("reference", "generated") for p in data[side] if p["on_hull"]], default=-0.1)

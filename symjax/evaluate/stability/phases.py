@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.elements import SYMBOLS
+from symjax.elements import ELECTRONEGATIVITY, SYMBOLS
 from symjax.errors import InputError
 from symjax.evaluate.cells import Cell
 from symjax.evaluate.matching import DEFAULT, Setting, match_distances
@@ -87,8 +87,9 @@ def phase_diagram(
 
 
 def formula(composition: Composition) -> str:
-    """Such as ``Li2O``, elements by atomic number."""
-    return "".join(SYMBOLS[z] + (str(count) if count > 1 else "") for z, count in composition)
+    """Such as ``Li2O``: elements by electronegativity, then by atomic number."""
+    order = sorted(composition, key=lambda pair: (float(ELECTRONEGATIVITY[pair[0]]) or 9.0, pair[0]))
+    return "".join(SYMBOLS[z] + (str(count) if count > 1 else "") for z, count in order)
 
 
 def _inside(composition: Composition, system: tuple[int, ...]) -> bool:

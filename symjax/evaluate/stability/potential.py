@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -132,7 +133,9 @@ class Chgnet:
         energies, stresses = np.full(num, np.nan), np.full((num, 3, 3), np.nan)
         out: list[np.ndarray] = [np.zeros((0, 3))] * num
         reasons: list[str | None] = [None] * num
-        with _one_thread(self.device == "cpu"):
+        with _one_thread(self.device == "cpu"), warnings.catch_warnings():
+            # chgnet turns a tensor that needs a gradient into a number, and asks for electronegativities of noble gases
+            warnings.simplefilter("ignore", UserWarning)
             model = self._loaded()
             graphs = []
             for index, cell in enumerate(cells):
@@ -198,14 +201,11 @@ def _predict(model: Any, graphs: list[Any], device: str, forces: bool) -> list[t
     One backward pass over positions and strains together. ``CHGNet.predict_graph`` makes two and keeps their graphs for
     training: twice the time (11 atoms on one core: 25 against 50 ms). A test holds both against each other.
     """
-    import warnings
-
     import torch
     from chgnet.model.model import BatchedGraph
 
     graphs = [graph.to(device) for graph in graphs]
-    with torch.set_grad_enabled(forces), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # chgnet turns a tensor that needs a gradient into a number
+    with torch.set_grad_enabled(forces):
         batch = BatchedGraph.from_graphs(
             graphs, bond_basis_expansion=model.bond_basis_expansion, angle_basis_expansion=model.angle_basis_expansion,
             compute_stress=forces,

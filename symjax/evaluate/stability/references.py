@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,8 @@ def build_hull(
         settings |= {"options": options.hash, "fmax": options.fmax, "steps": options.steps, "symmetric": options.symmetric,
                      "not_converged": sum(one["energy_final"] is not None and not one["converged"] for one in found)}  # fmt: skip
     if elements:
-        wanted_elements = {z for system in systems or () for z in system}
-        added, gone = elemental_references(lacking(entries, wanted_elements), potential, cache, processes=processes, progress=progress)
+        also = {z for system in systems or () for z in system}
+        added, gone = elemental_references(lacking(entries, also), potential, cache, processes=processes, progress=progress)
         settings["elements_from_prototypes"] = [entry.name for entry in added]
         entries, failed = entries + added, failed + gone
     data_hash = hashlib.sha256("".join(content_key(cell) for cell in wanted).encode()).hexdigest()
@@ -109,7 +110,7 @@ def load_hull(path: Path | str) -> Hull:
     try:
         raw = Path(path).read_bytes()
         value = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as a hull ({error}); expected JSON, or JSON in gzip") from error
     if isinstance(value, dict) and value.get("format") == FORMAT:
         try:
