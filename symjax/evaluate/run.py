@@ -200,14 +200,14 @@ def _report(
         },
         "families": [{"key": family.key, "title": family.title} for family in families],
         "figures": [{"family": key} | figure.as_json() for key, found in findings.items() for figure in found.figures],
-        "skipped": [{"metric": item.metric, "reason": item.reason} for found in findings.values() for item in found.skipped],
+        "skipped": [
+            {"metric": item.metric, "reason": item.reason} for found in findings.values() for item in found.skipped
+        ],
         "distributions": distributions(study),
     }
     if study.stability:
         report["stability"] = {
-            key: study.inputs[key]
-            for key in ("hull", "relaxation", "trouble")
-            if key in study.inputs
+            key: study.inputs[key] for key in ("hull", "relaxation", "trouble") if key in study.inputs
         }
     if "phase_diagrams" in study.inputs:
         report["phase_diagrams"] = study.inputs["phase_diagrams"]
@@ -267,7 +267,9 @@ def distributions(study: Study) -> dict[str, Any]:
         ),
         "elements": counts("Elements", "sum of atomic fractions", _element_weights),
         "sites": counts("Orbits", "occupied Wyckoff positions", lambda p: _count(p.sites[p.sites > 0])),
-        "atoms": counts("Atoms", "atoms in the primitive cell", lambda p: _count(p.primitive_atoms[p.usable])),
+        "atoms": counts(
+            "Atoms", "atoms in the primitive cell", lambda p: _count(p.primitive_atoms[np.isfinite(p.primitive_atoms)])
+        ),
         "free coordinates": counts(
             "Free coordinates", "free coordinates of all orbits", lambda p: _count(p.freedom[p.sites > 0])
         ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -48,10 +49,8 @@ class Stage:
 
 def geometry(cell: Cell) -> dict[str, Any]:
     """Sizes and shortest distances: angstrom, cubic angstrom, g/cm^3."""
-    from ase.data import atomic_masses
-
     near = shortest(cell)
-    mass = float(atomic_masses[cell.numbers].sum())
+    mass = sum(count * _mass(z) for z, count in cell.counts.items())
     return {
         "distance": near.distance,
         "ratio": near.ratio,
@@ -63,6 +62,14 @@ def geometry(cell: Cell) -> dict[str, Any]:
         "longest_edge": float(np.linalg.norm(cell.lattice, axis=1).max()),
         "shortest_edge": float(np.linalg.norm(cell.lattice, axis=1).min()),
     }
+
+
+@cache
+def _mass(z: int) -> float:
+    """Atomic mass of pymatgen's table, whose densities the published figures are of."""
+    from pymatgen.core import Element
+
+    return float(Element.from_Z(z).atomic_mass)
 
 
 def _softened(cell: Cell) -> float | None:
@@ -120,7 +127,7 @@ def _fingerprint(cell: Cell) -> dict[str, Any]:
     return fingerprint_stage(cell)
 
 
-GEOMETRY = Stage("geometry", 1, geometry)
+GEOMETRY = Stage("geometry", 2, geometry)
 COMPOSITION = Stage("composition", 1, composition)
 SYMMETRY = Stage("symmetry", 1, symmetry)
 OPERATIONS = Stage("ladder", 1, ladder, operations=True)

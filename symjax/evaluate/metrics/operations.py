@@ -248,8 +248,8 @@ def _distances(study: Study) -> list[Figure]:
         (
             "atoms",
             "atoms in the primitive cell",
-            samples.primitive_atoms[samples.usable],
-            reference.primitive_atoms[reference.usable],
+            samples.primitive_atoms[np.isfinite(samples.primitive_atoms)],
+            reference.primitive_atoms[np.isfinite(reference.primitive_atoms)],
         ),
     ):
         found.append(
