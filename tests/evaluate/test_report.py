@@ -369,6 +369,17 @@ def test_share_beyond_the_axis_is_written(full):
     assert axes.get_xlim()[1] < 20
 
 
+def test_labels_of_long_ranges_do_not_touch(full):
+    """Forty numbers on half a page: fewer labels, the tail's among them."""
+    from symjax.evaluate.report import plots
+
+    labels = [f"{2 * i}–{2 * i + 1}" for i in range(20)] + ["40+"]
+    keys = [str(i) for i in range(21)]
+    axes = plots._grouped({"samples": {"0": 3.0, "20": 1.0}}, keys, "x", labels).axes[0]
+    shown = [text.get_text() for text in axes.get_xticklabels()]
+    assert shown[-1] == "40+" and 4 < len(shown) and sum(map(len, shown)) + len(shown) <= plots.LABEL_ROOM + 6
+
+
 def test_element_ratios():
     """Equal shares give zero, double share about one, absent in both is NaN; a single crystal moves little."""
     samples, reference = np.zeros(104), np.zeros(104)
@@ -442,6 +453,10 @@ def test_parts_of_a_row():
         "[0.2000, 0.3000]",
         "0.2000 ± 0.030",
     )
+    # Shares of one look like other shares; a count of one does not.
+    whole = figure("a.b", 1, interval=[0.975, 1.0], better="higher")
+    assert (write_value(whole), write_interval(whole)) == ("1.0000", "[0.9750, 1.0000]")
+    assert write_value(figure("a.b", 1)) == "1" and write_value(figure("a.b", 1, unit="s", better="lower")) == "1 s"
     bare = figure("a.b", None, unit="eV")
     assert (write_value(bare), write_interval(bare), write_floor(bare)) == ("–", "", "")
 
@@ -473,7 +488,8 @@ def test_families_keep_every_figure(full):
 
 
 def test_key_figures(full):
-    assert [row["key"] for row in key_figures(full)] == ["symmcd.structural_validity", "other.novelty", "symmcd.d_sg"]
+    assert [row["key"] for row in key_figures(full)] == ["symmcd.structural_validity", "other.novelty", "symmcd.d_sg",
+                                                        "symmcd.wasserstein_density"]  # fmt: skip
     named = full | {"key_figures": ["other.novelty", "absent.one"]}
     assert [row["key"] for row in key_figures(named)] == ["other.novelty"]
 

@@ -34,12 +34,13 @@ from symjax.evaluate.report.reading import (
     write_number,
 )
 
+MARKS = (0.01, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 10000)
 MAX_ROWS = 40
 """Requested groups drawn: those asked for most often."""
 
 
 def heat_map(report: Report, kind: str = "svg") -> bytes | None:
-    """Requested space group (rows) against the crystal system found (columns), shares of each row.
+    """Requested space group against the crystal system found, shares of each requested group.
 
     Source: WyckoffDiff-Adaptor, the heat map of requested space groups.
     """
@@ -57,33 +58,37 @@ def heat_map(report: Report, kind: str = "svg") -> bytes | None:
 
 
 def _heat_map(found: Mapping[str, Any], rows: list[Any], columns: list[str], counts: np.ndarray) -> Any:
+    """Requested groups from left to right: there may be forty of them, and seven systems."""
     from matplotlib import colormaps
 
     total = counts.sum(axis=1)
     keep = np.sort(np.argsort(-total, kind="stable")[:MAX_ROWS])
     keep = keep[total[keep] > 0]
-    share = counts[keep] / total[keep, None]
+    share = (counts[keep] / total[keep, None]).T
     preserved = [number(value) for value in found.get("preserved") or []]
-    figure = new_figure(HALF, 1.5 + 0.27 * len(keep))
+    figure = new_figure(WIDE, 3.7)
     axes = figure.add_subplot()
     colors = colormaps["Blues"]
-    axes.pcolormesh(np.arange(len(columns) + 1), np.arange(len(keep) + 1), share, cmap=colors, vmin=0, vmax=1,
+    axes.pcolormesh(np.arange(len(keep) + 1), np.arange(len(columns) + 1), share, cmap=colors, vmin=0, vmax=1,
                     edgecolors=GRID, linewidth=0.6)  # fmt: skip
-    for i, j in np.argwhere(counts[keep] > 0):
-        axes.text(j + 0.5, i + 0.5, f"{counts[keep][i, j]:.0f}", ha="center", va="center", fontsize=7.5,
+    for i, j in np.argwhere(share > 0):
+        axes.text(j + 0.5, i + 0.5, f"{counts[keep[j], i]:.0f}", ha="center", va="center", fontsize=7.5,
                   color=text_color(colors(share[i, j])))  # fmt: skip
-    for row, index in enumerate(keep):
+    for place, index in enumerate(keep):
         kept = preserved[index] if index < len(preserved) else np.nan
         if np.isfinite(kept):
-            axes.text(len(columns) + 0.15, row + 0.5, f"{100 * kept:.0f} %", va="center", fontsize=8, color=INK)
-    axes.set_yticks(np.arange(len(keep)) + 0.5, [_group_label(rows[index]) for index in keep])
-    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=28, ha="right", rotation_mode="anchor")
+            axes.text(place + 0.5, -0.25, f"{100 * kept:.0f}", ha="center", fontsize=7.5, color=INK)
+    axes.set_xticks(np.arange(len(keep)) + 0.5, [_group_label(rows[index]) for index in keep], rotation=60, ha="right",
+                    rotation_mode="anchor", fontsize=8)  # fmt: skip
+    axes.set_yticks(np.arange(len(columns)) + 0.5, columns, parse_math=False)
+    axes.set_xlim(0, max(len(keep), 12))
     axes.invert_yaxis()
     overall = number(found.get("overall"))
-    said = f"; kept overall: {100 * overall:.0f} %" if np.isfinite(overall) else ""
+    said = f" (overall {100 * overall:.0f} %)" if np.isfinite(overall) else ""
     when = clean(found.get("when") or "after relaxation")
-    tidy(axes, f"crystal system {when}", "requested space group", grid="")
-    axes.set_title(f"crystals; colour: share of the row; right: system kept{said}", fontsize=8.5, color=INK, loc="left")
+    tidy(axes, "requested space group", f"crystal system\n{when}", grid="")
+    axes.set_title(f"numbers: crystals; colour: share of the column; over it: share that kept the system, %{said}",
+                   fontsize=8.5, color=INK, loc="left", pad=17)  # fmt: skip
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     axes.tick_params(length=0)
@@ -141,33 +146,43 @@ def _ratio(row: Row) -> float | None:
 def _floors(rows: Sequence[Row]) -> Any:
     figure = new_figure(WIDE, 1.1 + 0.27 * len(rows))
     axes = figure.add_subplot()
-    for place, row in enumerate(rows):
-        floor, ratio = floor_of(row), _ratio(row)
-        assert floor is not None and ratio is not None  # `floors` kept only such rows
-        band = FLOOR_WIDTH * floor[1] / floor[0]
-        low = 1 - min(band, 0.99)  # the axis is logarithmic
-        axes.barh(place, 1 + band - low, left=low, height=0.62, color=COLORS["reference"], alpha=0.42,
+    ratios = [_ratio(row) or 1.0 for row in rows]
+    spreads = [_spread(row) for row in rows]
+    left = min(1.0, *ratios) / 1.6  # the axis is logarithmic: what reaches zero ends here
+    for place, (row, ratio, spread) in enumerate(zip(rows, ratios, spreads)):
+        mean, sd, _ = floor_of(row) or (1.0, 0.0, 0)
+        low, high = max(1 - FLOOR_WIDTH * sd / mean, left), 1 + FLOOR_WIDTH * sd / mean
+        axes.barh(place, high - low, left=low, height=0.62, color=COLORS["reference"], alpha=0.42,
                   label=_once(place, f"floor \N{PLUS-MINUS SIGN} {FLOOR_WIDTH:g} sd"))  # fmt: skip
-        ends = row.get("interval") or []
-        spread = [number(end) / floor[0] for end in ends]
-        if len(spread) == 2 and np.isfinite(spread).all() and min(spread) > 0:
-            axes.plot(spread, [place, place], color=COLORS["samples"], lw=1.6, solid_capstyle="butt")
+        if spread:
+            axes.plot([max(end, left) for end in spread], [place, place], color=COLORS["samples"], lw=1.6,
+                      solid_capstyle="butt")  # fmt: skip
         color, marker = (COLORS["samples"], "o") if at_floor(row) else (ACCENT, "D")
         axes.plot([ratio], [place], marker, color=color, ms=6)
-        axes.annotate(f"{write_number(ratio, 3)}\N{MULTIPLICATION SIGN}", (max([ratio, *spread]), place), xytext=(7, 0), color=INK,
-                      textcoords="offset points", va="center", fontsize=8)  # fmt: skip
+        axes.annotate(f"{write_number(ratio, 3)}\N{MULTIPLICATION SIGN}", (max(ratio, *spread, high), place), xytext=(7, 0),
+                      color=INK, textcoords="offset points", va="center", fontsize=8)  # fmt: skip
     axes.axvline(1, color=FAINT, lw=1)
     axes.plot([], [], "o", color=COLORS["samples"], label="at the floor")
     axes.plot([], [], "D", color=ACCENT, label="beyond it")
     axes.plot([], [], color=COLORS["samples"], lw=1.6, label="95 % interval")
     axes.set_xscale("log")
-    _log_ticks(axes, max(_ratio(row) or 1 for row in rows), min(_ratio(row) or 1 for row in rows))
+    right = 1.5 * max(1.0, *ratios, *(end for spread in spreads for end in spread))
+    marks = [mark for mark in MARKS if left <= mark <= right]
+    axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    axes.minorticks_off()
+    axes.set_xlim(left, right)
     axes.set_yticks(range(len(rows)), _names(rows), parse_math=False)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     tidy(axes, "value / mean of its floor (real data of the same number against the reference)", "", grid="x")
     axes.tick_params(axis="y", length=0, colors=INK)
     legend_above(axes, 4)
     return figure
+
+
+def _spread(row: Row) -> list[float]:
+    """Ends of the interval over the floor's mean; empty without an interval."""
+    floor, ends = floor_of(row), [number(end) for end in row.get("interval") or []]
+    return [end / floor[0] for end in ends] if floor and len(ends) == 2 and np.isfinite(ends).all() else []
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
@@ -180,17 +195,6 @@ def _names(rows: Sequence[Row]) -> list[str]:
 def _once(place: int, label: str) -> str | None:
     """A legend entry for the first row only."""
     return label if place == 0 else None
-
-
-def _log_ticks(axes: Any, most: float, least: float) -> None:
-    marks = [
-        mark
-        for mark in (0.01, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 1000, 10000)
-        if least / 2.2 <= mark <= most * 2.2
-    ]
-    axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
-    axes.minorticks_off()
-    axes.set_xlim(min(least, 1) / 1.6, max(most, 1) * 1.8)
 
 
 def _floats(values: Any) -> np.ndarray:

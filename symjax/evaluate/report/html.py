@@ -39,6 +39,7 @@ from symjax.evaluate.report.reading import (
     usable,
     write_floor,
     write_interval,
+    write_like,
     write_number,
     write_value,
 )
@@ -150,7 +151,9 @@ def _cards(report: Report) -> str:
     for row in key_figures(report):
         said = [f"95 % {write_interval(row)}"] if write_interval(row) else []
         said += [f"floor {write_floor(row)}"] if write_floor(row) else []
-        said += [f"reference {write_number(row['reference'])}"] if math.isfinite(number(row.get("reference"))) else []
+        said += (
+            [f"reference {write_like(row, row['reference'])}"] if math.isfinite(number(row.get("reference"))) else []
+        )
         said += [f"n = {write_number(row.get('num'))}"]
         cards.append(
             f'<li class="card"><div class="name">{_text(row.get("name") or row.get("key"))}</div>'
@@ -286,7 +289,7 @@ def _row(row: Row) -> str:
         ("value", row.get("value"), write_value(row)),
         ("", ends[0], write_interval(row)),
         ("", floor[0] if floor else None, write_floor(row)),
-        ("", row.get("reference"), write_number(row.get("reference"), blank="")),
+        ("", row.get("reference"), write_like(row, row.get("reference"), blank="")),
         ("", row.get("num"), write_number(row.get("num"))),
     ]
     out = [f'<th scope="row" data-sort="{name}">{name}{_details(row)}</th>']

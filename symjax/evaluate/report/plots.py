@@ -36,9 +36,12 @@ LABEL_WIDTH = 22
 """Width of a group's label in units of the axis."""
 LABELLED = 12
 """Groups that carry their symbol: those whose shares differ most."""
-TAIL = 0.005
+LABEL_ROOM = 62
+"""Characters of labels that fit under half a page."""
+TAIL = 0.01
 """Share of the values that may lie beyond either end of an axis."""
-BINS = 48
+BINS = (12, 48)
+"""Fewest and most bins; between them twice the root of the number of values, so that few crystals give no comb."""
 HULL_MARKS = (0.0, 0.08)
 """Energies above the hull, eV/atom, at which the share below is written; 0.08 is WyckoffTransformer's bound for S.U.N."""
 
@@ -178,10 +181,12 @@ def _grouped(sides: Mapping[str, Mapping[str, float]], keys: list[str], xlabel: 
         heights = [100 * counts.get(key, 0.0) / total for key in keys]
         place = np.arange(len(keys)) + (index - (len(sides) - 1) / 2) * width
         axes.bar(place, heights, width=width, color=COLORS[role], label=f"{role} (n = {write_number(round(total))})")
-    ticks = np.arange(0, len(keys), max(-(-len(keys) // 24), 1))
+    named = labels == keys
+    # The last label always stands: it may carry the plus sign of a tail.
+    step = 1 if named else -(-sum(len(label) + 1 for label in labels) // LABEL_ROOM)
+    ticks = np.arange(len(keys))[::-1][::step][::-1]
     axes.set_xticks(ticks, [labels[i] for i in ticks])
-    if max(len(labels[i]) for i in ticks) > 5:
-        axes.tick_params(axis="x", rotation=28)
+    axes.tick_params(axis="x", rotation=28 if named else 0)
     axes.set_xlim(-0.6, len(keys) - 0.4)
     tidy(axes, xlabel, "share of crystals (%)")
     legend_above(axes, 3)
@@ -200,7 +205,7 @@ def integers(report: Report, name: str, kind: str = "svg") -> bytes | None:
     if not sides:
         return None
     low = min(min(counts) for counts in sides.values())
-    high = max(_quantile(counts, 1 - 2 * TAIL) for counts in sides.values())
+    high = max(_quantile(counts, 1 - TAIL) for counts in sides.values())
     clipped = any(max(counts) > high for counts in sides.values())
     # One bar for each number while they can be told apart, else for ranges of equal length.
     step = max(-(-(high - low + 1) // 30), 1)
@@ -247,7 +252,8 @@ def values(report: Report, name: str, kind: str = "svg", marks: tuple[float, ...
 
 def _histogram(sides: Mapping[str, np.ndarray], xlabel: str, marks: tuple[float, ...]) -> Any:
     low, high = _range(sides, marks)
-    edges = np.linspace(low, high, BINS + 1)
+    fewest = min(data.size for data in sides.values())
+    edges = np.linspace(low, high, int(np.clip(2 * np.sqrt(fewest), *BINS)) + 1)
     figure = new_figure(HALF, 3.2)
     axes = figure.add_subplot()
     notes: list[str] = []
@@ -317,8 +323,8 @@ PLOTS: tuple[tuple[str, str, str, bool, Draw], ...] = (
      False, partial(values, name="energy above hull", marks=HULL_MARKS)),
     ("ladder", "Generated group found again", "Share of crystals in which the group found in the atoms contains and equals "
      "the generated one, over the tolerance.", False, grids.ladder),
-    ("heat-map", "Requested space group and crystal system found", "Heat map: a row for each requested space group, a column "
-     "for each crystal system found.", False, grids.heat_map),
+    ("heat-map", "Requested space group and crystal system found", "Heat map: a column for each requested space group, a row "
+     "for each crystal system found.", True, grids.heat_map),
 )  # fmt: skip
 """(key, title, what is to be seen, whether wide, function) of every plot, in the order of the page."""
 

@@ -23,7 +23,7 @@ ROLES = ("samples", "reference", "train")
 
 CARDS = (
     r"\.structural_validity$", r"\.composition_validity$", r"\.sun$", r"\.(un|unique_novel)$", r"\.(novelty|novel)$",
-    r"\.d_sg$", r"\.coverage_recall$",
+    r"\.d_sg$", r"\.coverage_recall$", r"\.charge_neutral$", r"\.wasserstein_density$", r"\.ks_sites$",
 )  # fmt: skip
 """Keys of figures shown as cards: of each pattern, the first figure that has a value."""
 MAX_CARDS = 6
@@ -77,9 +77,19 @@ def write_number(value: Any, digits: int = 4, blank: str = DASH) -> str:
     return f"{value:.{min(max(decimals, 0), MAX_DECIMALS)}f}"
 
 
+def write_like(row: Row, value: Any, blank: str = DASH) -> str:
+    """A number of a figure's row: 0 and 1 are ``0.0000`` and ``1.0000`` where they are shares or distances and no counts."""
+    measured = not row.get("unit") and (row.get("better") or row.get("interval") or row.get("floor"))
+    return (
+        f"{number(value):.{MAX_DECIMALS}f}"
+        if measured and number(value) in (0.0, 1.0)
+        else write_number(value, blank=blank)
+    )
+
+
 def write_value(row: Row) -> str:
     """The value of a figure with its unit."""
-    text = write_number(row.get("value"))
+    text = write_like(row, row.get("value"))
     unit = clean(row.get("unit") or "")
     return text if text == DASH or not unit else f"{text} {unit}"
 
@@ -89,7 +99,7 @@ def write_interval(row: Row) -> str:
     ends = row.get("interval")
     if not isinstance(ends, Sequence) or len(ends) != 2 or not all(math.isfinite(number(end)) for end in ends):
         return ""
-    return f"[{write_number(ends[0])}, {write_number(ends[1])}]"
+    return f"[{write_like(row, ends[0])}, {write_like(row, ends[1])}]"
 
 
 def floor_of(row: Row) -> tuple[float, float, int] | None:

@@ -23,6 +23,7 @@ from symjax.evaluate.report.reading import (
     usable,
     write_floor,
     write_interval,
+    write_like,
     write_number,
     write_value,
 )
@@ -82,7 +83,7 @@ def _table(family: Family) -> Table:
         "value": [write_value(row) + (" *" if at_floor(row) else "") for row in rows],
         "95 % interval": [write_interval(row) for row in rows],
         "floor": [write_floor(row) for row in rows],
-        "reference": [write_number(row.get("reference"), blank="") for row in rows],
+        "reference": [write_like(row, row.get("reference"), blank="") for row in rows],
         "n": [write_number(row.get("num")) for row in rows],
     }
     table = Table(
