@@ -367,6 +367,10 @@ def test_share_beyond_the_axis_is_written(full):
     assert "beyond the axis: samples 5 %" in said
     assert "at or below 1.5: samples 48 %, reference 50 %" in said
     assert axes.get_xlim()[1] < 20
+    # Nothing is cut where the reference has no spread, and marks are always on the axis.
+    axes = plots._histogram({"samples": np.array([1.0, 5.0]), "reference": np.full(9, 3.0)}, "x", (-2.0,)).axes[0]
+    assert axes.get_xlim()[0] < -2 and axes.get_xlim()[1] > 5
+    assert not any("beyond" in text.get_text() for text in axes.texts)
 
 
 def test_labels_of_long_ranges_do_not_touch(full):

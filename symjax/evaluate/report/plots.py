@@ -291,13 +291,15 @@ def _range(sides: Mapping[str, np.ndarray], marks: tuple[float, ...]) -> tuple[f
     high = max(float(np.quantile(data, 1 - TAIL)) for data in sides.values())
     # A few samples gone astray (lattices blown up) must not squeeze all others into one bar.
     anchor = sides.get("reference", next(iter(sides.values())))
-    spread = max(float(np.quantile(anchor, 1 - TAIL) - np.quantile(anchor, TAIL)), 1e-9 * max(abs(high), 1.0))
-    middle = float(np.median(anchor))
-    low, high = max(low, middle - 6 * spread), min(high, middle + 6 * spread)
+    spread, middle = float(np.quantile(anchor, 1 - TAIL) - np.quantile(anchor, TAIL)), float(np.median(anchor))
+    if spread > 0:
+        low, high = max(low, middle - 6 * spread), min(high, middle + 6 * spread)
     low, high = min(low, *marks) if marks else low, max(high, *marks) if marks else high
     least, most = min(float(data.min()) for data in sides.values()), max(float(data.max()) for data in sides.values())
     room = 0.04 * max(high - low, 1e-6 * max(abs(high), 1.0))
-    return (least if least >= low - 2 * room else low) - room, (most if most <= high + 2 * room else high) + room
+    # What lies just beyond is taken in rather than cut.
+    low, high = max(low - 2 * room, min(low, least)), min(high + 2 * room, max(high, most))
+    return low - room, high + room
 
 
 Draw = Callable[..., bytes | None]
