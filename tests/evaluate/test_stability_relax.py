@@ -319,6 +319,15 @@ def test_a_kill_in_the_middle_resumes(tmp_path):
     assert without_time(found) == without_time(relax_many(cells, Pair(), RelaxOptions(steps=9, fmax=1e-9), processes=1))
 
 
+def test_failures_of_the_machine_are_tried_again():
+    cache, options = Cache(), RelaxOptions(steps=1)
+    assert "no memory" in relax_many([rock_salt()], Raises(), options, cache=cache)[0]["reason"]
+    assert relax_many([rock_salt()], Pair(), options, cache=cache)[0]["energy_final"] is not None
+    broken = make_cell(3 * np.eye(3), [[0, 0, 0], [0.01, 0, 0]], [3, 3])  # this one is the crystal's own fault
+    first, again = relax_many([broken], Pair(), options, cache=cache), relax_many([broken], Raises(), options, cache=cache)
+    assert first == again
+
+
 def test_equal_crystals_are_computed_once():
     potential = Pair()
     found = relax_many([bent(), bent(), bent()], potential, RelaxOptions(steps=0))

@@ -30,6 +30,10 @@ Job = tuple[Cell, RelaxOptions | None]
 FEW = {True: 6, False: 200}
 """Fewer relaxations, fewer single points than this are not worth starting workers, which load the model in seconds."""
 
+DEAD, ERROR = "the worker process died", "the potential failed"
+TRANSIENT = (DEAD, ERROR)
+"""Reasons that lie in the machine as much as in the crystal: these results are not stored, so that another run tries again."""
+
 
 def relax_many(
     cells: Sequence[Cell],
@@ -103,7 +107,7 @@ def _run(
     for index, value in _compute([jobs[i] for i in missing], potential, processes):
         key = keys[missing[index]]
         known[key] = value
-        if cache is not None:
+        if cache is not None and not str(value["reason"]).startswith(TRANSIENT):
             cache.put(stage, VERSION, key, value)
         bar.update(1)
     bar.close()
@@ -196,7 +200,7 @@ def _ask(potential: Potential, cells: Sequence[Cell], *, forces: bool) -> Evalua
         raise  # the potential itself is missing or wrong: not a crystal's failure
     except Exception as error:
         if len(cells) == 1:
-            reason = f"the potential failed: {type(error).__name__}: {error}"
+            reason = f"{ERROR}: {type(error).__name__}: {error}"
             return Evaluation(np.array([np.nan]), [np.zeros((0, 3))], np.full((1, 3, 3), np.nan), [reason])
     parts = [_ask(potential, [cell], forces=forces) for cell in cells]
     return Evaluation(
@@ -277,7 +281,7 @@ def _submit(jobs: list[Job], order: list[int], potential: Potential, workers: in
 def _dead(job: Job) -> dict[str, Any]:
     """The result of a crystal whose worker process died."""
     cell, options = job
-    reason = "the worker process died (out of memory?)"
+    reason = f"{DEAD} (out of memory?)"
     if options is None:
         return {"energy": None, "reason": reason}
     prepared, state = prepare(cell, options)
