@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 
+ENTRIES = 200_000  # distances worked out at a time
 MAX_REACH = 40  # cells searched along one axis at most; only a degenerate cell needs more
 
 
@@ -37,11 +38,14 @@ def shortest_images(lattice: np.ndarray, frac: np.ndarray, first: np.ndarray, su
 
 def _search(difference: np.ndarray, itself: np.ndarray, lattice: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """(m, n) shortest distance over the images within `reach` cells; zero shift of an atom with itself left out."""
+    shifts = np.array(list(itertools.product(*(range(-int(r), int(r) + 1) for r in reach))), float)
+    base, moves = difference @ lattice, shifts @ lattice
     best = np.full(itself.shape, np.inf)
-    base = difference @ lattice
-    for shift in itertools.product(*(range(-int(r), int(r) + 1) for r in reach)):
-        squared = ((base + np.array(shift) @ lattice) ** 2).sum(axis=-1)
-        if shift == (0, 0, 0):
-            squared = np.where(itself, np.inf, squared)
-        best = np.minimum(best, squared)
+    step = max(1, ENTRIES // itself.size)
+    for start in range(0, len(shifts), step):
+        part = slice(start, start + step)
+        squared = ((base[None] + moves[part, None, None]) ** 2).sum(axis=-1)
+        home = np.flatnonzero((shifts[part] == 0).all(axis=1))
+        squared[home] = np.where(itself, np.inf, squared[home])
+        best = np.minimum(best, squared.min(axis=0))
     return np.sqrt(best)

@@ -58,7 +58,8 @@ def test_every_format_gives_the_same_crystals(structures, tmp_path):
     ase.io.write(tmp_path / "all.extxyz", [AseAtomsAdaptor.get_atoms(s) for s in structures], format="extxyz")
     (tmp_path / "list.json").write_text(json.dumps([s.as_dict() for s in structures]))
     (tmp_path / "named.json").write_text(json.dumps({f"n{i}": s.as_dict() for i, s in enumerate(structures)}))
-    (tmp_path / "deep.json").write_text(json.dumps([{"structure": s.as_dict(), "id": f"d{i}", "e": 1.0} for i, s in enumerate(structures)]))
+    deep = [{"structure": s.as_dict(), "id": f"d{i}", "e": 1.0} for i, s in enumerate(structures)]
+    (tmp_path / "deep.json").write_text(json.dumps(deep))
     for name in ("cifs", "all.csv.gz", "all.extxyz", "list.json", "named.json", "deep.json"):
         found = read_crystals(tmp_path / name, processes=1)
         assert found.usable.all(), (name, found.reasons)
@@ -101,7 +102,13 @@ def test_bad_sources_say_what_is_wrong(tmp_path):
     (tmp_path / "void").mkdir()
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "index.json").write_text("{}")
-    cases = {"missing": "no such", "no.csv": "no column 'cif'", "bad.json": "not valid JSON", "none.json": "no structures", "void": "without .cif"}
+    cases = {
+        "missing": "no such",
+        "no.csv": "no column 'cif'",
+        "bad.json": "not valid JSON",
+        "none.json": "no structures",
+        "void": "without .cif",
+    }
     for name, word in cases.items():
         with pytest.raises(DataError, match=word):
             read_crystals(tmp_path / name)

@@ -86,7 +86,8 @@ def test_floor_of_the_group_distance_falls_with_n():
 def test_intervals_cover():
     """95 % intervals of a known share hold it about as often."""
     generator = np.random.default_rng(0)
-    held = [low <= 0.3 <= high for low, high in (share_interval(int(generator.binomial(200, 0.3)), 200, draws=400) for _ in range(300))]
+    drawn = [int(generator.binomial(200, 0.3)) for _ in range(300)]
+    held = [low <= 0.3 <= high for low, high in (share_interval(hits, 200, draws=400) for hits in drawn)]
     assert 0.9 < np.mean(held) < 0.99
     assert share_interval(0, 0) is None
     rows = generator.normal(size=300)
