@@ -69,7 +69,8 @@ def _heat_map(found: Mapping[str, Any], rows: list[Any], columns: list[str], cou
     figure = new_figure(WIDE, 3.7)
     axes = figure.add_subplot()
     colors = colormaps["Blues"]
-    axes.pcolormesh(np.arange(len(keep) + 1), np.arange(len(columns) + 1), share, cmap=colors, vmin=0, vmax=1,
+    shown = np.ma.masked_equal(share, 0.0)  # empty cells have the page's colour
+    axes.pcolormesh(np.arange(len(keep) + 1), np.arange(len(columns) + 1), shown, cmap=colors, vmin=0, vmax=1,
                     edgecolors=GRID, linewidth=0.6)  # fmt: skip
     for i, j in np.argwhere(share > 0):
         axes.text(j + 0.5, i + 0.5, f"{counts[keep[j], i]:.0f}", ha="center", va="center", fontsize=7.5,
