@@ -1,12 +1,16 @@
 """Fingerprints of a crystal's structure (CrystalNN, 61 numbers) and composition (Magpie, 132 numbers), as coverage uses them.
 
 The structure fingerprint is the mean over all atoms of matminer's ``CrystalNNFingerprint.from_preset("ops")`` with its defaults,
-as in the evaluation scripts of CDVAE, DiffCSP and SymmCD; the neighbours and order parameters are pymatgen's. Only one atom of
-each symmetry orbit is worked out. One of the 61 numbers, the order parameter "body-centered cubic CN_8", is a sum over ordered
-pairs of neighbours that changes sign where a pair makes a right angle: where neighbours tie in weight it depends on the order in
-which pymatgen lists them, which differs between atoms of an orbit and between cells of one crystal (by up to about 1e-3 on 3 % of
-real crystals). It is therefore worked out for every atom where the order matters, so that the result is matminer's for the cell
-as given.
+as in the evaluation scripts of CDVAE, DiffCSP and SymmCD. Neighbours and their weights are pymatgen's; one atom of each symmetry
+orbit is worked out, and order parameters are worked out for all pairs of neighbours at once (`symjax.evaluate.crystalnn`). Two
+things in the definition hang on rounding, so that matminer gives different numbers for equivalent atoms and for other cells of one
+crystal:
+
+- "body-centered cubic CN_8" is a sum over ordered pairs of neighbours and changes sign where a pair makes a right angle. Where
+  neighbours tie in weight it depends on the order in which they are listed (up to about 1e-3, on 3 % of real crystals). It is
+  worked out for every atom where that matters, so that the result is matminer's for the cell as given.
+- Weights are rounded to three decimals. Where one is half-way, equivalent atoms may fall on either side, and the mean over atoms
+  differs from the value of the first by up to about 1e-3 (one real crystal in some 1,500). That one is left as it is.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import numpy as np
 
 from symjax.errors import InputError
 from symjax.evaluate.cells import Cell, to_structure
+from symjax.evaluate.crystalnn import Angles, angles, bcc_norm, bcc_terms, order_parameter
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -33,7 +38,6 @@ MAX_POINTS = 100_000
 """Atoms in the Voronoi constructions of one crystal, summed over distinct sites: some 10 s. Known crystals need a twentieth."""
 
 _BCC_NUMBER = 8
-_BCC_NEAR_POLE = 2.5261129449194057  # rad; pymatgen's limit between its two kinds of pairs
 
 
 def structure_fingerprint(cell: Cell) -> np.ndarray:
@@ -162,26 +166,41 @@ def _orbits(cell: Cell) -> np.ndarray:
     return np.arange(len(cell.numbers)) if found is None else np.asarray(found.crystallographic_orbits)
 
 
+@cache
+def _parameters() -> dict[int, list[tuple[str, dict[Any, float], Any]]]:
+    """Coordination number -> (kind, parameters, pymatgen's object) of its numbers; kind "wt" for the weight itself."""
+    found: dict[int, list[tuple[str, dict[Any, float], Any]]] = {}
+    for number, items in sorted(_crystal_nn().ops.items()):
+        found[number] = []
+        for item in items:
+            kind = "wt" if item == "wt" else item.get_type(0)
+            values = None if item == "wt" else item.get_parameters(0)
+            found[number].append((kind, {key: float(value) for key, value in (values or {}).items()}, item))
+    return found
+
+
 def _site(structure: Structure, index: int) -> tuple[np.ndarray, bool]:
     """(61,) numbers of one atom, and whether the bcc one depends on the order of neighbours of equal weight."""
     data = _neighbours(structure, index)
     values: list[float] = []
-    for number, parameters in sorted(_crystal_nn().ops.items()):
+    for number, items in _parameters().items():
         weight = data.cn_weights.get(number, 0)
-        for parameter in parameters:
-            plain = parameter == "wt" or weight == 0
-            values.append(weight if plain else weight * _value(parameter, structure, index, data, number))
+        around = _around(structure, index, data, number) if weight and len(items) > 1 else None
+        for item in items:
+            plain = item[0] == "wt" or around is None
+            values.append(weight if plain else weight * _value(item, structure, index, data, around))
     weight = data.cn_weights.get(_BCC_NUMBER, 0)
-    return np.array(values, float), bool(weight) and _order_matters(structure[index], data.cn_nninfo[_BCC_NUMBER], weight)
+    return np.array(values, float), bool(weight) and _order_matters(structure, index, data, weight)
 
 
 def _bcc(structure: Structure, index: int) -> float:
     """The bcc number alone of one atom."""
     data = _neighbours(structure, index)
     weight = data.cn_weights.get(_BCC_NUMBER, 0)
-    at = [label for label in structure_names() if label.endswith(f" CN_{_BCC_NUMBER}")].index("body-centered cubic CN_8")
-    parameter = _crystal_nn().ops[_BCC_NUMBER][at]
-    return float(weight * _value(parameter, structure, index, data, _BCC_NUMBER)) if weight else 0.0
+    if not weight:
+        return 0.0
+    item = next(item for item in _parameters()[_BCC_NUMBER] if item[0] == "bcc")
+    return float(weight * _value(item, structure, index, data, _around(structure, index, data, _BCC_NUMBER)))
 
 
 def _neighbours(structure: Structure, index: int) -> Any:
@@ -197,40 +216,37 @@ def _neighbours(structure: Structure, index: int) -> Any:
             raise InputError(f"CrystalNN failed for atom {index} ({structure[index].specie.symbol}): {why}") from None
 
 
-def _value(parameter: Any, structure: Structure, index: int, data: Any, number: int) -> float:
-    """One order parameter of one atom and its ``number`` neighbours; 0 where it is not defined."""
+def _around(structure: Structure, index: int, data: Any, number: int) -> tuple[int, np.ndarray, Angles]:
+    """Coordination number, distances and angles of the neighbours that it counts."""
+    away = np.array([entry["site"].coords for entry in data.cn_nninfo[number]]) - structure[index].coords
+    return number, np.linalg.norm(away, axis=1), angles(away)
+
+
+def _value(item: tuple[str, dict[Any, float], Any], structure: Structure, index: int, data: Any, around: Any) -> float:
+    """One order parameter of one atom; 0 where it is not defined. pymatgen decides where rounding would."""
+    number, distances, found = around
+    value = order_parameter(item[0], item[1], found, distances)
+    if value is not None:
+        return value
     sites = [structure[index]] + [entry["site"] for entry in data.cn_nninfo[number]]
     try:
-        return parameter.get_order_parameters(sites, 0, indices_neighs=list(range(1, len(sites))))[0] or 0.0
+        return item[2].get_order_parameters(sites, 0, indices_neighs=list(range(1, len(sites))))[0] or 0.0
     except (ValueError, ZeroDivisionError) as error:
         raise InputError(f"order parameter failed for atom {index} with {number} neighbours: {error}") from None
 
 
-def _order_matters(centre: Any, neighbours: list[dict[str, Any]], weight: float) -> bool:
+def _order_matters(structure: Structure, index: int, data: Any, weight: float) -> bool:
     """Whether rounding, or exchanging neighbours of equal weight, changes the bcc order parameter.
 
     It is a sum of terms t(j, k) over pairs with j before k in the list. Those with k near the pole opposite to j are
     symmetric; the others put j at the pole and k on the prime meridian, are not symmetric, and change sign at a right angle.
     """
-    away = np.array([entry["site"].coords - centre.coords for entry in neighbours])
-    away /= np.linalg.norm(away, axis=1, keepdims=True)
-    cosine = np.clip(away @ away.T, -1.0, 1.0)
-    angle = np.arccos(cosine)
-    across = away[None] - cosine[:, :, None] * away[:, None]  # (j, k, 3): of k, perpendicular to j
-    length = np.linalg.norm(across, axis=-1, keepdims=True)
-    across = np.where(length > 1e-12, across / np.maximum(length, 1e-12), 0.0)
-    azimuth = np.arccos(np.clip(np.einsum("jkx,jmx->jkm", across, across), -1.0, 1.0))
-    scaled = (angle - np.pi / 2) / np.arcsin(1 / 3)
-    term = np.cos(3 * azimuth) * (scaled * np.exp(0.5 - 0.5 * scaled**2))[:, None]
-    num = len(away)
-    live = (length[:, :, 0] > 1e-12)[:, :, None] & (length[:, :, 0] > 1e-12)[:, None]
-    live &= ~(np.eye(num, dtype=bool)[:, :, None] | np.eye(num, dtype=bool)[:, None] | np.eye(num, dtype=bool)[None])
-    pairs = np.where(angle > np.pi / 2, 1.0, -1.0) * np.where(live, term, 0.0).sum(axis=-1) * (angle < _BCC_NEAR_POLE)
-    rounded = np.array([entry["weight"] for entry in neighbours])
-    swapped = np.where(rounded[:, None] == rounded, np.abs(pairs - pairs.T), 0.0)
-    flipped = np.where(np.abs(angle - np.pi / 2) < 1e-6, np.abs(pairs), 0.0)
-    norm = 0.5 * num * (6 + (num - 2) * (num - 3))
-    return bool(max(swapped.max(), flipped.max()) * weight / norm > 1e-9)
+    found = _around(structure, index, data, _BCC_NUMBER)[2]
+    terms = bcc_terms(next(item[1] for item in _parameters()[_BCC_NUMBER] if item[0] == "bcc"), found)
+    rounded = np.array([entry["weight"] for entry in data.cn_nninfo[_BCC_NUMBER]])
+    swapped = np.where(rounded[:, None] == rounded, np.abs(terms - terms.T), 0.0)
+    flipped = np.where(np.abs(found.theta - np.pi / 2) < 1e-6, np.abs(terms), 0.0)
+    return bool(max(swapped.max(), flipped.max()) * weight / bcc_norm(_BCC_NUMBER) > 1e-9)
 
 
 def _check_size(structure: Structure, sites: np.ndarray) -> None:
