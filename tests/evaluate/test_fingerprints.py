@@ -9,6 +9,7 @@ import pytest
 from symjax.errors import InputError
 from symjax.evaluate import fingerprints
 from symjax.evaluate.cells import Cell, cell_of, make_cell, to_structure
+from symjax.evaluate.crystalnn import angles, order_parameter
 from symjax.evaluate.fingerprints import (
     composition_fingerprint,
     composition_names,
@@ -54,6 +55,59 @@ def apart(a, b):
 def test_matminer_on_made_crystals(name):
     cell = globals()[name]()
     np.testing.assert_allclose(structure_fingerprint(cell), every_atom(cell).mean(axis=0), atol=1e-9)
+
+
+class Place:
+    """The one thing of a site that pymatgen's order parameters look at."""
+
+    def __init__(self, coords):
+        self.coords = np.asarray(coords, float)
+
+
+def arrangement(name, number, generator):
+    """(number, 3) vectors: anywhere, at cube corners, edges and faces exactly, or nearly so."""
+    if name == "anywhere":
+        return generator.normal(size=(number, 3))
+    grid = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * 3), -1).reshape(-1, 3)
+    grid = grid[np.abs(grid).sum(axis=1) > 0]
+    chosen = grid[generator.permutation(26)[:number]]
+    return chosen if name == "cubic" else chosen + generator.normal(0, 0.05, chosen.shape)
+
+
+@pytest.mark.parametrize("name", ["anywhere", "cubic", "nearly cubic"])
+def test_order_parameters_are_pymatgens(name):
+    """Every kind at every coordination number; those left to pymatgen are left because an angle sits on a jump."""
+    generator = np.random.default_rng(2)
+    met, left = set(), set()
+    for number, items in fingerprints._parameters().items():
+        for _ in range(6 if number < 13 else 0):
+            away = arrangement(name, number, generator)
+            found, sites = angles(away), [Place([0, 0, 0])] + [Place(vector) for vector in away]
+            for kind, parameters, reference in items[1:]:
+                value = order_parameter(kind, parameters, found, np.linalg.norm(away, axis=1))
+                if value is None:
+                    left.add(kind)
+                    continue
+                expected = reference.get_order_parameters(sites, 0, indices_neighs=list(range(1, number + 1)))[0] or 0.0
+                assert value == pytest.approx(expected, abs=1e-10), (kind, number)
+                met.add(kind)
+    kinds = {kind for items in fingerprints._parameters().values() for kind, _, _ in items} - {"wt"}
+    jumps = {"bcc", "see_saw_rect", "tri_bipyr", "pent_bipyr", "hex_bipyr", "oct_max", "sq_plan_max"}
+    assert met | left == kinds
+    assert left <= jumps and (left if name == "cubic" else not left)
+
+
+def test_weights_half_way_between_roundings():
+    """A Chevrel phase (Er Mo6 S8) in which a weight is 0.8835: six equivalent atoms, three roundings up and three down."""
+    edges = [[6.495298165196388, 0, 0.05458249218086238], [0.05412575413553074, 6.495072644516212, 0.05458249218086238]]
+    mo, s = np.array([0.776918, 0.580279, 0.439909]), np.array([0.248164, 0.632338, 0.872009])
+    turned = [np.roll(x, k) for x in (mo, 1 - mo, s, 1 - s) for k in range(3)]
+    cell = make_cell([*edges, [0, 0, 6.49552686]], [[0, 0, 0], *[[x] * 3 for x in (0.762956, 0.237044)], *turned],
+                     [68, 16, 16] + [42] * 6 + [16] * 6)  # fmt: skip
+    rows = every_atom(cell)
+    assert 1e-4 < np.ptp(rows[9:], axis=0).max() < 2e-3
+    assert np.ptp(rows[3:9], axis=0).max() < 1e-6
+    assert apart(structure_fingerprint(cell), rows.mean(axis=0))[0] < 5e-4
 
 
 @pytest.mark.parametrize("formula", ["Al8 Cu4", "U8 Co8", "Zn3 Ag6"])
