@@ -10,7 +10,7 @@ import pytest
 import symjax
 
 PACKAGE = Path(symjax.__file__).parent
-THIRD_PARTY = ("pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy", "matplotlib", "chgnet", "torch")
+THIRD_PARTY = ("pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy", "matminer", "matplotlib", "chgnet", "torch")
 
 ARRAYS = ("ops", "groups", "lattice", "crystals", "nn", "diffusion", "data.dataset", "data.files")
 ALLOWED = {
@@ -28,7 +28,7 @@ ALLOWED = {
     "testing": ("ops", "groups", "lattice", "crystals", "data"),
 }
 ANYWHERE = ("errors", "elements")
-CRYSTALLOGRAPHY = {"pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy"}
+CRYSTALLOGRAPHY = {"pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy", "matminer", "chgnet", "torch"}
 MAY_USE_CRYSTALLOGRAPHY = ("data", "evaluate", "crystals.io", "groups.identify")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,12 +78,24 @@ def run(args: argparse.Namespace) -> int:
 
     folder = check_folder(args.out)
     constraints = constraints_from(args)
+    started = time.perf_counter()
     dataset = _generate(args, constraints)
+    drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": _hardware()}
     with staged_folder(folder) as stage:
-        cells, entries = write(stage, dataset, args)
+        cells, entries = write(stage, dataset, args, drawing)
     if not args.quiet:
         show(entries, cells, folder, args)
     return 0
+
+
+def _hardware() -> str:
+    """What the crystals were drawn on."""
+    import os
+
+    import jax
+
+    devices = jax.devices()
+    return f"{len(devices)} {devices[0].device_kind} device(s), {os.cpu_count()} CPU cores"
 
 
 def constraints_from(args: argparse.Namespace) -> Constraints:
@@ -179,8 +192,17 @@ def _generate(args: argparse.Namespace, constraints: Constraints) -> CrystalData
         ).dataset  # fmt: skip
 
 
-def write(stage: Path, dataset: CrystalDataset, args: argparse.Namespace) -> tuple[list[Cell], list[dict[str, Any]]]:
-    """Write all files into ``stage``; returns the crystals and their index entries."""
+def write(
+    stage: Path, dataset: CrystalDataset, args: argparse.Namespace, drawing: dict[str, Any]
+) -> tuple[list[Cell], list[dict[str, Any]]]:
+    """Write all files into ``stage``; returns the crystals and their index entries.
+
+    Args:
+        stage: folder.
+        dataset: the crystals.
+        args: the command line.
+        drawing: how long drawing took (compilation included) and on what, for the index.
+    """
     from tqdm import tqdm
 
     from symjax import __version__
@@ -202,7 +224,7 @@ def write(stage: Path, dataset: CrystalDataset, args: argparse.Namespace) -> tup
     asked = {name: value for name, value in vars(args).items() if name not in ("command", "debug", "quiet", "out")}
     write_json(
         stage / INDEX,
-        {"program": "symjax generate", "version": __version__, "options": asked, "files": files, "crystals": entries},
+        {"program": "symjax generate", "version": __version__, "options": asked, **drawing, "files": files, "crystals": entries},
     )
     return cells, entries
 

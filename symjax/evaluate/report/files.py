@@ -27,7 +27,7 @@ def write_report(folder: Path, found: Evaluation) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     samples = found.study.samples
     rows = [i for i, cell in enumerate(samples.cells) if cell is not None]
-    groups = [max(int(samples.number[i]), 1) for i in rows]
+    groups = [int(samples.number[i]) for i in rows]
     order = grid_order(groups, [-float(samples.primitive_atoms[i]) for i in rows], EXAMPLES)
     cells = [cell for i in order if (cell := samples.cells[rows[i]]) is not None]
     titles = [formula_of(tuple(cell.counts.items())) for cell in cells]
