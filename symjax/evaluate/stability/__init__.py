@@ -1,17 +1,20 @@
-"""Stability with a real potential: energies, relaxation, hull, shares, phase diagrams. Needs ``pip install
-'symjax[stability]'``.
+"""Stability with a real potential: energies, relaxation, hull, shares, phase diagrams.
 
-Only `load_potential("chgnet")` needs the extra; everything else works with any `Potential` and is tested without torch.
+Only `load_potential("chgnet")` needs ``pip install 'symjax[stability]'``; everything else works with any `Potential`.
 
 * `load_potential(name, device)` -> `Potential`; without the packages an `InputError` that says how to get them.
-* `relax_many(cells, potential, options, cache=, processes=, progress=)` -> one dict of JSON values a crystal (see
-`relax.result`);
-  `relaxed_cell(cell, outcome)` -> the crystal. `RelaxOptions(symmetric=True)` keeps the crystal's own operations.
+* `relax_many(cells, potential, options, cache=, processes=, progress=)` -> one dict of JSON values a crystal, see
+  `relax.result`; `relaxed_cell(cell, outcome)` -> the crystal. `RelaxOptions(symmetric=True)` keeps its operations.
 * `single_points(cells, potential, cache=, ...)` -> ``{"energy": eV/atom | None, "reason": str | None}`` a crystal.
-* `build_hull(cells, names, potential, cache, relax=, systems=, out=)`, `load_hull(path)` -> `Hull`.
+* `build_hull(cells, names, potential, cache, relax=, elements=, systems=, out=)`, `load_hull(path)` -> `Hull`.
 * `energy_above_hull(hull, composition, energy)` -> `HullDistance`; `energies_above_hull` for many; `formation_energy`.
 * `stability_figures(e_hull, unique, novel)` -> list of `Figure`: shares at 0.08, 0.1 and 0 eV/atom, S.U.N.
-* `phase_diagram`, `heat_map`, `group_change`, `subgroup_distance`: see `phases.py` and `change.py`.
+* `phase_diagram`, `draw_phase_diagram`: `phases.py`, `draw.py`. `heat_map`, `group_change`, `subgroup_distance`:
+`change.py`. * `pipeline.StabilityRun`: all of it for `symjax evaluate --metrics stability`.
+
+A hull is only as good as its reference crystals: where the competing phases are not among them, distances come out too
+low. So a hull should hold every known crystal there is (all splits), and real crystals through the same pipeline belong
+beside every share.
 
 Units: eV, angstrom; stresses eV/angstrom^3 with the sign of ``(1/V) dE/d(strain)``.
 """
