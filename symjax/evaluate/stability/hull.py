@@ -140,8 +140,7 @@ def energy_above_hull(
         composition: ((Z, count), ...) or {Z: count}.
         energy: eV/atom; None or NaN where there is none.
         method: ``linear program`` (scipy's HiGHS) or ``pymatgen`` (its PhaseDiagram of the chemical system, cached). The
-            values agree to
-            1e-6 eV/atom; the first is many times faster where there are many chemical systems.
+            values agree to 1e-6 eV/atom; over 1,000 crystals of mp20_open 6 against 9 ms a crystal on one core.
 
     Returns:
         the distance, or the reason why there is none. ``outside coverage`` means: an element has no elemental reference.
