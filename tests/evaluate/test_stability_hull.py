@@ -83,6 +83,14 @@ def test_distance_by_hand():
     assert not energy_above_hull(hull, {8: 3}, -4.0).elements_only
 
 
+@pytest.mark.parametrize("method", ["linear program", "pymatgen"])
+def test_a_crystal_of_the_hull_is_at_zero_exactly(method):
+    hull = random_hull(3)
+    values = [energy_above_hull(hull, e.composition, e.energy, method=method).value for e in hull.entries]
+    assert min(values) == 0.0 and sum(v == 0.0 for v in values) > 5
+    assert not any(0 < abs(v) < 1e-7 for v in values)
+
+
 def test_outside_coverage_is_counted_with_the_reason():
     hull = random_hull()
     lost = energy_above_hull(hull, {3: 1, 11: 1, 12: 2}, -1.0)

@@ -156,11 +156,12 @@ def energy_above_hull(
     system = _system(hull, tuple(z for z, _ in composition))
     count = len(composition)
     if method == "pymatgen":
-        return HullDistance(*_pymatgen_distance(hull, system, composition, energy), competitors=system.competitors)
+        value, phases = _pymatgen_distance(hull, system, composition, energy)
+        return HullDistance(_snapped(value), None, phases, system.competitors if count > 1 else len(system.names))
     amounts = np.array([c for _, c in composition], np.float64)
     level, shares = lower_hull(system.fractions, system.energies, amounts / amounts.sum())
     phases = tuple((system.names[i], float(shares[i])) for i in np.flatnonzero(shares > 1e-9))
-    return HullDistance(float(energy) - level, None, phases, system.competitors if count > 1 else len(system.names))
+    return HullDistance(_snapped(float(energy) - level), None, phases, system.competitors if count > 1 else len(system.names))
 
 
 def energies_above_hull(
@@ -206,6 +207,11 @@ def formation_energy(hull: Hull, composition: Composition | Mapping[int, int], e
     return float(energy) - sum(c * references[z] for z, c in composition) / total
 
 
+def _snapped(value: float) -> float:
+    """Zero for a crystal that is on the hull but for rounding, so that a threshold of 0 is not decided by the last bit."""
+    return 0.0 if abs(value) < 1e-7 else value
+
+
 def _system(hull: Hull, elements: tuple[int, ...]) -> _System:
     """The reference crystals of a chemical system, cached in the hull."""
     key = ("system", elements)
@@ -245,7 +251,7 @@ def reduced_composition(rows: Iterable[Any]) -> Composition:
 
 def _pymatgen_distance(
     hull: Hull, system: _System, composition: Composition, energy: float
-) -> tuple[float, None, tuple[tuple[str, float], ...]]:
+) -> tuple[float, tuple[tuple[str, float], ...]]:
     """The same by pymatgen's PhaseDiagram."""
     from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
     from pymatgen.core import Composition as Formula
@@ -264,7 +270,7 @@ def _pymatgen_distance(
     formula = Formula({Element.from_Z(z): count for z, count in composition})
     entry = PDEntry(formula, energy * formula.num_atoms)
     phases, value = hull._systems[key].get_decomp_and_e_above_hull(entry, allow_negative=True)
-    return float(value), None, tuple((str(phase.name), float(share)) for phase, share in phases.items())
+    return float(value), tuple((str(phase.name), float(share)) for phase, share in phases.items())
 
 
 def write_file(path: Path, data: bytes) -> None:
