@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from symjax.evaluate.run import Options
     from symjax.evaluate.sources import Crystals
 
-HULL_USAGE = "symjax evaluate hull build DATA --out hull.json.gz"
+HULL_USAGE = "symjax evaluate hull build DATA [DATA ...] --out hull.json.gz"
 SOURCES = (
     "folder of CIFs, CSV with a cif column, extxyz, JSON of pymatgen structures, folder or index.json of "
     "`symjax generate`, prepared .npz"

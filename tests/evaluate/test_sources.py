@@ -144,7 +144,7 @@ def test_the_command_line(structures, tmp_path, capsys):
         "no such file": [str(tmp_path / "zzz"), *common],
         "one too many": [str(tmp_path / "a"), "b", *common],
         "--draws": [str(tmp_path / "a"), *common, "--draws", "1"],
-        "hull build DATA": ["hull", "build", "--out", "x"],
+        "hull build DATA [DATA": ["hull", "build", "--out", "x"],
         "different elements": [str(tmp_path / "a"), *common[:-1], "--metrics=stability", "--hull", "h.json", "--system", "Li"],
     }
     for word, arguments in wrong.items():

@@ -19,7 +19,6 @@ from symjax.evaluate.stability import (
     energy_above_hull,
     formation_energy,
     load_hull,
-    stability_figures,
 )
 from symjax.evaluate.stability.elements import candidates, lacking
 from tests.evaluate.stability_fakes import Fixed, Pair
@@ -226,45 +225,3 @@ def test_build_fills_in_elements():
     assert "1 elements from prototypes" in hull.describe()
     more = build_hull(cells[1:3], names[1:3], Pair(), systems=[{3, 8}, {12}])
     assert set(more.references) == {3, 8, 12}  # of the wanted systems, whether in the data or not
-
-
-def figures(*arguments, **options):
-    return {figure.key.removeprefix("stability."): figure for figure in stability_figures(*arguments, **options)}
-
-
-def test_shares_by_hand():
-    e_hull = np.array([-0.01, 0.0, 0.05, 0.08, 0.09, 0.1, 0.5, np.nan, np.nan, 0.2])
-    unique = np.array([1, 1, 0, 1, 1, 1, 1, 1, 1, 1], bool)
-    novel = np.array([1, 0, 1, 1, 1, 1, 1, 1, 0, 1], bool)
-    found = figures(e_hull, unique, novel)
-    assert (found["coverage"].value, found["coverage"].num) == (0.8, 10)
-    assert [found[f"share_{t}"].value for t in ("0", "0.08", "0.1")] == [2 / 8, 4 / 8, 6 / 8]
-    assert [found[f"sun_{t}"].value for t in ("0", "0.08", "0.1")] == [1 / 8, 2 / 8, 4 / 8]
-    assert {found[k].num for k in found if k != "coverage"} == {8}  # finite, before uniqueness
-    low, high = found["share_0.08"].interval
-    assert low < 0.5 < high
-
-
-def test_published_rates_follow_from_their_counts():
-    """39.24 % = 392 of 999 and 36.7 % = 367 of 1,000, with the denominator before uniqueness (WyckoffTransformer, table 1)."""
-    for hits, num, published in ((392, 999, 39.24), (367, 1000, 36.7), (574, 1000, 57.4), (365, 994, 36.72)):
-        e_hull = np.where(np.arange(num) < hits, 0.0, 1.0)
-        value = figures(e_hull, np.ones(num, bool), np.ones(num, bool))["sun_0.08"].value
-        assert round(100 * value, 2) == published
-
-
-def test_shares_of_nothing_and_of_the_reference():
-    found = figures(np.array([np.nan, np.nan]))
-    assert found["coverage"].value == 0.0 and np.isnan(found["share_0.08"].value) and found["share_0.08"].num == 0
-    assert "sun_0.08" not in found
-    empty = figures(np.zeros(0), np.zeros(0, bool), np.zeros(0, bool))
-    assert np.isnan(empty["coverage"].value) and empty["coverage"].num == 0
-    both = figures([0.0, 1.0], reference=[0.01, 0.02, np.nan, -0.3])
-    assert both["share_0"].reference == pytest.approx(1 / 3) and both["share_0.08"].reference == 1.0
-    assert figures([0.0, 1.0], draws=0)["share_0"].interval is None
-
-
-@pytest.mark.parametrize(("unique", "novel"), [([True], [True]), ([True, True], [True]), (np.ones((2, 2), bool), [True, True])])
-def test_flags_of_another_length(unique, novel):
-    with pytest.raises(InputError, match="unique and novel"):
-        stability_figures([0.0, 1.0], unique, novel)

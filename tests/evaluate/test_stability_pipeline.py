@@ -123,13 +123,16 @@ def by_hand(e_hull, train):
 
 
 def test_shares_and_sun_by_hand():
-    found = by_hand([0.0, -0.1, 0.05, 0.09], train=True)
+    found = by_hand([-0.01, -0.1, 0.05, 0.09], train=True)
     assert [found[f"stability.stable_{t}"].value for t in ("0", "0.08", "0.1")] == [0.5, 0.75, 1.0]
     assert found["wyckofftransformer.sun"].value == 0.25  # a; its copy is not unique, b is known, c is too high
     assert found["symmcd.sun"].value == found["lemat.sun"].value == 0.25
     assert found["lemat.msun"].value == 0.5
     low, high = found["wyckofftransformer.sun"].interval
     assert low < 0.25 < high
+    on_hull = by_hand([0.0, 0.2, 0.05, 0.09], train=True)  # a crystal on the hull is stable, and not under the hull
+    assert (on_hull["symmcd.sun"].value, on_hull["lemat.sun"].value) == (0.0, 0.25)
+    assert (on_hull["symmcd.stable"].value, on_hull["lemat.stable"].value) == (0.0, 0.25)
     assert by_hand([0.0, -0.1, 0.05, 0.09], train=False)["wyckofftransformer.sun"].value == 0.5
 
 

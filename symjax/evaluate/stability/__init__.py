@@ -8,7 +8,7 @@ Only `load_potential("chgnet")` needs ``pip install 'symjax[stability]'``; every
 * `single_points(cells, potential, cache=, ...)` -> ``{"energy": eV/atom | None, "reason": str | None}`` a crystal.
 * `build_hull(cells, names, potential, cache, relax=, elements=, systems=, out=)`, `load_hull(path)` -> `Hull`.
 * `energy_above_hull(hull, composition, energy)` -> `HullDistance`; `energies_above_hull` for many; `formation_energy`.
-* `stability_figures(e_hull, unique, novel)` -> list of `Figure`: shares at 0.08, 0.1 and 0 eV/atom, S.U.N.
+* Shares and S.U.N. are figures like others: `symjax.evaluate.metrics.stability`, from the arrays that `pipeline` makes.
 * `phase_diagram`, `draw_phase_diagram`: `phases.py`, `draw.py`. `heat_map`, `group_change`, `subgroup_distance`:
 `change.py`. * `pipeline.StabilityRun`: all of it for `symjax evaluate --metrics stability`.
 
@@ -42,7 +42,6 @@ from symjax.evaluate.stability.phases import phase_diagram
 from symjax.evaluate.stability.potential import INSTALL, Evaluation, Potential, load_potential
 from symjax.evaluate.stability.references import build_hull, load_hull
 from symjax.evaluate.stability.relax import RelaxOptions, relaxed_cell
-from symjax.evaluate.stability.shares import stability_figures
 from symjax.evaluate.stability.symmetric import Operations, defect, operations_of, symmetrized
 
 __all__ = [
@@ -73,7 +72,6 @@ __all__ = [
     "relaxation_change",
     "relaxed_cell",
     "single_points",
-    "stability_figures",
     "subgroup_distance",
     "symmetrized",
 ]

@@ -42,6 +42,7 @@ class Relaxed(NamedTuple):
         e_hull: eV/atom above the hull.
         formation: formation energy, eV/atom.
         converged: whether the relaxation ended within its tolerance.
+        elements_only: whether nothing but elements stands behind the hull of the row's chemical system.
         reasons: why a row has no finite `e_hull`, or did not converge; empty otherwise.
     """
 
@@ -50,6 +51,7 @@ class Relaxed(NamedTuple):
     e_hull: np.ndarray
     formation: np.ndarray
     converged: np.ndarray
+    elements_only: np.ndarray
     reasons: tuple[str, ...]
 
 
@@ -95,6 +97,7 @@ class StabilityRun:
             "e_hull": samples.e_hull,
             "energy": samples.energy,
             "formation_energy": samples.formation,
+            "elements_only": samples.elements_only,
             "converged": samples.converged[study.samples.usable],
         }
         arrays |= _symmetry(study.samples.cells, samples.cells, study.samples.number, **more)
@@ -153,15 +156,15 @@ def through(
     distances = energies_above_hull(hull, [cell.reduced for cell in live], energies)
     relaxed: list[Cell | None] = [None] * len(cells)
     energy, e_hull, formation = (np.full(len(cells), np.nan) for _ in range(3))
-    converged, reasons = np.zeros(len(cells), bool), ["no crystal"] * len(cells)
+    converged, alone, reasons = np.zeros(len(cells), bool), np.zeros(len(cells), bool), ["no crystal"] * len(cells)
     for row, cell, outcome, distance in zip(rows, live, outcomes, distances):
         relaxed[row] = relaxed_cell(cell, outcome)
         energy[row] = np.nan if outcome["energy_final"] is None else outcome["energy_final"]
         e_hull[row] = distance.value
         formation[row] = formation_energy(hull, cell.reduced, outcome["energy_final"])
-        converged[row] = outcome["converged"]
+        converged[row], alone[row] = outcome["converged"], distance.elements_only
         reasons[row] = str(outcome["reason"] or distance.reason or "")
-    return Relaxed(tuple(relaxed), energy, e_hull, formation, converged, tuple(reasons))
+    return Relaxed(tuple(relaxed), energy, e_hull, formation, converged, alone, tuple(reasons))
 
 
 def _diagram(system: tuple[int, ...], study: Study, hull: Hull, samples: Relaxed) -> dict[str, Any]:
