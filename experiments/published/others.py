@@ -188,7 +188,7 @@ MP20_MODELS = Table(
         Column("precision", "COV-P", "%", "higher", "symmcd.coverage_precision", 100.0),
         Column("d_rho", "d_rho", "g/cm3", "lower", "symmcd.wasserstein_density"),
         Column("d_elem", "d_Nel", "", "lower", "symmcd.wasserstein_elements"),
-        Column("stable", "stable", "%", "higher", "lemat.stable", 100.0),
+        Column("stable", "stable", "%", "higher", "symmcd.stable", 100.0),
         Column("sun", "S.U.N.", "%", "higher", "symmcd.sun", 100.0),
     ),
     rows=tuple(
