@@ -15,6 +15,7 @@ from symjax.evaluate.coverage import (
     published_scaler,
     standardise,
 )
+from symjax.testing import shared_data
 
 
 def clouds(num_gen=70, num_ref=90, seed=0):
@@ -192,3 +193,24 @@ def test_moment_discrepancy_refuses(change):
     given = {"x": np.zeros((2, 1)), "y": np.ones((2, 1))} | change
     with pytest.raises(InputError):
         central_moment_discrepancy(**given)
+
+
+@pytest.mark.slow
+def test_real_crystals_have_the_published_scale():
+    """Two times 200 real crystals: coverage as noted for real data at such sizes, diversities and CMD as in published tables."""
+    source = shared_data("mp20_open/test.csv.gz")
+    if source is None:
+        pytest.skip("needs the shared data set mp20_open")
+    from symjax.evaluate.fingerprints import composition_fingerprint, structure_fingerprint
+    from symjax.evaluate.sources import read_crystals
+
+    cells = [cell for cell in read_crystals(source).cells if cell is not None]
+    chosen = [cells[i] for i in np.random.default_rng(0).permutation(len(cells))[:400]]
+    structure = np.array([structure_fingerprint(cell) for cell in chosen])
+    composition = standardise(np.array([composition_fingerprint(cell.reduced) for cell in chosen]))
+    found = coverage(structure[:200], composition[:200], structure[200:], composition[200:], num_generated=200)
+    assert 0.7 < found.recall < 0.95 and 0.7 < found.precision < 0.95
+    assert found.recall_joint < 0.75
+    assert 0.9 < diversity(structure) < 1.1
+    assert 14.5 < diversity(composition) < 16.5
+    assert 0.1 < central_moment_discrepancy(structure[:200], structure[200:]) < 0.4
