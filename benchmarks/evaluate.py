@@ -4,7 +4,7 @@ Run: python benchmarks/evaluate.py [--data test.npz] [--num 200] [--peer-num 60]
 
 "one core" is this package in one process, "all cores" with its workers (their start included); the peer runs one crystal after
 another in one process, as its users write it, on the first --peer-num of the same crystals, and its results are compared with
-ours before anything is printed. "ratio" is all cores against the peer. --whole adds the wall time of the whole command on 1,000
+ours before anything is printed. "ratio" is one core against the peer, like with like. --whole adds the wall time of the whole command on 1,000
 crystals against the rest of --data, cold cache, as a user would run it.
 """
 
@@ -67,7 +67,7 @@ def stage_row(
 
 def row_of(name: str, one: float, every: float, peer: float, note: str) -> Row:
     """A line of the table; speeds in crystals per second."""
-    return {"metric": name, "one": one, "all": every, "peer": peer, "ratio": every / peer, "note": note}
+    return {"metric": name, "one": one, "all": every, "peer": peer, "ratio": one / peer, "note": note}
 
 
 def cdvae_distances(cells: list[Cell]) -> list[Any]:
