@@ -10,7 +10,7 @@ crystal:
   neighbours tie in weight it depends on the order in which they are listed (up to about 1e-3, on 3 % of real crystals). It is
   worked out for every atom where that matters, so that the result is matminer's for the cell as given.
 - Weights are rounded to three decimals. Where one is half-way, equivalent atoms may fall on either side, and the mean over atoms
-  differs from the value of the first by up to about 1e-3 (one real crystal in some 1,500). That one is left as it is.
+  differs from the value of the first by up to about 1e-3 (one real crystal of 2,500). That one is left as it is.
 """
 
 from __future__ import annotations
