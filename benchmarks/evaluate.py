@@ -4,8 +4,8 @@ Run: python benchmarks/evaluate.py [--data test.npz] [--num 200] [--peer-num 60]
 
 "one core" is this package in one process, "all cores" with its workers (their start included); the peer runs one crystal after
 another in one process, as its users write it, on the first --peer-num of the same crystals, and its results are compared with
-ours before anything is printed. "ratio" is one core against the peer, like with like. --whole adds the wall time of the whole command on 1,000
-crystals against the rest of --data, cold cache, as a user would run it.
+ours before anything is printed. "ratio" is one core against the peer, like with like. --whole adds the wall time of the whole
+command on 1,000 crystals against the rest of --data, cold cache, as a user would run it.
 """
 
 from __future__ import annotations
