@@ -308,7 +308,7 @@ def test_heat_map_becomes_shares_by_crystal_system(tmp_path, capsys):
 
 def test_notes_of_figures_are_kept(tmp_path, capsys):
     place = tmp_path / "report.json"
-    figures = [figure(key, 0.07, note="hull: of 10,000 crystals") for key in ("symmcd.sun", "lemat.stable")]
+    figures = [figure(key, 0.07, note="hull: of 10,000 crystals") for key in ("symmcd.sun", "symmcd.stable")]
     place.write_text(json.dumps(report(figures=figures, created="2026-02-03T04:05:06+00:00")))
     _, out, _ = run(capsys, "symmcd-3", "--report", place)
     assert "relaxed stable, relaxed S.U.N.: hull: of 10,000 crystals" in out and "2026-02-03" in out

@@ -206,9 +206,8 @@ def _report(
         "distributions": distributions(study),
     }
     if study.stability:
-        report["stability"] = {
-            key: study.inputs[key] for key in ("hull", "relaxation", "trouble") if key in study.inputs
-        }
+        report["stability"] = {key: study.inputs[key] for key in ("hull", "relaxation") if key in study.inputs}
+        report["samples"]["failed_stages"] += study.inputs.get("trouble", [])
     if "phase_diagrams" in study.inputs:
         report["phase_diagrams"] = study.inputs["phase_diagrams"]
     if any(family.key == "adaptor" for family in families) and (table := adaptor.heat_map(study)) is not None:

@@ -370,6 +370,26 @@ def test_the_report_says_what_it_is_of(base, cells, cache):
     assert len(keys) == len(set(keys))
 
 
+def test_coverage_and_diversity_of_fingerprints(cells, cache):
+    """Simple crystals cover themselves; molecules of gas far from them cover nothing and are covered by nothing."""
+    simple = [salt(), salt(6.3, (19, 17)), make_cell(4.1 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5]], [55, 17])]
+    far = [make_cell(9.0 * np.eye(3), [[0, 0, 0], [0.08, 0, 0]], [1, 1])]
+    real, options = from_cells(simple), replace(OPTIONS, metrics="coverage")
+    own = evaluate(real, real, real, options, cache)
+    assert own["symmcd.coverage_recall"].value == own["symmcd.coverage_precision"].value == 1
+    assert own["symmcd.coverage_recall_joint"].value == own["symmcd.coverage_recall_own_scaler"].value == 1
+    assert own["wyckoffaugen.cmd"].num == 0  # nothing is novel
+    fresh = evaluate(real, real, None, options, cache)
+    assert fresh["wyckoffaugen.cmd"].value == pytest.approx(0, abs=1e-12)
+    assert fresh["wyckoffaugen.diversity_structure"].value == pytest.approx(fresh["wyckoffaugen.diversity_structure"].reference)
+    nothing = make_cell(np.zeros((3, 3)), [[0, 0, 0]], [11])
+    mixed = evaluate(from_cells([simple[0], *far, nothing]), real, None, options, cache)
+    assert mixed["symmcd.coverage_precision"].value == pytest.approx(1 / 3)  # the row that is no crystal counts
+    assert mixed["symmcd.coverage_precision"].num == 3
+    none = evaluate(from_cells([nothing]), real, None, options, cache)
+    assert none.report["skipped"][0]["reason"] == "no crystal of the samples has fingerprints"
+
+
 @pytest.mark.slow
 def test_two_halves_of_real_data_are_at_the_floor(tmp_path):
     """Random halves of one data set differ by no more than the floors say; anchors of published data hold."""

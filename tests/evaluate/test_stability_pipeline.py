@@ -41,10 +41,12 @@ def test_every_sample_has_a_distance_or_a_reason():
     nothing = make_cell(np.zeros((3, 3)), [[0, 0, 0]], [11])
     cells = [rock_salt(), rock_salt(numbers=(79, 17)), rock_salt(numbers=(3, 17)), nothing]
     found = judged(cells, run_of(), ["salt", "gold", "lithium", "nothing"])
-    told = {row["name"]: row["reason"] for row in found.report["stability"]["trouble"]}
+    rows = found.report["samples"]["failed_stages"]
+    told = {row["name"]: row["reason"] for row in rows if row["stage"] == "stability"}
     assert "does not know" in told["gold"]
     assert "no elemental reference for Li" in told["lithium"] or "steps" in told["lithium"]
-    assert told["nothing"] == "no crystal"
+    assert "nothing" not in told  # it is among the rows that could not be used
+    assert [row["name"] for row in found.report["samples"]["unusable"]] == ["nothing"]
     assert np.isfinite(found.study.stability["e_hull"]).tolist() == [True, False, False, False]
     assert found["stability.covered"].value == 0.25
     assert found["stability.covered"].num == 4

@@ -20,6 +20,7 @@ from symjax.evaluate.figure import Figure, Floor
 from symjax.evaluate.measured import Measured
 from symjax.evaluate.metrics.common import CDVAE, Findings, Skipped, Study
 from symjax.evaluate.metrics.wyckoffaugen import chosen_rows
+from symjax.evaluate.statistics import share_interval
 
 FLOOR_DRAWS = 20
 DIVERSITY_LIMIT = 2000
@@ -81,6 +82,7 @@ def _coverage(study: Study, samples: Any, reference: Any) -> list[Figure]:
             rs,
             scaled[1],
             num_generated=len(live),
+            num_reference=len(reference[2]),
             structure_cutoff=cutoffs[0],
             composition_cutoff=cutoffs[1],
         )
@@ -95,9 +97,10 @@ def _coverage(study: Study, samples: Any, reference: Any) -> list[Figure]:
                 f"symmcd.coverage_recall{suffix}",
                 "coverage, recall" + title,
                 result.recall,
-                len(rs),
-                f"share of reference crystals with a sample near; {said}",
+                len(reference[2]),
+                f"share of all reference crystals with a sample near; {said}",
                 floor=noise,
+                interval=_interval(study, result.recall, len(reference[2])),
                 **more,
             ),
             Figure(
@@ -106,6 +109,7 @@ def _coverage(study: Study, samples: Any, reference: Any) -> list[Figure]:
                 result.precision,
                 len(live),
                 f"share of all samples, those without fingerprints included, with a reference crystal near; {said}",
+                interval=_interval(study, result.precision, len(live)),
                 **more,
             ),
         ]
@@ -129,6 +133,10 @@ def _coverage(study: Study, samples: Any, reference: Any) -> list[Figure]:
                 ),
             ]
     return found
+
+
+def _interval(study: Study, share: float, num: int) -> tuple[float, float] | None:
+    return share_interval(round(share * num), num, seed=study.seed)
 
 
 def _floors(

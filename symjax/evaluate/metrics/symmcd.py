@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from symjax.evaluate.figure import Figure
+from symjax.evaluate.figure import Figure, Floor
 from symjax.evaluate.metrics.common import CDVAE, SPGLIB_WIDE, Findings, Skipped, Study, mean_of
-from symjax.evaluate.statistics import MAX_NATS, group_distance, wasserstein
+from symjax.evaluate.statistics import MAX_NATS, floor, group_distance, wasserstein
 
 SOURCE = "SymmCD tables 1-3; " + CDVAE
 
@@ -217,6 +217,7 @@ def _templates(study: Study) -> tuple[list[Figure], list[Skipped]]:
                 float(len(unique)),
                 num,
                 said,
+                floor=_template_floor(study, suffix, num),
                 note="grows with the number of samples: compare at equal n only",
                 **more,
             )
@@ -250,6 +251,15 @@ def _templates(study: Study) -> tuple[list[Figure], list[Skipped]]:
             )
         )
     return found, skipped
+
+
+def _template_floor(study: Study, suffix: str, num: int) -> Floor | None:
+    """How many unique templates as many draws from the reference have."""
+    words = study.reference.templates if suffix else study.reference.raw_templates
+    places: dict[tuple[Any, ...], int] = {}
+    live = [word for word, ok in zip(words, study.reference.number > 0) if ok]
+    codes = np.array([places.setdefault(word, len(places)) for word in live], np.int64)
+    return floor(lambda drawn, _: float(len(np.unique(drawn))), codes, num, draws=study.draws, seed=study.seed)
 
 
 def _formation_energy(study: Study) -> Figure | Skipped:

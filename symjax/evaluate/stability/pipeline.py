@@ -124,7 +124,11 @@ class StabilityRun:
                 "symmetric": self.options.symmetric,
                 "calibrate": self.calibrate,
             },
-            "trouble": [{"name": name, "reason": said} for name, said in zip(names, samples.reasons) if said],
+            "trouble": [
+                {"name": name, "stage": "stability", "reason": said}
+                for name, said, cell in zip(names, samples.reasons, study.samples.cells)
+                if said and cell is not None
+            ],
         }
 
 
