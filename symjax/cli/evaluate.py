@@ -32,12 +32,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("samples", help="the crystals to judge; or the word hull, followed by build DATA")
     parser.add_argument("more", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--reference", "-r", help="real crystals that distributions are compared with")
-    parser.add_argument("--train", "-t", help="what novelty is against")
+    parser.add_argument("--train", "-t", action="append", help="what novelty is against (may be repeated: train and val)")
     parser.add_argument("--out", "-o", type=Path, help="folder for report.json and report.html (hull build: the file)")
     parser.add_argument(
         "--metrics",
         "-m",
-        help="families separated by commas, all, default, or -name to leave one out (default: all but stability)",
+        help="symmcd, coverage, wyckofftransformer, wyckoffaugen, adaptor, operations, lemat, stability, separated by commas; "
+        "all; default (all but stability); or -name to leave one out, as in --metrics=-coverage",
     )
     parser.add_argument("--draw", type=int, metavar="N", help="judge N samples drawn at random")
     parser.add_argument(
@@ -111,6 +112,7 @@ def judge(args: argparse.Namespace) -> int:
     from symjax.evaluate.metrics import choose
     from symjax.evaluate.report import show, write_report
     from symjax.evaluate.run import evaluate
+    from symjax.evaluate.sources import join
 
     if args.reference is None:
         raise InputError(
@@ -123,7 +125,7 @@ def judge(args: argparse.Namespace) -> int:
 
         check_folder(args.out)
     samples, reference = _read(args.samples, args), _read(args.reference, args)
-    train = _read(args.train, args) if args.train is not None else None
+    train = join([_read(path, args) for path in args.train]) if args.train else None
     with _cache(args) as cache:
         found = evaluate(samples, reference, train, options, cache)
     found.report["command"] = (
@@ -145,14 +147,15 @@ def judge(args: argparse.Namespace) -> int:
 def build(args: argparse.Namespace) -> int:
     """Energies of reference crystals into one file."""
     from symjax.errors import InputError
+    from symjax.evaluate.sources import join
     from symjax.evaluate.stability import build_hull, load_potential
 
     if len(args.more) < 2 or args.out is None:
         raise InputError(f"usage: {HULL_USAGE} (several sources of DATA may be given)")
     potential = load_potential(args.potential)
-    sources = [_read(path, args) for path in args.more[1:]]
-    cells = [cell for part in sources for cell in part.cells if cell is not None]
-    names = [name for part in sources for name, cell in zip(part.names, part.cells) if cell is not None]
+    data = join([_read(path, args) for path in args.more[1:]])
+    cells = [cell for cell in data.cells if cell is not None]
+    names = [name for name, cell in zip(data.names, data.cells) if cell is not None]
     with _cache(args) as cache:
         hull = build_hull(
             cells,

@@ -145,6 +145,29 @@ def read_crystals(path: str | Path, *, processes: int | None = None, progress: b
     )
 
 
+def join(parts: Sequence[Crystals]) -> Crystals:
+    """Several sources as one, row after row (train and validation, say); numbers that one of them lacks are NaN there.
+
+    Raises:
+        DataError: no sources.
+    """
+    if not parts:
+        raise DataError("there is no source to read")
+    if len(parts) == 1:
+        return parts[0]
+    names = sorted({name for part in parts for name in part.properties})
+    return Crystals(
+        source=", ".join(part.source for part in parts),
+        names=_distinct([name for part in parts for name in part.names]),
+        cells=tuple(cell for part in parts for cell in part.cells),
+        reasons=tuple(reason for part in parts for reason in part.reasons),
+        properties={
+            name: np.concatenate([part.properties.get(name, np.full(len(part), np.nan)) for part in parts])
+            for name in names
+        },
+    )
+
+
 def from_dataset(dataset: CrystalDataset, source: str, *, facts: dict[str, Any] | None = None) -> Crystals:
     """The crystals of a prepared data set, with their sets of operations."""
     return Crystals(

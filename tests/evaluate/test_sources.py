@@ -9,7 +9,7 @@ import pytest
 from symjax.cli.main import main
 from symjax.errors import DataError
 from symjax.evaluate.cells import cells_of, make_cell, primitive, to_structure
-from symjax.evaluate.sources import from_cells, from_structures, read_crystals
+from symjax.evaluate.sources import from_cells, from_structures, join, read_crystals
 from tests.evaluate.made_crystals import random_dataset
 
 GOOD = """data_salt
@@ -121,6 +121,27 @@ def test_names_are_made_distinct():
     assert from_cells([cell, cell, cell], names=["a", "a", "b"]).names == ("a", "a (2)", "b")
 
 
+def test_sources_are_joined():
+    cell = make_cell(3 * np.eye(3), [[0, 0, 0]], [26])
+    first, second = from_cells([cell, cell], "a"), from_cells([cell], "b", ["row-0"])
+    first.properties["energy"] = np.array([1.0, 2.0])
+    both = join([first, second])
+    assert both.source == "a, b"
+    assert both.names == ("row-0", "row-1", "row-0 (2)")
+    assert np.array_equal(both.properties["energy"], [1.0, 2.0, np.nan], equal_nan=True)
+    with pytest.raises(DataError):
+        join([])
+
+
+def test_the_help_names_every_family(capsys):
+    from symjax.evaluate.metrics import FAMILIES
+
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(key in shown for key in FAMILIES)
+
+
 def test_the_command_line(structures, tmp_path, capsys):
     """Table, both files, equal figures as JSON; wrong input in one line with exit code 2 and nothing written."""
     (tmp_path / "a").mkdir()
@@ -134,6 +155,9 @@ def test_the_command_line(structures, tmp_path, capsys):
     assert "no training data given" in shown
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["report.html", "report.json"]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
+    twice = ["--train", str(tmp_path / "b.json"), "--train", str(tmp_path / "a")]
+    assert main(["evaluate", str(tmp_path / "a"), *common, *twice, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["train"]["num"] == 2 * len(structures)
     assert main(["evaluate", str(tmp_path / "a"), *common, "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["figures"] == report["figures"]
