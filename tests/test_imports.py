@@ -18,13 +18,14 @@ ALLOWED = {
     "lattice": ("ops",),
     "groups": ("ops", "lattice"),
     "crystals": ("ops", "groups", "lattice"),
+    "navigate": ("ops", "groups", "lattice", "crystals"),
     "nn": ("ops", "lattice"),
     "diffusion": ("ops", "lattice"),
     "models": (*ARRAYS, "train.weights", "train.interface"),
     "data": ("ops", "groups", "lattice", "crystals"),
     "train": (*ARRAYS, "models"),
     "evaluate": (*ARRAYS, "data", "models", "train"),
-    "cli": (*ARRAYS, "data", "models", "train", "evaluate"),
+    "cli": (*ARRAYS, "data", "models", "train", "evaluate", "navigate"),
     "testing": ("ops", "groups", "lattice", "crystals", "data"),
 }
 ANYWHERE = ("errors", "elements")
