@@ -202,6 +202,8 @@ SUN = Table(
             n=10000),
     ),
     caveats=(
+        "A stable share in a row of real data is that of the calibration: so many crystals of the reference as the "
+        "note of the figure says, not all of them.",
         "The published hull is the Materials Project's; a measured hull is built from whatever crystals its report "
         "names. Shares under two different hulls cannot be compared.",
         "The first version draws 1,000 of 10,000 samples, the ICLR version uses all 10,000: a share near 8 % of "
