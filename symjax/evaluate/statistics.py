@@ -89,6 +89,16 @@ def group_distance(samples: np.ndarray, reference: np.ndarray, bins: int = 230) 
     return jensen_shannon(group_shares(samples, bins), group_shares(reference, bins))
 
 
+def group_distance_base2(samples: np.ndarray, reference: np.ndarray, bins: int = 230) -> float:
+    """`group_distance` with logarithms to base 2 (at most 1)."""
+    return group_distance(samples, reference, bins) / MAX_NATS
+
+
+def group_divergence(samples: np.ndarray, reference: np.ndarray, bins: int = 230) -> float:
+    """Jensen-Shannon divergence of space-group numbers, nats: the square of `group_distance`."""
+    return group_distance(samples, reference, bins) ** 2
+
+
 def weight_distance(samples: np.ndarray, reference: np.ndarray) -> float:
     """Jensen-Shannon distance of summed per-crystal weights.
 

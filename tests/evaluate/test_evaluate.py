@@ -104,6 +104,17 @@ def test_the_reference_against_itself(base, cells):
             assert figure.value == pytest.approx(figure.reference), key  # shares and means of equal crystals
 
 
+def test_every_distance_has_its_floor(against, cells):
+    """Whatever is compared with the reference says what the reference scores against itself."""
+    figures = against([shaken(cell, 0.2) for cell in cells])
+    for key, figure in figures.items():
+        if any(word in key for word in ("d_sg", "wasserstein", "ks_", "chi2", "jsd_", "templates_unique")) and figure.num:
+            assert figure.floor is not None, key
+            assert figure.floor.num == figure.num, key
+    assert figures["symmcd.d_sg_divergence"].value == pytest.approx(figures["symmcd.d_sg"].value ** 2)
+    assert figures["symmcd.d_sg_base2"].value == pytest.approx(figures["symmcd.d_sg"].value / math.sqrt(math.log(2)))
+
+
 def test_order_does_not_matter(base, against, cells):
     order = np.random.default_rng(1).permutation(len(cells))
     assert changed(base, against([cells[i] for i in order])) == set()

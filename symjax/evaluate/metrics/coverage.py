@@ -20,7 +20,7 @@ from symjax.evaluate.figure import Figure, Floor
 from symjax.evaluate.measured import Measured
 from symjax.evaluate.metrics.common import CDVAE, Findings, Skipped, Study
 from symjax.evaluate.metrics.wyckoffaugen import chosen_rows
-from symjax.evaluate.statistics import share_interval
+from symjax.evaluate.statistics import floor, share_interval
 
 FLOOR_DRAWS = 20
 DIVERSITY_LIMIT = 2000
@@ -167,6 +167,11 @@ def _moments(study: Study, samples: Any, reference: Any, keep: np.ndarray) -> li
     few = np.random.default_rng(study.seed).permutation(np.flatnonzero(real))[:DIVERSITY_LIMIT]
     scaler = published_scaler()
     scaled, scaled_real = standardise(samples[1][keep], *scaler), standardise(reference[1][few], *scaler)
+    num = int(keep.sum())
+    spread = {
+        "structure": floor(_diversity, reference[0][few], min(num, len(few)), draws=FLOOR_DRAWS, seed=study.seed),
+        "composition": floor(_diversity, scaled_real, min(num, len(few)), draws=FLOOR_DRAWS, seed=study.seed),
+    }
     return [
         study.compare(
             "wyckoffaugen.cmd",
@@ -182,20 +187,27 @@ def _moments(study: Study, samples: Any, reference: Any, keep: np.ndarray) -> li
             "wyckoffaugen.diversity_structure",
             "structural diversity",
             diversity(samples[0][keep]),
-            int(keep.sum()),
+            num,
             f"mean pairwise Euclidean distance of CrystalNN fingerprints; {rule}",
             source=source,
             better="higher",
             reference=diversity(reference[0][few]),
+            floor=spread["structure"],
         ),
         Figure(
             "wyckoffaugen.diversity_composition",
             "compositional diversity",
             diversity(scaled),
-            int(keep.sum()),
+            num,
             f"mean pairwise Euclidean distance of standardised Magpie fingerprints; {rule}",
             source=source,
             better="higher",
             reference=diversity(scaled_real),
+            floor=spread["composition"],
         ),
     ]
+
+
+def _diversity(drawn: np.ndarray, _: np.ndarray) -> float:
+    """Diversity as a statistic of two samples, for its floor."""
+    return diversity(drawn)

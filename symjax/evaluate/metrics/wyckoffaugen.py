@@ -10,7 +10,7 @@ import numpy as np
 
 from symjax.evaluate.figure import Figure
 from symjax.evaluate.metrics.common import CDVAE, SPGLIB_WIDE, Findings, Skipped, Study, mean_of
-from symjax.evaluate.statistics import group_distance, wasserstein, weight_distance
+from symjax.evaluate.statistics import group_distance, group_divergence, wasserstein, weight_distance
 
 SOURCE = "WyckoffAUGen table 1"
 
@@ -92,15 +92,15 @@ def _distances(study: Study, keep: np.ndarray, rule: str) -> list[Figure]:
         source=SOURCE,
         tolerance=SPGLIB_WIDE,
     )
-    divergence = Figure(
+    divergence = study.compare(
         "wyckoffaugen.jsd_groups_divergence",
         "space groups, JS divergence",
-        groups.value**2,
-        groups.num,
+        group_divergence,
+        samples.number[keep],
+        reference.number[real],
         f"the divergence in nats: the square of the distance; {rule}",
         source=SOURCE,
         tolerance=SPGLIB_WIDE,
-        better="lower",
     )
     occupied = keep & (samples.sites > 0)
     return [
