@@ -1,0 +1,137 @@
+"""The parent crystal that a navigation command starts from: read, brought to its standard setting, its symmetry questioned.
+
+A parent must have its group exactly, because everything after it is exact. So the group is looked for at three tolerances; where
+they disagree, or fewer operations than expected fit the atoms, the reader says so with the ladder of tolerances.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from symjax.crystals.types import AtomicStructure, Crystal
+from symjax.groups.sets import OpSet
+
+LADDER = (0.001, 0.01, 0.1)
+"""Tolerances of the ladder, angstrom."""
+LENGTH_RULE = -1.0
+"""spglib's angle tolerance that judges angles by the same length as positions; 5 degrees would call BiVO4 tetragonal."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A crystal with its group, in the standard setting of it.
+
+    Attributes:
+        crystal: operations, lattice and orbits; atoms and lattice are projected on the group, so it is kept exactly.
+        number: space-group number.
+        symbol: short international symbol.
+        ladder: tolerance in angstrom -> space-group number found there (0: the search failed).
+        warnings: what the user should know, in words; commands print them with `warn`.
+    """
+
+    crystal: Crystal
+    number: int
+    symbol: str
+    ladder: dict[float, int]
+    warnings: list[str]
+
+    @property
+    def opset(self) -> OpSet:
+        """The group as a set of operations of the conventional cell."""
+        import numpy as np
+
+        c = self.crystal
+        return OpSet(W=c.W.astype(np.int32), w=c.w.astype(np.int32), mask=np.ones(len(c.W), bool), den=c.den)
+
+    def warn(self) -> None:
+        """Print the warnings to stderr."""
+        for text in self.warnings:
+            print(f"symjax: warning: {text}", file=sys.stderr)
+
+
+def read_parent(path: str | Path, symprec: float = 0.01) -> Parent:
+    """Read a structure file and bring the crystal to the standard setting of the group found at a tolerance.
+
+    Args:
+        path: CIF, POSCAR, .vasp or .extxyz, plain or gzipped.
+        symprec: tolerance of the symmetry search, angstrom.
+
+    Raises:
+        InputError: no such file or an unknown kind of file.
+        DataError: the file holds no sound crystal, or the tolerance cannot be meant.
+    """
+    from symjax.crystals.io import read_structure
+    from symjax.errors import DataError
+
+    structure = read_structure(path)
+    try:
+        return parent_of(structure, symprec, name=str(path))
+    except DataError as error:
+        text = str(error)
+        raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+
+
+def parent_of(structure: AtomicStructure, symprec: float = 0.01, *, name: str = "the structure") -> Parent:
+    """As `read_parent`, for a structure at hand.
+
+    Args:
+        structure: any cell, any origin.
+        symprec: tolerance, angstrom.
+        name: how warnings call it.
+
+    Raises:
+        DataError: no sound crystal, or a tolerance that cannot be meant.
+    """
+    from symjax.crystals.io import check_structure
+    from symjax.data.rows import RowOptions
+    from symjax.data.standardize import standardize, to_crystal
+    from symjax.groups.tables import default_hall, setting_symbols
+
+    RowOptions(symprec=symprec)  # checks the tolerance
+    check_structure(structure)
+    result = standardize(structure, symprec, LENGTH_RULE)
+    ladder = symmetry_ladder(structure, symprec)
+    warnings = _warnings(name, ladder, result.symprec, symprec)
+    symbol = setting_symbols(default_hall(result.number))["international"]
+    return Parent(to_crystal(result), result.number, symbol, ladder, warnings)
+
+
+def symmetry_ladder(structure: AtomicStructure, symprec: float = 0.01) -> dict[float, int]:
+    """Space-group number found at each tolerance of `LADDER` and at ``symprec``, angstrom; 0 where the search failed."""
+    from symjax.evaluate.cells import make_cell
+    from symjax.evaluate.symmetry import detected_number
+
+    cell = make_cell(structure.L, structure.x, structure.z)
+    return {tolerance: detected_number(cell, tolerance, LENGTH_RULE) for tolerance in sorted({*LADDER, symprec})}
+
+
+def ladder_text(ladder: dict[float, int]) -> str:
+    """The ladder in words: ``P4mm (99) at 0.001, Pm-3m (221) at 0.01 and 0.1 angstrom``."""
+    from symjax.groups.tables import default_hall, setting_symbols
+
+    runs: list[tuple[int, list[str]]] = []
+    for tolerance, number in ladder.items():
+        if not runs or runs[-1][0] != number:
+            runs.append((number, []))
+        runs[-1][1].append(f"{tolerance:g}")
+    parts = []
+    for number, at in runs:
+        named = f"{setting_symbols(default_hall(number))['international']} ({number})" if number else "nothing"
+        parts.append(f"{named} at {' and '.join(at) if len(at) < 3 else f'{at[0]} to {at[-1]}'}")
+    return f"{', '.join(parts)} angstrom"
+
+
+def _warnings(name: str, ladder: dict[float, int], used: float, asked: float) -> list[str]:
+    """What to tell about a search."""
+    found = []
+    if len(set(ladder.values())) > 1:
+        found.append(
+            f"{name}: the symmetry depends on the tolerance: {ladder_text(ladder)}. The group at {asked:g} angstrom is used and "
+            "the atoms are moved onto it; choose another with --symprec"
+        )
+    if used != asked:
+        fell = "no tolerance; the identity alone is left" if used == 0 else f"{used:g} angstrom only"
+        found.append(f"{name}: at {asked:g} angstrom the atoms do not form whole orbits of the group found; they do at {fell}")
+    return found
