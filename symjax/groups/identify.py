@@ -98,7 +98,7 @@ def _key(inner: OpSet) -> bytes:
 
 def _type_number(form: PrimitiveForm, name: str) -> int:
     """Space-group number of a primitive form."""
-    P, G = _compact_basis(form.W)
+    P, G = compact_basis(form.W)
     inverse = exact.inverse_matrix(P)
     W = inverse @ form.W @ P
     w = (form.w @ inverse.T % form.den) / form.den
@@ -123,7 +123,7 @@ def _ask_spglib(W: np.ndarray, w: np.ndarray, G: np.ndarray, name: str) -> int:
     return int(found.number)
 
 
-def _compact_basis(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def compact_basis(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A unimodular P (columns) in which an invariant metric is reduced, and that metric (float64), of a point group.
 
     The sum over W of W^T W is an integral invariant metric; it is reduced exactly. Starting again from the new basis gives a

@@ -26,7 +26,7 @@ class PrimitiveForm:
     Attributes:
         W: (m, 3, 3) int64, every rotation part once, the identity first; m is the order of the point group.
         w: (m, 3) int64 in units of 1/den, in [0, den).
-        den: their denominator.
+        den: their denominator, in lowest terms.
         columns: (3, 3) int64, the primitive basis vectors as columns in units of 1/source_den of the old basis.
         source_den: denominator of the set that was given.
         num_translations: translations of the lattice in one old cell.
@@ -115,8 +115,9 @@ def _divide(W: np.ndarray, w: np.ndarray, den: int) -> PrimitiveForm | None:
     order = np.argsort(first, kind="stable")
     identity = np.flatnonzero((rows[order, :9] == np.eye(3, dtype=np.int64).ravel()).all(axis=-1))
     order = np.concatenate([order[identity], np.delete(order, identity)])
+    common = int(np.gcd.reduce(np.append(rows[:, 9:].ravel(), volume)))
     return PrimitiveForm(
-        W=rows[order, :9].reshape(-1, 3, 3), w=rows[order, 9:], den=volume, columns=columns, source_den=den,
+        W=rows[order, :9].reshape(-1, 3, 3), w=rows[order, 9:] // common, den=volume // common, columns=columns, source_den=den,
         num_translations=num,
     )  # fmt: skip
 
@@ -132,14 +133,27 @@ def _closes(form: PrimitiveForm) -> bool:
 
 
 def solve_origin(W: np.ndarray, difference: np.ndarray, den: int) -> tuple[np.ndarray, int] | None:
-    """An origin shift p with (W - I) p = difference modulo Z^3 for all operations, or None.
+    """An origin shift p with (W - I) p = difference modulo Z^3 for all operations, or None: of all, the simplest.
+
+    Arguments as `origin_solutions`; returns p (3,) int64 and its denominator.
+    """
+    solved = origin_solutions(W, difference, den)
+    if solved is None:
+        return None
+    points, modulus = solved
+    best = min(points.tolist(), key=lambda p: (sum(v != 0 for v in p), sum(p), p))
+    return np.array(best, np.int64), modulus
+
+
+def origin_solutions(W: np.ndarray, difference: np.ndarray, den: int) -> tuple[np.ndarray, int] | None:
+    """All origin shifts p with (W - I) p = difference modulo Z^3, one of each connected family, or None.
 
     Args:
-        W: (m, 3, 3) integers of a point group.
+        W: (m, 3, 3) integers: a point group, or generators of one.
         difference: (m, 3) integers in units of 1/den.
 
     Returns:
-        p (3,) int64 and its denominator.
+        (k, 3) int64 in [0, 1) and their denominator.
     """
     rows = as_rows((W - np.eye(3, dtype=np.int64)).reshape(-1, 3))
     reduced: dict[tuple[int, ...], int] = {}  # equal rows must agree, and many repeat: keep one of each
@@ -150,14 +164,11 @@ def solve_origin(W: np.ndarray, difference: np.ndarray, den: int) -> tuple[np.nd
     if any(not any(row) and value for row, value in zip(rows, (difference % den).reshape(-1).tolist(), strict=True)):
         return None
     if not reduced:
-        return np.zeros(3, np.int64), 1
+        return np.zeros((1, 3), np.int64), 1
     modulus = den * _STABILIZER_BOUND
     rhs = np.array([list(reduced.values())], np.int64) * _STABILIZER_BOUND
     try:
         _, points, _ = solve_torus(tuple(reduced), rhs, modulus)
     except ArithmeticError:  # a solution outside the denominators that a group can have: not a cocycle
         return None
-    if not len(points):
-        return None
-    best = min(points.tolist(), key=lambda p: (sum(v != 0 for v in p), sum(p), p))
-    return np.array(best, np.int64), modulus
+    return (points, modulus) if len(points) else None

@@ -75,6 +75,18 @@ def standard_setting(number: int) -> OpSet:
     return hall_setting(default_hall(number))
 
 
+ENANTIOMORPHS = (
+    (76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154), (169, 170), (171, 172), (178, 179), (180, 181), (212, 213),
+)  # fmt: skip
+"""The eleven pairs of types that a reflection maps onto each other."""
+
+
+def enantiomorph(number: int) -> int:
+    """The type of the mirror image: the other one of a pair, or the same."""
+    _check_number(number)
+    return next((a + b - number for a, b in ENANTIOMORPHS if number in (a, b)), number)
+
+
 def standard_frame(number: int) -> int:
     """Reference frame of a type's standard setting: 1 for trigonal and hexagonal types (143 to 194), else 0."""
     return int(143 <= _check_number(number) <= 194)

@@ -19,7 +19,7 @@ from symjax.errors import InputError
 from symjax.groups.identify import identify
 from symjax.groups.primitive import PrimitiveForm, primitive_form
 from symjax.groups.sets import OpSet
-from symjax.navigate.translationengleiche import product_table
+from symjax.groups.setting import generating_rows, rotation_products
 
 MAX_INDEX = 8
 """Larger indices are refused: the number of choices grows with a power of it."""
@@ -50,12 +50,13 @@ class KSubgroup:
     maximal: bool
 
 
-def k_subgroups(opset: OpSet, index: int) -> list[KSubgroup]:
+def k_subgroups(opset: OpSet, index: int, *, number: int | None = None) -> list[KSubgroup]:
     """All klassengleiche subgroups of one index, one entry for each conjugacy class.
 
     Args:
         opset: one closed set in any basis, translations of the lattice included.
         index: 2 to `MAX_INDEX`.
+        number: only subgroups of this type, where given.
 
     Returns:
         classes by type, then lattice, then translations.
@@ -67,13 +68,15 @@ def k_subgroups(opset: OpSet, index: int) -> list[KSubgroup]:
     if not 2 <= index <= MAX_INDEX:
         raise InputError(f"the index of a klassengleiche subgroup must be 2 to {MAX_INDEX}, got {index}")
     form = primitive_form(opset)
-    product = product_table(form)
+    product = rotation_products(form.W)
     found = []
     for B in invariant_lattices(form.W, index):
         sections = _sections(form, product, B)
         maximal = _is_maximal(form.W, B, index)
         for conjugates in _classes(form, product, B, sections):
-            named = identify(_opset(form, B, conjugates[0]))
+            named = identify(own_basis(form, B, conjugates[0]))
+            if number not in (None, named.number):
+                continue
             rows = np.array(conjugates, np.int64)
             found.append(KSubgroup(index, named.number, named.symbol, B, rows, form.den, maximal))
     return sorted(found, key=lambda one: (one.number, one.columns.tolist(), one.translations[0].tolist()))
@@ -123,24 +126,6 @@ def _is_maximal(W: np.ndarray, B: np.ndarray, index: int) -> bool:
     return True
 
 
-def _generators(product: np.ndarray) -> tuple[list[int], list[tuple[int, int, int]]]:
-    """A few rows that generate all, and every row but the identity as (row, generator, earlier row), in order of discovery."""
-    size = len(product)
-    chosen: list[int] = []
-    words: dict[int, tuple[int, int]] = {}
-    reached = [0]
-    while len(reached) < size:
-        chosen.append(next(g for g in range(size) if g not in reached))
-        reached, words = [0], {}
-        for row in reached:  # grows while it is walked
-            for g in chosen:
-                new = int(product[g, row])
-                if new not in reached:
-                    reached.append(new)
-                    words[new] = (g, row)
-    return chosen, [(new, g, row) for new, (g, row) in words.items()]
-
-
 def _sections(form: PrimitiveForm, product: np.ndarray, B: np.ndarray) -> list[np.ndarray]:
     """(m, 3) integer shifts tau for every choice that closes: operation a of H is (W_a, w_a + tau_a) modulo the lattice of B.
 
@@ -151,7 +136,7 @@ def _sections(form: PrimitiveForm, product: np.ndarray, B: np.ndarray) -> list[n
     carry = moved // form.den
     if (moved % form.den).any():
         raise AssertionError("a closed set has products that differ by lattice translations")
-    chosen, words = _generators(product)
+    chosen, words = generating_rows(product)
     shifts = np.array(list(itertools.product(*(range(int(B[i, i])) for i in range(3)))), np.int64)
     found = []
     for taus in itertools.product(range(len(shifts)), repeat=len(chosen)):
@@ -199,10 +184,14 @@ def _classes(
     return classes
 
 
-def _opset(form: PrimitiveForm, B: np.ndarray, w: np.ndarray) -> OpSet:
-    """A subgroup in the basis of its own lattice."""
+def own_basis(form: PrimitiveForm, B: np.ndarray, w: np.ndarray) -> OpSet:
+    """A subgroup with lattice B (columns in the primitive basis of G) and translations w / den, in the basis of that lattice."""
     scale = int(round(abs(np.linalg.det(B))))
     adjugate = np.rint(np.linalg.inv(B) * scale).astype(np.int64)
     W = (adjugate @ form.W @ B) // scale
     den = form.den * scale
-    return OpSet(W=W.astype(np.int32), w=((w @ adjugate.T) % den).astype(np.int32), mask=np.ones(len(W), bool), den=den)
+    w = (w @ adjugate.T) % den
+    common = int(np.gcd.reduce(np.append(w.ravel(), den)))
+    return OpSet(
+        W=W.astype(np.int32), w=(w // common).astype(np.int32), mask=np.ones(len(W), bool), den=den // common
+    )

@@ -15,6 +15,7 @@ import numpy as np
 from symjax.groups.identify import identify
 from symjax.groups.primitive import PrimitiveForm, primitive_form
 from symjax.groups.sets import OpSet
+from symjax.groups.setting import rotation_products
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,6 @@ def t_subgroups(opset: OpSet) -> list[TSubgroup]:
 def maximal_t_subgroups(opset: OpSet) -> list[TSubgroup]:
     """The maximal ones: no subgroup lies between them and the whole group. Arguments and order as `t_subgroups`."""
     return _named(opset, _maximal)
-
-
-def product_table(form: PrimitiveForm) -> np.ndarray:
-    """(m, m) row of the product "row after column" of rotation parts."""
-    products = np.einsum("aij,bjk->abik", form.W, form.W)
-    return np.array([[form.index[W.tobytes()] for W in line] for line in np.ascontiguousarray(products)], np.int64)
 
 
 def subgroup_masks(product: np.ndarray) -> list[int]:
@@ -124,7 +119,7 @@ def _maximal(masks: list[int]) -> list[int]:
 def _named(opset: OpSet, choose: Callable[[list[int]], list[int]]) -> list[TSubgroup]:
     """Classes of the chosen subgroups with their types."""
     form = primitive_form(opset)
-    product = product_table(form)
+    product = rotation_products(form.W)
     whole = (1 << len(product)) - 1
     masks = [mask for mask in subgroup_masks(product) if mask != whole]
     kept = choose(masks)

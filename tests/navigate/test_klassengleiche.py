@@ -10,10 +10,10 @@ from symjax.errors import InputError, NotAGroupError
 from symjax.groups import OpSet, is_group, standard_setting
 from symjax.groups.primitive import primitive_form
 from symjax.navigate.klassengleiche import (
-    _opset,
     invariant_lattices,
     k_subgroups,
     maximal_k_subgroups,
+    own_basis,
     sublattices,
 )
 
@@ -63,7 +63,7 @@ def test_every_choice_of_translations_by_brute_force(number, index):
         shifts = np.array(list(itertools.product(*(range(int(B[i, i])) for i in range(3)))))
         for choice in itertools.product(range(len(shifts)), repeat=len(form.W) - 1):
             w = form.w + form.den * shifts[[0, *choice]]
-            total += bool(is_group(_opset(form, B, w)))
+            total += bool(is_group(own_basis(form, B, w)))
     assert total == sum(len(one.translations) for one in k_subgroups(ops, index))
 
 
@@ -77,7 +77,7 @@ def test_representatives_are_groups_of_the_parent(number):
             assert round(np.linalg.det(one.columns)) == index == one.index
             for w in one.translations:
                 assert ((w - form.w) % form.den == 0).all()
-            inner = _opset(form, one.columns, one.translations[0])
+            inner = own_basis(form, one.columns, one.translations[0])
             assert bool(is_group(inner))
             assert len(np.asarray(inner.W)) == len(form.W)
 

@@ -9,10 +9,10 @@ import pytest
 from symjax.errors import NotAGroupError
 from symjax.groups import OpSet, is_group, standard_setting
 from symjax.groups.primitive import primitive_form
+from symjax.groups.setting import rotation_products
 from symjax.navigate.translationengleiche import (
     conjugacy_classes,
     maximal_t_subgroups,
-    product_table,
     subgroup_masks,
     t_subgroups,
 )
@@ -34,7 +34,7 @@ def test_every_subgroup_is_moyopys():
     total = 0
     for number in range(1, 231):
         form = primitive_form(standard_setting(number))
-        product = product_table(form)
+        product = rotation_products(form.W)
         masks = subgroup_masks(product)
         total += len(masks)
         found = moyopy.enumerate_translationengleiche_subgroups(form.W.tolist(), (form.w / form.den).tolist())
@@ -48,7 +48,7 @@ def test_every_subgroup_is_moyopys():
 @pytest.mark.parametrize("number", [16, 75, 81, 143, 149, 168, 195])
 def test_small_groups_by_brute_force(number):
     """Every subset that holds the identity is tried."""
-    product = product_table(primitive_form(standard_setting(number)))
+    product = rotation_products(primitive_form(standard_setting(number)).W)
     size = len(product)
     closed = set()
     for chosen in itertools.product((False, True), repeat=size - 1):
