@@ -16,22 +16,15 @@ import numpy as np
 
 from symjax.elements import ATOMIC_NUMBERS, NUM_ELEMENTS, SYMBOLS
 from symjax.errors import InputError
+from symjax.groups.kinds import OPERATION_KINDS, operation_kinds
 from symjax.groups.properties import GroupProperties, properties
 from symjax.groups.set_table import SetTable
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import standard_setting, vocabulary
 from symjax.models.symop.fitting import FormulaFitter
 from symjax.models.symop.species import element_rank
-from symjax.ops.geometry import Kind, axis_data, kind
-from symjax.ops.types import Op
 
 SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
-_TURNS = {Kind.ROTATION: ("rotation", (2, 3, 4, 6)), Kind.SCREW: ("screw", (2, 3, 4, 6))}
-OPERATION_KINDS = (
-    "inversion", "mirror", "glide",
-    *(f"{name}-{n}" for name, orders in _TURNS.values() for n in orders),
-    *(f"rotoinversion-{n}" for n in (3, 4, 6)),
-)  # fmt: skip
 _SAME_CLASS = {
     "-4m2": "-42m", "-62m": "-6m2", "m2m": "mm2", "2mm": "mm2", "312": "32", "321": "32",
     "31m": "3m", "3m1": "3m", "-31m": "-3m", "-3m1": "-3m",
@@ -254,23 +247,6 @@ def _numbers(c: Constraints) -> list[int] | None:
 def _known() -> tuple[tuple[int, GroupProperties, frozenset[str]], ...]:
     """Number, properties and kinds of operations of the 230 standard settings, all from their operations."""
     return tuple((n, properties(standard_setting(n)), operation_kinds(standard_setting(n))) for n in range(1, 231))
-
-
-def operation_kinds(opset: OpSet) -> frozenset[str]:
-    """Names of `OPERATION_KINDS` found among the operations of a set (numpy, unpadded)."""
-    W, w = np.asarray(opset.W), np.asarray(opset.w)
-    kinds = np.asarray(kind(Op(W, w), opset.den))
-    order = np.abs(np.asarray(axis_data(W)[0]))
-    simple = {Kind.INVERSION: "inversion", Kind.MIRROR: "mirror", Kind.GLIDE: "glide"}
-    names = set()
-    for one, n in {(int(k), int(n)) for k, n in zip(kinds, order, strict=True)}:
-        if one in simple:
-            names.add(simple[Kind(one)])
-        elif one in _TURNS:
-            names.add(f"{_TURNS[Kind(one)][0]}-{n}")
-        elif one == Kind.ROTOINVERSION:
-            names.add(f"rotoinversion-{n}")
-    return frozenset(names)
 
 
 @cache
