@@ -195,9 +195,9 @@ def maximal_relations(parent: OpSet, max_index: int, *, metric: np.ndarray | Non
 
 
 def relations_to(
-    parent: OpSet, number: int, *, max_k: int = 4, metric: np.ndarray | None = None
+    parent: OpSet, number: int | None, *, max_k: int = 4, metric: np.ndarray | None = None
 ) -> list[Relation]:
-    """Every conjugacy class of subgroups of one type whose primitive cell is at most `max_k` times the parent's.
+    """Every conjugacy class of subgroups of one type (None: of any) whose primitive cell is at most `max_k` times the parent's.
 
     By Hermann's theorem each is klassengleiche in one translationengleiche subgroup M of G; classes of M that G merges are
     given once, with the number of their conjugates under G of either hand.
@@ -207,7 +207,7 @@ def relations_to(
     """
     if not 1 <= max_k <= MAX_INDEX:
         raise InputError(f"the largest cell must be 1 to {MAX_INDEX} times the parent's, got {max_k}")
-    wanted = point_group(np.asarray(_standard_form(number).W))[0]
+    wanted = None if number is None else point_group(np.asarray(_standard_form(number).W))[0]
     metric = _metric(parent, metric)
     whole = primitive_form(parent)
     steps = [(1, members(parent), 1)]
@@ -215,13 +215,13 @@ def relations_to(
     found: list[Relation] = []
     for t_index, middle, conjugates in steps:
         form = primitive_form(middle)
-        if point_group(form.W)[0] != wanted:
+        if wanted not in (None, point_group(form.W)[0]):
             continue
         seen: set[bytes] = set()
         for k_index in range(1, max_k + 1):
             if k_index == 1:
                 settings = [find_setting(middle, metric=metric)]
-                settings = [_simplest(s, parent, metric) for s in settings if s.number == number]
+                settings = [_simplest(s, parent, metric) for s in settings if number in (None, s.number)]
                 found += [Relation(parent, s, t_index, 1, conjugates) for s in settings if t_index > 1]
                 continue
             for one in k_subgroups(middle, k_index, number=number):
