@@ -13,8 +13,8 @@ from symjax.data.dataset import CrystalDataset
 from symjax.errors import InputError
 from symjax.lattice import lattice_from_log
 from symjax.models.symop.constraints import Constraints
-from symjax.models.symop.geometry import options_from_config
-from symjax.models.symop.geometry_sample import SamplerOptions, sample_geometry
+from symjax.models.symop.geometry import GeometryOptions, options_from_config
+from symjax.models.symop.geometry_sample import SamplerOptions, Start, sample_geometry
 from symjax.models.symop.operations import sample_structure_types
 from symjax.models.symop.structure_types import StructureTypes, closest_ratios, dataset_from_types
 from symjax.models.symop.weights import SymopWeights
@@ -69,7 +69,7 @@ def generate(
     if num < 1:
         raise InputError(f"number of crystals must be at least 1, got {num}")
     sampler = sampler or SamplerOptions()
-    options = options_from_config(weights.geometry_config["model"]["geometry"])
+    options = geometry_options(weights)
     type_key, geometry_key = jax.random.split(jax.random.key(seed))
     drawn = sample_structure_types(
         weights.operations, weights.operations_config, type_key, num,
@@ -78,13 +78,47 @@ def generate(
     )  # fmt: skip
     z = np.where(np.asarray(drawn.orbit_mask), np.asarray(drawn.z), 0)
     types = StructureTypes(drawn.sets, np.asarray(drawn.set_index), z, np.asarray(drawn.pos))
+    k, x, best, draws = draw_geometry(
+        weights, types, geometry_key, sampler=sampler, min_ratio=min_ratio, max_draws=max_draws, batch_size=batch_size,
+        progress=progress,
+    )  # fmt: skip
+    properties = {"log_bound": np.asarray(drawn.log_bound, float), "min_ratio": best, "draws": draws.astype(float)}
+    return Generated(dataset_from_types(types, k, x, properties=properties, meta={"model": "symop", "seed": seed}))
+
+
+def geometry_options(weights: SymopWeights) -> GeometryOptions:
+    """Options that the geometry network was trained with."""
+    return options_from_config(weights.geometry_config["model"]["geometry"])
+
+
+def draw_geometry(
+    weights: SymopWeights,
+    types: StructureTypes,
+    key: jax.Array,
+    *,
+    sampler: SamplerOptions,
+    min_ratio: float,
+    max_draws: int,
+    batch_size: int,
+    start: Start | None = None,
+    progress: Callable[[str, int], object] | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Lattice and coordinates of structure types, drawn again while atoms sit too close; arguments as `generate`.
+
+    Args:
+        start: a geometry to start from instead of noise.
+
+    Returns:
+        k (b, 6), x (b, m, 3), the smallest ratio of a distance to covalent radii (b,) and the number of draws (b,).
+    """
+    num, options = len(types.z), geometry_options(weights)
     rows, draws = np.arange(num), np.zeros(num, int)
-    k, x, best = np.zeros((num, 6)), np.zeros((*z.shape, 3)), np.full(num, -1.0)
+    k, x, best = np.zeros((num, 6)), np.zeros((*types.z.shape, 3)), np.full(num, -1.0)
     for attempt in range(max_draws if min_ratio > 0 else 1):
         part = types.take(rows)
         new_k, new_x = sample_geometry(
-            weights.geometry, options, jax.random.fold_in(geometry_key, attempt), part,
-            sampler=sampler, batch_size=batch_size if attempt == 0 else min(batch_size, 32),
+            weights.geometry, options, jax.random.fold_in(key, attempt), part, sampler=sampler,
+            batch_size=batch_size if attempt == 0 else min(batch_size, 32), start=None if start is None else start.take(rows),
             progress=None if progress is None or attempt else (lambda done: progress("lattice and coordinates", done)),
         )  # fmt: skip
         draws[rows] += 1
@@ -95,5 +129,4 @@ def generate(
         rows = np.nonzero(best < min_ratio)[0]
         if not len(rows):
             break
-    properties = {"log_bound": np.asarray(drawn.log_bound, float), "min_ratio": best, "draws": draws.astype(float)}
-    return Generated(dataset_from_types(types, k, x, properties=properties, meta={"model": "symop", "seed": seed}))
+    return k, x, best, draws

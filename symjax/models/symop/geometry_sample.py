@@ -1,4 +1,8 @@
-"""Samplers of stage 3: predictor-corrector and few-step deterministic reverse diffusion of lattice and coordinates."""
+"""Samplers of stage 3: predictor-corrector and few-step deterministic reverse diffusion of lattice and coordinates.
+
+A draw starts from noise, or from a known geometry noised to a time below one and denoised from there, which gives learned
+variations of that geometry (SDEdit: Meng et al. 2022, Guided Image Synthesis and Editing with Stochastic Differential Equations).
+"""
 
 import dataclasses
 import functools
@@ -11,8 +15,8 @@ from jax import Array
 
 from symjax.diffusion import gaussian, schedules, wrapped
 from symjax.errors import InputError
-from symjax.models.symop.geometry import GeometryOptions, denoise, final_lattice, torus_basis
-from symjax.models.symop.geometry_inputs import GeometryInputs, assign_buckets, build_inputs
+from symjax.models.symop.geometry import GeometryOptions, denoise, final_lattice, mean_coefficients, torus_basis
+from symjax.models.symop.geometry_inputs import GeometryInputs, assign_buckets, build_inputs, free_coordinates
 from symjax.models.symop.structure_types import StructureTypes
 
 
@@ -34,17 +38,39 @@ class SamplerOptions:
             raise InputError(f"sampler: num_steps >= 1, num_corrector >= 0 and 0 <= eta <= 1 are needed, got {self}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """A geometry to start from: `k (b, 6)` and `x (b, m, 3)` on their flats, and the diffusion time in (0, 1] it is noised to."""
+
+    k: np.ndarray
+    x: np.ndarray
+    strength: float
+
+    def take(self, rows: np.ndarray) -> "Start":
+        """Some rows."""
+        return Start(self.k[rows], self.x[rows], self.strength)
+
+
 @functools.partial(jax.jit, static_argnames=("options", "sampler"))
 def reverse_diffusion(
-    params: dict, key: Array, inputs: GeometryInputs, *, options: GeometryOptions, sampler: SamplerOptions
+    params: dict,
+    key: Array,
+    inputs: GeometryInputs,
+    *,
+    options: GeometryOptions,
+    sampler: SamplerOptions,
+    clean: tuple[Array, Array] | None = None,
+    strength: Array | float = 1.0,
 ) -> tuple[Array, Array]:
-    """Standardised lattice coefficients `(b, 6)` and free coordinates `(b, m, 3)` drawn from the model."""
+    """Standardised lattice coefficients `(b, 6)` and free coordinates `(b, m, 3)` drawn from the model.
+
+    Args:
+        clean: such a pair that is noised to time `strength` and denoised from there; None starts from noise at time 1.
+    """
     euclid = torus_basis(inputs)
     b = inputs.z.shape[0]
     start_key, loop_key = jax.random.split(key)
     k_key, u_key = jax.random.split(start_key)
-    k_state = gaussian.noise(k_key, inputs.k_projector)
-    u = wrapped.uniform(u_key, euclid)
 
     def levels(time: Array) -> tuple[tuple[Array, Array], Array]:
         alpha, spread = schedules.cosine_alpha_sigma(time, options.lattice_power)
@@ -52,11 +78,19 @@ def reverse_diffusion(
             schedules.geometric_sigma(time, options.sigma_min, options.sigma_max)[:, None], inputs.z.shape
         )
 
+    k_state = gaussian.noise(k_key, inputs.k_projector)
+    if clean is None:
+        u = wrapped.uniform(u_key, euclid)
+    else:
+        (alpha, spread), sigma = levels(jnp.full((b,), strength))
+        k_state, _ = gaussian.perturb(clean[0], k_state, alpha, spread)
+        u = jnp.mod(clean[1] + sigma[..., None] * wrapped.noise(u_key, euclid), 1.0)
+
     def step(state: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
         k_state, u = state
         # integers first: 1 - n/n may round below zero, where a power is not a number
-        time = jnp.full((b,), (sampler.num_steps - i) / sampler.num_steps)
-        after = jnp.full((b,), jnp.maximum(sampler.num_steps - i - 1, 0) / sampler.num_steps)
+        time = jnp.full((b,), strength * ((sampler.num_steps - i) / sampler.num_steps))
+        after = jnp.full((b,), strength * (jnp.maximum(sampler.num_steps - i - 1, 0) / sampler.num_steps))
         (now, sigma), (then, sigma_to) = levels(time), levels(after)
         # the last pass removes the smallest noise at once (Tweedie)
         sigma_to = jnp.where(i == sampler.num_steps, 0.0, sigma_to)
@@ -116,6 +150,7 @@ def sample_geometry(
     *,
     sampler: SamplerOptions,
     batch_size: int = 128,
+    start: Start | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw lattice and coordinates for structure types.
@@ -123,6 +158,7 @@ def sample_geometry(
     Args:
         params: `{"net", "stats"}`.
         key: consumed; equal keys and structure types give equal crystals.
+        start: a geometry of each structure type to start from instead of noise.
         progress: called with the number of crystals finished, after each batch.
 
     Returns:
@@ -139,7 +175,8 @@ def sample_geometry(
         padded = np.resize(real, size)
         inputs = build_inputs(types.take(padded, max_orbits), max_atoms)
         batch_key = jax.random.fold_in(key, number)
-        state, u = reverse_diffusion(params, batch_key, inputs, options=options, sampler=sampler)
+        given = {} if start is None else _from(start, padded, params["stats"], inputs)
+        state, u = reverse_diffusion(params, batch_key, inputs, options=options, sampler=sampler, **given)
         projector = np.asarray(types.sets.k_projector)[types.set_index[padded]]
         k[real] = final_lattice(params["stats"], inputs, state, projector)[: len(real)]
         width = min(max_orbits, x.shape[1])
@@ -150,3 +187,12 @@ def sample_geometry(
         if progress is not None:
             progress(len(real))
     return k, np.where(types.orbit_mask[..., None], x, 0.0)
+
+
+def _from(start: Start, rows: np.ndarray, stats: dict, inputs: GeometryInputs) -> dict:
+    """Arguments of `reverse_diffusion` that start it from a geometry."""
+    width = inputs.z.shape[1]
+    x = np.zeros((len(rows), width, 3))
+    x[:, : start.x.shape[1]] = start.x[rows][:, :width]
+    free = gaussian.project(inputs.k_projector, (start.k[rows] - mean_coefficients(stats, inputs)) / stats["scale"])
+    return {"clean": (free, jnp.asarray(free_coordinates(inputs, x))), "strength": jnp.float32(start.strength)}

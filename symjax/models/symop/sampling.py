@@ -139,8 +139,14 @@ def _encode(net: OperationsNet, params: Any, ops: Any, table: SiteTable) -> tupl
     return net.apply(params, ops, table, method="encode_positions")
 
 
+def encode_sites(net: OperationsNet, params: Any, table: SiteTable) -> tuple[Array, Array]:
+    """Embeddings of the positions of every set of a table, and of the sets, as `site_logits` takes them."""
+    return _encode(net, params, walk_constants()[0], table)
+
+
 @partial(jax.jit, static_argnames=("net",))
-def _site_logits(net: OperationsNet, params: Any, encoded: tuple, table: SiteTable, slot: dict) -> Array:
+def site_logits(net: OperationsNet, params: Any, encoded: tuple, table: SiteTable, slot: dict) -> Array:
+    """`(b, p)` logits of the positions for one slot of b crystals; `slot` holds set, z, pos, step and balance."""
     state = slot_state(table, slot["set"], z=slot["z"], pos=slot["pos"], step=slot["step"])
     return net.apply(
         params, encoded[0][slot["set"]], encoded[1][slot["set"]], state=state, z=slot["z"], step=slot["step"],
@@ -181,8 +187,8 @@ def draw_sites(
     """Positions `(b, m)` for species `z (b, m)`, and `(b,)` True where a limit left none."""
     sets = pad_table(sets, max(MAX_OPS, sets.mask.shape[1]), max(MAX_POSITIONS, sets.pos_mask.shape[1]))
     table, full = site_table(sets), np.asarray(sets.pos_mult)
-    padded = jax.tree.map(lambda a: jnp.asarray(_pad_rows(a, SET_BLOCK)), table)
-    encoded = _encode(net, params, walk_constants()[0], padded)
+    padded = jax.tree.map(lambda a: jnp.asarray(pad_rows(a, SET_BLOCK)), table)
+    encoded = encode_sites(net, params, padded)
     num, width = z.shape
     pos, failed = np.zeros((num, width), np.int32), np.zeros(num, bool)
     count = (z > 0).sum(1)
@@ -193,7 +199,7 @@ def draw_sites(
             "set": set_index, "z": z, "pos": pos, "step": steps.astype(np.int32),
             "balance": balance_rows(z, atoms, steps).astype(np.float32),
         }  # fmt: skip
-        logits = np.array(_site_logits(net, params, encoded, padded, slot))
+        logits = np.array(site_logits(net, params, encoded, padded, slot))
         placed = (full[set_index[:, None], pos] * (np.arange(width) < step)).sum(1)
         later = np.maximum(count - 1 - step, 0)  # every later orbit holds one atom at least
         logits[placed[:, None] + full[set_index] + later[:, None] > max_atoms] = MASKED
@@ -206,7 +212,8 @@ def draw_sites(
     return pos, failed
 
 
-def _pad_rows(array: np.ndarray, block: int) -> np.ndarray:
+def pad_rows(array: np.ndarray, block: int) -> np.ndarray:
+    """Rows repeated at the end up to a multiple of `block`, so that few shapes are compiled."""
     extra = -len(array) % block
     return np.concatenate([array, np.repeat(array[-1:], extra, 0)])
 

@@ -105,7 +105,7 @@ def lattice_above(start: np.ndarray, allowed: np.ndarray) -> SetLattice:
         InputError: `start` is not closed.
     """
     vocab = vocabulary()
-    inside = set(int(i) for i in allowed) | set(int(i) for i in start)
+    inside = {int(i) for i in allowed} | {int(i) for i in start}
     operations = np.array(sorted(i for i in inside if int(vocab.inverse[i]) in inside))
     product, inverse = _local_table(operations)
     members = np.isin(operations, start)
