@@ -1,6 +1,7 @@
-"""Makes symjax/groups/tables.npz: the operations of the 530 Hall settings, read from spglib's database.
+"""Makes symjax/groups/tables.npz: the operations of the 530 Hall settings, read from spglib's database, and the Wyckoff letters
+of the 230 standard settings, read from pyxtal's tables (letters are a convention: operations do not tell them).
 
-Run: python scripts/make_tables.py [--out PATH]. Deterministic: the same spglib gives the same bytes.
+Run: python scripts/make_tables.py [--out PATH]. Deterministic: the same spglib and pyxtal give the same bytes.
 The default setting of each type is the standard of the International Tables: unique axis b (cell choice 1), origin
 choice 2, hexagonal axes.
 """
@@ -15,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import spglib
 
-from symjax.groups.sets import canonical_unique, make_opset
+from symjax.groups.sets import OpSet, canonical_unique, make_opset
+from symjax.groups.sites import place
+from symjax.groups.wyckoff import wyckoff_positions
 
 STANDARD_CHOICES = ("", "b", "b1", "2", "H")
 NUM_SETTINGS = 530
@@ -43,6 +46,11 @@ def build() -> dict[str, np.ndarray]:
         if default[kind.number] == 0 and kind.choice in STANDARD_CHOICES:
             default[kind.number] = hall
     columns = list(zip(*([("", "", "", "")] + texts), strict=True))
+    standard = []
+    for hall in default[1:]:
+        rows = slice(start[hall - 1], start[hall])
+        W = np.array(list(rotations)).reshape(-1, 3, 3)[rot_index[rows]]
+        standard.append(make_opset(W, np.concatenate(translations[hall - 1 : hall])))
     return {
         "rotations": np.array(list(rotations), np.int8).reshape(-1, 3, 3),
         "rot_index": np.array(rot_index, np.uint8),
@@ -54,7 +62,23 @@ def build() -> dict[str, np.ndarray]:
         "choice": np.array(columns[1]),
         "hall_symbol": np.array(columns[2]),
         "point_group": np.array(columns[3]),
+        "letters": np.array([b"", *(letters(i + 1, opset).encode() for i, opset in enumerate(standard))]),
     }
+
+
+def letters(number: int, opset: OpSet) -> str:
+    """Letter of each of our positions of a standard setting, in their order: whose flat a point of pyxtal's position lies on."""
+    from pyxtal.symmetry import Group
+
+    positions = wyckoff_positions(opset)
+    free = np.random.default_rng(0).random(3)
+    found = [""] * len(positions)
+    for position in Group(number).Wyckoff_positions:
+        images = opset.W @ position.ops[0].operate(free) + opset.w / opset.den
+        found[place(positions, images, multiplicity=int(position.multiplicity))[0]] = position.letter
+    if not all(found):
+        raise ValueError(f"group {number}: {len(positions)} positions, letters {found}")
+    return "".join(found)
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -74,7 +74,7 @@ def assign_orbits(
         moved = x[hit] - images
         moved -= np.rint(moved)
         atom_orbit[hit] = len(found)
-        position, point = _place(positions, images, multiplicity=len(np.unique(hit)), atom=atom)
+        position, point = place(positions, images, multiplicity=len(np.unique(hit)), name=f"atom {atom}")
         found.append((position, species[atom], point, float(np.linalg.norm(moved @ lattice, axis=-1).max())))
     order = sorted(range(len(found)), key=lambda i: (found[i][0], found[i][1], tuple(np.round(found[i][2], 6))))
     rank = np.argsort(np.array(order, np.int64))
@@ -112,8 +112,20 @@ def _land(
     return hit, delta[ops, nearest]
 
 
-def _place(positions: WyckoffPositions, images: np.ndarray, *, multiplicity: int, atom: int) -> tuple[int, np.ndarray]:
-    """Position and representative of the orbit of exact points `images` (n, 3)."""
+def place(
+    positions: WyckoffPositions, images: np.ndarray, *, multiplicity: int, name: str = "a point"
+) -> tuple[int, np.ndarray]:
+    """Position and representative of the orbit of a point, exact to rounding.
+
+    Args:
+        positions: of a set of n operations.
+        images: (n, 3) float64, the point's images under all of them.
+        multiplicity: how many of them differ modulo the lattice.
+        name: how an error calls the point.
+
+    Raises:
+        SymjaxError: no position of that multiplicity holds it.
+    """
     for position in np.flatnonzero(positions.multiplicity == multiplicity):
         dof = int(positions.dof[position])
         offset = (images - positions.x0[position]) @ positions.annihilator[position, : 3 - dof].T
@@ -126,6 +138,6 @@ def _place(positions: WyckoffPositions, images: np.ndarray, *, multiplicity: int
         first = u[np.lexsort(np.round(u, 9).T[::-1])[0]] if dof else np.zeros(0)
         return int(position), positions.x0[position] + positions.basis[position, :, :dof] @ first
     raise SymjaxError(
-        f"atom {atom}: no position of multiplicity {multiplicity} holds its orbit; atoms closer than the tolerance, or a set "
+        f"{name}: no position of multiplicity {multiplicity} holds its orbit; atoms closer than the tolerance, or a set "
         "that is not closed"
     )

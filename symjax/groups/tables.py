@@ -75,6 +75,14 @@ def standard_setting(number: int) -> OpSet:
     return hall_setting(default_hall(number))
 
 
+def wyckoff_letters(number: int) -> str:
+    """Wyckoff letter of each of `wyckoff_positions(standard_setting(number))`, in their order.
+
+    Source: International Tables for Crystallography A, as in pyxtal's tables; the 27th position of type 47 is "A".
+    """
+    return _tables()["letters"][_check_number(number)].decode()
+
+
 ENANTIOMORPHS = (
     (76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154), (169, 170), (171, 172), (178, 179), (180, 181), (212, 213),
 )  # fmt: skip

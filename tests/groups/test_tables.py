@@ -9,6 +9,7 @@ from pyxtal.symmetry import pyxtal_hall_numbers
 
 from symjax.errors import InputError
 from symjax.groups import (
+    OpSet,
     canonicalize,
     default_hall,
     hall_setting,
@@ -19,7 +20,10 @@ from symjax.groups import (
     standard_frame,
     standard_setting,
     vocabulary,
+    wyckoff_positions,
 )
+from symjax.groups.identify import identify
+from symjax.groups.tables import enantiomorph, wyckoff_letters
 from symjax.lattice import choose_frame
 
 SIZES = {
@@ -133,3 +137,42 @@ def test_vocabulary_lookup_in_numpy_and_jax():
 def test_numbers_out_of_range_say_what_is_right(call):
     with pytest.raises(InputError, match="integer from 1 to"):
         call()
+
+
+@pytest.mark.parametrize("first", range(1, 231, 46))
+def test_wyckoff_letters_are_those_of_pyxtal(first):
+    """A generic point of each of our positions lies on the flat of pyxtal's position of that letter, and of no more special one."""
+    from pyxtal.symmetry import Group
+
+    rng = np.random.default_rng(first)
+    shifts = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3), -1).reshape(-1, 3)
+    for number in range(first, first + 46):
+        opset, letters = standard_setting(number), wyckoff_letters(number)
+        positions = wyckoff_positions(opset)
+        theirs = {position.letter: position for position in Group(number).Wyckoff_positions}
+        assert sorted(letters) == sorted(theirs)
+        for i, letter in enumerate(letters):
+            dof = int(positions.dof[i])
+            x = positions.x0[i] + positions.basis[i, :, :dof] @ rng.random(dof)
+            position = theirs[letter]
+            assert (position.multiplicity, position.get_dof()) == (positions.multiplicity[i], dof)
+            affine = position.ops[0].affine_matrix
+            off = (opset.W @ x + opset.w / opset.den)[:, None] + shifts - affine[:3, 3]
+            across = np.eye(3) - affine[:3, :3] @ np.linalg.pinv(affine[:3, :3])
+            assert np.abs(off @ across.T).max(axis=-1).min() < 1e-9, (number, letter)
+
+
+@pytest.mark.parametrize("number", range(1, 231, 7))
+def test_the_enantiomorph_is_the_type_of_the_mirror_image(number):
+    opset = standard_setting(number)
+    mirrored = OpSet(W=opset.W, w=(-opset.w) % opset.den, mask=opset.mask, den=opset.den)  # the inversion at the origin
+    assert identify(mirrored).number == enantiomorph(number)
+
+
+def test_eleven_pairs_of_enantiomorphs():
+    mirrored = [n for n in range(1, 231) if enantiomorph(n) != n]
+    assert len(mirrored) == 22 and all(enantiomorph(enantiomorph(n)) == n for n in mirrored)
+    for number in mirrored:
+        opset = standard_setting(number)
+        image = OpSet(W=opset.W, w=(-opset.w) % opset.den, mask=opset.mask, den=opset.den)
+        assert identify(image).number == enantiomorph(number)
