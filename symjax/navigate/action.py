@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from symjax.errors import InputError
-from symjax.groups.identify import compact_basis
+from symjax.groups.identify import compact_basis, identify
 from symjax.groups.integer import as_rows, hermite
 from symjax.groups.primitive import PrimitiveForm, primitive_form
 from symjax.groups.sets import OpSet
@@ -157,6 +157,33 @@ class Action:
             found.append(self.locate(self.times((np.broadcast_to(n[0], rows.shape), np.broadcast_to(n[1], shifts.shape)), right)))
         return np.array(found)
 
+    def element(self, W: np.ndarray, w: np.ndarray, den: int) -> tuple[np.ndarray, np.ndarray]:
+        """Row and translation of an operation (3, 3), (3,) over den in the parent's basis.
+
+        Raises:
+            InputError: it is not in G.
+        """
+        columns, unit = self.form.columns, self.form.source_den
+        det, adjugate = int(exact.determinant(columns)), exact.cofactors(columns).T
+        row = self.form.index.get(np.ascontiguousarray(adjugate @ np.asarray(W, np.int64) @ columns // det).tobytes(), -1)
+        # adjugate w unit / (det den) - w_row / form.den, over det den form.den
+        shift = adjugate @ np.asarray(w, np.int64) * (unit * self.form.den) - self.form.w[row] * (det * den)
+        if row < 0 or (shift % (det * den * self.form.den)).any():
+            raise InputError("an operation is not a member of the parent group")
+        return np.asarray(row), shift // (det * den * self.form.den)
+
+    def conjugate_setting(self, coset: int) -> Setting:
+        """Type and setting of g H g^-1 for a coset g H: an improper g may turn H into the enantiomorphic type."""
+        g = (self.elements[0][coset], self.elements[1][coset])
+        back = self.inverse(g)
+        size = len(self.rows)
+
+        def repeated(one: tuple) -> tuple[np.ndarray, np.ndarray]:
+            return np.broadcast_to(one[0], (size,)), np.broadcast_to(one[1], (size, 3))
+
+        rows, shifts = self.times(self.times(repeated(g), (self.rows, self.shifts)), repeated(back))
+        return self._setting(rows, shifts, hermite(as_rows(self.lattice @ self.form.W[g[0]].T)).T)
+
     def indices_of(self, block: int) -> tuple[int, int]:
         """(t, k) index in G of the group that a block stands for."""
         inside = members(block)
@@ -182,24 +209,34 @@ class Action:
             fixed &= blocks[move[images]] == np.arange(len(images))
         return len(images) // int(fixed.sum())
 
-    def opset_of(self, block: int) -> tuple[OpSet, np.ndarray]:
-        """The group of a block in a basis of its own lattice, and that basis as columns (3, 3) in the primitive basis of G."""
+    def setting_of(self, block: int) -> Setting:
+        """Type of the group of a block and the way from the parent's basis into its standard setting."""
+        return self._setting(*self._modulo_lattice(block))
+
+    def number_of(self, block: int) -> int:
+        """Only the type of the group of a block; an order of magnitude quicker."""
+        return identify(self._opset(*self._modulo_lattice(block))).number
+
+    def _modulo_lattice(self, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows, translations and lattice (columns) of the group of a block: one element for each rotation part."""
         inside = members(block)
         rows, shifts = self.elements[0][inside], self.elements[1][inside]
         columns = hermite(as_rows(np.concatenate([self.lattice, shifts[rows == 0]]))).T
         _, first = np.unique(rows, return_index=True)
         a, h = np.repeat(first, len(self.rows)), np.tile(np.arange(len(self.rows)), len(first))
         row, n = self.times((rows[a], shifts[a]), (self.rows[h], self.shifts[h]))
-        det = int(exact.determinant(columns))
-        adjugate = exact.cofactors(columns).T
-        W = (adjugate @ self.form.W[row] @ columns) // det
-        den = self.form.den * det
-        w = (self.form.w[row] + self.form.den * n) @ adjugate.T % den
-        return OpSet(W=W.astype(np.int32), w=w.astype(np.int32), mask=np.ones(len(W), bool), den=den), columns
+        return row, n, columns
 
-    def setting_of(self, block: int) -> Setting:
-        """Type of the group of a block and the way from the parent's basis into its standard setting."""
-        opset, columns = self.opset_of(block)
+    def _opset(self, rows: np.ndarray, shifts: np.ndarray, columns: np.ndarray) -> OpSet:
+        """The group with these elements modulo the lattice of the columns (primitive basis of G), in that lattice's basis."""
+        det, adjugate = int(exact.determinant(columns)), exact.cofactors(columns).T
+        W = (adjugate @ self.form.W[rows] @ columns) // det
+        den = self.form.den * det
+        w = (self.form.w[rows] + self.form.den * shifts) @ adjugate.T % den
+        return OpSet(W=W.astype(np.int32), w=w.astype(np.int32), mask=np.ones(len(W), bool), den=den)
+
+    def _setting(self, rows: np.ndarray, shifts: np.ndarray, columns: np.ndarray) -> Setting:
+        opset = self._opset(rows, shifts, columns)
         return find_setting(opset, metric=self.metric, reference=(self.form.columns @ columns, self.form.source_den))
 
     @cached_property

@@ -131,6 +131,11 @@ class Interval:
                 found.append(self.node(position))
         return found
 
+    def inner_types(self) -> set[int]:
+        """Types of the groups strictly between H and G (of an enantiomorphic pair that conjugation exchanges, one)."""
+        firsts = {int(self.moves[:, position].min()) for position in range(1, len(self.blocks) - 1)}
+        return {self.action.number_of(self.blocks[position]) for position in firsts}
+
     def chains(self, limit: int = MAX_CHAINS) -> list[Chain]:
         """Every chain of maximal subgroups from G to H, one of each class.
 
