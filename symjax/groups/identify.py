@@ -133,14 +133,14 @@ def compact_basis(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     current, total = W.astype(object if wide else np.int64), np.eye(3, dtype=object)
     G = (np.swapaxes(current, 1, 2) @ current).sum(axis=0)
     for _ in range(8):
-        P = _reduce(G)
+        P = reduce_metric(G)
         if (np.abs(P).sum(axis=0) == 1).all():
             break
         total = total @ P
         current = _inverse(P) @ current.astype(object) @ P
         current = current.astype(np.int64) if np.abs(current).max() < _SAFE_ENTRY else current
         G = (np.swapaxes(current, 1, 2) @ current).sum(axis=0)
-    P = _reduce(G)
+    P = reduce_metric(G)
     if exact.determinant(P.astype(np.int64)) < 0:
         P = -P
     total = total @ P
@@ -162,7 +162,7 @@ def _inverse(P: np.ndarray) -> np.ndarray:
     return cofactors.T * int((P[0] * cofactors[0]).sum())  # the determinant is its own inverse
 
 
-def _reduce(G: np.ndarray) -> np.ndarray:
+def reduce_metric(G: np.ndarray) -> np.ndarray:
     """Unimodular P (columns) that makes an integral positive definite metric compact: every vector no longer than any of
     its sums with -1, 0, 1 times the others (a Minkowski-reduced basis in three dimensions). Exact.
     """

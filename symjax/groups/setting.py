@@ -22,15 +22,16 @@ from functools import cache
 import numpy as np
 
 from symjax.errors import SymjaxError
-from symjax.groups.identify import compact_basis, identify
+from symjax.groups.identify import compact_basis, identify, reduce_metric
 from symjax.groups.integer import as_rows, kernel
 from symjax.groups.primitive import origin_solutions, primitive_form
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import standard_setting
 from symjax.ops import exact
 
-_BOX = {1: 1, 2: 3, 3: 3, 5: 2, 9: 1}
-"""Largest coefficient of an intertwiner by the dimension of their lattice; doubled until a setting is found."""
+_BOX = {1: 1, 2: 3, 3: 3, 5: 2}
+"""Largest coefficient of an intertwiner by the dimension of their lattice; doubled until a setting is found. The dimension is 9 for
+triclinic sets, where every cell will do: those of the reduced vectors are tried."""
 _TIES = 256
 """Settings with equally good cells whose origins are compared."""
 
@@ -95,6 +96,8 @@ def find_setting(
     named = identify(opset)
     form, table = primitive_form(opset), _table(named.number)
     to_compact, own_metric = compact_basis(form.W)
+    if metric is not None and named.number <= 2:
+        to_compact = _reduced_cell(form.columns, reference, metric)
     W = exact.inverse_matrix(to_compact) @ form.W @ to_compact
     w = form.w @ exact.inverse_matrix(to_compact).T
     columns, unit = form.columns @ to_compact, form.source_den  # the reduced primitive basis in units of 1/unit
@@ -212,10 +215,22 @@ def _intertwiners(W: np.ndarray, table: _Table, sigma: np.ndarray, factor: int) 
     rows = [np.kron(W[sigma[g]], one) - np.kron(one, table.W[g].T) for g in gens]
     basis = kernel(as_rows(np.concatenate(rows))) if rows else np.eye(9, dtype=np.int64)
     dim = len(basis)
-    if dim not in _BOX:
+    if dim == 9:
+        X = np.array([np.eye(3, dtype=np.int64)[list(order)] * signs for order in itertools.permutations(range(3)) for signs in
+                      itertools.product((1, -1), repeat=3)])  # fmt: skip
+    elif dim in _BOX:
+        X = (_box(dim, _BOX[dim] * factor) @ basis).reshape(-1, 3, 3)
+    else:
         return np.zeros((0, 3, 3), np.int64)
-    X = (_box(dim, _BOX[dim] * (factor if dim < 9 else 1)) @ basis).reshape(-1, 3, 3)
     return X[exact.determinant(X) == 1]
+
+
+def _reduced_cell(columns: np.ndarray, reference: tuple[np.ndarray, int] | None, metric: np.ndarray) -> np.ndarray:
+    """Unimodular (3, 3) int64 that makes the cell of a triclinic lattice compact by a metric of the reference basis."""
+    columns = columns if reference is None else reference[0] @ columns
+    G = columns.T @ metric @ columns
+    P = reduce_metric(np.rint(G / np.trace(G) * 1e9).astype(np.int64)).astype(np.int64)
+    return P * int(exact.determinant(P))
 
 
 @cache

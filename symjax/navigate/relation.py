@@ -10,6 +10,7 @@ A conjugacy class is given by one member: the one whose (P, p) is simplest, as i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -199,38 +200,54 @@ def relations_to(
 ) -> list[Relation]:
     """Every conjugacy class of subgroups of one type (None: of any) whose primitive cell is at most `max_k` times the parent's.
 
-    By Hermann's theorem each is klassengleiche in one translationengleiche subgroup M of G; classes of M that G merges are
-    given once, with the number of their conjugates under G of either hand.
-
     Raises:
         InputError: no such number, or max_k out of range.
     """
+    wanted = None if number is None else point_group(_standard_form(number).W)[0]
+    found = _relations(parent, metric, max_k=max_k, number=number, wanted=wanted)
+    return sorted(found, key=lambda one: (one.index, one.k_index))
+
+
+def relations_up_to(parent: OpSet, index: int, *, metric: np.ndarray | None = None) -> Iterator[Relation]:
+    """Every conjugacy class of proper subgroups, maximal or not, of an index up to `index`.
+
+    Raises:
+        InputError: an index out of range.
+    """
+    yield from _relations(parent, metric, max_k=index, max_index=index)
+
+
+def _relations(
+    parent: OpSet, metric: np.ndarray | None, *,
+    max_k: int, max_index: int | None = None, number: int | None = None, wanted: str | None = None,
+) -> Iterator[Relation]:  # fmt: skip
+    """Conjugacy classes of subgroups by Hermann's theorem: each is klassengleiche in one translationengleiche subgroup M of G.
+
+    Classes of M that conjugation by G merges are given once, with the number of their conjugates under G (of either hand).
+    """
     if not 1 <= max_k <= MAX_INDEX:
         raise InputError(f"the largest cell must be 1 to {MAX_INDEX} times the parent's, got {max_k}")
-    wanted = None if number is None else point_group(np.asarray(_standard_form(number).W))[0]
     metric = _metric(parent, metric)
     whole = primitive_form(parent)
     steps = [(1, members(parent), 1)]
     steps += [(one.index, take(parent, np.flatnonzero(one.masks[0])), len(one.masks)) for one in t_subgroups(parent)]
-    found: list[Relation] = []
     for t_index, middle, conjugates in steps:
         form = primitive_form(middle)
-        if wanted not in (None, point_group(form.W)[0]):
+        if wanted is not None and point_group(form.W)[0] != wanted:
             continue
-        seen: set[bytes] = set()
-        for k_index in range(1, max_k + 1):
-            if k_index == 1:
-                settings = [find_setting(middle, metric=metric)]
-                settings = [_simplest(s, parent, metric) for s in settings if number in (None, s.number)]
-                found += [Relation(parent, s, t_index, 1, conjugates) for s in settings if t_index > 1]
-                continue
+        if t_index > 1 and (max_index is None or t_index <= max_index):
+            setting = find_setting(middle, metric=metric)
+            if number in (None, setting.number):
+                yield Relation(parent, _simplest(setting, parent, metric), t_index, 1, conjugates)
+        for k_index in range(2, (max_k if max_index is None else max_index // t_index) + 1):
+            seen: set[bytes] = set()
             for one in k_subgroups(middle, k_index, number=number):
-                orbit = _orbit_keys(one, form, whole)
+                # a class of G itself is complete; one of a smaller M may be merged with others by the rest of G
+                orbit = _orbit_keys(one, form, whole) if t_index > 1 else set()
                 if not seen & orbit:
                     seen |= orbit
-                    setting = _k_setting(one, form, parent, metric)
-                    found.append(Relation(parent, setting, t_index, k_index, len(orbit)))
-    return sorted(found, key=lambda one: (one.index, one.k_index))
+                    count = len(orbit) or len(one.translations)
+                    yield Relation(parent, _k_setting(one, form, parent, metric), t_index, k_index, count)
 
 
 def conjugate(relation: Relation, W: np.ndarray, w: np.ndarray) -> Relation:
