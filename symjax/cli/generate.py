@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli import generate_parent
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ rotoinversion-3, rotoinversion-4, rotoinversion-6 (any pitch of a screw counts).
 examples:
   symjax generate --num 100 --out crystals
   symjax generate --num 20 --out titanates --formula SrTiO3
-  symjax generate --num 20 --out piezo --no-inversion --polar"""
+  symjax generate --num 20 --out piezo --no-inversion --polar
+  symjax generate --num 20 --out phases --parent BaTiO3.cif                       # lower symmetry, learned
+  symjax generate --num 5 --out parents --parent tetragonal.cif --direction above"""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -53,6 +56,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--no-picture", action="store_true", help="write no crystals.png")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no table")
     _add_constraints(parser.add_argument_group("what is asked for", "nothing by default; constraints combine"))
+    generate_parent.add_options(
+        parser.add_argument_group("from a parent crystal", "its symmetry lowered or raised by the model, with exact probabilities")
+    )
 
 
 def _add_constraints(group: Any) -> None:
@@ -77,13 +83,18 @@ def run(args: argparse.Namespace) -> int:
     from symjax.cli.output import check_folder, staged_folder
 
     folder = check_folder(args.out)
+    generate_parent.check(args)
     constraints = constraints_from(args)
     started = time.perf_counter()
-    dataset = _generate(args, constraints)
+    drawn = generate_parent.draw(args) if args.parent is not None else None
+    dataset = _generate(args, constraints) if drawn is None else drawn[1].dataset
     drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": _hardware()}
+    about, each = ({}, None) if drawn is None else generate_parent.for_index(*drawn)
     with staged_folder(folder) as stage:
-        cells, entries = write(stage, dataset, args, drawing)
+        cells, entries = write(stage, dataset, args, drawing | about, each)
     if not args.quiet:
+        if drawn is not None:
+            generate_parent.show(*drawn, entries)
         show(entries, cells, folder, args)
     return 0
 
@@ -193,15 +204,17 @@ def _generate(args: argparse.Namespace, constraints: Constraints) -> CrystalData
 
 
 def write(
-    stage: Path, dataset: CrystalDataset, args: argparse.Namespace, drawing: dict[str, Any]
-) -> tuple[list[Cell], list[dict[str, Any]]]:
+    stage: Path, dataset: CrystalDataset, args: argparse.Namespace, drawing: dict[str, Any],
+    each: list[dict[str, Any]] | None = None,
+) -> tuple[list[Cell], list[dict[str, Any]]]:  # fmt: skip
     """Write all files into ``stage``; returns the crystals and their index entries.
 
     Args:
         stage: folder.
         dataset: the crystals.
         args: the command line.
-        drawing: how long drawing took (compilation included) and on what, for the index.
+        drawing: how long drawing took (compilation included) and on what, and anything else for the index.
+        each: more values for the entry of each crystal.
     """
     from tqdm import tqdm
 
@@ -216,6 +229,8 @@ def write(
     ):
         cells.append(cell)
         entries.append(entry)
+    for entry, more in zip(entries, each or []):
+        entry.update(more)
     _write_crystals(stage, dataset, entries, args.format)
     dataset.save(stage / "crystals.npz")
     if not args.no_picture:

@@ -1,0 +1,169 @@
+"""`symjax generate --parent FILE`: derivatives of a given crystal, below or above it in the subgroup lattice.
+
+Part of the command `generate` (not a command of its own): its options, drawing, and the table of subgroups with their learned
+probabilities. Files are written by `symjax.cli.generate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from symjax.errors import InputError
+
+if TYPE_CHECKING:
+    from symjax.cli.parent import Parent
+    from symjax.models.symop.derivatives import Candidate, Derivatives
+
+ROWS_ON_SCREEN = 15
+DEFAULTS: dict[str, Any] = {
+    "direction": "below", "measure": "type", "strength": None, "symprec": 0.01, "tolerance": 0.3, "strain": 5.0,
+    "keep_parent": False,
+}  # fmt: skip
+_ASKED = (
+    "formula", "elements", "space_group", "point_group", "crystal_system", "centrosymmetric", "no_inversion", "polar", "chiral",
+    "require", "forbid",
+)  # fmt: skip
+
+
+def add_options(group: Any) -> None:
+    """Register the options; their defaults are filled in by `check` so that stray ones can be told."""
+    group.add_argument("--parent", metavar="FILE", help="CIF, POSCAR or extxyz; its elements and sites are kept")
+    group.add_argument("--direction", choices=("below", "above"),
+                       help="below: fewer operations; above: more, which it nearly has (default below)")  # fmt: skip
+    group.add_argument("--strength", type=float, metavar="T",
+                       help="diffusion time (0, 1] the geometry is noised to (default 0.3; above: 0, averaged only)")  # fmt: skip
+    group.add_argument("--measure", choices=("type", "walk"),
+                       help="type: how likely the model draws the atoms so described; walk: only the walk among the parent's "
+                       "operations (default type)")  # fmt: skip
+    group.add_argument("--symprec", type=float, metavar="A", help="symmetry search of the parent, angstrom (default 0.01)")
+    group.add_argument("--tolerance", type=float, metavar="A", help="above: largest move of an atom, angstrom (default 0.3)")
+    group.add_argument("--strain", type=float, metavar="PCT", help="above: largest change of an edge, percent (default 5)")
+    group.add_argument("--keep-parent", action="store_true", default=None, help="the parent's own group may be drawn too")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Fill in the defaults.
+
+    Raises:
+        InputError: options that do not go together or numbers that cannot be meant.
+    """
+    given = [name for name in DEFAULTS if getattr(args, name) is not None]
+    if args.parent is None:
+        if given:
+            raise InputError(f"--{given[0].replace('_', '-')} needs --parent FILE")
+        return
+    for name in _ASKED:
+        if getattr(args, name):
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} does not go with --parent, which takes elements and operations from the file")
+    for name, value in DEFAULTS.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    if args.direction == "below" and ("tolerance" in given or "strain" in given):
+        raise InputError("--tolerance and --strain belong to --direction above; below, the parent's atoms are kept")
+    if not 0 < args.tolerance < 3:
+        raise InputError(f"--tolerance {args.tolerance:g}: a length above 0 and below 3 angstrom is needed")
+    if not 0 < args.strain < 50:
+        raise InputError(f"--strain {args.strain:g}: a share above 0 and below 50 percent is needed")
+
+
+def draw(args: argparse.Namespace) -> tuple[Parent, Derivatives]:
+    """Read the parent and draw.
+
+    Raises:
+        InputError: as `symjax.cli.parent.read_parent` and `symjax.models.symop.derivatives.derivatives`.
+    """
+    from symjax.cli.parent import read_parent
+    from symjax.evaluate.samples import StageBar, sampler_of
+    from symjax.models.symop.derivatives import derivatives
+    from symjax.models.symop.weights import load_weights
+
+    parent = read_parent(args.parent, args.symprec)
+    parent.warn()
+    with StageBar(args.num, show=not args.quiet) as bar:
+        found = derivatives(
+            load_weights(args.weights), parent.crystal, args.num, direction=args.direction, measure=args.measure,
+            strength=args.strength, seed=args.seed, tolerance=args.tolerance, strain=args.strain / 100,
+            keep_parent=args.keep_parent, sampler=None if args.steps is None else sampler_of(args.steps),
+            min_ratio=args.min_ratio, batch_size=min(args.batch, args.num), progress=bar,
+        )  # fmt: skip
+    return parent, found
+
+
+def for_index(parent: Parent, found: Derivatives) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the index says about the parent and all subgroups, and about each crystal."""
+    import numpy as np
+
+    rows = found.candidates.rows
+    drawn = np.bincount(found.chosen, minlength=len(rows))
+    about = {
+        "parent": {
+            "group": {"number": parent.number, "symbol": parent.symbol},
+            "group_by_tolerance": {f"{tolerance:g}": number for tolerance, number in parent.ladder.items()},
+            "share_of_its_own_group": float(np.exp(found.candidates.log_parent)),
+        },
+        "subgroups": [{**_row(row), "drawn": int(count)} for row, count in zip(rows, drawn, strict=True)],
+    }
+    each = [{"subgroup": int(i), "index": rows[i].index, "freed_parameters": rows[i].free} for i in found.chosen]
+    return about, each
+
+
+def _row(row: Candidate) -> dict[str, Any]:
+    """JSON values of one class of subgroups."""
+    import numpy as np
+
+    values: dict[str, Any] = {
+        "number": row.number, "symbol": row.symbol, "index": row.index, "conjugates": row.conjugates,
+        "free_parameters": row.free, "status": row.status, "probability": float(np.exp(row.log_probability)),
+        "log_type": row.log_type, "log_walk": row.log_walk, "log_likelihood": row.log_likelihood,
+    }  # fmt: skip
+    if row.reduction is not None:
+        setting = row.reduction.setting
+        values |= {
+            "basis": (setting.P / setting.P_den).tolist(), "origin": (setting.p / setting.p_den).tolist(),
+            "averaging_moves": round(row.reduction.displacement, 6),
+        }  # fmt: skip
+    return {name: value if not isinstance(value, float) or np.isfinite(value) else None for name, value in values.items()}
+
+
+def show(parent: Parent, found: Derivatives, entries: list[dict[str, Any]]) -> None:
+    """Print the subgroups that can be drawn, most probable first."""
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    candidates, rows = found.candidates, found.candidates.rows
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    below = candidates.direction == "below"
+    table = Table(
+        title=f"{'subgroups' if below else 'supergroups'} of {parent.symbol} ({parent.number}), by learned probability",
+        title_justify="left", row_styles=["", "dim"],
+    )  # fmt: skip
+    for name in ("group", "index", "class", "free", "ln p(type)", "ln p(walk)", "probability", "drawn", "found exactly"):
+        table.add_column(name, justify="left" if name == "group" else "right")
+    drawn = np.bincount(found.chosen, minlength=len(rows))
+    exactly = [e["group_found_in_atoms"]["number"] == e["group"]["number"] for e in entries]
+    again = np.bincount(found.chosen, weights=exactly, minlength=len(rows))
+    usable = [i for i, row in enumerate(rows) if row.status == "open"]
+    for i in usable[:ROWS_ON_SCREEN]:
+        row = rows[i]
+        table.add_row(
+            f"{row.symbol} ({row.number})", str(row.index), str(row.conjugates), str(row.free),
+            "-" if row.log_type is None else f"{row.log_type:.2f}", f"{row.log_walk:.2f}", f"{np.exp(row.log_probability):.4f}",
+            f"{drawn[i] / len(found.chosen):.3f}", f"{int(again[i])} of {drawn[i]}" if drawn[i] else "-",
+        )  # fmt: skip
+    console.print(table)
+    left_out = {word: sum(row.status == word for row in rows) for word in ("unattainable", "too large", "atoms do not fit")}
+    said = {
+        "unattainable": "that these atoms cannot tell from a larger group", "too large": "too large for the model",
+        "atoms do not fit": "that would move atoms too far",
+    }  # fmt: skip
+    more = [f"{count} {said[word]}" for word, count in left_out.items() if count]
+    console.print(
+        f"{len(usable)} {'class' if len(usable) == 1 else 'classes'} of {'subgroups' if below else 'supergroups'} can be drawn"
+        + (f"; left out: {', '.join(more)}" if more else "")
+        + f"\nfree: strains and displacements left free; the parent's own group has a share of {np.exp(candidates.log_parent):.3f} "
+        "beside them"
+    )
