@@ -51,7 +51,7 @@ class Supergroup:
         t_index: factor by which the point group grows from H to G.
         k_index: factor by which the primitive cell shrinks.
         minimal: whether no other group lies between H and G.
-        parent: the symmetrized structure, in a reduced primitive cell of G about the centroid of its atoms.
+        cell: the symmetrized structure, in a reduced primitive cell of G about the centroid of its atoms.
         motions: G, one motion for each rotation part, in that cell.
         columns: (3, 3) that cell's basis as columns in the reduced primitive cell of H, and
         origin: (3,) its origin there.
@@ -67,7 +67,7 @@ class Supergroup:
     t_index: int
     k_index: int
     minimal: bool
-    parent: AtomicStructure
+    cell: Arrangement
     motions: Motions
     columns: np.ndarray
     origin: np.ndarray
@@ -76,6 +76,11 @@ class Supergroup:
     strain: np.ndarray
     num_equivalent: int = 1
     chain: tuple[int, ...] = ()
+
+    @property
+    def parent(self) -> AtomicStructure:
+        """The symmetrized structure for other programs."""
+        return self.cell.plain()
 
     @property
     def index(self) -> int:
@@ -253,7 +258,10 @@ def _node(
     # The lattice is averaged from the given one, not from the node below, so that the way taken does not matter.
     averaged = replace(averaged, L=symmetrized_lattice(columns.T @ base.L, group.W))
     x = x + (averaged.x - at.x)[atom] @ columns.T
-    primitive, motions, inner, images = divide(averaged, group)
+    if below is None:
+        primitive, motions, inner, images = averaged, group, np.eye(3), atom
+    else:
+        primitive, motions, inner, images = divide(averaged, group)
     origin = origin + columns @ (averaged.x[0] - inner @ primitive.x[0])
     columns = columns @ inner
     named = identify(motions.opset())
@@ -311,7 +319,7 @@ def _collect(base: Arrangement, nodes: list[_Node], limits: _Limits, *, complete
         one = Supergroup(
             number=node.number, symbol=node.symbol, t_index=len(node.motions) // len(start.motions),
             k_index=int(round(1 / abs(np.linalg.det(node.columns)))), minimal=at in start.above and at not in indirect,
-            parent=node.primitive.plain(), motions=node.motions, columns=node.columns, origin=node.origin, atom=node.atom,
+            cell=node.primitive, motions=node.motions, columns=node.columns, origin=node.origin, atom=node.atom,
             displacement=(base.x - node.x) @ node.L, strain=log_strain(node.L @ node.L.T, base.metric), chain=node.chain,
         )  # fmt: skip
         if not limits.within(one):

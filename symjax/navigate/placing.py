@@ -1,0 +1,96 @@
+"""From motions of an arrangement to the standard setting: crystals with their orbits, and subgroups seen from their supergroup.
+
+Owns `crystal_in_setting` and `relation_below`. Motions are exact about the centroid of the atoms (`symjax.navigate.pseudosymmetry`),
+so the way into the standard setting (`symjax.groups.setting`) is exact too; only coordinates and lattices are real.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from symjax.crystals.types import Crystal
+from symjax.errors import InputError
+from symjax.groups.setting import Setting, find_setting
+from symjax.groups.sets import OpSet
+from symjax.groups.tables import standard_setting
+from symjax.navigate.pseudosymmetry import Arrangement, Motions
+from symjax.navigate.relation import Relation
+
+_TOUCH = 1e-4  # angstrom: a symmetrized atom this close to its image is on the site; such atoms are exact to rounding
+
+
+def crystal_in_setting(arrangement: Arrangement, motions: Motions, setting: Setting) -> Crystal:
+    """A symmetric arrangement as a crystal in the standard setting of its group.
+
+    Args:
+        arrangement: has the motions exactly; the basis may be any, the origin is the centroid.
+        motions: closed; translations of the arrangement's cell are among them where the cell is not primitive.
+        setting: of `motions.opset()`.
+
+    Raises:
+        InputError: the orbits do not add up to the atoms of the cell (the arrangement does not have the motions).
+    """
+    opset = standard_setting(setting.number)
+    W, w = np.asarray(opset.W, np.int64), np.asarray(opset.w) / opset.den
+    L = setting.matrix.T @ arrangement.L
+    places = (arrangement.x - setting.origin) @ np.linalg.inv(setting.matrix).T
+    kept = np.unique(motions.perm.min(axis=0))
+    z, x, stab = [], [], []
+    for atom in kept:
+        place = places[atom] - np.floor(places[atom])
+        images = W @ place + w
+        gap = images - place
+        whole = np.rint(gap)
+        fixed = np.linalg.norm((gap - whole) @ L, axis=1) < _TOUCH
+        place = (images - whole)[fixed].mean(axis=0)  # removes rounding from special positions
+        z.append(int(arrangement.z[atom]))
+        x.append(place - np.floor(place + 1e-12))
+        stab.append(fixed)
+    crystal = Crystal(W=W, w=opset.w, L=L, z=np.array(z), x=np.array(x), stab=np.array(stab), den=opset.den)
+    expected = len(arrangement.z) * abs(np.linalg.det(setting.matrix))
+    if abs(crystal.num_atoms - expected) > 1e-3:
+        raise InputError(
+            f"the orbits under {setting.symbol} ({setting.number}) make {crystal.num_atoms} atoms in its cell, not {expected:.4g}"
+        )
+    return crystal
+
+
+def relation_below(
+    upper: Setting, lower: Motions, columns: np.ndarray, origin: np.ndarray, *, metric: np.ndarray | None = None
+) -> Relation:
+    """A group H below G as a relation: H in the standard setting of G, with the way into its own standard setting.
+
+    Args:
+        upper: of G, from a primitive basis of G.
+        lower: H in a cell of its own, about the centroid of the atoms there.
+        columns: (3, 3) that primitive basis of G as columns in the basis of H's cell, and
+        origin: (3,) its origin there (a rational point: both origins are centroids of atoms).
+        metric: of the standard basis of G, by which cells of H are judged.
+
+    Returns:
+        the relation; `num_conjugates` is 0 (not asked).
+    """
+    num_atoms = lower.perm.shape[1]
+    inner = np.rint(np.linalg.inv(columns)).astype(np.int64)  # H's cell in the primitive basis of G
+    k = abs(int(round(np.linalg.det(inner))))
+    unit = math.lcm(num_atoms * k, k * upper.p_den)
+    place = np.rint((origin + np.rint(columns * k) / k @ upper.origin) * unit).astype(
+        np.int64
+    )  # of G's origin in H's cell
+    own = lower.opset()
+    den = math.lcm(unit, own.den)
+    W = np.asarray(own.W, np.int64)
+    w = np.asarray(own.w, np.int64) * (den // own.den) + (W @ place - place) * (den // unit)
+    moved = OpSet(W=own.W, w=np.mod(w, den).astype(np.int64), mask=own.mask, den=den)
+    adjugate = np.rint(np.linalg.inv(upper.P) * np.linalg.det(upper.P)).astype(np.int64)
+    basis = adjugate @ inner * upper.P_den  # H's cell in the standard basis of G, in units of 1 / det P
+    setting = find_setting(moved, metric=metric, reference=(basis, int(round(np.linalg.det(upper.P)))))
+    standard = standard_setting(upper.number)
+    W_upper = {g.tobytes() for g in np.asarray(standard.W, np.int64)}
+    translations = int((W == np.eye(3, dtype=np.int64)).all(axis=(1, 2)).sum())
+    rotations = len(W) // translations
+    return Relation(
+        parent=standard, setting=setting, t_index=len(W_upper) // rotations, k_index=k // translations, num_conjugates=0
+    )  # fmt: skip
