@@ -84,7 +84,7 @@ def test_textbook(name):
 
 
 def test_the_phases_of_barium_titanate_hold_one_another_not():
-    """Each is a subgroup of the cubic phase, none of another on the same lattice; all transitions between them are of first order."""
+    """Each is a subgroup of the cubic phase, none of another on the same lattice: transitions of first order."""
     for one, other in itertools.permutations((99, 38, 160), 2):
         assert not rel.relations_to(standard_setting(one), other, max_k=1)
 
