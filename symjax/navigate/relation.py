@@ -190,7 +190,7 @@ def maximal_relations(parent: OpSet, max_index: int, *, metric: np.ndarray | Non
     """All maximal subgroups: translationengleiche of any index, klassengleiche of index 2 to `max_index`."""
     found = t_relations(parent, metric=metric)
     for index in range(2, max_index + 1):
-        if _is_prime_power(index):
+        if is_prime_power(index):
             found += k_relations(parent, index, metric=metric)
     return found
 
@@ -283,7 +283,7 @@ def _metric(parent: OpSet, metric: np.ndarray | None) -> np.ndarray:
     return back.T @ G @ back
 
 
-def _is_prime_power(index: int) -> bool:
+def is_prime_power(index: int) -> bool:
     """The index of a maximal subgroup of a space group is one (a k-subgroup's lattice quotient is elementary abelian)."""
     prime = next(p for p in range(2, index + 1) if index % p == 0)
     while index % prime == 0:
