@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from symjax import __version__
 from symjax.errors import SymjaxError
 
-COMMANDS = ("generate", "data", "analyze", "train", "evaluate")
+COMMANDS = ("generate", "data", "analyze", "train", "evaluate", "supergroups")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -82,7 +82,7 @@ def _named_in_index(folder: Path) -> set[str]:
     """Plain file names that an earlier run's index says it wrote; nothing if there is none or it is not ours."""
     try:
         index = json.loads((folder / INDEX).read_text())
-        names = {str(name) for name in index["files"]} if index.get("program") == "symjax generate" else set()
+        names = {str(name) for name in index["files"]} if str(index.get("program")).startswith("symjax ") else set()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set()
     return {name for name in names if Path(name).name == name and name not in (".", "..")}

@@ -1,6 +1,6 @@
 """From motions of an arrangement to the standard setting: crystals with their orbits, and subgroups seen from their supergroup.
 
-Owns `crystal_in_setting` and `relation_below`. Motions are exact about the centroid of the atoms (`symjax.navigate.pseudosymmetry`),
+Owns `crystal_in_setting` and `relation_below`. Motions are exact about the centroid of the atoms (`navigate.pseudosymmetry`),
 so the way into the standard setting (`symjax.groups.setting`) is exact too; only coordinates and lattices are real.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from symjax.crystals.types import Crystal
 from symjax.errors import InputError
-from symjax.groups.setting import Setting, find_setting
 from symjax.groups.sets import OpSet
+from symjax.groups.setting import Setting, find_setting
 from symjax.groups.tables import standard_setting
 from symjax.navigate.pseudosymmetry import Arrangement, Motions
 from symjax.navigate.relation import Relation

@@ -1,6 +1,6 @@
 """Paths between two phases through a common subgroup.
 
-Owns `Transition` and `find_transitions`. A candidate is a lattice correspondence (`symjax.navigate.correspondence`) and a mapping of
+Owns `Transition` and `find_transitions`. A candidate is a lattice correspondence (`navigate.correspondence`) and a mapping of
 the atoms of the common cell (translation and assignment, alternating). The common subgroup is then found exactly: operations of A
 are pairs (W, permutation) in the common cell, and those whose image under the mapping is an operation of B form a group. The
 image at s has positions x_A + s u and the lattice stretched by exp(s ln U), F = R U; both keep the common subgroup, because u and U

@@ -1,0 +1,291 @@
+"""`symjax supergroups FILE`: operations that a distorted structure nearly has, their supergroups, the symmetrized parents."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symjax.errors import InputError
+
+if TYPE_CHECKING:
+    from symjax.crystals.types import AtomicStructure
+    from symjax.navigate.supergroups import Search, Supergroup
+
+EPILOG = """\
+examples:
+  symjax supergroups CaTiO3.cif --tolerance 0.5
+  symjax supergroups NiTi.cif --tolerance 0.4 --strain-tolerance 12 --out parents"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand `supergroups`."""
+    parser = subparsers.add_parser(
+        "supergroups", help="parents of a distorted structure, with displacement, strain and mode amplitudes", epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Find the operations that a structure nearly has, the supergroups they generate together with its own, and for "
+        "each the nearest structure that has them exactly. Displacements are those of the atoms from that parent about the common "
+        "centroid; strains are principal logarithmic strains of its lattice.",
+    )  # fmt: skip
+    parser.add_argument("file", type=Path, help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.2, metavar="A", help="largest displacement, angstrom (0.2)"
+    )
+    parser.add_argument(
+        "--strain-tolerance", type=float, default=5.0, metavar="PERCENT", help="largest strain, percent (5)"
+    )
+    parser.add_argument(
+        "--symprec", type=float, default=0.001, metavar="A", help="of the structure's own group, angstrom (0.001)"
+    )
+    parser.add_argument("--minimal", action="store_true", help="only minimal supergroups")
+    parser.add_argument(
+        "--out", metavar="DIR", help="write the symmetrized parents (CIF, standard setting) and index.json there"
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search, write, and show what was found; returns the exit code."""
+    from symjax.cli.output import check_folder
+    from symjax.cli.parent import ladder_text, symmetry_ladder
+    from symjax.crystals.io import check_structure, read_structure
+    from symjax.errors import DataError
+
+    folder = None if args.out is None else check_folder(args.out)
+    structure = read_structure(args.file)
+    try:
+        check_structure(structure)
+    except DataError as error:
+        raise DataError(f"{args.file}: {error}") from error
+    search = _search(args, structure)
+    ladder = symmetry_ladder(structure, args.symprec)
+    if len(set(ladder.values())) > 1:
+        print(
+            f"symjax: warning: {args.file}: the symmetry depends on the tolerance: {ladder_text(ladder)}; the supergroups are "
+            f"those of {search.symbol} ({search.number}), found at {args.symprec:g} angstrom (--symprec)",
+            file=sys.stderr,
+        )
+    if not search.complete:
+        print(
+            "symjax: warning: the walk stopped before all groups were looked at; tighter tolerances would end it",
+            file=sys.stderr,
+        )
+    chosen = [g for g in search.supergroups if g.minimal or not args.minimal]
+    report = report_of(args, structure, search, chosen, ladder)
+    if folder is not None:
+        write(folder, search, chosen, report)
+    if args.json:
+        print(json.dumps(report))
+    else:
+        show(args, report, folder)
+    return 0
+
+
+def _search(args: argparse.Namespace, structure: AtomicStructure) -> Search:
+    from tqdm import tqdm
+
+    from symjax.navigate.supergroups import find_supergroups
+
+    if not 0 < args.strain_tolerance <= 50:
+        raise InputError(f"--strain-tolerance must be above 0 and at most 50 percent, got {args.strain_tolerance:g}")
+    with tqdm(desc="groups looked at", unit="group", disable=args.quiet or args.json or None, file=sys.stderr) as bar:
+
+        def progress(done: int, known: int) -> None:
+            bar.total = known
+            bar.update(done - bar.n)
+
+        return find_supergroups(
+            structure, tolerance=args.tolerance, strain_tolerance=args.strain_tolerance / 100, symprec=args.symprec,
+            progress=progress,
+        )  # fmt: skip
+
+
+def report_of(
+    args: argparse.Namespace,
+    structure: AtomicStructure,
+    search: Search,
+    chosen: list[Supergroup],
+    ladder: dict[float, int],
+) -> dict[str, Any]:
+    """Everything found, as JSON values; lengths in angstrom, strains in percent."""
+    from symjax.evaluate.composition import formula_of
+
+    return {
+        "file": str(args.file),
+        "formula": formula_of(
+            tuple((int(z), int((structure.z == z).sum())) for z in sorted(set(structure.z.tolist())))
+        ),
+        "group": {"number": search.number, "symbol": search.symbol, "symprec": args.symprec},
+        "tolerance_ladder": {f"{tolerance:g}": number for tolerance, number in ladder.items()},
+        "atoms_in_primitive_cell": len(search.cell.z),
+        "tolerance": args.tolerance,
+        "strain_tolerance": args.strain_tolerance,
+        "complete": search.complete,
+        "supergroups": [_entry(search, found) for found in chosen],
+    }
+
+
+def _entry(search: Search, found: Supergroup) -> dict[str, Any]:
+    """One supergroup as JSON values."""
+    from symjax.elements import symbol
+    from symjax.navigate.amplitudes import decompose
+
+    modes = decompose(search, found)
+    setting = modes.relation.setting
+    return {
+        "number": found.number,
+        "symbol": found.symbol,
+        "found_in_atoms": _detected(modes.parent),
+        "index": found.index,
+        "t_index": found.t_index,
+        "k_index": found.k_index,
+        "minimal": found.minimal,
+        "equivalent": found.num_equivalent,
+        "chain": list(found.chain),
+        "max_displacement": _round(found.max_displacement),
+        "rms_displacement": _round(found.rms_displacement),
+        "max_strain": _round(100 * found.max_strain),
+        "principal_strains": [_round(100 * v) for v in found.strain],
+        "basis": [[_round(v) for v in row] for row in setting.matrix],
+        "origin": [_round(v) for v in setting.origin],
+        "near_operations": _near(search, found),
+        "modes": {
+            "amplitude": _round(found.amplitude),
+            "amplitude_by_element": {symbol(z): _round(a) for z, a in found.amplitude_of(search.cell.z).items()},
+            "displacements": [_round(a) for a in modes.displacement],
+            "strains": [_round(100 * a) for a in modes.strain],
+            "of_the_order_parameter": [modes.modes.num_primary, modes.modes.num_primary_strain],
+            "rest": _round(modes.rest),
+        },
+    }
+
+
+def _near(search: Search, found: Supergroup) -> list[dict[str, Any]]:
+    """Operations of the parent that the structure has only nearly, in the parent's standard setting."""
+    import numpy as np
+
+    from symjax.navigate.amplitudes import near_operations
+    from symjax.ops import Op
+    from symjax.ops.geometry import describe
+    from symjax.ops.symbols import format_xyz, seitz
+
+    near = near_operations(search, found)
+    W = np.array([one.W for one in near], np.int32).reshape(-1, 3, 3)
+    w = np.array([np.rint(24 * one.w) for one in near], np.int32).reshape(-1, 3)
+    pure = (W == np.eye(3, dtype=np.int32)).all(axis=(1, 2))
+    operations = Op(W, np.mod(w, 24))
+    rows = zip(near, pure, format_xyz(operations, 24), seitz(operations, 24), describe(operations, 24), strict=True)
+    return [
+        {
+            "xyz": "" if translation else xyz, "seitz": "" if translation else name,
+            "meaning": "translation " + ", ".join(f"{v:.4g}" for v in one.w) if translation else str(meaning),
+            "mismatch": _round(one.mismatch),
+        }
+        for one, translation, xyz, name, meaning in rows
+    ]  # fmt: skip
+
+
+def _detected(parent: Any) -> int:
+    """Space-group number that spglib finds in the atoms of a parent at 1e-4 angstrom."""
+    from symjax.crystals.io import as_structure
+    from symjax.evaluate.cells import make_cell
+    from symjax.evaluate.symmetry import detected_number
+
+    atoms = as_structure(parent)
+    return detected_number(make_cell(atoms.L, atoms.x, atoms.z), 1e-4, -1.0)
+
+
+def write(folder: Path, search: Search, chosen: list[Supergroup], report: dict[str, Any]) -> None:
+    """The parents as CIF, and the index, into a folder."""
+    from symjax import __version__
+    from symjax.cli.output import INDEX, staged_folder, write_json
+    from symjax.crystals.io import write_cif
+    from symjax.evaluate.composition import plain_formula
+    from symjax.evaluate.describe import setting_symbol
+    from symjax.navigate.amplitudes import parent_and_relation
+
+    with staged_folder(folder) as stage:
+        for at, (found, entry) in enumerate(zip(chosen, report["supergroups"], strict=True)):
+            parent, _ = parent_and_relation(search, found)
+            entry["file"] = f"{at:02d}-{plain_formula(report['formula'])}-{found.number}.cif"
+            write_cif(
+                stage / entry["file"],
+                parent,
+                symbol=setting_symbol(found.number, parent.W, parent.w),
+                number=found.number,
+            )
+        files = sorted([*(entry["file"] for entry in report["supergroups"]), INDEX])
+        write_json(stage / INDEX, {"program": "symjax supergroups", "version": __version__, "files": files, **report})
+
+
+def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) -> None:
+    """Print the table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 132, highlight=False)
+    group = report["group"]
+    head = f"{args.file}: {report['formula']}, {group['symbol']} ({group['number']}) at {group['symprec']:g} angstrom"
+    if not report["supergroups"]:
+        console.print(
+            f"{head}\nno supergroup within {args.tolerance:g} angstrom and a strain of {args.strain_tolerance:g} percent; "
+            "raise --tolerance or --strain-tolerance", markup=False,
+        )  # fmt: skip
+        return
+    table = Table(title=head, title_justify="left", row_styles=["", "dim"])
+    for name in (
+        "supergroup",
+        "index",
+        "t",
+        "k",
+        "minimal",
+        "largest",
+        "rms",
+        "strain",
+        "modes",
+        "amplitude by element",
+        "nearly has",
+    ):
+        table.add_column(name, justify="right" if name in ("index", "t", "k", "largest", "rms", "strain") else "left")
+    for entry in report["supergroups"]:
+        modes = entry["modes"]
+        times = f" x{entry['equivalent']}" if entry["equivalent"] > 1 else ""
+        table.add_row(
+            f"{entry['symbol']} ({entry['number']}){times}", str(entry["index"]), str(entry["t_index"]), str(entry["k_index"]),
+            "yes" if entry["minimal"] else "", f"{entry['max_displacement']:.4f} Å", f"{entry['rms_displacement']:.4f} Å",
+            f"{entry['max_strain']:.2f} %", f"{len(modes['displacements'])} + {len(modes['strains'])}",
+            ", ".join(f"{e} {a:.3f}" for e, a in modes["amplitude_by_element"].items() if a > 5e-4) or "none", _summary(entry),
+        )  # fmt: skip
+    console.print(table)
+    console.print(
+        "largest, rms: displacement from the parent; strain: largest principal logarithmic strain; modes: displacements + strains "
+        "freed from the parent; amplitude: angstrom, in the primitive cell of the structure; nearly has: an operation of the "
+        "parent and by how much the atoms miss it"
+    )
+    wrong = [e for e in report["supergroups"] if e["found_in_atoms"] != e["number"]]
+    for entry in wrong:
+        console.print(f"spglib finds {entry['found_in_atoms']} in the parent of {entry['symbol']} ({entry['number']})")
+    if folder is not None:
+        console.print(f"{len(report['supergroups'])} parents written to {folder}", markup=False)
+
+
+def _summary(entry: dict[str, Any]) -> str:
+    """A few words on the operations that a supergroup adds: one of them, and how many more."""
+    near = entry["near_operations"]
+    order = [
+        text
+        for start in ("inversion", "mirror", "translation", "")
+        for text in near
+        if text["meaning"].startswith(start)
+    ]
+    if not order:
+        return ""
+    first = order[0]
+    return f"{first['meaning']}: {first['mismatch']:.3f} Å" + (f"; {len(near) - 1} more" if len(near) > 1 else "")
+
+
+def _round(value: float) -> float:
+    return round(float(value), 6) + 0.0
