@@ -174,15 +174,47 @@ class Action:
 
     def conjugate_setting(self, coset: int) -> Setting:
         """Type and setting of g H g^-1 for a coset g H: an improper g may turn H into the enantiomorphic type."""
+        return self._setting(*self._conjugated(self.rows, self.shifts, self.lattice.T, coset))
+
+    def key_of(self, block: int, coset: int = 0) -> bytes:
+        """A name for g K g^-1 (g of a coset, K the group of a block): equal exactly for equal groups, whatever H they came from."""
+        rows, shifts, columns = self._conjugated(*self._modulo_lattice(block), coset)
+        order = np.argsort(rows)
+        lattice, n = columns.T, shifts[order].copy()
+        for i in range(3):
+            n -= (n[:, i] // lattice[i, i])[:, None] * lattice[i]
+        return b"".join(np.ascontiguousarray(a, np.int64).tobytes() for a in (lattice, rows[order], n))
+
+    def _conjugated(
+        self, rows: np.ndarray, shifts: np.ndarray, columns: np.ndarray, coset: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Elements and lattice (columns) after conjugation by the element of a coset."""
         g = (self.elements[0][coset], self.elements[1][coset])
-        back = self.inverse(g)
-        size = len(self.rows)
+        back, size = self.inverse(g), len(rows)
+        ahead = (np.broadcast_to(g[0], (size,)), np.broadcast_to(g[1], (size, 3)))
+        behind = (np.broadcast_to(back[0], (size,)), np.broadcast_to(back[1], (size, 3)))
+        rows, shifts = self.times(self.times(ahead, (rows, shifts)), behind)
+        return rows, shifts, hermite(as_rows((self.form.W[g[0]] @ columns).T)).T
 
-        def repeated(one: tuple) -> tuple[np.ndarray, np.ndarray]:
-            return np.broadcast_to(one[0], (size,)), np.broadcast_to(one[1], (size, 3))
+    def proper(self) -> np.ndarray:
+        """(n,) whether some element of the coset keeps handedness: conjugation by it keeps the type."""
+        own = exact.determinant(self.form.W[self.rows]) < 0
+        return (exact.determinant(self.form.W[self.elements[0]]) > 0) | own.any()
 
-        rows, shifts = self.times(self.times(repeated(g), (self.rows, self.shifts)), repeated(back))
-        return self._setting(rows, shifts, hermite(as_rows(self.lattice @ self.form.W[g[0]].T)).T)
+    def block_of(self, upper: Action) -> int:
+        """The block of a group K between H and G, given as the subgroup of an action of the same G."""
+        lattice = [(np.asarray(0), row) for row in upper.lattice]
+        own = [(np.asarray(row), shift) for row, shift in zip(upper.rows, upper.shifts, strict=True)]
+        reached = {0}
+        moves = [self.left(g) for g in own + lattice]
+        frontier = [0]
+        while frontier:
+            here = frontier.pop()
+            for move in moves:
+                if int(move[here]) not in reached:
+                    reached.add(int(move[here]))
+                    frontier.append(int(move[here]))
+        return sum(1 << i for i in reached)
 
     def indices_of(self, block: int) -> tuple[int, int]:
         """(t, k) index in G of the group that a block stands for."""

@@ -23,7 +23,7 @@ from symjax.navigate.interval import interval
 from symjax.navigate.klassengleiche import k_subgroups
 from symjax.navigate.relation import Relation
 from symjax.navigate.translationengleiche import t_subgroups
-from symjax.ops import exact, symbols
+from symjax.ops import symbols
 from symjax.ops.types import Op
 
 
@@ -164,9 +164,8 @@ def holding(relation: Relation, keep: Op) -> Relation | None:
         return None
     if fixed[0]:
         return relation
-    proper = exact.determinant(action.form.W[action.elements[0]]) == 1
     places = np.flatnonzero(fixed)
-    place = int(places[np.argmax(proper[places])])  # a proper conjugation where there is one: it keeps the type of H
+    place = int(places[np.argmax(action.proper()[places])])  # a conjugation that keeps the type of H where there is one
     return replace(relation, setting=action.conjugate_setting(place))
 
 

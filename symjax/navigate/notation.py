@@ -1,0 +1,69 @@
+"""How navigation writes things: changes of basis and origin, coordinates, kinds of steps, labels of positions.
+
+Conventions of the International Tables A1: new basis vectors in terms of a, b, c, then the origin shift: ``a-b,a+b,c; 0,1/2,0``.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from symjax.groups.setting import Setting
+
+_CLOSE = 1e-6
+
+
+def basis_text(setting: Setting) -> str:
+    """The new basis vectors, such as ``1/2a-1/2b,1/2a+1/2b,c``."""
+    return ",".join(_vector([Fraction(int(v), setting.P_den) for v in column]) for column in setting.P.T)
+
+
+def origin_text(setting: Setting) -> str:
+    """The origin shift, such as ``0,1/2,0``."""
+    return ",".join(str(Fraction(int(v), setting.p_den)) for v in setting.p)
+
+
+def change_text(setting: Setting) -> str:
+    """Basis and origin: ``a-b,a+b,c; 0,1/2,0``."""
+    return f"{basis_text(setting)}; {origin_text(setting)}"
+
+
+def fractions_of(setting: Setting) -> tuple[list[list[str]], list[str]]:
+    """P (3, 3) by rows and p (3,) as texts of exact fractions, for files."""
+    P = [[str(Fraction(int(v), setting.P_den)) for v in row] for row in setting.P]
+    return P, [str(Fraction(int(v), setting.p_den)) for v in setting.p]
+
+
+def _vector(coefficients: list[Fraction]) -> str:
+    text = ""
+    for value, name in zip(coefficients, "abc", strict=True):
+        if value:
+            size = "" if abs(value) == 1 else str(abs(value))
+            text += f"{'-' if value < 0 else '+'}{size}{name}"
+    return text.removeprefix("+")
+
+
+def coordinate_text(x: np.ndarray) -> str:
+    """Coordinates (3,) modulo 1: exact fractions where they are ones of small denominator, else four digits."""
+    parts = []
+    for value in np.mod(np.asarray(x, float) + _CLOSE, 1.0) - _CLOSE:
+        near = Fraction(float(value)).limit_denominator(24)
+        parts.append(str(near) if abs(float(near) - value) < 2 * _CLOSE else f"{value:.4f}")
+    return ",".join(parts)
+
+
+def mathtext(symbol: str) -> str:
+    """A Hermann-Mauguin symbol for matplotlib: bars over digits, screws as subscripts."""
+    out, i = "", 0
+    while i < len(symbol):
+        if symbol[i] == "-" and i + 1 < len(symbol):
+            out += rf"\bar{{{symbol[i + 1]}}}"
+            i += 2
+        elif symbol[i] == "_" and i + 1 < len(symbol):
+            out += f"_{symbol[i + 1]}"
+            i += 2
+        else:
+            out += symbol[i] if not symbol[i].isalpha() or symbol[i].islower() else rf"\mathrm{{{symbol[i]}}}"
+            i += 1
+    return f"${out}$"
