@@ -1,0 +1,1 @@
+"""SymmCD: diffusion on asymmetric units with binary site symmetries (seed 001)."""
