@@ -40,9 +40,9 @@ def minimal_supergroups(number: int, *, max_index: int = 4) -> list[Relation]:
         if crystal_class == own:
             for index in range(2, max_index + 1):
                 if is_prime_power(index):
-                    found += [one for one in k_relations(standard_setting(parent), index) if one.number == number]
+                    found += k_relations(standard_setting(parent), index, number=number)
         elif own in _classes_below(crystal_class):
-            found += [one for one in t_relations(standard_setting(parent)) if one.number == number]
+            found += t_relations(standard_setting(parent), number=number)
     return sorted(found, key=lambda one: (one.kind == "k", one.index))
 
 

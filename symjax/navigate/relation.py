@@ -149,13 +149,16 @@ def verify(relation: Relation) -> None:
         raise SymjaxError(f"{s.symbol}: the point groups have orders {len(parent.W)} and {len(own.W)}, not 1 / {relation.t_index}")
 
 
-def t_relations(parent: OpSet, *, maximal: bool = True, metric: np.ndarray | None = None) -> list[Relation]:
+def t_relations(
+    parent: OpSet, *, maximal: bool = True, metric: np.ndarray | None = None, number: int | None = None
+) -> list[Relation]:
     """Translationengleiche subgroups, one relation for each conjugacy class.
 
     Args:
         parent: one closed set in any basis.
         maximal: only the maximal ones.
         metric: (3, 3) metric of that basis by which cells are chosen (see `find_setting`); an invariant one where left out.
+        number: only subgroups of this type, where given.
 
     Raises:
         NotAGroupError: the set is not closed.
@@ -163,6 +166,8 @@ def t_relations(parent: OpSet, *, maximal: bool = True, metric: np.ndarray | Non
     metric = _metric(parent, metric)
     found = []
     for one in (maximal_t_subgroups if maximal else t_subgroups)(parent):
+        if number not in (None, one.number):
+            continue
         setting = find_setting(take(parent, np.flatnonzero(one.masks[0])), metric=metric)
         setting = _simplest(setting, parent, metric)
         found.append(Relation(parent, setting, one.index, 1, len(one.masks), True if maximal else None))
@@ -170,7 +175,7 @@ def t_relations(parent: OpSet, *, maximal: bool = True, metric: np.ndarray | Non
 
 
 def k_relations(
-    parent: OpSet, index: int, *, maximal: bool = True, metric: np.ndarray | None = None
+    parent: OpSet, index: int, *, maximal: bool = True, metric: np.ndarray | None = None, number: int | None = None
 ) -> list[Relation]:
     """Klassengleiche subgroups of one index, one relation for each conjugacy class. Arguments as `t_relations`.
 
@@ -181,7 +186,7 @@ def k_relations(
     form = primitive_form(parent)
     return [
         Relation(parent, _k_setting(one, form, parent, metric), 1, index, len(one.translations), one.maximal)
-        for one in k_subgroups(parent, index)
+        for one in k_subgroups(parent, index, number=number)
         if one.maximal or not maximal
     ]
 
