@@ -42,3 +42,24 @@ def reverse_step(
     ratio = jnp.clip(1.0 - (alpha / jnp.maximum(alpha_to, 1e-6)) ** 2, 0.0, 1.0)
     added = eta * sigma_to / jnp.maximum(sigma, 1e-6) * jnp.sqrt(ratio)
     return alpha_to * clean + jnp.sqrt(jnp.maximum(sigma_to**2 - added**2, 0.0)) * eps + added * fresh
+
+
+def ddpm_step(noisy: Array, eps: Array, fresh: Array, *, abar: Array, abar_to: Array) -> Array:
+    """Ancestral step from the signal share `abar` to `abar_to` with a prediction of the noise.
+
+    The mean is `(x - beta / sqrt(1 - abar) eps) / sqrt(alpha)` with `alpha = abar / abar_to`, written as a combination of the implied
+    clean value and of x. Where less than 1e-8 of the signal's variance is left, the implied clean value would be the error of the
+    prediction times ten thousand; it is left out there (its weight in the exact posterior is `sqrt(abar_to)`).
+
+    Args:
+        noisy, eps, fresh: `(..., d)`; `fresh` is standard noise, projected where the state lives in a subspace.
+        abar, abar_to: broadcasting against `noisy`.
+
+    Source: Ho, Jain and Abbeel 2020, equations 7 and 11.
+    """
+    alpha = abar / abar_to
+    left = 1.0 - abar
+    clean = (noisy - jnp.sqrt(left) * eps) / jnp.sqrt(jnp.maximum(abar, 1e-8))
+    clean = jnp.where(abar < 1e-8, 0.0, clean)
+    mean = jnp.sqrt(abar_to) * (1.0 - alpha) / left * clean + jnp.sqrt(alpha) * (1.0 - abar_to) / left * noisy
+    return mean + jnp.sqrt((1.0 - alpha) * (1.0 - abar_to) / left) * fresh

@@ -1,6 +1,7 @@
-"""Noise levels as functions of the diffusion time `t` in [0, 1] (0 clean, 1 noise)."""
+"""Noise levels: as functions of the diffusion time `t` in [0, 1] (0 clean, 1 noise), or as tables over whole steps."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 
@@ -19,3 +20,23 @@ def cosine_alpha_sigma(t: Array, power: float = 1.0) -> tuple[Array, Array]:
     """
     angle = 0.5 * jnp.pi * t**power
     return jnp.cos(angle), jnp.sin(angle)
+
+
+def cosine_levels(num_steps: int, *, offset: float = 0.008, smallest: float = 1e-4, largest: float = 0.9999) -> np.ndarray:
+    """Shares `abar` of the signal's variance kept after step 0 .. num_steps, `(num_steps + 1,)` float64; the first is one.
+
+    The rates `beta_t = 1 - f(t) / f(t - 1)` with `f(t) = cos^2((t / T + offset) / (1 + offset) pi / 2)` are clipped before they are
+    multiplied up. Source: Nichol and Dhariwal 2021, equation 17; clipping as in DiffCSP and SymmCD.
+    """
+    t = np.arange(num_steps + 1) / num_steps
+    f = np.cos((t + offset) / (1.0 + offset) * np.pi / 2.0) ** 2
+    beta = np.clip(1.0 - f[1:] / f[:-1], smallest, largest)
+    return np.concatenate([[1.0], np.cumprod(1.0 - beta)])
+
+
+def geometric_levels(num_steps: int, sigma_min: float, sigma_max: float) -> np.ndarray:
+    """Standard deviations after step 0 .. num_steps, `(num_steps + 1,)` float64: zero, then geometric from smallest to largest.
+
+    Source: DiffCSP, and SymmCD with it.
+    """
+    return np.concatenate([[0.0], np.geomspace(sigma_min, sigma_max, num_steps)])

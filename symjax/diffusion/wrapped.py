@@ -85,3 +85,41 @@ def langevin_step(basis: Array, u: Array, score_scaled: Array, fresh: Array, *, 
     size = step * sigma**2
     move = to_coordinates(basis, (step * sigma)[..., None] * score_scaled)
     return jnp.mod(u + move + jnp.sqrt(2.0 * size)[..., None] * fresh, 1.0)
+
+
+def cubic_score(delta: Array, sigma: Array, reach: int = 10) -> Array:
+    """Score of the wrapped normal on the unit torus, one coordinate at a time.
+
+    Args:
+        delta: `(...)` displacement from the centre in periods, wrapped or not.
+        sigma: broadcasting against `delta`, in periods.
+        reach: images summed on either side.
+
+    Source: DiffCSP (Jiao et al. 2023), appendix; evaluated as a softmax over images, so that no underflow occurs.
+    """
+    shifted = wrap(delta)[..., None] + jnp.arange(-reach, reach + 1, dtype=delta.dtype)
+    variance = jnp.asarray(sigma)[..., None] ** 2
+    weights = jax.nn.softmax(-(shifted**2) / (2.0 * variance), axis=-1)
+    return -jnp.sum(weights * shifted / variance, axis=-1)
+
+
+def cubic_score_scale(sigma: np.ndarray, nodes: int = 4001) -> np.ndarray:
+    """Expected square of `cubic_score` for each standard deviation, by quadrature over one period (host, float64).
+
+    Exact to 1e-6 for `sigma >= 0.003`; a standard deviation of zero gives 1. SymmCD and DiffCSP estimate it by 10,000 draws, which
+    scatter by one percent at the largest noise.
+    """
+    sigma = np.asarray(sigma, np.float64)
+    images = np.arange(-10, 11)
+    result = np.ones_like(sigma)
+    for i, s in enumerate(sigma):
+        if s > 0:
+            # beyond 12 standard deviations nothing is left, so narrow peaks get all nodes
+            y = np.linspace(-1.0, 1.0, nodes) * min(0.5, 12.0 * s)
+            shifted = y[:, None] + images
+            exponent = -(shifted**2) / (2.0 * s**2)
+            weights = np.exp(exponent - exponent.max(axis=1, keepdims=True))
+            score = (weights * shifted).sum(1) / weights.sum(1) / s**2
+            density = np.exp(exponent).sum(1)
+            result[i] = np.trapezoid(score**2 * density, y) / np.trapezoid(density, y)
+    return result

@@ -1,0 +1,74 @@
+"""Discrete diffusion towards a given marginal (D3PM): noise, posterior and sampling in closed form, O(classes), no matrices.
+
+A state is a class index. After the process has kept a share `abar` of the data, `q(x_t | x_0) = abar [x_t = x_0] + (1 - abar) m`
+with a marginal `m`, so the process ends in `m`. `m` may differ between variables and between crystals: it is an array whose last
+axis counts classes and whose other axes broadcast against the states (site symmetries use one marginal per space group and
+axis). Levels `abar` broadcast against the states, too.
+
+Source: Austin et al. 2021 (structured denoising diffusion in discrete spaces); marginals as in Vignac et al. 2023 (DiGress) and in
+SymmCD, equation 5. Steps need not be consecutive: a step from `abar` to `abar_to > abar` keeps the share `abar / abar_to`.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+_TINY = 1e-30
+
+
+def noised(index: Array, abar: Array, marginal: Array) -> Array:
+    """Probabilities `(..., classes)` of the noisy class.
+
+    Args:
+        index: `(...)` clean classes.
+        abar: share of the data that is kept, broadcasting against `index`.
+        marginal: `(..., classes)`.
+    """
+    kept = jnp.asarray(abar)[..., None]
+    return kept * jax.nn.one_hot(index, marginal.shape[-1], dtype=marginal.dtype) + (1.0 - kept) * marginal
+
+
+def draw(key: Array, probabilities: Array) -> Array:
+    """Class indices `(...)` int32; classes of probability zero are never drawn (rows need not be normalised)."""
+    logits = jnp.where(probabilities > 0, jnp.log(jnp.maximum(probabilities, _TINY)), -jnp.inf)
+    return jax.random.categorical(key, logits, axis=-1).astype(jnp.int32)
+
+
+def perturb(key: Array, index: Array, abar: Array, marginal: Array) -> Array:
+    """Noisy classes `(...)` int32: the clean one with probability `abar`, else a draw from the marginal."""
+    stay_key, draw_key = jax.random.split(key)
+    stay = jax.random.uniform(stay_key, index.shape) < abar
+    fresh = draw(draw_key, jnp.broadcast_to(marginal, (*index.shape, marginal.shape[-1])))
+    return jnp.where(stay, index, fresh).astype(jnp.int32)
+
+
+def posterior(clean: Array, index: Array, *, abar: Array, abar_to: Array, marginal: Array) -> Array:
+    """Probabilities `(..., classes)` of the class one step earlier, averaged over a prediction of the clean class.
+
+    `sum_d p(d) q(x_to = s | x_t = z, x_0 = d)`, which is `q(z | s) sum_d p(d) q(s | d) / q(z | d)`. Classes d from which z could
+    not come (`m_z = 0` and `d != z` at full knowledge) are left out; a row without any becomes the observed class.
+
+    Args:
+        clean: `(..., classes)` probabilities of the clean class, rows sum to one.
+        index: `(...)` observed classes z.
+        abar: share kept at the observed time, broadcasting against `index`; below one.
+        abar_to: share kept at the earlier time; one means that the clean class itself is asked for.
+        marginal: `(..., classes)`.
+    """
+    classes = clean.shape[-1]
+    seen = jax.nn.one_hot(index, classes, dtype=clean.dtype)
+    full = jnp.broadcast_to(marginal, clean.shape)
+    at_seen = jnp.sum(full * seen, axis=-1, keepdims=True)  # m_z
+    abar, abar_to = jnp.asarray(abar)[..., None], jnp.asarray(abar_to)[..., None]
+    step = abar / abar_to
+    reach = abar * seen + (1.0 - abar) * at_seen  # q(z | d)
+    weight = jnp.where(reach > _TINY, clean / jnp.maximum(reach, _TINY), 0.0)
+    come = step * seen + (1.0 - step) * at_seen  # q(z | s)
+    raw = come * (abar_to * weight + (1.0 - abar_to) * full * jnp.sum(weight, axis=-1, keepdims=True))
+    total = jnp.sum(raw, axis=-1, keepdims=True)
+    return jnp.where(total > 0, raw / jnp.maximum(total, _TINY), seen)
+
+
+def cross_entropy(logits: Array, index: Array) -> Array:
+    """`-log softmax(logits)[index]`, shape `(...)`, nats."""
+    return jax.nn.logsumexp(logits, axis=-1) - jnp.take_along_axis(logits, index[..., None], axis=-1)[..., 0]
