@@ -1,0 +1,412 @@
+"""`symjax path A B`: a path between two phases through a common subgroup, with interpolated images that keep it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symjax.errors import InputError
+
+if TYPE_CHECKING:
+    from symjax.navigate.transition import Phase, Transition
+
+EPILOG = """\
+examples:
+  symjax path fcc.cif bcc.cif
+  symjax path BaTiO3-P4mm.cif BaTiO3-R3m.cif --images 7 --out path"""
+CHAINS_SHOWN = 6
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand `path`."""
+    parser = subparsers.add_parser(
+        "path", help="a path between two phases through a common subgroup", epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Find which cells of two phases go over into each other, which atom becomes which, and the operations that "
+        "both phases share under that mapping; interpolate with those operations kept. Sorted by cost = sqrt(rms displacement^2 + "
+        "(strain * d)^2) in angstrom, strain the root of the summed squares of the principal logarithmic strains and d the cube "
+        "root of the volume per atom.",
+    )  # fmt: skip
+    parser.add_argument("first", type=Path, metavar="A", help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
+    parser.add_argument("second", type=Path, metavar="B", help="the other phase")
+    parser.add_argument("--images", type=int, default=9, metavar="N", help="images between the two ends (9)")
+    parser.add_argument(
+        "--max-cell",
+        type=int,
+        default=4,
+        metavar="N",
+        help="primitive cells of either phase in the common cell, at most (4)",
+    )
+    parser.add_argument(
+        "--max-strain", type=float, default=30.0, metavar="PERCENT", help="largest principal strain, percent (30)"
+    )
+    parser.add_argument("--num", type=int, default=5, metavar="N", help="how many paths to list (5)")
+    parser.add_argument(
+        "--which", type=int, default=1, metavar="K", help="the path in that list to interpolate (1, the cheapest)"
+    )
+    parser.add_argument(
+        "--symprec", type=float, default=0.01, metavar="A", help="of both phases' groups, angstrom (0.01)"
+    )
+    parser.add_argument("--out", metavar="DIR", help="write the images (CIF), index.json and path.png there")
+    parser.add_argument("--no-picture", action="store_true", help="write no path.png")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search, interpolate, write, and show; returns the exit code."""
+    from symjax.cli.output import check_folder
+
+    _check(args)
+    folder = None if args.out is None else check_folder(args.out)
+    A, B = (_phase(path, args.symprec) for path in (args.first, args.second))
+    paths = _search(args, A, B)
+    if args.which > len(paths):
+        raise InputError(f"--which {args.which}: only {len(paths)} paths were found")
+    chosen = paths[args.which - 1]
+    images = images_of(chosen, args.images)
+    report = report_of(args, A, B, paths, images)
+    if folder is not None:
+        write(folder, chosen, report, picture=not args.no_picture)
+    if args.json:
+        print(json.dumps(report))
+    else:
+        show(args, report, folder)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse numbers that cannot be meant."""
+    for name, value, low, high in (
+        ("--images", args.images, 1, 1000), ("--max-cell", args.max_cell, 1, 16), ("--num", args.num, 1, 100),
+        ("--which", args.which, 1, args.num),
+    ):  # fmt: skip
+        if not low <= value <= high:
+            raise InputError(f"{name} must be {low} to {high}, got {value}")
+    if not 0 < args.max_strain <= 60:
+        raise InputError(f"--max-strain must be above 0 and at most 60 percent, got {args.max_strain:g}")
+
+
+def _phase(path: Path, symprec: float) -> Phase:
+    """Read one end and find its group; warns where the group depends on the tolerance."""
+    from symjax.cli.parent import ladder_text, symmetry_ladder
+    from symjax.crystals.io import check_structure, read_structure
+    from symjax.errors import DataError
+    from symjax.navigate.transition import phase_of
+
+    structure = read_structure(path)
+    try:
+        check_structure(structure)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    phase = phase_of(structure, symprec)
+    ladder = symmetry_ladder(structure, symprec)
+    if len(set(ladder.values())) > 1:
+        print(
+            f"symjax: warning: {path}: the symmetry depends on the tolerance: {ladder_text(ladder)}; {phase.symbol} "
+            f"({phase.number}) is used and the atoms are moved onto it (--symprec)", file=sys.stderr,
+        )  # fmt: skip
+    return phase
+
+
+def _search(args: argparse.Namespace, A: Phase, B: Phase) -> list[Transition]:
+    from tqdm import tqdm
+
+    from symjax.navigate.transition import find_transitions
+
+    with tqdm(desc="lattice correspondences", disable=args.quiet or args.json or None, file=sys.stderr) as bar:
+
+        def progress(done: int, known: int) -> None:
+            bar.total = known
+            bar.update(done - bar.n)
+
+        return find_transitions(
+            A, B, max_cell=args.max_cell, max_strain=args.max_strain / 100, num=args.num,
+            names=(str(args.first), str(args.second)), progress=progress,
+        )  # fmt: skip
+
+
+def images_of(path: Transition, num: int) -> list[dict[str, Any]]:
+    """What the images are, both ends included: s, group found, shortest distance, volume."""
+    import numpy as np
+
+    from symjax.evaluate.cells import make_cell
+    from symjax.evaluate.distances import shortest
+
+    found = []
+    for s in np.linspace(0, 1, num + 2):
+        image, group = path.image(float(s)), path.detected(float(s))
+        near = shortest(make_cell(image.L, image.x, image.z))
+        found.append(
+            {
+                "s": _round(float(s)), "number": group.number, "symbol": group.symbol, "higher": group.number != path.number,
+                "shortest_distance": _round(near.distance), "shortest_over_covalent_radii": _round(near.ratio),
+                "volume_per_atom": _round(abs(float(np.linalg.det(image.L))) / len(image.z)),
+            }
+        )  # fmt: skip
+    return found
+
+
+def report_of(
+    args: argparse.Namespace, A: Phase, B: Phase, paths: list[Transition], images: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Everything found, as JSON values; lengths in angstrom, strains in percent."""
+    from symjax.evaluate.composition import formula_of
+
+    z = A.cell.z.tolist()
+    ends = [
+        {
+            "file": str(path),
+            "number": phase.number,
+            "symbol": phase.symbol,
+            "atoms_in_primitive_cell": len(phase.cell.z),
+        }
+        for path, phase in ((args.first, A), (args.second, B))
+    ]
+    return {
+        "formula": formula_of(tuple((n, z.count(n)) for n in sorted(set(z)))),
+        "first": ends[0],
+        "second": ends[1],
+        "symprec": args.symprec,
+        "max_cell": args.max_cell,
+        "max_strain": args.max_strain,
+        "paths": [_entry(path, A, B, detailed=at == args.which - 1) for at, path in enumerate(paths)],
+        "which": args.which,
+        "images": images,
+    }
+
+
+def _entry(path: Transition, A: Phase, B: Phase, *, detailed: bool) -> dict[str, Any]:
+    """One path as JSON values."""
+    relations = path.relations(A, B)
+    entry: dict[str, Any] = {
+        "number": path.number,
+        "symbol": path.symbol,
+        "cost": _round(path.cost),
+        "max_displacement": _round(path.max_displacement),
+        "rms_displacement": _round(path.rms_displacement),
+        "max_strain": _round(100 * path.max_strain),
+        "principal_strains": [_round(100 * v) for v in path.strain],
+        "primitive_cells": list(path.cells),
+        "common_cell_in_first": path.S.tolist(),
+        "common_cell_in_second": path.V.tolist(),
+        "given_up": path.broken,
+    }
+    for name, relation, (t, k) in zip(
+        ("in_first", "in_second"), relations, (path.indices_first, path.indices_second), strict=True
+    ):
+        setting = relation.setting
+        entry[name] = {
+            "index": t * k, "t_index": t, "k_index": k, "basis": [[_round(v) for v in row] for row in setting.matrix],
+            "origin": [_round(v) for v in setting.origin],
+        }  # fmt: skip
+        if detailed:
+            entry[name]["chains"] = _chains(relation)
+    if detailed:
+        entry["atoms"] = _mapping(path)
+    return entry
+
+
+def _chains(relation: Any) -> list[dict[str, Any]] | None:
+    """Chains of maximal subgroups from the group of one end to the common one; None where there are too many."""
+    from symjax.navigate.interval import chains
+
+    try:
+        found = chains(relation)
+    except InputError:  # an index too large for the enumeration: the path stands without it
+        return None
+    return [
+        {
+            "groups": [f"{node.setting.symbol} ({node.setting.number})" for node in chain.nodes],
+            "steps": [step.label for step in chain.steps],
+            "count": chain.count,
+        }
+        for chain in found
+    ]
+
+
+def _mapping(path: Transition) -> list[dict[str, Any]]:
+    """Where each orbit of the common subgroup goes, in its standard setting."""
+    import numpy as np
+
+    from symjax.elements import symbol
+
+    ends = [path.crystal(s) for s in (0.0, 1.0)]
+    kept = np.unique(path.motions.perm.min(axis=0))
+    lengths = np.linalg.norm(path.displacement[kept], axis=1)
+    rows = []
+    for z, n, first, last, length in zip(ends[0].z, ends[0].multiplicity, ends[0].x, ends[1].x, lengths, strict=True):
+        step = last - first
+        rows.append(
+            {
+                "element": symbol(int(z)), "multiplicity": int(n), "first": [_round(v) for v in first],
+                "second": [_round(v) for v in first + step - np.rint(step)], "displacement": _round(float(length)),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def write(folder: Path, path: Transition, report: dict[str, Any], *, picture: bool) -> None:
+    """The images as CIF in the common subgroup's standard setting, the index and the picture, into a folder."""
+    from symjax import __version__
+    from symjax.cli.output import INDEX, staged_folder, write_json
+    from symjax.crystals.io import write_cif
+    from symjax.evaluate.composition import plain_formula
+    from symjax.evaluate.describe import setting_symbol
+
+    with staged_folder(folder) as stage:
+        crystals = [path.crystal(image["s"]) for image in report["images"]]
+        for at, (crystal, image) in enumerate(zip(crystals, report["images"], strict=True)):
+            image["file"] = f"{at:03d}-{plain_formula(report['formula'])}.cif"
+            write_cif(
+                stage / image["file"],
+                crystal,
+                symbol=setting_symbol(path.number, crystal.W, crystal.w),
+                number=path.number,
+            )
+        if picture:
+            draw(stage / "path.png", crystals, report)
+        files = sorted({file.name for file in stage.iterdir()} | {INDEX})
+        write_json(stage / INDEX, {"program": "symjax path", "version": __version__, "files": files, **report})
+
+
+def draw(file: Path, crystals: list[Any], report: dict[str, Any], columns: int = 6) -> None:
+    """All images on one page, with the shortest distance and the volume along the path."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from symjax.crystals.io import as_structure
+    from symjax.evaluate.cells import make_cell
+    from symjax.evaluate.picture import INK, pretty_formula, symbol_of
+    from symjax.evaluate.render import render
+
+    images, path = report["images"], report["paths"][report["which"] - 1]
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    width, tall = 2.15 * max(columns, 4), 2.45 * rows + 2.3
+    figure = Figure(figsize=(width, tall), dpi=110, facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(rows + 1, columns, height_ratios=[2.45] * rows + [1.7], hspace=0.24, wspace=0.06,
+                               left=0.07, right=0.93, top=1 - 0.62 / tall, bottom=0.5 / tall)  # fmt: skip
+    heading = (
+        f"{pretty_formula(report['formula'])}: {symbol_of(report['first']['number'])} to {symbol_of(report['second']['number'])} "
+        f"through {symbol_of(path['number'])} ({path['number']}), {path['max_displacement']:.2f} Å, {path['max_strain']:.1f} %"
+    )
+    figure.text(0.05, 1 - 0.24 / tall, heading, fontsize=13, color=INK, va="center")
+    for at, (crystal, image) in enumerate(zip(crystals, images, strict=True)):
+        atoms = as_structure(crystal)
+        axes = figure.add_subplot(grid[at // columns, at % columns])
+        axes.imshow(render(make_cell(atoms.L, atoms.x, atoms.z)), interpolation="antialiased")
+        axes.set_axis_off()
+        axes.set_title(f"{image['s']:.2f}   {symbol_of(image['number'])}", fontsize=8.5, color=INK, pad=2)
+    axes = figure.add_subplot(grid[rows, :])
+    places = [image["s"] for image in images]
+    for name, color, label, side in (
+        ("shortest_distance", "#4c78a8", "shortest distance, Å", axes),
+        ("volume_per_atom", "#c8385a", "volume per atom, Å³", axes.twinx()),
+    ):
+        side.plot(places, [image[name] for image in images], "o-", ms=3, lw=1.2, color=color)
+        side.set_ylabel(label, fontsize=8.5, color=color)
+        side.tick_params(labelsize=8, colors=INK)
+        side.spines["top"].set_visible(False)
+        values = [image[name] for image in images]
+        if max(values) - min(values) < 0.02 * max(values):  # a flat curve drawn flat
+            side.set_ylim(0.98 * min(values), 1.02 * max(values))
+    axes.set_xlabel("along the path", fontsize=8.5, color=INK)
+    figure.savefig(file, metadata={"Software": None})
+
+
+def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) -> None:
+    """Print the tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    first, second = report["first"], report["second"]
+    table = Table(
+        title=f"{report['formula']}: {first['symbol']} ({first['number']}) to {second['symbol']} ({second['number']})",
+        title_justify="left", row_styles=["", "dim"],
+    )  # fmt: skip
+    for name in (
+        "#",
+        "common subgroup",
+        "index in A",
+        "index in B",
+        "cells",
+        "largest",
+        "rms",
+        "strain",
+        "cost",
+        "given up",
+    ):
+        table.add_column(name, justify="left" if name == "common subgroup" else "right")
+    for at, entry in enumerate(report["paths"], start=1):
+        table.add_row(
+            str(at), f"{entry['symbol']} ({entry['number']})", *(_index(entry[name]) for name in ("in_first", "in_second")),
+            "{} : {}".format(*entry["primitive_cells"]), f"{entry['max_displacement']:.4f} Å", f"{entry['rms_displacement']:.4f} Å",
+            f"{entry['max_strain']:.2f} %", f"{entry['cost']:.4f} Å", str(entry["given_up"] or ""),
+        )  # fmt: skip
+    console.print(table)
+    console.print(
+        "index: t * k; cells: primitive cells of A and B in the common cell; largest, rms: displacement about the common centroid, "
+        "in the lattice halfway;\nstrain: largest principal logarithmic strain; given up: shared operations that the displacements "
+        "break because some atoms have two ways of equal length"
+    )
+    chosen = report["paths"][report["which"] - 1]
+    _show_mapping(console, report, chosen)
+    for end, name in ((first, "in_first"), (second, "in_second")):
+        _show_chains(console, f"{end['symbol']} ({end['number']})", chosen[name]["chains"])
+    higher = [image for image in report["images"][1:-1] if image["higher"]]
+    if higher:
+        texts = ", ".join(f"{image['symbol']} ({image['number']}) at {image['s']:g}" for image in higher)
+        console.print(f"images with more symmetry than the common subgroup: {texts}")
+    else:
+        console.print(
+            f"each of the {len(report['images']) - 2} images between has exactly {chosen['symbol']} ({chosen['number']})"
+        )
+    nearest = min(report["images"], key=lambda image: image["shortest_distance"])
+    console.print(f"shortest distance along the path: {nearest['shortest_distance']:.3f} Å at {nearest['s']:g}")
+    if folder is not None:
+        console.print(f"{len(report['images'])} images written to {folder}", markup=False)
+
+
+def _index(entry: dict[str, Any]) -> str:
+    return f"{entry['index']} = {entry['t_index']} * {entry['k_index']}"
+
+
+def _show_mapping(console: Any, report: dict[str, Any], chosen: dict[str, Any]) -> None:
+    """Which atom becomes which."""
+    from rich.table import Table
+
+    table = Table(
+        title=f"atoms of path {report['which']} in the standard setting of {chosen['symbol']}", title_justify="left"
+    )
+    for name in ("element", "multiplicity", "in A", "in B", "moves"):
+        table.add_column(name, justify="right" if name in ("multiplicity", "moves") else "left")
+    for row in chosen["atoms"]:
+        places = (", ".join(f"{v:.5f}" for v in row[name]) for name in ("first", "second"))
+        table.add_row(row["element"], str(row["multiplicity"]), *places, f"{row['displacement']:.4f} Å")
+    console.print(table)
+
+
+def _show_chains(console: Any, name: str, chains: list[dict[str, Any]] | None) -> None:
+    """Chains of maximal subgroups down from one end."""
+    if chains is None:
+        console.print(f"from {name}: too many chains of maximal subgroups to list")
+        return
+    if all(not chain["steps"] for chain in chains):
+        return
+    for chain in chains[:CHAINS_SHOWN]:
+        text = chain["groups"][0]
+        for step, group in zip(chain["steps"], chain["groups"][1:], strict=True):
+            text += f" -{step}-> {group}"
+        console.print(text)
+    if len(chains) > CHAINS_SHOWN:
+        console.print(f"... and {len(chains) - CHAINS_SHOWN} more chains from {name} (--json)")
+
+
+def _round(value: float) -> float:
+    return round(float(value), 6) + 0.0
