@@ -1,0 +1,210 @@
+"""`symjax derive`: symmetry-reduced structures of a parent crystal in a folder, relaxed on demand, with index, table, picture."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symjax.errors import InputError
+
+if TYPE_CHECKING:
+    from symjax.cli.parent import Parent
+    from symjax.navigate.derive import Derived
+    from symjax.navigate.modes import Modes
+    from symjax.navigate.relation import Relation
+
+EPILOG = """\
+The amplitude is the largest displacement of an atom from its place in the parent, the strain the largest principal strain; both
+along what the subgroup sets free. Every class of subgroups of the type is used in turn unless --relation picks one.
+
+examples:
+  symjax derive BaTiO3.cif --to 99 --out tetragonal
+  symjax derive BaTiO3.cif --to R3m --amplitude 0.2 --num 5 --max-cell 1 --out rhombohedral
+  symjax derive BaTiO3.cif --to 38 --max-cell 1 --relax --out orthorhombic"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "derive", help="symmetry-reduced structures of a crystal", epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Write structures that keep a subgroup of a crystal's group and no more: CIF files, index.json, table.csv and "
+        "a picture in one folder.",
+    )  # fmt: skip
+    parser.add_argument("file", type=Path, help="the parent: CIF, POSCAR, .vasp or .extxyz, plain or .gz")
+    parser.add_argument("--to", required=True, metavar="TYPE", help="type of the subgroup: number 1..230 or symbol, as P4mm")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
+    parser.add_argument("--num", type=int, default=20, metavar="N", help="structures to draw (20)")
+    parser.add_argument("--amplitude", type=float, default=0.1, metavar="A", help="largest displacement, angstrom (0.1)")
+    parser.add_argument("--strain", type=float, default=1.0, metavar="S", help="largest principal strain, percent (1)")
+    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal structures (0)")
+    parser.add_argument("--max-cell", type=int, default=4, metavar="K",
+                        help="primitive cells up to K times the parent's (4; at most 8)")  # fmt: skip
+    parser.add_argument("--relation", type=int, metavar="I", help="only class I of the table of classes, from 1")
+    parser.add_argument("--min-distance", type=float, metavar="D",
+                        help="atoms nearer than D angstrom collide (0.7 of the parent's shortest distance)")  # fmt: skip
+    parser.add_argument("--symprec", type=float, default=0.01, help="tolerance of the parent's symmetry, angstrom (0.01)")
+    parser.add_argument("--no-picture", action="store_true", help="write no structures.png")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no tables and no progress bar")
+    parser.add_argument("--json", action="store_true", help="print the index as JSON instead of tables")
+    relax = parser.add_argument_group("relaxation (pip install 'symjax[stability]')")
+    relax.add_argument("--relax", action="store_true", help="relax each under its own symmetry; energies against the parent")
+    relax.add_argument("--fmax", type=float, default=0.02, help="largest force after relaxation, eV/angstrom (0.02)")
+    relax.add_argument("--steps", type=int, default=500, help="steps at most (500)")
+    relax.add_argument("--cache", type=Path, help="file of finished relaxations (the user's cache folder, or $SYMJAX_CACHE)")
+    relax.add_argument("--no-cache", action="store_true", help="keep no finished relaxations")
+    relax.add_argument("--workers", type=int, help="processes (all cores)")
+
+
+@dataclass(frozen=True)
+class Class:
+    """One class of subgroups of the type asked for.
+
+    Attributes:
+        number: its place in the list, from 1.
+        relation: the subgroup.
+        modes: what becomes free.
+        problem: why the crystal's atoms cannot have that group and no more; empty where they can.
+    """
+
+    number: int
+    relation: Relation
+    modes: Modes
+    problem: str
+
+
+def run(args: argparse.Namespace) -> int:
+    """Derive, relax if asked, write, and show what was made."""
+    from symjax.cli.derive_report import show, write
+    from symjax.cli.generate import parse_space_group
+    from symjax.cli.output import check_folder, staged_folder
+    from symjax.cli.parent import read_parent
+
+    check_numbers(args)
+    number = parse_space_group(args.to)
+    folder = check_folder(args.out)
+    potential = _potential() if args.relax else None
+    parent = read_parent(args.file, args.symprec)
+    parent.warn()
+    classes = find_classes(parent, number, args)
+    sets = draw(parent, classes, args)
+    relaxed = _relax(parent, sets, potential, args) if args.relax else None
+    with staged_folder(folder) as stage:
+        index = write(stage, parent, classes, sets, relaxed, args)
+    if args.json:
+        import json
+
+        print(json.dumps(index))
+    elif not args.quiet:
+        show(index, folder)
+    return 0
+
+
+def check_numbers(args: argparse.Namespace) -> None:
+    """Refuse numbers that cannot be meant, before any work.
+
+    Raises:
+        InputError: which option, and what it may be.
+    """
+    from symjax.navigate.klassengleiche import MAX_INDEX
+
+    rules = (
+        ("--num", args.num, args.num >= 1, "at least 1"),
+        ("--amplitude", args.amplitude, 0 <= args.amplitude <= 10, "0 to 10 angstrom"),
+        ("--strain", args.strain, 0 <= args.strain <= 50, "0 to 50 percent"),
+        ("--max-cell", args.max_cell, 1 <= args.max_cell <= MAX_INDEX, f"1 to {MAX_INDEX}"),
+        ("--min-distance", args.min_distance, args.min_distance is None or args.min_distance >= 0, "at least 0 angstrom"),
+        ("--seed", args.seed, 0 <= args.seed < 2**32, "0 to 4294967295"),
+    )
+    for name, value, good, allowed in rules:
+        if not good:
+            raise InputError(f"{name} {value}: must be {allowed}")
+    if args.amplitude == 0 and args.strain == 0:
+        raise InputError("--amplitude 0 and --strain 0 leave the parent as it is; give one of them")
+
+
+def find_classes(parent: Parent, number: int, args: argparse.Namespace) -> list[Class]:
+    """The classes of subgroups of a type and what they set free; those not asked for by --relation are left out.
+
+    Raises:
+        InputError: the type is no subgroup (names the nearest that are), there is no such class, or none can be realised.
+    """
+    from symjax.lattice import metric
+    from symjax.navigate.derive import require_realized
+    from symjax.navigate.modes import modes_of
+    from symjax.navigate.relation import relations_to
+    from symjax.navigate.splitcrystal import split_crystal
+
+    relations = relations_to(parent.opset, number, max_k=args.max_cell, metric=metric(parent.crystal.L))
+    if not relations:
+        raise InputError(_no_subgroup(parent, number, args.max_cell))
+    if args.relation is not None and not 1 <= args.relation <= len(relations):
+        raise InputError(f"--relation {args.relation}: there are classes 1 to {len(relations)} of that type")
+    found = []
+    for i, relation in enumerate(relations, 1):
+        if args.relation in (None, i):
+            modes, problem = modes_of(split_crystal(parent.crystal, relation)), ""
+            try:
+                require_realized(modes, displacement=args.amplitude > 0, strain=args.strain > 0)
+            except InputError as error:
+                problem = str(error)
+            found.append(Class(i, relation, modes, problem))
+    if all(one.problem for one in found):
+        more = f" (and so for all {len(found)} classes)" if len(found) > 1 else ""
+        raise InputError(f"{args.file}: {found[0].problem}{more}")
+    return found
+
+
+def _no_subgroup(parent: Parent, number: int, max_cell: int) -> str:
+    from symjax.evaluate.picture import short_symbol
+    from symjax.navigate.selection import nearest
+
+    near = ", ".join(f"{short_symbol(n)} ({n}, index {i})" for n, i in nearest(parent.opset, number, max_k=min(max_cell, 2)))
+    cells = "cells of the same size" if max_cell == 1 else f"primitive cells up to {max_cell} times as large"
+    return (
+        f"{short_symbol(number)} ({number}) is no subgroup of {parent.symbol} ({parent.number}) with {cells}; "
+        f"the nearest that are: {near}"
+    )
+
+
+def draw(parent: Parent, classes: list[Class], args: argparse.Namespace) -> list[tuple[Class, Derived]]:
+    """The structures, spread evenly over the classes that can be realised, the smallest indices first."""
+    import jax
+
+    from symjax.navigate.derive import MIN_SHARE, collect, derive_batch, make_plan, shortest_distance
+
+    limit = MIN_SHARE * shortest_distance(parent.crystal) if args.min_distance is None else args.min_distance
+    usable = [one for one in classes if not one.problem]
+    share, rest = divmod(args.num, len(usable))
+    found = []
+    for place, one in enumerate(usable):
+        count = share + (place < rest)
+        if count:
+            key = jax.random.fold_in(jax.random.key(args.seed), one.number)
+            batch = derive_batch(make_plan(one.modes), key, count, args.amplitude, args.strain)
+            found.append((one, collect(one.modes, batch, limit)))
+    return found
+
+
+def _potential() -> Any:
+    """CHGNet, asked for before any work, so that a missing package is said at once."""
+    from symjax.evaluate.stability import load_potential
+
+    return load_potential("chgnet")
+
+
+def _relax(parent: Parent, sets: list[tuple[Class, Derived]], potential: Any, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Results of the parent and then of every structure, in order."""
+    from symjax.cli.derive_report import cell_of_crystal
+    from symjax.evaluate.cache import Cache, default_path
+    from symjax.evaluate.stability import RelaxOptions, relax_many
+
+    crystals = [parent.crystal, *(crystal for _, derived in sets for crystal in derived.crystals)]
+    options = RelaxOptions(fmax=args.fmax, steps=args.steps, symmetric=True)
+    with Cache(None if args.no_cache else args.cache or default_path()) as cache:
+        return relax_many(
+            [cell_of_crystal(c) for c in crystals], potential, options, cache=cache, processes=args.workers,
+            progress=not (args.quiet or args.json),
+        )  # fmt: skip

@@ -1,0 +1,308 @@
+"""What `symjax derive` writes and shows: CIF files, index.json, table.csv, the picture, and the tables on screen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symjax.crystals.expand import expand_crystal
+from symjax.crystals.types import Crystal
+from symjax.evaluate.cells import Cell
+
+if TYPE_CHECKING:
+    from symjax.cli.derive import Class
+    from symjax.cli.parent import Parent
+    from symjax.navigate.derive import Derived
+
+TOLERANCES = (1e-3, 1e-5)
+"""Tolerances at which a structure's group must be found again, angstrom."""
+LOOSE = (0.01, 0.1)
+"""Tolerances at which the group after relaxation is told, angstrom."""
+PICTURED = 17
+ROWS_ON_SCREEN = 40
+
+
+def cell_of_crystal(crystal: Crystal) -> Cell:
+    """All atoms of a crystal with its operations."""
+    atoms = expand_crystal(crystal)
+    return Cell(
+        lattice=atoms.L, frac=atoms.x, numbers=atoms.z, orbit=np.repeat(np.arange(len(crystal.z)), crystal.multiplicity),
+        W=crystal.W, w=crystal.w, den=crystal.den,
+    )  # fmt: skip
+
+
+def write(
+    stage: Path,
+    parent: Parent,
+    classes: list[Class],
+    sets: list[tuple[Class, Derived]],
+    relaxed: list[dict[str, Any]] | None,
+    args: argparse.Namespace,
+) -> dict[str, Any]:
+    """Write all files into ``stage``; returns the index."""
+    from symjax import __version__
+    from symjax.cli.output import INDEX, write_json
+
+    own = cell_of_crystal(parent.crystal)
+    _write_cif(stage / "parent.cif", parent.crystal, parent.number)
+    entries: list[dict[str, Any]] = []
+    cells: list[Cell] = []
+    by_class = {one.number: derived for one, derived in sets}
+    reference = relaxed[0]["energy_final"] if relaxed else None
+    outcomes = iter(relaxed[1:] if relaxed else [])
+    for one, derived in sets:
+        for place in range(len(derived.crystals)):
+            cell = cell_of_crystal(derived.crystals[place])
+            entry = _entry(len(entries), one, derived, place, cell)
+            _write_cif(stage / entry["file"], derived.crystals[place], one.relation.number)
+            if relaxed:
+                after = next(outcomes)
+                entry |= _relaxed_entry(stage, entry, derived.crystals[place], cell, outcome=after, reference=reference)
+            entries.append(entry)
+            cells.append(cell)
+    order = sorted(range(len(entries)), key=lambda i: _rank(entries[i]))
+    entries, cells = [entries[i] for i in order], [cells[i] for i in order]
+    if not args.no_picture:
+        _draw(stage / "structures.png", parent, own, entries, cells)
+    _write_csv(stage / "table.csv", entries)
+    index = {
+        "program": "symjax derive", "version": __version__,
+        "options": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()
+                    if name not in ("command", "debug", "quiet", "out", "json")},
+        "parent": _parent_entry(parent, own, relaxed),
+        "target": {"number": classes[0].relation.number, "symbol": classes[0].relation.symbol},
+        "classes": [_class_entry(one, by_class.get(one.number)) for one in classes],
+        "collisions": _collisions(sets),
+        "files": sorted({file.name for file in stage.iterdir()} | {INDEX}),
+        "structures": entries,
+    }  # fmt: skip
+    write_json(stage / INDEX, index)
+    return index
+
+
+def _write_cif(path: Path, crystal: Crystal, number: int) -> None:
+    from symjax.crystals.io import write_cif
+    from symjax.evaluate.describe import setting_symbol
+
+    symbol = setting_symbol(number, crystal.W, crystal.w)
+    write_cif(path, crystal, symbol=symbol, number=number if symbol else None)
+
+
+def _parent_entry(parent: Parent, cell: Cell, relaxed: list[dict[str, Any]] | None) -> dict[str, Any]:
+    from symjax.evaluate.composition import formula_of
+
+    entry = {
+        "file": "parent.cif", "formula": formula_of(tuple(cell.counts.items())),
+        "group": {"number": parent.number, "symbol": parent.symbol}, "num_atoms": len(cell.numbers),
+        "ladder": {f"{t:g}": n for t, n in parent.ladder.items()},
+    }  # fmt: skip
+    if relaxed:
+        entry |= {"energy_relaxed": relaxed[0]["energy_final"]} | {name: relaxed[0][name] for name in ("converged", "reason")}
+    return entry
+
+
+def _class_entry(one: Class, derived: Derived | None) -> dict[str, Any]:
+    """Facts of one class of subgroups."""
+    relation, modes = one.relation, one.modes
+    s = relation.setting
+    return {
+        "class": one.number, "index": relation.index, "kind": relation.kind, "t_index": relation.t_index,
+        "k_index": relation.k_index, "conjugates": relation.num_conjugates,
+        "basis": [[_fraction(v, s.P_den) for v in row] for row in s.P],
+        "origin": [_fraction(v, s.p_den) for v in s.p], "free_lattice": modes.num_lattice,
+        "free_coordinates": modes.num_coordinates, "freed_strains": len(modes.strain), "freed_modes": len(modes.displacement),
+        "primary_strains": modes.num_primary_strain, "primary_modes": modes.num_primary, "translations": modes.num_translations,
+        "structures": len(derived.crystals) if derived else 0, "collided": derived.skipped if derived else 0,
+        "problem": one.problem or None,
+    }  # fmt: skip
+
+
+def _fraction(value: Any, den: int) -> str:
+    from fractions import Fraction
+
+    return str(Fraction(int(value), int(den)))
+
+
+def _collisions(sets: list[tuple[Class, Derived]]) -> dict[str, Any]:
+    skipped = sum(derived.skipped for _, derived in sets)
+    closest = min((derived.closest for _, derived in sets), default=np.inf)
+    return {
+        "skipped": skipped, "min_distance": round(sets[0][1].min_distance, 6),
+        "closest": round(closest, 6) if np.isfinite(closest) else None,
+    }  # fmt: skip
+
+
+def _entry(index: int, one: Class, derived: Derived, place: int, cell: Cell) -> dict[str, Any]:
+    from symjax.evaluate.composition import formula_of, plain_formula
+    from symjax.evaluate.symmetry import detected_number
+    from symjax.lattice import lattice_parameters
+
+    formula = formula_of(tuple(cell.counts.items()))
+    found = {f"{t:g}": detected_number(cell, t, -1.0) for t in TOLERANCES}
+    parameters = lattice_parameters(cell.lattice)
+    return {
+        "file": f"{index:05d}-{plain_formula(formula)}.cif", "formula": formula, "class": one.number,
+        "group": {"number": one.relation.number, "symbol": one.relation.symbol}, "group_found": found,
+        "as_asked": set(found.values()) == {one.relation.number}, "num_atoms": len(cell.numbers),
+        "amplitude": round(float(derived.amplitude[place]), 8), "strain": round(float(derived.strain[place]), 8),
+        "shortest_distance": round(float(derived.shortest[place]), 6), "lengths": np.round(parameters[:3], 6).tolist(),
+        "angles": np.round(parameters[3:], 6).tolist(), "volume": round(cell.volume, 6),
+    }  # fmt: skip
+
+
+def _relaxed_entry(
+    stage: Path, entry: dict[str, Any], crystal: Crystal, cell: Cell, *, outcome: dict[str, Any], reference: float | None
+) -> dict[str, Any]:
+    """What relaxation made of a structure; the relaxed structure is written beside it."""
+    from symjax.evaluate.stability import relaxed_cell
+    from symjax.evaluate.symmetry import detected_number
+
+    after, energy = relaxed_cell(cell, outcome), outcome["energy_final"]
+    out: dict[str, Any] = {
+        "energy": outcome["energy_initial"], "energy_relaxed": energy, "converged": outcome["converged"],
+        "reason": outcome["reason"],
+        "energy_against_parent": None if energy is None or reference is None else 1000 * (energy - reference),
+        "group_relaxed": None, "file_relaxed": None,
+    }  # fmt: skip
+    if after is not None:
+        out["group_relaxed"] = {f"{t:g}": detected_number(after, t, -1.0) for t in LOOSE}
+        out["file_relaxed"] = entry["file"].removesuffix(".cif") + "-relaxed.cif"
+        moved = Crystal(
+            W=crystal.W, w=crystal.w, L=after.lattice, z=crystal.z, x=after.frac[cell.representatives], stab=crystal.stab,
+            den=crystal.den,
+        )  # fmt: skip
+        _write_cif(stage / out["file_relaxed"], moved, entry["group"]["number"])
+    return out
+
+
+def _rank(entry: dict[str, Any]) -> tuple:
+    """Lowest energy first; without energies by class and roomiest first."""
+    energy = entry.get("energy_relaxed")
+    return (energy is None, energy or 0.0, entry["class"], -entry["shortest_distance"], entry["file"])
+
+
+def _write_csv(path: Path, entries: list[dict[str, Any]]) -> None:
+    """The structures as a table, in the order of the screen."""
+    import csv
+
+    names = ["file", "formula", "class", "number", "symbol", "as_asked", "num_atoms", "amplitude_angstrom", "strain_percent",
+             "shortest_angstrom", "a", "b", "c", "alpha", "beta", "gamma", "volume", "energy_relaxed_eV_per_atom",
+             "against_parent_meV_per_atom", "group_relaxed_0.01", "group_relaxed_0.1", "converged", "reason"]  # fmt: skip
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for e in entries:
+            after = e.get("group_relaxed") or {}
+            writer.writerow([
+                e["file"], e["formula"], e["class"], e["group"]["number"], e["group"]["symbol"], e["as_asked"], e["num_atoms"],
+                e["amplitude"], e["strain"], e["shortest_distance"], *e["lengths"], *e["angles"], e["volume"],
+                e.get("energy_relaxed"), e.get("energy_against_parent"), after.get("0.01"), after.get("0.1"), e.get("converged"),
+                e.get("reason"),
+            ])  # fmt: skip
+
+
+def _draw(path: Path, parent: Parent, own: Cell, entries: list[dict[str, Any]], cells: list[Cell]) -> None:
+    """The parent and the first structures, each with what was done to it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from symjax.evaluate.composition import formula_of
+    from symjax.evaluate.picture import INK, pretty_formula, symbol_of
+    from symjax.evaluate.render import render
+
+    shown = min(len(cells), PICTURED) + 1
+    columns = min(shown, 6)
+    rows = -(-shown // columns)
+    figure = Figure(figsize=(2.15 * max(columns, 3), 2.55 * rows + 0.5), dpi=110, facecolor="white")
+    FigureCanvasAgg(figure)
+    tall = 2.55 * rows + 0.5
+    grid = figure.add_gridspec(rows, columns, hspace=0.3, wspace=0.06, left=0.03, right=0.97, top=1 - 0.85 / tall, bottom=0.02)
+    formula = pretty_formula(formula_of(tuple(own.counts.items())))
+    heading = f"{formula}: {symbol_of(parent.number)} ({parent.number})"
+    if entries:
+        number = entries[0]["group"]["number"]
+        heading += f" → {symbol_of(number)} ({number}), {len(entries)} structures"
+    figure.text(0.03, 1 - 0.24 / tall, heading, fontsize=13, color=INK, va="center", weight="bold")
+    captions = [f"parent\n{symbol_of(parent.number)}"] + [_caption(e) for e in entries[: shown - 1]]
+    for place, (cell, text) in enumerate(zip([own, *cells], captions)):
+        axes = figure.add_subplot(grid[place // columns, place % columns])
+        axes.imshow(render(cell), interpolation="antialiased")
+        axes.set_axis_off()
+        axes.set_title(text, fontsize=8, color=INK, pad=2, linespacing=1.25)
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _caption(entry: dict[str, Any]) -> str:
+    energy = entry.get("energy_against_parent")
+    first = f"{entry['file'].split('-')[0]}, class {entry['class']}"
+    if energy is not None:
+        return f"{first}\n{energy:+.1f} meV/atom relaxed"
+    return f"{first}\n{entry['amplitude']:.2f} Å, {entry['strain']:.2f} %"
+
+
+def show(index: dict[str, Any], folder: Path) -> None:
+    """Print the classes, the structures and a summary."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    parent, target = index["parent"], index["target"]
+    console.print(_class_table(index))
+    entries = index["structures"]
+    console.print(_structure_table(entries[:ROWS_ON_SCREEN], relaxed="energy_relaxed" in parent))
+    if len(entries) > ROWS_ON_SCREEN:
+        console.print(f"... and {len(entries) - ROWS_ON_SCREEN} more, all in {folder / 'table.csv'}")
+    good = sum(e["as_asked"] for e in entries)
+    hit = index["collisions"]
+    console.print(
+        f"{good} of {len(entries)} structures have exactly {target['symbol']} ({target['number']}) at "
+        f"{' and '.join(f'{t:g}' for t in TOLERANCES)} angstrom (spglib)"
+    )
+    near = f", the closest {hit['closest']:.2f} angstrom apart" if hit["skipped"] else ""
+    console.print(f"{hit['skipped']} left out: atoms nearer than {hit['min_distance']:.2f} angstrom{near}")
+    if "energy_relaxed" in parent and parent["energy_relaxed"] is None:
+        console.print(f"the parent has no relaxed energy to compare with: {parent['reason']}")
+    console.print(f"written to {folder}{'' if str(folder).endswith('/') else '/'}", soft_wrap=True)
+
+
+def _class_table(index: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    parent, groups = index["parent"], (index["parent"]["group"], index["target"])
+    title = f"{parent['formula']}: " + " to ".join(f"{g['symbol']} ({g['number']})" for g in groups)
+    table = Table(title=title, title_justify="left")
+    for name in ("class", "index", "kind", "basis a; b; c", "origin", "strains", "modes", "primary", "structures", "remark"):
+        table.add_column(name, justify="left" if name in ("kind", "basis a; b; c", "origin", "remark") else "right")
+    for one in index["classes"]:
+        basis = "; ".join(",".join(row[i] for row in one["basis"]) for i in range(3))
+        remark = "" if one["problem"] is None else one["problem"].split(": ")[-1]
+        table.add_row(
+            str(one["class"]), str(one["index"]), one["kind"], basis, ",".join(one["origin"]), str(one["freed_strains"]),
+            str(one["freed_modes"]), f"{one['primary_strains']} + {one['primary_modes']}", str(one["structures"]), remark,
+        )  # fmt: skip
+    return table
+
+
+def _structure_table(entries: list[dict[str, Any]], *, relaxed: bool) -> Any:
+    from rich.table import Table
+
+    table = Table(row_styles=["", "dim"])
+    names = ["file", "class", "atoms", "group found", "moved, Å", "strain, %", "shortest, Å"]
+    names += ["meV/atom against parent", "group relaxed", "remark"] if relaxed else ["cell, Å"]
+    for name in names:
+        table.add_column(name, justify="left" if name in ("file", "cell, Å", "remark") else "right")
+    for e in entries:
+        row = [e["file"], str(e["class"]), str(e["num_atoms"]), "/".join(map(str, dict.fromkeys(e["group_found"].values()))),
+               f"{e['amplitude']:.3f}", f"{e['strain']:.3f}", f"{e['shortest_distance']:.2f}"]  # fmt: skip
+        if relaxed:
+            energy = e["energy_against_parent"]
+            after = e["group_relaxed"] or {}
+            groups = "/".join(map(str, dict.fromkeys(after.values())))
+            row += ["-" if energy is None else f"{energy:+.2f}", groups, e["reason"] or ""]
+        else:
+            row.append(" ".join(f"{v:.3f}" for v in e["lengths"]))
+        table.add_row(*row)
+    return table
