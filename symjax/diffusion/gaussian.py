@@ -47,7 +47,7 @@ def reverse_step(
 def ddpm_step(noisy: Array, eps: Array, fresh: Array, *, abar: Array, abar_to: Array) -> Array:
     """Ancestral step from the signal share `abar` to `abar_to` with a prediction of the noise.
 
-    The mean is `(x - beta / sqrt(1 - abar) eps) / sqrt(alpha)` with `alpha = abar / abar_to`, written as a combination of the implied
+    The mean is `(x - beta / sqrt(1 - abar) eps) / sqrt(alpha)`, `alpha = abar / abar_to`, written as a combination of the implied
     clean value and of x. Where less than 1e-8 of the signal's variance is left, the implied clean value would be the error of the
     prediction times ten thousand; it is left out there (its weight in the exact posterior is `sqrt(abar_to)`).
 

@@ -40,9 +40,16 @@ def _symop_geometry(config: Any, train: Any, val: Any) -> Task:
     return GeometryTask(config, train, val)
 
 
+def _symmcd(config: Any, train: Any, val: Any) -> Task:
+    from symjax.models.symmcd.task import SymmcdTask
+
+    return SymmcdTask(config, train, val)
+
+
 _MODELS: dict[str, Entry] = {
     "symop_operations": Entry(_symop_operations),
     "symop_geometry": Entry(_symop_geometry),
+    "symmcd": Entry(_symmcd),
 }
 
 

@@ -1,0 +1,247 @@
+"""SymmCD's joint diffusion of lattice, coordinates, atom types and site symmetries: noise, losses, and the task of the loop.
+
+One step t in 1 .. T a crystal for everything. Lattice coefficients: variance-preserving Gaussian with the cosine schedule, on the
+coefficients that the crystal family leaves free. Coordinates: wrapped normal of geometric width. Atom types: discrete diffusion
+to the marginal of the training data. Site symmetries: the same to the marginals of the space group, each of 15 directions alone.
+Losses and weights as published: 5 lattice + 1 coordinates + 0.1 types + 10 sites.
+
+Where this differs from the published code: coefficients may be standardised (`standardise`; published: raw), averages over all
+representatives of a batch are taken as sums over the expected number, so that buckets of one size give the published average
+unbiased, and crystals with one orbit have one representative.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from symjax.data.dataset import CrystalDataset
+from symjax.diffusion import discrete, schedules, wrapped
+from symjax.errors import ConfigError, DataError
+from symjax.models.symmcd.network import NetworkOptions, Nodes, Predictions, SymmcdNet
+from symjax.models.symmcd.representation import Counts, Representation, count, group_features, lattice_masks, represent
+from symjax.train.interface import Bucket
+
+
+@dataclasses.dataclass(frozen=True)
+class SymmcdOptions:
+    """Sizes, noise levels and weights; every field stands in `configs/symmcd.py` with its meaning."""
+
+    network: NetworkOptions
+    num_steps: int
+    sigma_min: float
+    sigma_max: float
+    weight_k: float
+    weight_x: float
+    weight_types: float
+    weight_sites: float
+    standardise: bool
+    buckets: tuple[int, ...]
+
+
+def options_from_config(section: Any) -> SymmcdOptions:
+    """Options from the `model.symmcd` section of a resolved config (or its JSON form).
+
+    Raises:
+        ConfigError: buckets that do not rise, or an odd width of the time features.
+    """
+    net = NetworkOptions(**{f.name: section[f.name] for f in dataclasses.fields(NetworkOptions)})
+    own = {f.name: section[f.name] for f in dataclasses.fields(SymmcdOptions) if f.name not in ("network", "buckets")}
+    buckets = tuple(int(size) for size in section["buckets"])
+    if not buckets or buckets[0] < 1 or any(a >= b for a, b in itertools.pairwise(buckets)):
+        raise ConfigError(f"config.model.symmcd.buckets = {buckets}: numbers of orbits, rising, at least 1")
+    if net.time_dim < 2 or net.time_dim % 2:
+        raise ConfigError(f"config.model.symmcd.time_dim = {net.time_dim}: an even number of at least 2")
+    if not 0 < own["sigma_min"] < own["sigma_max"]:
+        raise ConfigError("config.model.symmcd: 0 < sigma_min < sigma_max is needed")
+    return SymmcdOptions(network=net, buckets=buckets, **own)
+
+
+class Levels(NamedTuple):
+    """Noise after step 0 .. T, each `(T + 1,)` float32."""
+
+    abar: np.ndarray  # share of the signal's variance: lattice, types and sites
+    sigma: np.ndarray  # standard deviation of fractional coordinates
+    scale: np.ndarray  # root mean square of the coordinates' score
+
+
+@functools.lru_cache(maxsize=8)
+def noise_levels(num_steps: int, sigma_min: float, sigma_max: float) -> Levels:
+    """Tables of the schedules."""
+    sigma = schedules.geometric_levels(num_steps, sigma_min, sigma_max)
+    scale = np.sqrt(wrapped.cubic_score_scale(sigma, nodes=801))
+    return Levels(*(table.astype(np.float32) for table in (schedules.cosine_levels(num_steps), sigma, scale)))
+
+
+def levels_of(options: SymmcdOptions) -> Levels:
+    """Tables of a model's schedules."""
+    return noise_levels(options.num_steps, options.sigma_min, options.sigma_max)
+
+
+class Examples(NamedTuple):
+    """Training crystals of one padded size.
+
+    Attributes:
+        number: `(b,)` int32 space group.
+        k: `(b, 6)` float32 lattice coefficients.
+        types: `(b, m)` int32 classes of atom types, 0 in the padding.
+        sites: `(b, m, 15)` int32 classes of site symmetries.
+        x: `(b, m, 3)` float32 fractional coordinates.
+        mask: `(b, m)` bool.
+    """
+
+    number: Array
+    k: Array
+    types: Array
+    sites: Array
+    x: Array
+    mask: Array
+
+
+def examples_of(data: Representation) -> Examples:
+    """Arrays of a representation in the types that the network takes."""
+    return Examples(
+        number=np.asarray(data.number, np.int32), k=np.asarray(data.k, np.float32),
+        types=np.maximum(np.asarray(data.z, np.int32) - 1, 0), sites=np.asarray(data.site, np.int32),
+        x=np.asarray(data.x, np.float32), mask=np.asarray(data.mask, bool),
+    )  # fmt: skip
+
+
+def fit_statistics(data: Representation, counts: Counts, standardise: bool) -> dict[str, np.ndarray]:
+    """Fixed numbers that travel with the weights: what sampling draws from, features of the groups, and scales of k."""
+    free, constant = lattice_masks()
+    used = free[data.number] > 0
+    shift, scale = np.zeros(6), np.ones(6)
+    for i in range(6) if standardise else ():
+        values = data.k[used[:, i], i]
+        if len(values) > 1:
+            shift[i], scale[i] = values.mean(), max(float(values.std()), 1e-2)
+    arrays = {
+        "group": counts.group, "orbits": counts.orbits, "elements": counts.elements, "site": counts.site,
+        "features": group_features(), "k_free": free, "k_constant": constant, "k_shift": shift, "k_scale": scale,
+        "mean_orbits": np.asarray(data.mask.sum() / len(data.mask)),
+    }  # fmt: skip
+    return {name: np.asarray(values, np.float32) for name, values in arrays.items()}
+
+
+def predict(params: dict, options: SymmcdOptions, nodes: Nodes, t: Array) -> Predictions:
+    """The network; `nodes.k` is the state of the diffusion (zero where the family fixes a coefficient)."""
+    return SymmcdNet(options.network).apply(params["net"], nodes, t)
+
+
+def nodes_of(stats: dict, number: Array, mask: Array, *, k: Array, types: Array, sites: Array, x: Array) -> Nodes:
+    """Network inputs of a state: the constants of the crystal family are put in."""
+    return Nodes(stats["features"][number], k + stats["k_constant"][number], types, sites, x, mask)
+
+
+def diffusion_loss(
+    params: dict, options: SymmcdOptions, batch: Examples, key: Array
+) -> tuple[Array, dict[str, Array]]:
+    """Weighted sum of the four denoising losses, and each of them."""
+    stats = jax.lax.stop_gradient(params["stats"])
+    levels = Levels(*(jnp.asarray(table) for table in levels_of(options)))
+    t_key, k_key, x_key, type_key, site_key = jax.random.split(key, 5)
+    b = batch.number.shape[0]
+    # stratified steps lower the variance of the loss
+    share = jnp.mod(jax.random.uniform(t_key) + jnp.arange(b) / b, 1.0)
+    t = 1 + jnp.minimum((share * options.num_steps).astype(jnp.int32), options.num_steps - 1)
+    abar, sigma, scale = levels.abar[t], levels.sigma[t], levels.scale[t]
+
+    free = stats["k_free"][batch.number]
+    eps = free * jax.random.normal(k_key, batch.k.shape)
+    clean = free * (batch.k - stats["k_shift"]) / stats["k_scale"]
+    k = jnp.sqrt(abar)[:, None] * clean + jnp.sqrt(1.0 - abar)[:, None] * eps
+
+    moved = sigma[:, None, None] * jax.random.normal(x_key, batch.x.shape)
+    target = -wrapped.cubic_score(moved, sigma[:, None, None]) / scale[:, None, None]
+    types = discrete.perturb(type_key, batch.types, abar[:, None], stats["elements"])
+    sites = discrete.perturb(site_key, batch.sites, abar[:, None, None], stats["site"][batch.number][:, None])
+
+    x = jnp.mod(batch.x + moved, 1.0)
+    nodes = nodes_of(stats, batch.number, batch.mask, k=k, types=types, sites=sites, x=x)
+    out = predict(params, options, nodes, t)
+    num = b * stats["mean_orbits"]  # expected number of representatives
+
+    def mean(values: Array) -> Array:
+        return jnp.sum(jnp.where(batch.mask, values, 0.0)) / num
+
+    losses = {
+        "lattice": jnp.mean((out.k - eps) ** 2),
+        "coordinates": mean(jnp.mean((out.x - target) ** 2, axis=-1)),
+        "types": mean(discrete.cross_entropy(out.types, batch.types)),
+    }
+    total = options.weight_k * losses["lattice"] + options.weight_x * losses["coordinates"]
+    total = total + options.weight_types * losses["types"]
+    if out.sites is not None:
+        losses["sites"] = mean(jnp.mean(discrete.cross_entropy(out.sites, batch.sites), axis=-1))
+        total = total + options.weight_sites * losses["sites"]
+    return total, losses
+
+
+def bucket_of(num_orbits: np.ndarray, buckets: tuple[int, ...]) -> np.ndarray:
+    """Index of the smallest bucket that holds each crystal; `len(buckets)` where none does."""
+    return np.searchsorted(np.asarray(buckets), np.asarray(num_orbits))
+
+
+class SymmcdTask:
+    """What the training loop needs (see `symjax.train.interface`).
+
+    Raises:
+        DataError: no training crystal, or one with more orbits than the largest bucket.
+    """
+
+    name = "symmcd"
+
+    def __init__(self, config: Any, train: CrystalDataset, val: CrystalDataset | None):
+        self.options = options_from_config(config.model.symmcd)
+        self._batch_size = int(config.train.batch_size)
+        data = represent(train)
+        self._stats = fit_statistics(data, count(data), self.options.standardise)
+        self._train = self._buckets(data, "training")
+        self._val = [] if val is None else self._buckets(represent(val), "validation")
+
+    def _buckets(self, data: Representation, role: str) -> list[Bucket]:
+        """Crystals of each padded size."""
+        which = bucket_of(data.num_orbits, self.options.buckets)
+        too_large = np.flatnonzero(which == len(self.options.buckets))
+        if len(too_large):
+            raise DataError(
+                f"{role} crystal {too_large[0]} has {data.num_orbits[too_large[0]]} orbits ({len(too_large)} such crystals); the "
+                f"largest of config.model.symmcd.buckets is {self.options.buckets[-1]}: add a larger one"
+            )
+        made = []
+        for i, size in enumerate(self.options.buckets):
+            rows = np.flatnonzero(which == i)
+            if len(rows):
+                batch = max(1, min(self._batch_size, len(rows)))
+                made.append(Bucket(examples_of(data.take(rows, size)), len(rows) / len(which), batch))
+        return made
+
+    def buckets(self) -> list[Bucket]:
+        """Training examples by padded size."""
+        return self._train
+
+    def validation(self) -> list[Bucket]:
+        """Held-out examples by padded size."""
+        return self._val
+
+    def init(self, key: Array, example_batch: Examples) -> dict:
+        """Fresh network parameters, and the statistics of the training set."""
+        e = example_batch
+        stats = {name: jnp.asarray(values) for name, values in self._stats.items()}
+        nodes = nodes_of(stats, e.number, e.mask, k=e.k, types=e.types, sites=e.sites, x=e.x)
+        net = SymmcdNet(self.options.network).init(key, nodes, jnp.ones(e.number.shape))
+        return {"net": net, "stats": stats}
+
+    def loss(self, params: dict, batch: Examples, key: Array, train: bool) -> tuple[Array, dict[str, Array]]:
+        """See `diffusion_loss`."""
+        del train
+        return diffusion_loss(params, self.options, batch, key)
+
