@@ -54,7 +54,7 @@ def coordinate_text(x: np.ndarray) -> str:
 
 
 def mathtext(symbol: str) -> str:
-    """A Hermann-Mauguin symbol for matplotlib: bars over digits, screws as subscripts."""
+    """A Hermann-Mauguin symbol for matplotlib: bars over digits, screws as subscripts, letters italic."""
     out, i = "", 0
     while i < len(symbol):
         if symbol[i] == "-" and i + 1 < len(symbol):
@@ -64,6 +64,6 @@ def mathtext(symbol: str) -> str:
             out += f"_{symbol[i + 1]}"
             i += 2
         else:
-            out += symbol[i] if not symbol[i].isalpha() or symbol[i].islower() else rf"\mathrm{{{symbol[i]}}}"
+            out += symbol[i]
             i += 1
     return f"${out}$"

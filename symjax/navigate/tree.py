@@ -156,6 +156,13 @@ def _orbits(split: SplitCrystal, number: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def orbit_rows(split: SplitCrystal) -> tuple[tuple[str, str, str, str], ...]:
+    """Element, Wyckoff letter, site symmetry and coordinates of each orbit of a split crystal, as texts."""
+    return tuple(
+        (one["element"], one["letter"], one["site_symmetry"], one["coordinates"]) for one in _orbits(split, split.relation.number)
+    )
+
+
 def _splitting(split: SplitCrystal, number: int) -> list[dict[str, Any]]:
     """Each orbit of the parent with the orbits it splits into."""
     letters, positions = wyckoff_letters(number), split.splitter.parent

@@ -1,0 +1,266 @@
+"""`symjax subgroups FILE`: the subgroups of a crystal's group, what each gives up and sets free, and the paths to a target."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symjax.errors import InputError
+
+if TYPE_CHECKING:
+    from symjax.cli.parent import Parent
+    from symjax.crystals.types import Crystal
+    from symjax.groups.sets import OpSet
+    from symjax.navigate.relation import Relation
+    from symjax.navigate.selection import Selection
+    from symjax.navigate.tree import Branch
+
+EPILOG = """\
+KIND is one of: inversion, mirror, glide, rotation-2, rotation-3, rotation-4, rotation-6, screw-2, screw-3, screw-4, screw-6,
+rotoinversion-3, rotoinversion-4, rotoinversion-6. OP is an operation of the parent in its standard setting, as a triplet
+(-x,-y,-z) or a Seitz symbol ({m_001|0 0 1/2}).
+
+Without a selection the maximal subgroups are listed. With --polar, --chiral, --remove or --keep: the largest subgroups that meet
+it (--all: all of them), in cells up to --max-cell (default 1). With --to: every class of subgroups of that type in cells up to
+--max-cell (default: the smallest cell that has any, up to 4), each with all chains of maximal subgroups that lead to it.
+
+examples:
+  symjax subgroups BaTiO3.cif
+  symjax subgroups BaTiO3.cif --to P4mm
+  symjax subgroups BaTiO3.cif --polar --keep "x,-y,z" --png polar.png
+  symjax subgroups --group Fm-3m --max-index 4 --json"""
+DEFAULT_MAX_CELL = 4
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand `subgroups`."""
+    parser = subparsers.add_parser(
+        "subgroups", help="subgroups of a crystal's group: types, settings, splittings, freed modes, paths", epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="The crystal is brought to the standard setting of its group; all subgroups are worked out from operations.",
+    )  # fmt: skip
+    parser.add_argument("file", nargs="?", type=Path, help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
+    parser.add_argument("--group", metavar="N", help="a space group by number or symbol instead of a file: relations only")
+    parser.add_argument("--symprec", type=float, default=0.01, help="tolerance of the symmetry search, angstrom (0.01)")
+    parser.add_argument(
+        "--max-index", type=int, default=2, metavar="K", help="maximal klassengleiche subgroups up to this index, 1 to 8 (2)"
+    )
+    parser.add_argument("--depth", type=int, default=1, metavar="N", help="levels of maximal subgroups (1)")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    chosen = parser.add_argument_group("what is asked for", "all that is given must hold together")
+    chosen.add_argument("--to", metavar="N", help="paths to this type, by number or short symbol: 99, P4mm")
+    chosen.add_argument("--max-cell", type=int, metavar="K", help="primitive cells up to K times the parent's, 1 to 8")
+    chosen.add_argument("--polar", action="store_true", help="with a direction that all operations keep")
+    chosen.add_argument("--chiral", action="store_true", help="rotations and screws only")
+    chosen.add_argument("--remove", action="append", default=[], metavar="KIND", help="without any (repeatable)")
+    chosen.add_argument("--keep", action="append", default=[], metavar="OP", help="with this operation (repeatable)")
+    chosen.add_argument("--all", action="store_true", help="not only the maximal, or the largest selected, ones")
+    drawn = parser.add_argument_group("drawings of the tree")
+    drawn.add_argument("--dot", type=Path, metavar="FILE", help="Graphviz text")
+    drawn.add_argument("--svg", type=Path, metavar="FILE")
+    drawn.add_argument("--png", type=Path, metavar="FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find the subgroups, print them, draw them; returns the exit code."""
+    from symjax.navigate.tree import describe_group
+
+    number, parent = _parent(args)
+    crystal = None if parent is None else parent.crystal
+    selection = _selection(args, number)
+    _check_limits(args, selection)
+    for path in (args.dot, args.svg, args.png):
+        if path is not None:
+            _check_writable(path)
+    report: dict[str, Any] = {"program": "symjax subgroups", "file": None if args.file is None else str(args.file)}
+    if parent is not None:
+        report |= {"formula": _formula(parent.crystal), "symmetry_ladder": {f"{t:g}": n for t, n in parent.ladder.items()}}
+        report["warnings"] = parent.warnings
+    report["parent"] = describe_group(number, crystal)
+    report["asked"] = {"selection": selection.describe(), "max_index": args.max_index, "depth": args.depth, "all": args.all}
+    if selection.empty and not args.all:
+        branches = _maximal(args, number, crystal, report)
+        if args.dot or args.svg or args.png:
+            _draw(args, report, graph_of_branches(number, branches, crystal))
+    else:
+        relations = _selected(args, number, crystal, selection, report)
+        _describe_selected(args, number, crystal, relations, report)
+        if args.dot or args.svg or args.png:
+            from symjax.navigate.graph import graph_to
+
+            _draw(args, report, graph_to(number, relations, crystal))
+    if args.json:
+        print(json.dumps(report))
+    else:
+        from symjax.cli.subgroups_text import show
+
+        show(report)
+    return 0
+
+
+def graph_of_branches(number: int, branches: tuple[Branch, ...], crystal: Crystal | None) -> Any:
+    """The graph of a tree of maximal subgroups."""
+    from symjax.navigate.graph import graph_below
+
+    return graph_below(number, branches, crystal)
+
+
+def _parent(args: argparse.Namespace) -> tuple[int, Parent | None]:
+    """Type of the parent and, from a file, the crystal."""
+    if (args.file is None) == (args.group is None):
+        raise InputError("give either a structure file or --group, such as --group 221")
+    if args.group is not None:
+        from symjax.cli.generate import parse_space_group
+
+        return parse_space_group(args.group), None
+    from symjax.cli.parent import read_parent
+
+    parent = read_parent(args.file, args.symprec)
+    parent.warn()
+    return parent.number, parent
+
+
+def _formula(crystal: Crystal) -> str:
+    import numpy as np
+
+    from symjax.data.rows import reduced_formula
+    from symjax.evaluate.composition import plain_formula
+
+    return plain_formula(reduced_formula(np.repeat(crystal.z, crystal.multiplicity)))
+
+
+def _opset(number: int, crystal: Crystal | None) -> OpSet:
+    from symjax.groups.tables import standard_setting
+    from symjax.navigate.tree import crystal_opset
+
+    return standard_setting(number) if crystal is None else crystal_opset(crystal)
+
+
+def _selection(args: argparse.Namespace, number: int) -> Selection:
+    """What is asked of the subgroups; refused at once where nothing can meet it."""
+    from symjax.cli.generate import parse_space_group
+    from symjax.groups.tables import standard_setting
+    from symjax.navigate.selection import Selection, check_selection, kept_operations
+
+    opset = standard_setting(number)
+    selection = Selection(
+        number=None if args.to is None else parse_space_group(args.to), polar=args.polar, chiral=args.chiral,
+        remove=tuple(args.remove), keep=kept_operations(opset, args.keep, number=number),
+    )  # fmt: skip
+    check_selection(opset, selection)
+    return selection
+
+
+def _check_limits(args: argparse.Namespace, selection: Selection) -> None:
+    from symjax.navigate.klassengleiche import MAX_INDEX
+
+    for name, value in (("--max-index", args.max_index), ("--max-cell", args.max_cell)):
+        if value is not None and not 1 <= value <= MAX_INDEX:
+            raise InputError(f"{name} {value}: subgroups are worked out for cells of 1 to {MAX_INDEX} times the parent's")
+    if args.depth < 1:
+        raise InputError(f"--depth {args.depth}: at least one level")
+    if args.depth > 1 and not selection.empty:
+        raise InputError("--depth goes with the tree of maximal subgroups; a selection or --to has its paths instead")
+
+
+def _check_writable(path: Path) -> None:
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise InputError(f"{path}: cannot be written; the folder must exist and the name must be that of a file")
+
+
+def _maximal(
+    args: argparse.Namespace, number: int, crystal: Crystal | None, report: dict[str, Any]
+) -> tuple[Branch, ...]:
+    from symjax.navigate.tree import maximal_tree
+
+    branches = maximal_tree(number, crystal, max_index=args.max_index, depth=args.depth)
+    report["subgroups"] = [branch.as_json() for branch in branches]
+    return branches
+
+
+def _selected(
+    args: argparse.Namespace, number: int, crystal: Crystal | None, selection: Selection, report: dict[str, Any]
+) -> list[Relation]:
+    """The subgroups that meet the selection.
+
+    Raises:
+        InputError: there are none; the message names the nearest that there are.
+    """
+    from symjax.navigate.relation import relations_to
+    from symjax.navigate.selection import largest, select
+    from symjax.navigate.tree import sort_relations
+
+    opset, any_of_type = _opset(number, crystal), False
+    found: list[Relation] = []
+    for max_cell in _cells_tried(args):
+        relations = relations_to(opset, selection.number, max_k=max_cell)
+        any_of_type |= bool(relations)
+        found = select(relations, selection)
+        if found:
+            break
+    report["asked"]["max_cell"] = max_cell
+    if found and selection.by_operations and selection.number is None and not args.all:
+        found = largest(found, selection)
+    if not found:
+        raise InputError(_none_found(opset, number, selection, max_cell, any_of_type))
+    return sort_relations(found)
+
+
+def _cells_tried(args: argparse.Namespace) -> tuple[int, ...]:
+    """Limits on the cell, one after the other until something is found."""
+    if args.max_cell is not None:
+        return (args.max_cell,)
+    return tuple(range(1, DEFAULT_MAX_CELL + 1)) if args.to is not None else (1,)
+
+
+def _none_found(opset: OpSet, number: int, selection: Selection, max_cell: int, any_of_type: bool) -> str:
+    from symjax.navigate.selection import nearest
+    from symjax.navigate.tree import facts, symbol_of
+
+    name = f"{symbol_of(number)} ({number})"
+    cells = f"cells up to {max_cell} times its own"
+    if selection.number is None or any_of_type:
+        return f"{name} has no subgroup that is {selection.describe()} in {cells}"
+    wanted = facts(selection.number).point_group
+    near = nearest(opset, selection.number)
+    listed = ", ".join(f"{symbol_of(n)} ({n}, index {index})" for n, index in near)
+    same = bool(near) and facts(near[0][0]).point_group == wanted
+    why = f"of its crystal class {wanted}" if same else f"(none has its crystal class {wanted})"
+    hint = "; larger cells: --max-cell" if same and max_cell < 8 else ""
+    return (
+        f"{symbol_of(selection.number)} ({selection.number}) is not a subgroup of {name} in {cells}{hint}. "
+        f"The nearest subgroups {why}: {listed or 'none'}"
+    )
+
+
+def _describe_selected(
+    args: argparse.Namespace, number: int, crystal: Crystal | None, relations: list[Relation], report: dict[str, Any]
+) -> None:
+    """Every chosen subgroup with its paths."""
+    from symjax.navigate.interval import interval
+    from symjax.navigate.tree import describe_paths, describe_subgroup
+
+    report["subgroups"] = []
+    for relation in relations:
+        about = describe_subgroup(number, relation, crystal)
+        about["maximal"] = not interval(relation).inner_types()
+        if not args.all or args.to is not None:
+            about["paths"] = describe_paths(number, relation, crystal)
+        report["subgroups"].append(about)
+
+
+def _draw(args: argparse.Namespace, report: dict[str, Any], graph: Any) -> None:
+    import re
+
+    from symjax.navigate.draw_tree import dot_text, draw
+    from symjax.navigate.notation import mathtext
+
+    formula = re.sub(r"(\d+)", r"$_{\1}$", report["formula"]) + ": " if report.get("formula") else ""
+    title = f"{formula}subgroups of {mathtext(report['parent']['symbol'])}"
+    if args.dot:
+        args.dot.write_text(dot_text(graph))
+    for path in (args.svg, args.png):
+        if path is not None:
+            draw(path, graph, title=title, kind="svg" if path is args.svg else "png")

@@ -1,0 +1,134 @@
+"""The report of `symjax subgroups` as text: a tree on the screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PATHS_SHOWN = 6
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print a report (the dictionary that `--json` prints)."""
+    import sys
+
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    console = Console(width=None if sys.stdout.isatty() else 132, highlight=False, markup=False)
+    tree = Tree(Text("\n".join(_parent_lines(report))), guide_style="dim")
+    for about in report["subgroups"]:
+        _grow(tree, about)
+    console.print(tree)
+
+
+def _grow(tree: Any, about: dict[str, Any]) -> None:
+    """Add a subgroup, its own subgroups and its paths."""
+    from rich.text import Text
+
+    first, *rest = _subgroup_lines(about)
+    label = Text(first, style="bold")
+    label.append("\n" + "\n".join(rest), style="not bold")
+    branch = tree.add(label)
+    for child in about.get("children", []):
+        _grow(branch, child)
+    paths = about.get("paths", [])
+    if len(paths) == 1 and len(paths[0]["steps"]) == 1:
+        return  # a maximal subgroup: the path is the relation itself
+    for i, path in enumerate(paths):
+        times = "" if path["count"] == 1 else f", {path['count']} equivalent"
+        name = f"path {i + 1} of {len(paths)}{times}: {_short(path)}"
+        inner = branch.add(Text(name))
+        if i < PATHS_SHOWN:
+            for step in path["steps"]:
+                inner.add(Text(_step_line(step)))
+
+
+def _parent_lines(report: dict[str, Any]) -> list[str]:
+    parent = report["parent"]
+    name = f"{parent['symbol']} ({parent['number']})"
+    if report["file"]:
+        name = f"{report['file']}: {report['formula']}, {name}"
+    traits = [parent["crystal_system"], f"class {parent['point_group']}"]
+    traits += [trait for trait in ("centrosymmetric", "polar", "chiral") if parent[trait]]
+    free = f"free: {_count(parent['free_lattice'], 'lattice parameter')}"
+    if "orbits" in parent:
+        free += f", {_count(parent['free_coordinates'], 'coordinate')}"
+    lines = [name, f"{', '.join(traits)}; {free}"]
+    if "orbits" in parent:
+        lines += [_wrap([f"{o['element']} {o['letter']} {o['site_symmetry']} ({o['coordinates']})" for o in parent["orbits"]])]
+    asked = report["asked"]
+    if asked["selection"] == "any" and not asked["all"]:
+        k = f" and klassengleiche up to index {asked['max_index']}" if asked["max_index"] > 1 else ""
+        lines.append(f"{len(report['subgroups'])} classes of maximal subgroups: all translationengleiche{k}")
+    else:
+        chosen = "subgroups" if asked["selection"] == "any" else f"subgroups: {asked['selection']}"
+        lines.append(f"{len(report['subgroups'])} classes of {chosen}; cells up to {asked['max_cell']} times the parent's")
+    return lines
+
+
+def _subgroup_lines(about: dict[str, Any]) -> list[str]:
+    """A subgroup: name and setting, kind and what it is, freedoms, splitting."""
+    lines = [
+        f"{about['symbol']} ({about['number']})   index {about['index']}   {about['kind_in_words']}   "
+        f"{_count(about['conjugates'], 'conjugate')}   [{about['basis']}; {about['origin']}]"
+    ]
+    what = list(about["changes"])
+    if about["polar_directions"] and "polar" in what:
+        what[what.index("polar")] = "polar along " + " and ".join(_direction(v) for v in about["polar_directions"])
+    free = f"lattice {_gain(about['free_lattice'], about['freed_lattice'])}"
+    if "orbits" in about:
+        free += f", coordinates {about['free_coordinates']}, displacement modes +{about['freed_displacements']}"
+        free += f"; order parameter: {_modes(about['order_parameter_strains'], about['order_parameter_displacements'])}"
+        if about["uniform_translations"]:
+            free += f" (and {_count(about['uniform_translations'], 'uniform translation')})"
+    lines.append(f"{'; '.join(what) + '; ' if what else ''}free: {free}")
+    if "orbits" in about:
+        lines.append(_wrap([_split_text(orbit) for orbit in about["orbits"]]))
+        if about["realized"] is not None:
+            kept = about["realized"]
+            lines.append(f"these atoms cannot have it: whatever is free in it keeps {kept['symbol']} ({kept['number']})")
+    return lines
+
+
+def _split_text(orbit: dict[str, Any]) -> str:
+    pieces = " + ".join(
+        f"{one['letter']} ({one['coordinates']})" + (f" {one['free']} free" if one["free"] else "") for one in orbit["into"]
+    )
+    return f"{orbit['element']} {orbit['letter']} -> {pieces}"
+
+
+def _step_line(step: dict[str, Any]) -> str:
+    text = f"{step['label']}  {step['symbol']} ({step['number']})  [{step['basis']}; {step['origin']}]"
+    if "order_parameter_displacements" in step:
+        text += f"  order parameter: {_modes(step['order_parameter_strains'], step['order_parameter_displacements'])}"
+    elif step["freed_lattice"]:
+        text += f"  lattice +{step['freed_lattice']}"
+    return text + (f"  {', '.join(step['changes'])}" if step["changes"] else "")
+
+
+def _short(path: dict[str, Any]) -> str:
+    return " ".join(f"-{step['label']}-> {step['symbol']}" for step in path["steps"])
+
+
+def _modes(strains: int, displacements: int) -> str:
+    if not strains and not displacements:
+        return "none"
+    parts = [_count(displacements, "displacement mode")] if displacements else []
+    return " and ".join(parts + ([_count(strains, "strain")] if strains else []))
+
+
+def _gain(total: int, gained: int) -> str:
+    return f"{total} (+{gained})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _direction(vector: list[int]) -> str:
+    return f"[{','.join(str(v) for v in vector)}]" if max(map(abs, vector)) > 9 else f"[{''.join(str(v) for v in vector)}]"
+
+
+def _wrap(parts: list[str]) -> str:
+    return "; ".join(parts)
