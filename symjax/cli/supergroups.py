@@ -89,8 +89,8 @@ def _search(args: argparse.Namespace, structure: AtomicStructure) -> Search:
 
     from symjax.navigate.supergroups import find_supergroups
 
-    if not 0 < args.strain_tolerance <= 50:
-        raise InputError(f"--strain-tolerance must be above 0 and at most 50 percent, got {args.strain_tolerance:g}")
+    if not 0 < args.strain_tolerance <= 30:
+        raise InputError(f"--strain-tolerance must be above 0 and at most 30 percent, got {args.strain_tolerance:g}")
     with tqdm(desc="groups looked at", unit="group", disable=args.quiet or args.json or None, file=sys.stderr) as bar:
 
         def progress(done: int, known: int) -> None:

@@ -1,6 +1,6 @@
 """What a measured structure is made of: its parent and the amplitudes of the modes and strains that lead down from it.
 
-Owns `Decomposition` and `decompose`, which write the displacements and the strain that `symjax.navigate.supergroups` measured in the
+Owns `Decomposition` and `decompose`, which write the displacements and strain that `symjax.navigate.supergroups` measured in the
 orthonormal modes of `symjax.navigate.modes`, the inverse of deriving a structure along them (mode analysis as in Perez-Mato,
 Orobengoa, Aroyo, Acta Cryst. A 66, 558 (2010), with modes told apart by groups instead of irreducible representations); and
 `near_operations`, how far each operation of a parent is from being one of the structure.
@@ -152,7 +152,7 @@ def near_operations(search: Search, found: Supergroup) -> list[NearOperation]:
 
 
 def _representatives(B: np.ndarray) -> np.ndarray:
-    """(k, 3) integer vectors, one of each class modulo the lattice of B's columns: zero first, short and positive ones preferred."""
+    """(k, 3) integer vectors, one of each class modulo the lattice of B's columns: zero first, short positive ones preferred."""
     k = abs(int(round(np.linalg.det(B))))
     box = np.stack(np.meshgrid(*[np.arange(-k + 1, k)] * 3, indexing="ij"), -1).reshape(-1, 3)
     box = box[np.lexsort(((box < 0).sum(axis=1), (box**2).sum(axis=1)))]

@@ -15,7 +15,7 @@ from symjax.errors import InputError
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import Setting, find_setting
 from symjax.groups.tables import standard_setting
-from symjax.navigate.pseudosymmetry import Arrangement, Motions
+from symjax.navigate.motions import Arrangement, Motions
 from symjax.navigate.relation import Relation
 
 _TOUCH = 1e-4  # angstrom: a symmetrized atom this close to its image is on the site; such atoms are exact to rounding

@@ -1,10 +1,7 @@
-"""Operations that an arrangement of atoms has, exactly or nearly, as pairs (W, permutation of the atoms); groups of them.
+"""Operations that an arrangement of atoms has, exactly or nearly; the nearest arrangement that has them exactly.
 
-Owns `Arrangement`, `Motions` and what is done with them: near rotation parts of a lattice, near motions of the atoms, closure,
-symmetrizing, division by pure translations. A motion maps atom i onto atom perm[i]: x[perm[i]] = W x[i] + w + shift[i] with integer
-shifts. Products are (W1, perm1)(W2, perm2) = (W1 W2, perm1 o perm2), so no tolerance enters once the motions are found, and a set
-of them is closed or not, exactly. The origin is the centroid of the atoms, for which w = -(sum of the shifts) / (number of atoms):
-translations are exact rational numbers as well, and the same for an arrangement and its symmetrized image.
+Owns the search for near rotation parts of a lattice and near motions of the atoms, symmetrizing, and division by pure translations.
+What a motion is, and how motions are multiplied, is `symjax.navigate.motions`: permutations of the atoms, about their centroid.
 
 Averaging positions over a closed set gives the nearest arrangement (least squares) that has it exactly; lattices are averaged as
 logarithms, which keeps the volume. The scheme is that of the search for pseudosymmetry (Capillas, Tasci, de la Flor, Orobengoa,
@@ -13,112 +10,15 @@ Perez-Mato, Aroyo, Z. Krist. 226, 186 (2011)), worked out on permutations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError, NotAGroupError
 from symjax.groups.integer import as_rows, hermite
-from symjax.groups.sets import OpSet
+from symjax.navigate.motions import Arrangement, Motions, identity_motion, is_closed, joined
 
 _ORDER = 12  # a multiple of every order (1, 2, 3, 4, 6) that an integer rotation part of finite order can have
-_MAX_ROTATIONS = 48
 _ROUNDS = 6  # of assigning atoms and correcting the translation; two are enough where atoms are far apart
-
-
-@dataclass(frozen=True)
-class Arrangement:
-    """Atoms of one cell around their centroid.
-
-    Attributes:
-        L: (3, 3) lattice rows, angstrom, a reduced basis where near motions are looked for.
-        z: (n,) atomic numbers.
-        x: (n, 3) fractional coordinates, any representatives, with mean 0.
-    """
-
-    L: np.ndarray
-    z: np.ndarray
-    x: np.ndarray
-
-    @cached_property
-    def metric(self) -> np.ndarray:
-        """(3, 3) metric tensor, square angstrom."""
-        return self.L @ self.L.T
-
-    def plain(self) -> AtomicStructure:
-        """As a structure for files and other programs."""
-        return AtomicStructure(L=self.L, z=self.z, x=np.mod(self.x, 1.0))
-
-
-@dataclass(frozen=True)
-class Motions:
-    """m motions of an arrangement of n atoms, the identity first.
-
-    Attributes:
-        W: (m, 3, 3) int64 rotation parts.
-        perm: (m, n) int64, atom i goes to atom perm[i].
-        shift: (m, n, 3) int64 lattice vectors, shift[:, 0] = 0.
-    """
-
-    W: np.ndarray
-    perm: np.ndarray
-    shift: np.ndarray
-
-    def __len__(self) -> int:
-        """Number of motions."""
-        return len(self.W)
-
-    @property
-    def w(self) -> np.ndarray:
-        """(m, 3) int64 translations about the centroid, in units of 1/n, in [0, n)."""
-        return np.mod(-self.shift.sum(axis=1), self.perm.shape[1])
-
-    @cached_property
-    def keys(self) -> list[bytes]:
-        """What tells one motion from another."""
-        rows = np.concatenate([self.W.reshape(len(self.W), 9), self.perm], axis=1).astype(np.int16)
-        return [row.tobytes() for row in rows]
-
-    @cached_property
-    def index(self) -> dict[bytes, int]:
-        """Row of each motion."""
-        return {key: row for row, key in enumerate(self.keys)}
-
-    def __getitem__(self, rows: int | slice | Sequence[int] | np.ndarray) -> Motions:
-        """Some of them (always as a set, also for one row)."""
-        pick = np.atleast_1d(np.arange(len(self.W))[rows])
-        return Motions(self.W[pick], self.perm[pick], self.shift[pick])
-
-    def opset(self) -> OpSet:
-        """The same as exact operations modulo the cell, about the centroid; the denominator is in lowest terms."""
-        den = self.perm.shape[1]
-        common = int(np.gcd.reduce(np.append(self.w.ravel(), den)))
-        mask = np.ones(len(self.W), bool)
-        return OpSet(W=self.W.astype(np.int32), w=(self.w // common).astype(np.int32), mask=mask, den=den // common)
-
-
-def identity_motion(num_atoms: int) -> Motions:
-    """The identity alone."""
-    zero = np.zeros((1, num_atoms, 3), np.int64)
-    return Motions(np.eye(3, dtype=np.int64)[None], np.arange(num_atoms)[None], zero)
-
-
-def compose(left: Motions, right: Motions) -> Motions:
-    """Every left motion after every right one, left index slow; exact."""
-    W = np.einsum("aij,bjk->abik", left.W, right.W)
-    perm = left.perm[:, right.perm]
-    shift = np.einsum("aij,bnj->abni", left.W, right.shift) + left.shift[:, right.perm]
-    shift = shift - shift[..., :1, :]  # the lattice vector of the motion as a whole says nothing
-    n = perm.shape[-1]
-    return Motions(W.reshape(-1, 3, 3), perm.reshape(-1, n), shift.reshape(-1, n, 3))
-
-
-def joined(sets: Sequence[Motions]) -> Motions:
-    """Several sets one after the other."""
-    return Motions(*(np.concatenate([getattr(s, name) for s in sets]) for name in ("W", "perm", "shift")))
 
 
 def reduced(L: np.ndarray) -> np.ndarray:
@@ -172,6 +72,17 @@ def near_rotations(metric: np.ndarray, mismatch: float) -> np.ndarray:
     return W[np.argsort(~(W == np.eye(3, dtype=np.int64)).all(axis=(1, 2)), kind="stable")]
 
 
+def left_cosets(rotations: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """(k, 3, 3) one of the rotation parts for each class W P under a point group P (m, 3, 3), the first of each."""
+    passed: set[bytes] = set()
+    kept = []
+    for W in rotations:
+        if W.tobytes() not in passed:
+            passed |= {image.tobytes() for image in np.ascontiguousarray(W @ group)}
+            kept.append(W)
+    return np.array(kept, np.int64).reshape(-1, 3, 3)
+
+
 def near_motions(arrangement: Arrangement, rotations: np.ndarray, mismatch: float) -> Motions:
     """All motions with a given rotation part that bring every atom within ``mismatch`` (angstrom) of one of its species.
 
@@ -186,7 +97,10 @@ def near_motions(arrangement: Arrangement, rotations: np.ndarray, mismatch: floa
     for W in rotations:
         moved = x @ W.T
         tried: set[bytes] = set()
-        for w in x[anchors] - moved[anchors[0]]:
+        guesses = x[anchors] - moved[anchors[0]]
+        gap = x[anchors][None, None] - (moved[anchors][None] + guesses[:, None])[:, :, None]
+        gap = (((gap - np.rint(gap)) @ arrangement.L) ** 2).sum(axis=-1)
+        for w in guesses[gap.min(axis=-1).max(axis=-1) <= (2 * mismatch) ** 2]:
             # The rarest species alone first: its atoms are far apart, and the others are best assigned from a good translation.
             first = _assignment(arrangement, moved, w, mismatch=mismatch, rows=anchors)
             if first is None or first[0].tobytes() in tried:
@@ -196,7 +110,7 @@ def near_motions(arrangement: Arrangement, rotations: np.ndarray, mismatch: floa
             if fit is not None:
                 one = Motions(W[None], fit[0][None], (fit[1] - fit[1][0])[None])
                 found.setdefault(one.keys[0], one)
-    return joined(list(found.values()))
+    return joined([identity_motion(len(z))[[]], *found.values()])
 
 
 def _assignment(
@@ -227,74 +141,6 @@ def _assignment(
     if np.linalg.norm(rest[at, perm] - offset, axis=1).max() > mismatch:
         return None
     return perm, whole[at, perm].astype(np.int64), w
-
-
-def closure(group: Motions, more: Motions, limit: int = 4096) -> Motions | None:
-    """The group generated by a group and more motions, by cosets; None if it is no group of motions of a crystal.
-
-    Args:
-        group: closed.
-        more: motions to add.
-        limit: largest size.
-
-    Returns:
-        closed motions, those of ``group`` first; None if there are more than ``limit``, more than 48 rotation parts, or two motions
-        that move the atoms alike but by other lattice vectors (the tolerance was too wide to tell neighbours apart).
-    """
-    steps = joined([generators(group), more])
-    total, parts = group, [group]
-    known = dict(zip(group.keys, group.shift, strict=True))
-    seen_rotations = {W.tobytes() for W in group.W}
-    representatives = [identity_motion(group.perm.shape[1])]
-    for representative in representatives:  # grows while it is walked
-        images = compose(representative, steps)
-        for row, key in enumerate(images.keys):
-            if key in known:
-                if (known[key] != images.shift[row]).any():
-                    return None
-                continue
-            coset = compose(group, images[row])
-            for new, shift, W in zip(coset.keys, coset.shift, coset.W, strict=True):
-                known[new] = shift
-                seen_rotations.add(W.tobytes())
-            parts.append(coset)
-            representatives.append(images[row])
-            if len(known) > limit or len(seen_rotations) > _MAX_ROTATIONS:
-                return None
-    total = joined(parts)
-    return total if len(known) == len(total.W) else None
-
-
-def generators(group: Motions) -> Motions:
-    """A few motions that generate a group (the identity for the trivial one)."""
-    n = group.perm.shape[1]
-    chosen = [identity_motion(n)]
-    reached = {chosen[0].keys[0]}
-    for row, key in enumerate(group.keys):
-        if key in reached:
-            continue
-        chosen.append(group[row])
-        steps = joined(chosen)
-        frontier = identity_motion(n)
-        reached = set(frontier.keys)
-        while len(frontier.W):
-            images = compose(frontier, steps)
-            first = {k: i for i, k in reversed(list(enumerate(images.keys))) if k not in reached}
-            reached |= set(first)
-            frontier = images[np.array(sorted(first.values()), int)]
-        if len(reached) >= len(group.W):
-            break
-    return joined(chosen)
-
-
-def is_closed(group: Motions) -> bool:
-    """Whether every product is a member, with the same lattice vectors."""
-    few = generators(group)
-    images = compose(few, group)
-    return all(
-        key in group.index and (group.shift[group.index[key]] == shift).all()
-        for key, shift in zip(images.keys, images.shift, strict=True)
-    )
 
 
 def symmetrize(arrangement: Arrangement, group: Motions) -> Arrangement:
@@ -389,6 +235,14 @@ def exact_motions(arrangement: Arrangement, symprec: float = 1e-3) -> Motions:
             return found
         symprec /= 2
     raise NotAGroupError("no closed set of motions found at any tolerance")
+
+
+def has_more(arrangement: Arrangement, group: Motions, symprec: float) -> bool:
+    """Whether an arrangement in a primitive cell of a group has more motions than that group, within ``symprec`` (angstrom)."""
+    longest = float(np.sqrt(np.diag(arrangement.metric)).max())
+    rotations = left_cosets(near_rotations(arrangement.metric, symprec / longest), group.W)
+    counts = [len(near_motions(arrangement, W[None], symprec)) for W in rotations]
+    return counts[0] > 1 or any(counts[1:])
 
 
 def centred(structure: AtomicStructure) -> Arrangement:

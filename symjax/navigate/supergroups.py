@@ -21,14 +21,13 @@ import numpy as np
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.groups.identify import identify
+from symjax.navigate.motions import Arrangement, Motions, closure, compose
 from symjax.navigate.pseudosymmetry import (
-    Arrangement,
-    Motions,
     centred,
-    closure,
-    compose,
     divide,
     exact_motions,
+    has_more,
+    left_cosets,
     log_strain,
     near_motions,
     near_rotations,
@@ -38,6 +37,8 @@ from symjax.navigate.pseudosymmetry import (
 
 EXACT = 1e-5
 """Tolerance in angstrom at which a symmetrized structure is asked for its whole group."""
+MAX_STRAIN = 0.3
+"""A larger strain tolerance would match any lattice with any other."""
 _SAME = 1e-6
 
 
@@ -150,6 +151,11 @@ class _Node:
     chain: tuple[int, ...]
     above: list[int] = field(default_factory=list)
 
+    @property
+    def order(self) -> float:
+        """Operations in the volume of H's cell."""
+        return len(self.motions) / abs(float(np.linalg.det(self.columns)))
+
     def same(self, other: _Node) -> bool:
         """Whether two nodes are one structure, and so one group."""
         return (
@@ -211,24 +217,26 @@ def find_supergroups(
         raise InputError(
             f"the tolerance of supergroups ({tolerance}) must not be below that of the own group ({symprec})"
         )
-    if strain_tolerance > 0.5:
-        raise InputError(
-            f"a strain tolerance of {strain_tolerance:.0%} would match any lattice with any other; at most 50 %"
-        )
+    if strain_tolerance > MAX_STRAIN:
+        raise InputError(f"the strain tolerance must be at most {MAX_STRAIN:.0%}, got {strain_tolerance:.0%}")
     limits = _Limits(tolerance, strain_tolerance, max_groups)
     base, start = _start(structure, symprec)
-    nodes, done = [start], 0
-    while done < min(len(nodes), max_groups):
-        for candidate in _above(base, nodes[done], limits):
+    nodes, waiting, done = [start], [0], 0
+    while waiting and done < max_groups:
+        # Largest group first: a walk that is cut short has seen the minimal supergroups and the highest parents.
+        here = max(waiting, key=lambda at: (nodes[at].order, -at))
+        waiting.remove(here)
+        for candidate in _above(base, nodes[here], limits):
             at = next((i for i, known in enumerate(nodes) if candidate.same(known)), len(nodes))
             if at == len(nodes):
                 nodes.append(candidate)
-            if at not in nodes[done].above:
-                nodes[done].above.append(at)
+                waiting.append(at)
+            if at not in nodes[here].above:
+                nodes[here].above.append(at)
         done += 1
         if progress is not None:
             progress(done, len(nodes))
-    return _collect(base, nodes, limits, complete=done == len(nodes))
+    return _collect(base, nodes, limits, complete=not waiting)
 
 
 def _start(structure: AtomicStructure, symprec: float) -> tuple[Arrangement, _Node]:
@@ -269,16 +277,16 @@ def _node(
         number=named.number, symbol=named.symbol, primitive=primitive, motions=motions, columns=columns, origin=origin,
         atom=images[atom], x=x, L=np.linalg.inv(columns).T @ primitive.L, chain=(*chain, named.number),
     )  # fmt: skip
-    whole = exact_motions(primitive, EXACT)
-    if len(whole) > len(motions) and below is not None:
-        return _node(base, primitive, whole, chain=chain, below=node)
+    if below is not None and has_more(primitive, motions, EXACT):
+        return _node(base, primitive, exact_motions(primitive, EXACT), chain=chain, below=node)
     return node
 
 
 def _above(base: Arrangement, node: _Node, limits: _Limits) -> list[_Node]:
     """The minimal groups over a node that the walk may go on with."""
     at = node.primitive
-    rotations = near_rotations(at.metric, 2 * limits.strain)
+    # A motion and its products with the group's own generate the same, so one rotation part of each class is enough.
+    rotations = left_cosets(near_rotations(at.metric, 2 * limits.strain), node.motions.W)
     near = near_motions(at, rotations, 2 * limits.tolerance)
     groups: dict[frozenset[bytes], Motions] = {}
     passed = set(node.motions.keys)

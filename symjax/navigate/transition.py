@@ -25,16 +25,9 @@ from symjax.errors import DataError, InputError
 from symjax.groups.identify import Identified, identify
 from symjax.groups.setting import Setting, find_setting
 from symjax.navigate.correspondence import Correspondence, correspondences
+from symjax.navigate.motions import Arrangement, Motions
 from symjax.navigate.placing import crystal_in_setting, relation_below
-from symjax.navigate.pseudosymmetry import (
-    Arrangement,
-    Motions,
-    centred,
-    divide,
-    exact_motions,
-    near_motions,
-    symmetrize,
-)
+from symjax.navigate.pseudosymmetry import centred, divide, exact_motions, near_motions, symmetrize
 from symjax.navigate.relation import Relation
 
 _EXACT = 1e-5  # angstrom: both ends are symmetrized, so operations hold to rounding
