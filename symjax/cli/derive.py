@@ -184,8 +184,24 @@ def draw(parent: Parent, classes: list[Class], args: argparse.Namespace) -> list
         if count:
             key = jax.random.fold_in(jax.random.key(args.seed), one.number)
             batch = derive_batch(make_plan(one.modes), key, count, args.amplitude, args.strain)
-            found.append((one, collect(one.modes, batch, limit)))
+            found.append((one, distinct(collect(one.modes, batch, limit))))
     return found
+
+
+def distinct(derived: Derived) -> Derived:
+    """Without structures drawn again: with one mode and at most one strain there are no more than four."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    rows = [np.round(np.concatenate([c.x.ravel(), c.L.ravel()]), 8) for c in derived.crystals]
+    if not rows:
+        return derived
+    keep = np.sort(np.unique(np.array(rows), axis=0, return_index=True)[1])
+    return replace(
+        derived, crystals=[derived.crystals[i] for i in keep], amplitude=derived.amplitude[keep], strain=derived.strain[keep],
+        shortest=derived.shortest[keep],
+    )  # fmt: skip
 
 
 def _potential() -> Any:

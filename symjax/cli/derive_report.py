@@ -261,6 +261,9 @@ def show(index: dict[str, Any], folder: Path) -> None:
         f"{good} of {len(entries)} structures have exactly {target['symbol']} ({target['number']}) at "
         f"{' and '.join(f'{t:g}' for t in TOLERANCES)} angstrom (spglib)"
     )
+    again = index["options"]["num"] - len(entries) - hit["skipped"]
+    if again:
+        console.print(f"{again} left out: the same structure was drawn before")
     near = f", the closest {hit['closest']:.2f} angstrom apart" if hit["skipped"] else ""
     console.print(f"{hit['skipped']} left out: atoms nearer than {hit['min_distance']:.2f} angstrom{near}")
     if "energy_relaxed" in parent and parent["energy_relaxed"] is None:
@@ -291,9 +294,9 @@ def _structure_table(entries: list[dict[str, Any]], *, relaxed: bool) -> Any:
 
     table = Table(row_styles=["", "dim"])
     names = ["file", "class", "atoms", "group found", "moved, Å", "strain, %", "shortest, Å"]
-    names += ["meV/atom against parent", "group relaxed", "remark"] if relaxed else ["cell, Å"]
+    names += ["meV/atom to parent", "group relaxed", "remark"] if relaxed else ["cell, Å"]
     for name in names:
-        table.add_column(name, justify="left" if name in ("file", "cell, Å", "remark") else "right")
+        table.add_column(name, justify="left" if name in ("file", "cell, Å", "remark") else "right", no_wrap=name == "file")
     for e in entries:
         row = [e["file"], str(e["class"]), str(e["num_atoms"]), "/".join(map(str, dict.fromkeys(e["group_found"].values()))),
                f"{e['amplitude']:.3f}", f"{e['strain']:.3f}", f"{e['shortest_distance']:.2f}"]  # fmt: skip
