@@ -1,0 +1,291 @@
+"""From nothing to crystals with SymmCD: group and number of orbits from training frequencies, reverse diffusion, projection.
+
+Every crystal has its space group by construction: representatives are moved onto Wyckoff positions and the orbits are made by the
+operations of the standard setting. A sample without a valid projection is drawn again, counted, and reported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from symjax.data.dataset import CrystalDataset
+from symjax.elements import ATOMIC_NUMBERS
+from symjax.errors import InputError, SymjaxError
+from symjax.groups.set_table import SetTable, build_set_table
+from symjax.groups.tables import standard_setting
+from symjax.lattice import log_from_lattice
+from symjax.models.symmcd.network import NUM_TYPES
+from symjax.models.symmcd.projection import Projected, project, projection_tables
+from symjax.models.symmcd.representation import Counts, check_request, lattice_from_k
+from symjax.models.symmcd.sample import Drawn, SamplerOptions, sample_all
+from symjax.models.symmcd.weights import SymmcdWeights
+from symjax.models.symop.structure_types import StructureTypes, closest_ratios, dataset_from_types
+
+TEN_GROUPS = (2, 12, 14, 62, 63, 139, 166, 194, 221, 225)  # the "10 SGs" rows of the paper's tables
+_ROUNDS = 8  # times a failing crystal is drawn at most
+_LARGEST = 6.0  # |k| beyond this is no cell: edges under 0.003 or over 400 angstrom
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is asked for; nothing by default.
+
+    Attributes:
+        groups: space groups to draw from, by their training frequencies; empty for all.
+        orbits: number of orbits of every crystal; None to draw it given the group.
+        elements: symbols of the elements every crystal must be made of, each of them at least once; empty for any.
+    """
+
+    groups: tuple[int, ...] = ()
+    orbits: int | None = None
+    elements: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Generated:
+    """Generated crystals.
+
+    Attributes:
+        dataset: the crystals, with the properties `min_ratio` (smallest distance over the sum of covalent radii), `draws` (times a
+            crystal was drawn), `moved` (largest distance in angstrom a representative was projected over) and `site_cost` (largest
+            loss of log-probability in projecting a site symmetry).
+        attempts: crystals drawn in all.
+        failed: reason -> draws that gave no crystal.
+    """
+
+    dataset: CrystalDataset
+    attempts: int
+    failed: dict[str, int]
+
+
+def draw_requests(
+    counts: Counts, request: Request, num: int, *, rng: np.random.Generator, max_orbits: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Space groups `(num,)` and numbers of orbits `(num,)` by the training frequencies, as far as they are not asked for.
+
+    With a number of orbits asked for and no group, groups are drawn given that number.
+
+    Raises:
+        InputError: what is asked for cannot be met; the message says why.
+    """
+    for asked in request.groups or (None,):
+        check_request(counts, asked, request.orbits, max_orbits)
+    weight = np.asarray(counts.group, np.float64).copy()
+    if request.groups:
+        keep = np.zeros(len(weight), bool)
+        keep[list(request.groups)] = True
+        weight[~keep] = 0.0
+    if request.orbits is not None:
+        given = np.asarray(counts.orbits)
+        share = given[:, request.orbits] if request.orbits < given.shape[1] else np.zeros(len(weight))
+        if (weight * share).sum() > 0:
+            weight = weight * share
+        elif not request.groups:
+            raise InputError(f"no training crystal has {request.orbits} orbits; ask for another number, or for a group as well")
+    number = rng.choice(len(weight), size=num, p=weight / weight.sum())
+    if request.orbits is not None:
+        return number, np.full(num, request.orbits)
+    table = np.asarray(counts.orbits, np.float64)[:, : max_orbits + 1]
+    rows = table[number] / table[number].sum(axis=1, keepdims=True)
+    return number, (rows.cumsum(axis=1) < rng.random(num)[:, None]).sum(axis=1)
+
+
+def allowed_types(counts: Counts, request: Request) -> np.ndarray | None:
+    """`(94,)` which atom types may be drawn; None for all.
+
+    Raises:
+        InputError: an element is unknown or does not occur in the training data, or there are more elements than orbits.
+    """
+    if not request.elements:
+        return None
+    allowed = np.zeros(NUM_TYPES)
+    for name in request.elements:
+        z = ATOMIC_NUMBERS.get(name)
+        if z is None:
+            raise InputError(f"element {name!r} is unknown; give symbols such as Li,O")
+        if z > NUM_TYPES or counts.elements[z - 1] == 0:
+            raise InputError(f"element {name} does not occur in the data that these weights were trained on")
+        allowed[z - 1] = 1.0
+    if request.orbits is not None and len(set(request.elements)) > request.orbits:
+        named = ", ".join(request.elements)
+        raise InputError(f"the elements {named} do not fit on {request.orbits} orbit(s): ask for one orbit an element at least")
+    return allowed
+
+
+def generate(
+    weights: SymmcdWeights,
+    num: int,
+    *,
+    seed: int = 0,
+    request: Request | None = None,
+    sampler: SamplerOptions | None = None,
+    min_ratio: float = 0.0,
+    max_draws: int = 4,
+    batch_size: int = 128,
+    progress: Callable[[str, int], object] | None = None,
+) -> Generated:
+    """Generate crystals.
+
+    Args:
+        weights: from `load_weights`.
+        num: number of crystals, at least 1.
+        seed: equal seeds, weights and arguments give equal crystals on one kind of device.
+        request: what is asked for; None for nothing.
+        sampler: reverse diffusion options.
+        min_ratio: a crystal is drawn again, with its group and number of orbits, while two atoms sit closer than this share of the
+            sum of their covalent radii, up to `max_draws` draws; the best is kept. 0 keeps every first draw (raw rates).
+        progress: called with a stage name and a number of crystals finished.
+
+    Raises:
+        InputError: `num` is not positive or the request cannot be met.
+        SymjaxError: crystals kept failing.
+    """
+    if num < 1:
+        raise InputError(f"number of crystals must be at least 1, got {num}")
+    request, sampler = request or Request(), sampler or SamplerOptions()
+    counts, options = weights.counts, weights.options
+    allowed = allowed_types(counts, request)
+    number, orbits = draw_requests(counts, request, num, rng=np.random.default_rng(seed), max_orbits=options.buckets[-1])
+    orbits = np.maximum(orbits, len(set(request.elements)))
+    maker = _Maker(number, int(orbits.max()), request)
+    rows, attempts = np.arange(num), 0
+    for attempt in range(_ROUNDS):
+        drawn, mask = sample_all(
+            weights.params, options, jax.random.fold_in(jax.random.key(seed), attempt), number[rows], orbits[rows], allowed=allowed,
+            sampler=sampler, batch_size=batch_size,
+            progress=None if progress is None or attempt else (lambda done: progress("diffusion", done)),
+        )  # fmt: skip
+        attempts += len(rows)
+        maker.keep_better(rows, drawn, mask)
+        short = (maker.ratio < min_ratio) & (attempt + 1 < max_draws)
+        rows = np.flatnonzero((maker.ratio < 0) | short)
+        if not len(rows):
+            break
+    if (lost := int((maker.ratio < 0).sum())) > 0:
+        raise SymjaxError(
+            f"{lost} of {num} crystals failed {_ROUNDS} times ({_listed(maker.failed)}): the weights may be trained too little, or "
+            "what is asked for is rare"
+        )
+    return Generated(maker.dataset({"model": "symmcd", "seed": seed}), attempts, dict(maker.failed))
+
+
+def _listed(failed: Counter[str]) -> str:
+    return ", ".join(f"{reason}: {count}" for reason, count in failed.most_common())
+
+
+class _Maker:
+    """Projects draws and keeps the best one of each crystal."""
+
+    def __init__(self, number: np.ndarray, width: int, request: Request):
+        num = len(number)
+        self.number, self.request = number, request
+        self.numbers = tuple(int(n) for n in np.unique(number))
+        self.sets = standard_sets(self.numbers)
+        self.set_index = np.searchsorted(self.numbers, number)
+        self.tables = projection_tables(self.numbers)
+        self.ratio = np.full(num, -1.0)  # of the kept draw; -1 where there is none yet
+        self.draws, self.moved, self.cost = np.zeros(num), np.zeros(num), np.zeros(num)
+        self.z, self.pos = np.zeros((num, width), np.int32), np.zeros((num, width), np.int32)
+        self.k, self.x = np.zeros((num, 6)), np.zeros((num, width, 3))
+        self.failed: Counter[str] = Counter()
+
+    def keep_better(self, rows: np.ndarray, drawn: Drawn, mask: np.ndarray) -> None:
+        """Take over what projects, where it is better than what was kept."""
+        self.draws[rows] += 1
+        z = np.where(mask, drawn.types + 1, 0)
+        usable = np.isfinite(drawn.k).all(axis=1) & np.isfinite(drawn.x).all(axis=(1, 2)) & (np.abs(drawn.k) < _LARGEST).all(axis=1)
+        L = np.asarray(lattice_from_k(np.where(usable[:, None], drawn.k, 0.0).astype(np.float64)))
+        found = self._project(rows, L, drawn, mask)
+        placed = np.where(mask, np.asarray(found.pos) >= 0, True).all(axis=1)
+        wanted = np.array([self._has_elements(row) for row in z])
+        for reason, bad in (
+            ("no cell", ~usable), ("no valid projection", usable & ~placed), ("other elements", usable & placed & ~wanted),
+        ):  # fmt: skip
+            if bad.any():
+                self.failed[reason] += int(bad.sum())
+        good = np.flatnonzero(usable & placed & wanted)
+        if not len(good):
+            return
+        index, width = self.set_index[rows[good]], mask.shape[1]
+        types = StructureTypes(self.sets, index, z[good], np.where(mask[good], np.asarray(found.pos)[good], 0))
+        x = on_representative_flats(types, np.asarray(found.x)[good])
+        k = log_coefficients(self.sets, index, L[good])
+        ratio = closest_ratios(types, k, x)
+        better = ratio > self.ratio[rows[good]]
+        kept, chosen = rows[good][better], good[better]
+        self.ratio[kept], self.k[kept] = ratio[better], k[better]
+        self.z[kept], self.pos[kept], self.x[kept] = 0, 0, 0.0
+        self.z[kept, :width], self.pos[kept, :width], self.x[kept, :width] = types.z[better], types.pos[better], x[better]
+        self.moved[kept] = np.where(mask, np.asarray(found.moved), 0.0).max(axis=1)[chosen]
+        self.cost[kept] = np.where(mask, np.asarray(found.site_cost), 0.0).max(axis=1)[chosen]
+
+    def _project(self, rows: np.ndarray, L: np.ndarray, drawn: Drawn, mask: np.ndarray) -> Projected:
+        """Nearest positions, in batches padded to powers of two so that few programs are compiled."""
+        size = max(8, 1 << (len(rows) - 1).bit_length())
+        padded = np.resize(np.arange(len(rows)), size)
+        found = project(
+            self.tables, self.number[rows][padded], L[padded], drawn.x[padded], site_log_prob=drawn.site_log_prob[padded],
+            mask=mask[padded],
+        )  # fmt: skip
+        return Projected(*(np.asarray(values)[: len(rows)] for values in found))
+
+    def _has_elements(self, z: np.ndarray) -> bool:
+        """Whether a crystal has each of the elements asked for."""
+        return all(ATOMIC_NUMBERS[name] in z for name in self.request.elements)
+
+    def dataset(self, meta: dict[str, Any]) -> CrystalDataset:
+        """The kept draws."""
+        types = StructureTypes(self.sets, self.set_index, self.z, self.pos)
+        properties = {"min_ratio": self.ratio, "draws": self.draws, "moved": self.moved, "site_cost": self.cost}
+        data = dataset_from_types(types, self.k, self.x, properties=properties, meta=meta)
+        return dataclasses.replace(data, ids=np.array([f"symmcd-{i:05d}" for i in range(len(data))]))
+
+
+@functools.lru_cache(maxsize=4)
+def standard_sets(numbers: tuple[int, ...]) -> SetTable:
+    """Table of the standard settings of space groups, in that order."""
+    return build_set_table([standard_setting(number) for number in numbers])
+
+
+def log_coefficients(sets: SetTable, set_index: np.ndarray, L: np.ndarray) -> np.ndarray:
+    """`(b, 6)` coefficients of `symjax.lattice` of lattices, with no component the operations forbid."""
+    k = log_from_lattice(L, np.asarray(sets.frame)[set_index])
+    return np.einsum("bij,bj->bi", np.asarray(sets.k_projector)[set_index], k)
+
+
+def on_representative_flats(types: StructureTypes, x: np.ndarray) -> np.ndarray:
+    """Points of the same orbits that lie on the representative flats of their positions, `(b, m, 3)` float64.
+
+    Args:
+        types: with the positions of the orbits.
+        x: `(b, m, 3)` points on any copy of their positions.
+    """
+    sets, result = types.sets, np.zeros(x.shape)
+    mask = types.orbit_mask
+    for i, j in zip(*np.nonzero(mask)):
+        index, pos = int(types.set_index[i]), int(types.pos[i, j])
+        real = np.asarray(sets.mask[index])
+        images = np.asarray(sets.W[index])[real] @ np.asarray(x[i, j], float) + np.asarray(sets.w[index])[real] / 24.0
+        start, basis = np.asarray(sets.pos_x0[index, pos], float), np.asarray(sets.pos_basis[index, pos], float)
+        result[i, j] = _on_flat(images, start, basis)
+    return result
+
+
+_SHIFTS = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def _on_flat(images: np.ndarray, start: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """The image, up to lattice translations, that is nearest to a flat, put onto it."""
+    inside = basis @ np.linalg.pinv(basis)
+    offset = images[:, None] - start - np.floor(images - start)[:, None] + _SHIFTS
+    along = offset @ inside.T
+    away = ((offset - along) ** 2).sum(axis=-1)
+    best = np.unravel_index(int(np.argmin(np.round(away, 9))), away.shape)
+    return start + along[best]
