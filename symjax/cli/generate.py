@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         cells, entries = write(stage, dataset, args, drawing | about, each)
     if not args.quiet:
         if drawn is not None:
-            generate_parent.show(*drawn, entries)
+            generate_parent.show(*drawn, cells)
         show(entries, cells, folder, args)
     return 0
 

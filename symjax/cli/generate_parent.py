@@ -14,9 +14,11 @@ from symjax.errors import InputError
 
 if TYPE_CHECKING:
     from symjax.cli.parent import Parent
+    from symjax.evaluate.cells import Cell
     from symjax.models.symop.derivatives import Candidate, Derivatives
 
 ROWS_ON_SCREEN = 15
+_EXACT = 0.001  # angstrom
 DEFAULTS: dict[str, Any] = {
     "direction": "below", "measure": "type", "strength": None, "symprec": 0.01, "tolerance": 0.3, "strain": 5.0,
     "keep_parent": False,
@@ -128,11 +130,14 @@ def _row(row: Candidate) -> dict[str, Any]:
     return {name: value if not isinstance(value, float) or np.isfinite(value) else None for name, value in values.items()}
 
 
-def show(parent: Parent, found: Derivatives, entries: list[dict[str, Any]]) -> None:
+def show(parent: Parent, found: Derivatives, cells: list[Cell]) -> None:
     """Print the subgroups that can be drawn, most probable first."""
     import numpy as np
     from rich.console import Console
     from rich.table import Table
+
+    from symjax.cli.parent import LENGTH_RULE
+    from symjax.evaluate.symmetry import detected_number
 
     candidates, rows = found.candidates, found.candidates.rows
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -144,7 +149,8 @@ def show(parent: Parent, found: Derivatives, entries: list[dict[str, Any]]) -> N
     for name in ("group", "index", "class", "free", "ln p(type)", "ln p(walk)", "probability", "drawn", "found exactly"):
         table.add_column(name, justify="left" if name == "group" else "right")
     drawn = np.bincount(found.chosen, minlength=len(rows))
-    exactly = [e["group_found_in_atoms"]["number"] == e["group"]["number"] for e in entries]
+    # lengths judge the angles too: five degrees would hide a strain
+    exactly = [detected_number(cell, _EXACT, LENGTH_RULE) == rows[i].number for cell, i in zip(cells, found.chosen, strict=True)]
     again = np.bincount(found.chosen, weights=exactly, minlength=len(rows))
     usable = [i for i, row in enumerate(rows) if row.status == "open"]
     for i in usable[:ROWS_ON_SCREEN]:
@@ -165,5 +171,5 @@ def show(parent: Parent, found: Derivatives, entries: list[dict[str, Any]]) -> N
         f"{len(usable)} {'class' if len(usable) == 1 else 'classes'} of {'subgroups' if below else 'supergroups'} can be drawn"
         + (f"; left out: {', '.join(more)}" if more else "")
         + f"\nfree: strains and displacements left free; the parent's own group has a share of {np.exp(candidates.log_parent):.3f} "
-        "beside them"
+        f"beside them\nfound exactly: the group spglib finds at {_EXACT} Å is this one and no larger"
     )

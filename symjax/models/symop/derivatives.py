@@ -69,7 +69,7 @@ class Candidate:
         status: "open", or why it is not drawn: "parent", "unattainable", "too large", "atoms do not fit".
         log_type: exact log-probability (nats) of the parent's structure type by H; None where it has none.
         log_walk: exact log-probability of the class under the restricted walk; sums to one over all candidates.
-        log_likelihood: exact log-probability of frame and H itself under the unrestricted walk, given the parent's species.
+        log_likelihood: exact log-probability of frame and class under the unrestricted walk, given the parent's species.
         log_probability: of being drawn; -inf unless open. Sums to one.
         reduction: the parent by H; None where it has none.
     """
@@ -170,7 +170,7 @@ def derivatives(
     )
     if progress is not None:
         progress("operations and sites", num)
-    chosen = np.random.default_rng(seed).choice(len(found.rows), num, p=_exactly_one(found.probability))
+    chosen = choose(found, num, seed=seed)
     reductions = [found.rows[i].reduction for i in chosen]
     types, k, x = types_of([r for r in reductions if r is not None])
     draws, best = np.zeros(num, int), closest_ratios(types, k, x) if strength == 0 else np.zeros(num)
@@ -188,6 +188,12 @@ def derivatives(
     }  # fmt: skip
     meta = {"model": "symop", "seed": seed, "direction": direction, "measure": measure, "strength": strength}
     return Derivatives(dataset_from_types(types, k, x, properties=properties, meta=meta), found, chosen)
+
+
+def choose(found: Candidates, num: int, *, seed: int) -> np.ndarray:
+    """(num,) rows drawn from the exact probabilities."""
+    p = found.probability
+    return np.random.default_rng(seed).choice(len(p), num, p=p / p.sum())
 
 
 def candidates(
@@ -211,40 +217,39 @@ def candidates(
     net = OperationsNet(options_from_config(weights.operations_config["model"]["operations"]))
     free = free_parameters(atoms, lattice.members)
     reachable = attainable(lattice, free) if direction == "below" else np.ones(len(lattice), bool)
+    first = lattice.classes
     reductions: list[Reduction | None] = [
-        _reduced(atoms, members, tolerance if direction == "above" else None) if good else None
-        for members, good in zip(lattice.members, reachable, strict=True)
+        _reduced(atoms, lattice.members[i], tolerance if direction == "above" else None) if reachable[i] else None for i in first
     ]
-    status = _status(weights, reductions, reachable, own=own, keep_parent=keep_parent)
+    status = _status(weights, reductions, reachable[first], own=first == own, keep_parent=keep_parent)
     if not any(word == "open" for word in status):
         raise InputError(_nothing(direction, status, tolerance, strain))
     log_type = _type_terms(weights, net, reductions, status)
     walk = walk_distribution(net, weights.operations, lattice, np.asarray(parent.z))
-    weight = walk.kept if measure == "walk" else log_type
-    usable = np.array([word == "open" for word in status])
-    drawn = np.where(usable, weight, -np.inf)
-    total = np.logaddexp.reduce(drawn)
-    own_size = int(lattice.members[own].sum())
+    log_walk, log_free = lattice.total(walk.kept), lattice.total(walk.free) + walk.frame
+    weight = log_walk if measure == "walk" else log_type
+    drawn = np.where([word == "open" for word in status], weight, -np.inf)
+    probability = drawn - np.logaddexp.reduce(drawn)
     rows = [
         Candidate(
             members=lattice.members[i],
-            **_named(lattice, i, reductions[i]),
-            index=_index(own_size, int(lattice.members[i].sum())),
-            conjugates=int(lattice.count[i]),
+            **_named(lattice, i, reductions[c]),
+            index=_index(int(lattice.members[own].sum()), int(lattice.members[i].sum())),
+            conjugates=int((lattice.label == i).sum()),
             free=int(free[i]),
-            status=status[i],
-            log_type=float(log_type[i]) if np.isfinite(log_type[i]) else None,
-            log_walk=float(walk.kept[i]),
-            log_likelihood=float(walk.free[i] + walk.frame),
-            log_probability=float(drawn[i] - total),
-            reduction=reductions[i],
+            status=status[c],
+            log_type=float(log_type[c]) if np.isfinite(log_type[c]) else None,
+            log_walk=float(log_walk[c]),
+            log_likelihood=float(log_free[c]),
+            log_probability=float(probability[c]),
+            reduction=reductions[c],
         )
-        for i in range(len(lattice))
+        for c, i in enumerate(first)
     ]
     rows.sort(key=lambda row: (-row.log_probability, -row.log_walk))
-    others = np.logaddexp.reduce(np.where(np.arange(len(lattice)) == own, -np.inf, drawn))
-    log_parent = float(weight[own] - np.logaddexp(weight[own], others))
-    return Candidates(lattice, rows, direction, measure, log_parent)
+    mine = weight[first == own][0]
+    others = np.logaddexp.reduce(np.where(first == own, -np.inf, drawn))
+    return Candidates(lattice, rows, direction, measure, float(mine - np.logaddexp(mine, others)))
 
 
 def _bounds(
@@ -283,7 +288,7 @@ def _reduced(atoms: CellAtoms, members: np.ndarray, tolerance: float | None) -> 
 
 
 def _status(
-    weights: SymopWeights, reductions: list[Reduction | None], reachable: np.ndarray, *, own: int, keep_parent: bool
+    weights: SymopWeights, reductions: list[Reduction | None], reachable: np.ndarray, *, own: np.ndarray, keep_parent: bool
 ) -> list[str]:
     """Which sets can be drawn, and why the others cannot."""
     orbits, atoms = geometry_options(weights).buckets[-1]
@@ -294,7 +299,7 @@ def _status(
         elif len(found.z) > min(orbits, MAX_ORBITS) or found.num_atoms > atoms:
             words.append("too large")
         else:
-            words.append("parent" if i == own and not keep_parent else "open")
+            words.append("parent" if own[i] and not keep_parent else "open")
     return words
 
 
@@ -324,10 +329,6 @@ def _named(lattice: SetLattice, state: int, reduction: Reduction | None) -> dict
 
 def _index(own: int, other: int) -> int:
     return max(own, other) // min(own, other)
-
-
-def _exactly_one(probability: np.ndarray) -> np.ndarray:
-    return probability / probability.sum()
 
 
 def _nothing(direction: str, status: list[str], tolerance: float, strain: float) -> str:

@@ -36,11 +36,11 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class WalkDistribution:
-    """Exact log-probabilities (nats) of the s classes of a `SetLattice`, float64.
+    """Exact log-probabilities (nats) of the s sets of a `SetLattice`, float64.
 
     Attributes:
-        free: (s,) of ending at any one given set of the class, walk unconstrained, given start, species and frame.
-        kept: (s,) of ending at the class (all its sets together), each step renormalised between the bounds; sums to one.
+        free: (s,) of ending at each set, walk unconstrained, given start, species and frame.
+        kept: (s,) of ending at it with each step renormalised between the bounds; sums to one.
         frame: log-probability of the frame given the species (no part of the other two).
     """
 
@@ -48,10 +48,10 @@ class WalkDistribution:
     kept: np.ndarray
     frame: float
 
-    def conditioned(self, lattice: SetLattice) -> np.ndarray:
-        """(s,) log-probability of each class for the free walk conditioned on ending between the bounds; sums to one."""
-        total = self.free + np.log(lattice.count)
-        return total - np.logaddexp.reduce(total)
+    @property
+    def conditioned(self) -> np.ndarray:
+        """(s,) log-probability of each set for the free walk conditioned on ending between the bounds; sums to one."""
+        return self.free - np.logaddexp.reduce(self.free)
 
 
 def walk_distribution(net: OperationsNet, params: Any, lattice: SetLattice, z: np.ndarray) -> WalkDistribution:
@@ -64,14 +64,12 @@ def walk_distribution(net: OperationsNet, params: Any, lattice: SetLattice, z: n
     """
     add, stop, frame = _log_probabilities(net, params, lattice, z)
     kept_add, kept_stop = _renormalised(lattice, add, stop)
-    reach, free = _reach(lattice, add), stop
-    return WalkDistribution(
-        free=reach - np.log(lattice.count) + free, kept=_reach(lattice, kept_add) + kept_stop, frame=float(frame)
-    )
+    free, kept = _reach(lattice, add) + stop, _reach(lattice, kept_add) + kept_stop
+    return WalkDistribution(free=free, kept=kept, frame=float(frame))
 
 
 def _reach(lattice: SetLattice, add: np.ndarray) -> np.ndarray:
-    """(s,) log of the chance to pass each class, from (s, n) log-probabilities of adding each operation."""
+    """(s,) log of the chance to pass each set, from (s, n) log-probabilities of adding each operation."""
     reach = np.full(len(lattice), -np.inf)
     reach[0] = 0.0
     for state in range(len(lattice)):  # by rising size, so all ways into a state come before it

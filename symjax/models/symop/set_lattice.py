@@ -2,8 +2,8 @@
 
 A state is a closed set S with start <= S <= allowed, modulo the conventional cell's Z^3. Below a group G the allowed operations are
 those of G and the states are its subgroups (translationengleiche ones and those that lose centring translations); above a group
-they are its supersets among some operations of the vocabulary. States that conjugation by operations of `start`'s supergroup G maps
-onto each other are one here, because the network cannot tell them apart (its logits are equivariant). Host, exact, no compilation.
+they are its supersets among some operations of the vocabulary. Conjugate subgroups are states of their own, because the network
+knows the axes (it was trained on standard settings), and are marked as one class. Host, exact, no compilation.
 """
 
 from __future__ import annotations
@@ -22,54 +22,50 @@ INSIDE, OUTSIDE = -1, -2
 
 @dataclass(frozen=True)
 class SetLattice:
-    """s classes of closed sets, each by one member, over n allowed operations.
+    """s closed sets of n allowed operations.
 
     Attributes:
         operations: (n,) vocabulary indices of the allowed operations.
-        members: (s, n) bool, one set of each class, by rising size; the first is the start.
-        target: (s, n) int32, class reached by adding an operation to that set and closing; `INSIDE` for its members, `OUTSIDE`
-            where the closure needs an operation that is not allowed.
-        count: (s,) int64 sets in the class.
-        conjugation: (c, n) int32; row c maps a set `m` onto its conjugate `m[conjugation[c]]`.
+        members: (s, n) bool, by rising size; the first is the start.
+        target: (s, n) int32, set reached by adding an operation and closing; `INSIDE` for its members, `OUTSIDE` where the closure
+            needs an operation that is not allowed.
+        label: (s,) int64, the first set of each one's conjugacy class in the group of all allowed operations.
     """
 
     operations: np.ndarray
     members: np.ndarray
     target: np.ndarray
-    count: np.ndarray
-    conjugation: np.ndarray
+    label: np.ndarray
 
     def __len__(self) -> int:
-        """Number of classes."""
+        """Number of sets."""
         return len(self.members)
 
     @property
-    def num_sets(self) -> int:
-        """Closed sets in all."""
-        return int(self.count.sum())
+    def classes(self) -> np.ndarray:
+        """(c,) the first set of each conjugacy class."""
+        return np.unique(self.label)
 
-    def conjugates(self, state: int) -> np.ndarray:
-        """(count, n) bool, the sets of one class in a fixed order; the first is the representative."""
-        images = np.unique(self.members[state][self.conjugation], axis=0)
-        first = (images == self.members[state]).all(1)
-        return np.concatenate([images[first], images[~first]])
+    def total(self, log_values: np.ndarray) -> np.ndarray:
+        """(c,) logs of the sums over the classes of exp of `log_values (s,)`."""
+        result = np.full(len(self), -np.inf)
+        np.logaddexp.at(result, self.label, log_values)
+        return result[self.classes]
 
     def of(self, members: np.ndarray) -> int:
-        """Class of a closed set (n,) bool.
+        """Place of a closed set (n,) bool.
 
         Raises:
-            InputError: it is no state.
+            InputError: it is none of them.
         """
-        same_size = np.flatnonzero(self.members.sum(1) == members.sum())
-        images = {row.tobytes() for row in members[self.conjugation]}
-        for state in same_size:
-            if self.members[state].tobytes() in images:
-                return int(state)
-        raise InputError("the set is not one of the closed sets between the two bounds")
+        found = np.flatnonzero((self.members == members).all(1))
+        if not len(found):
+            raise InputError("the set is not one of the closed sets between the two bounds")
+        return int(found[0])
 
 
 def lattice_below(indices: np.ndarray) -> SetLattice:
-    """All subgroups of a group, up to conjugation in it.
+    """All subgroups of a group, as sets modulo the conventional cell.
 
     Args:
         indices: (n,) vocabulary indices of a closed set.
@@ -89,9 +85,12 @@ def _below(indices: tuple[int, ...]) -> SetLattice:
         raise InputError("the upper bound of a walk must be a group: a product of its operations is not among them")
     start = np.zeros(n, bool)
     start[_identity(product)] = True
+    members, target = _enumerate(product, inverse, start)
     # conjugation by c: y is in c S c^-1 exactly if c^-1 y c is in S
     conjugation = product[product[inverse][:, :n], np.arange(n)[:, None]]
-    return _enumerate(operations, product, inverse=inverse, start=start, conjugation=conjugation)
+    place = {row.tobytes(): i for i, row in enumerate(members)}
+    label = [min(place[image.tobytes()] for image in row[conjugation]) for row in members]
+    return SetLattice(operations, members, target, np.array(label, np.int64))
 
 
 def lattice_above(start: np.ndarray, allowed: np.ndarray) -> SetLattice:
@@ -113,8 +112,8 @@ def lattice_above(start: np.ndarray, allowed: np.ndarray) -> SetLattice:
     reached = product[np.ix_(rows, rows)]
     if (reached == len(operations)).any() or not members[reached].all():
         raise InputError("the lower bound of a walk must be a group: a product of its operations is not among them")
-    one = np.arange(len(operations), dtype=np.int32)[None]
-    return _enumerate(operations, product, inverse=inverse, start=members, conjugation=one)
+    found, target = _enumerate(product, inverse, members)
+    return SetLattice(operations, found, target, np.arange(len(found)))
 
 
 def _local_table(operations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,29 +132,23 @@ def _identity(product: np.ndarray) -> int:
     return int(np.flatnonzero((product[:n, :n] == np.arange(n)).all(1))[0])
 
 
-def _enumerate(
-    operations: np.ndarray, product: np.ndarray, *, inverse: np.ndarray, start: np.ndarray, conjugation: np.ndarray
-) -> SetLattice:
-    """Breadth first by size: each state with every operation added and closed."""
-    n = len(operations)
+def _enumerate(product: np.ndarray, inverse: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`members (s, n)` and `target (s, n)`: breadth first by size, each set with every operation added and closed."""
     known: dict[bytes, int] = {}
     members: list[np.ndarray] = []
-    count: list[int] = []
     generators: list[tuple[int, ...]] = []
     queue: list[tuple[int, int]] = []
 
-    def class_of(found: np.ndarray, made_by: tuple[int, ...]) -> int:
+    def place(found: np.ndarray, made_by: tuple[int, ...]) -> int:
         key = found.tobytes()
         if key not in known:
-            images = {row.tobytes() for row in found[conjugation]}
-            known.update(dict.fromkeys(images, len(members)))
+            known[key] = len(members)
             heapq.heappush(queue, (int(found.sum()), len(members)))
             members.append(found)
-            count.append(len(images))
             generators.append(made_by)
         return known[key]
 
-    class_of(start, tuple(np.flatnonzero(start)) if start.sum() > 1 else ())
+    place(start, tuple(np.flatnonzero(start)) if start.sum() > 1 else ())
     target: dict[int, np.ndarray] = {}
     while queue:
         state = heapq.heappop(queue)[1]
@@ -165,17 +158,13 @@ def _enumerate(
         closed, leaves = _close_each(here, np.array([c[0] for c in cosets], int), generators[state], product, inverse)
         for coset, found, out in zip(cosets, closed, leaves, strict=True):
             if not out:
-                row[coset] = class_of(found, (*generators[state], int(coset[0])))
+                row[coset] = place(found, (*generators[state], int(coset[0])))
         target[state] = row
     order = sorted(range(len(members)), key=lambda i: (int(members[i].sum()), i))
     rank = np.argsort(np.array(order)).astype(np.int32)
     moved = np.stack([target[i] for i in order])
     moved = np.where(moved >= 0, rank[np.maximum(moved, 0)], moved).astype(np.int32)
-    assert moved.shape == (len(members), n)
-    return SetLattice(
-        operations=operations, members=np.stack([members[i] for i in order]), target=moved,
-        count=np.array([count[i] for i in order], np.int64), conjugation=conjugation.astype(np.int32),
-    )  # fmt: skip
+    return np.stack([members[i] for i in order]), moved
 
 
 def _double_cosets(members: np.ndarray, product: np.ndarray) -> list[np.ndarray]:
