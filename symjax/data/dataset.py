@@ -50,6 +50,8 @@ class CrystalDataset:
         formula: (c,) str, reduced formula.
         row: (c,) int64, zero-based row of the source.
         properties: name -> (c,) float64, NaN where the source has none.
+        derived: name -> (o, ...) what follows from the other arrays for each orbit and is kept so as not to be made again (see
+            `symjax.data.prepare`); may be empty and is not part of the hash.
         meta: what made the file (JSON): source, options, versions, counts, hash.
     """
 
@@ -64,6 +66,7 @@ class CrystalDataset:
     formula: np.ndarray
     row: np.ndarray
     properties: dict[str, np.ndarray] = field(default_factory=dict)
+    derived: dict[str, np.ndarray] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,6 +85,9 @@ class CrystalDataset:
         for name, values in self.properties.items():
             if np.shape(values) != (num,):
                 raise SymjaxError(f"property {name!r} has shape {np.shape(values)}, expected {(num,)}")
+        for name, values in self.derived.items():
+            if np.shape(values)[:1] != (orbits,):
+                raise SymjaxError(f"derived array {name!r} has {np.shape(values)[:1]} rows, expected {(orbits,)}")
         if num and (
             self.orbit_start[0] != 0 or self.orbit_start[-1] != orbits or (np.diff(self.orbit_start) < 1).any()
         ):
@@ -139,6 +145,7 @@ class CrystalDataset:
             self, set_index=self.set_index[index], k=self.k[index], orbit_start=start, orbit_z=self.orbit_z[orbit],
             orbit_pos=self.orbit_pos[orbit], orbit_x=self.orbit_x[orbit], ids=self.ids[index], formula=self.formula[index],
             row=self.row[index], properties={name: values[index] for name, values in self.properties.items()},
+            derived={name: values[orbit] for name, values in self.derived.items()},
         )  # fmt: skip
 
     def batch(
@@ -187,6 +194,7 @@ class CrystalDataset:
         arrays = self.to_arrays()
         meta = dict(self.meta) | {"format": FORMAT, "data_hash": hash_arrays(arrays)}
         text = json.dumps(meta, sort_keys=True, ensure_ascii=False)
+        arrays |= {f"derived/{name}": np.asarray(values) for name, values in self.derived.items()}
         arrays["meta"] = np.frombuffer(text.encode("utf-8"), np.uint8)
         save_arrays(path, arrays)
 
@@ -230,7 +238,7 @@ def _from_arrays(arrays: Mapping[str, np.ndarray], path: str | Path) -> CrystalD
         }
         return CrystalDataset(
             sets=SetTable.from_arrays(group("sets/")), ids=arrays["ids"], formula=arrays["formula"],
-            properties=group("properties/"), meta=meta, **columns,
+            properties=group("properties/"), derived=group("derived/"), meta=meta, **columns,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise SymjaxError(f"{path}: not a prepared data set of this version ({error})") from error

@@ -14,7 +14,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -239,7 +239,12 @@ def versions() -> dict[str, str]:
 def assemble(
     results: list[dict[str, Any]], options: RowOptions, *, source: str, source_hash: str = "", substitutions: int = 0
 ) -> PrepareReport:
-    """Put the results of `treat_rows` into one data set; sets of operations are stored once, in the order of their numbers."""
+    """Put the results of `treat_rows` into one data set; sets of operations are stored once, in the order of their numbers.
+
+    Kept with each orbit (``derived``): the operation that takes its point to the atom nearest to the centre of the cell, and the
+    oriented site symmetry of its position (`symjax.groups.asymmetric`).
+    """
+    from symjax.groups.asymmetric import centre_operations, orbit_site_symmetries
     from symjax.groups.set_table import build_set_table
     from symjax.groups.tables import standard_setting
 
@@ -272,4 +277,9 @@ def assemble(
         properties={name: np.array([r["properties"].get(name, np.nan) for r in good], float) for name in names},
         meta=meta,
     )
-    return PrepareReport(dataset=dataset, rejected=rejected, rows=len(results))
+    orbit_numbers = np.array(numbers or [1], np.int32)[dataset.orbit_set]
+    derived = {
+        "centre_op": centre_operations(sets, dataset.orbit_set, dataset.orbit_pos, dataset.orbit_x),
+        "site": orbit_site_symmetries(orbit_numbers, dataset.orbit_pos),
+    }
+    return PrepareReport(dataset=replace(dataset, derived=derived), rejected=rejected, rows=len(results))

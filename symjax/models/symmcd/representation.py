@@ -13,6 +13,7 @@ the atom chosen: so it belongs to the orbit.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import flax.struct
@@ -20,7 +21,11 @@ import numpy as np
 
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import InputError
+from symjax.groups import oriented
+from symjax.groups.asymmetric import centre_operations, move, orbit_site_symmetries, set_numbers
+from symjax.groups.oriented import SITE_CLASSES
 from symjax.groups.tables import NUM_TYPES
+from symjax.lattice import lattice_from_log, log_from_lattice
 
 Array = Any  # numpy or jax array
 
@@ -28,6 +33,10 @@ NUM_ELEMENTS = 94
 """Atom classes: atomic number 1 to 94, class Z - 1."""
 NUM_FEATURES = 7 + 15 * 26
 """Lattice letters P I F A B C R, then 15 directions x 26 kinds of elements."""
+B_NORMS = np.sqrt([2.0, 2.0, 2.0, 2.0, 6.0, 3.0])
+"""Frobenius norms of the six basis matrices: k here times these is `symjax.lattice.log`'s k in frame 0."""
+HEXAGONAL_K1 = -np.log(3.0) / 4
+"""k of xy in every lattice with a = b and gamma = 120 degrees."""
 
 
 @flax.struct.dataclass
@@ -67,7 +76,24 @@ class Representation:
         Raises:
             InputError: a crystal has more orbits than slots.
         """
-        raise NotImplementedError
+        part = Representation(**{f.name: np.asarray(getattr(self, f.name))[np.asarray(indices)] for f in fields(self)})
+        have = part.mask.shape[1]
+        if num_orbits is None or num_orbits == have:
+            return part
+        _check_slots(part.num_orbits, num_orbits)
+        fill = {"z": 0, "x": 0, "site": 0, "pos": -1, "mask": False}
+        changed = {}
+        for name, value in fill.items():
+            values = getattr(part, name)[:, :num_orbits]
+            widths = [(0, max(num_orbits - have, 0) if axis == 1 else 0) for axis in range(values.ndim)]
+            changed[name] = np.pad(values, widths, constant_values=value)
+        return part.replace(**changed)  # type: ignore[attr-defined]
+
+
+def _check_slots(counts: np.ndarray, slots: int) -> None:
+    if len(counts) and counts.max() > slots:
+        worst = int(np.argmax(counts))
+        raise InputError(f"crystal {worst} has {int(counts[worst])} orbits, more than the {slots} slots asked for")
 
 
 @flax.struct.dataclass
@@ -87,53 +113,144 @@ class Counts:
     elements: Array
     site: Array
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Flat name -> numpy array, for files of weights."""
+        return {f.name: np.asarray(getattr(self, f.name), np.float64) for f in fields(self)}
+
 
 def represent(data: CrystalDataset, *, num_orbits: int | None = None) -> Representation:
     """Padded arrays of a prepared data set (host, numpy).
 
     Args:
-        data: crystals in the standard settings.
+        data: crystals in the standard settings. What preparation kept (``derived``) is used, else it is made here.
         num_orbits: slots; default the largest count.
 
     Raises:
         InputError: a crystal has more orbits than slots, an element beyond 94, or operations that are no standard setting
             (site symmetries would then refer to other directions).
     """
-    raise NotImplementedError
+    numbers = set_numbers(data.sets)[data.set_index]
+    orbit_numbers = np.repeat(numbers, data.num_orbits)
+    if len(data) and not numbers.all():
+        row = int(np.argmin(numbers != 0))
+        raise InputError(
+            f"crystal {data.ids[row]!r} (row {data.row[row]}): its operations are no standard setting, to which the directions of "
+            "site symmetries refer; prepare the data with `symjax data prepare`"
+        )
+    if len(data.orbit_z) and not 1 <= data.orbit_z.min() <= data.orbit_z.max() <= NUM_ELEMENTS:
+        row = int(data.orbit_crystal[np.argmax((data.orbit_z < 1) | (data.orbit_z > NUM_ELEMENTS))])
+        raise InputError(
+            f"crystal {data.ids[row]!r} has an element outside 1 to {NUM_ELEMENTS}: leave it out with subset()"
+        )
+    slots = int(data.num_orbits.max(initial=1)) if num_orbits is None else num_orbits
+    _check_slots(data.num_orbits, slots)
+    ops = data.derived.get("centre_op")
+    if ops is None:
+        ops = centre_operations(data.sets, data.orbit_set, data.orbit_pos, data.orbit_x)
+    site = data.derived.get("site")
+    if site is None:
+        site = orbit_site_symmetries(orbit_numbers, data.orbit_pos)
+    crystal = data.orbit_crystal
+    at = (crystal, np.arange(len(crystal)) - data.orbit_start[crystal])
+    num = len(data)
+    out = Representation(
+        number=numbers.astype(np.int32), k=k_from_lattice(data.lattices()), z=np.zeros((num, slots), np.int32),
+        x=np.zeros((num, slots, 3)), site=np.zeros((num, slots, 15), np.int8), pos=np.full((num, slots), -1, np.int16),
+        mask=np.zeros((num, slots), bool),
+    )  # fmt: skip
+    out.z[at], out.pos[at], out.mask[at] = data.orbit_z, data.orbit_pos, True
+    out.x[at], out.site[at] = move(data.sets, data.orbit_set, np.asarray(ops, np.int64), data.orbit_x), site
+    return out
 
 
 def count(data: Representation) -> Counts:
-    """The distributions of training crystals: p(G), p(M | G), marginals of elements and of site symmetries."""
-    raise NotImplementedError
+    """The distributions of training crystals: p(G), p(M | G), marginals of elements and of site symmetries.
+
+    Raises:
+        InputError: no crystals.
+    """
+    if not len(data):
+        raise InputError("no crystals to count: p(G) and the marginals need training data")
+    mask, orbits = np.asarray(data.mask, bool), np.asarray(data.num_orbits)
+    rows = np.broadcast_to(np.asarray(data.number)[:, None], mask.shape)[mask]
+    group = np.bincount(data.number, minlength=NUM_TYPES + 1).astype(float)
+    by_orbits = np.zeros((NUM_TYPES + 1, int(orbits.max()) + 1))
+    np.add.at(by_orbits, (data.number, orbits), 1.0)
+    elements = np.bincount(np.asarray(data.z)[mask] - 1, minlength=NUM_ELEMENTS).astype(float)
+    site = np.zeros((NUM_TYPES + 1, 15, len(SITE_CLASSES)))
+    np.add.at(site, (rows[:, None], np.arange(15), np.asarray(data.site, np.int64)[mask]), 1.0)
+    site[group == 0] = 1.0
+    return Counts(
+        group=group / group.sum(), orbits=by_orbits / np.maximum(by_orbits.sum(axis=1, keepdims=True), 1.0),
+        elements=elements / elements.sum(), site=site / site.sum(axis=-1, keepdims=True),
+    )  # fmt: skip
 
 
 def group_features() -> np.ndarray:
-    """(231, 397) float32 binary features of the space groups, row = number, row 0 zero."""
-    raise NotImplementedError
+    """(231, 397) float32 binary features of the space groups, row = number, row 0 zero (`symjax.groups.oriented`)."""
+    return oriented.group_features()
 
 
 def lattice_masks() -> tuple[np.ndarray, np.ndarray]:
-    """(231, 6) float64 mask and (231, 6) float64 constant by space group: k -> mask * k + constant is what the family allows."""
-    raise NotImplementedError
+    """(231, 6) float64 mask and (231, 6) float64 constant by space group: k -> mask * k + constant is what the family allows.
+
+    Free coefficients: triclinic all, monoclinic (unique axis b) xz and the diagonal, orthorhombic the diagonal, tetragonal,
+    trigonal and hexagonal the last two (in hexagonal axes xy is fixed at -ln(3)/4), cubic the last. Row 0 is zero.
+    Source: seed 001, appendix B.
+    """
+    mask, constant = np.zeros((NUM_TYPES + 1, 6)), np.zeros((NUM_TYPES + 1, 6))
+    for first, last, free in (
+        (1, 2, (0, 1, 2, 3, 4, 5)), (3, 15, (1, 3, 4, 5)), (16, 74, (3, 4, 5)), (75, 194, (4, 5)), (195, 230, (5,)),
+    ):  # fmt: skip
+        mask[first : last + 1, list(free)] = 1.0
+    constant[143:195, 0] = HEXAGONAL_K1
+    return mask, constant
 
 
 def k_from_lattice(L: Any) -> Array:
-    """Six coefficients (..., 6) of lattices (..., 3, 3) with rows a, b, c in angstrom, in any orientation (polar, exact)."""
-    raise NotImplementedError
+    """Six coefficients (..., 6) of lattices (..., 3, 3) with rows a, b, c in angstrom, in any orientation.
+
+    From the metric, so exact in every family: the published code takes the logarithm of the non-symmetric matrix that starts with c
+    along z, and monoclinic and triclinic cells come back wrong (median 0.5 angstrom).
+
+    Raises:
+        SymjaxError: (host arrays only) a lattice is singular or not finite.
+    """
+    return log_from_lattice(L, _frame(L)) / B_NORMS
 
 
 def lattice_from_k(k: Any) -> Array:
     """Symmetric lattices (..., 3, 3), rows a, b, c in angstrom, of coefficients (..., 6). numpy or jax, differentiable."""
-    raise NotImplementedError
+    return lattice_from_log(k * B_NORMS, np.zeros(np.shape(k)[:-1], np.int32))
+
+
+def _frame(L: Any) -> np.ndarray:
+    """The orthonormal frame for each lattice."""
+    return np.zeros(np.shape(L)[:-2], np.int32)
 
 
 def check_request(counts: Counts, number: int | None, num_orbits: int | None, max_orbits: int) -> None:
     """Refuse a request that sampling cannot serve.
 
+    Args:
+        counts: of the training data of the weights.
+        number: the space group asked for.
+        num_orbits: the number of orbits asked for.
+        max_orbits: orbit slots of the model.
+
     Raises:
         InputError: a number that is no space group, a group without training data, fewer than one orbit or more than the model's
             slots.
     """
-    if number is not None and not 1 <= number <= NUM_TYPES:
-        raise InputError(f"a space-group number is an integer from 1 to {NUM_TYPES}, got {number!r}")
-    raise NotImplementedError
+    if number is not None:
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not 1 <= number <= NUM_TYPES:
+            raise InputError(f"a space-group number is an integer from 1 to {NUM_TYPES}, got {number!r}")
+        known = np.flatnonzero(np.asarray(counts.group) > 0)
+        if number not in known:
+            near = sorted(known.tolist(), key=lambda n: (abs(n - number), n))[:5]
+            raise InputError(
+                f"space group {number} has no crystal in the training data of these weights, so its site symmetries were never "
+                f"learned; {len(known)} groups have, the nearest numbers are {', '.join(map(str, sorted(near)))}"
+            )
+    if num_orbits is not None and not 1 <= num_orbits <= max_orbits:
+        raise InputError(f"a crystal of this model has 1 to {max_orbits} orbits, got {num_orbits}")
