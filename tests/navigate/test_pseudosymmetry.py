@@ -54,7 +54,10 @@ def test_groups_of_textbook_structures(name):
 
 
 @settings(max_examples=25)
-@given(name=st.sampled_from(["SrTiO3", "quartz alpha 154", "BiVO4", "Fe fcc", "NiTi B19'", "La2CuO4"]), seed=st.integers(0, 10**6))
+@given(
+    name=st.sampled_from(["SrTiO3", "quartz alpha 154", "BiVO4", "Fe fcc", "NiTi B19'", "La2CuO4"]),
+    seed=st.integers(0, 10**6),
+)
 def test_the_group_does_not_depend_on_how_the_crystal_is_given(name, seed):
     at = centred(scrambled(structure(name), seed))
     assert identify(exact_motions(at, 1e-3).opset()).number == GROUP[name]
@@ -77,7 +80,9 @@ def test_rotations_of_a_strained_lattice():
     assert len(near_rotations(metric, 1e-4)) == 16
     near = near_rotations(metric, 0.02)
     assert len(near) == 48 and (near[0] == np.eye(3)).all()
-    assert len(near_rotations(metric, 0.5 * np.log(4.04 / 4.0))) == 16  # the mismatch of a permutation of axes is ln(c / a)
+    assert (
+        len(near_rotations(metric, 0.5 * np.log(4.04 / 4.0))) == 16
+    )  # the mismatch of a permutation of axes is ln(c / a)
     assert len(near_rotations(metric, 1.01 * np.log(4.04 / 4.0))) == 48
     hexagonal = np.array([[9.0, -4.5, 0], [-4.5, 9.0, 0], [0, 0, 25.0]])
     assert len(near_rotations(hexagonal, 1e-6)) == 24
@@ -123,7 +128,9 @@ def test_classes_of_rotation_parts():
     assert len(whole) == 48 and len(kept) == 2 and (kept[0] == np.eye(3)).all()
 
 
-@pytest.mark.parametrize("name", ["BaTiO3 cubic", "quartz beta 180", "La2CuO4 tetragonal", "cristobalite 227", "NiTi B2"])
+@pytest.mark.parametrize(
+    "name", ["BaTiO3 cubic", "quartz beta 180", "La2CuO4 tetragonal", "cristobalite 227", "NiTi B2"]
+)
 def test_symmetrizing_gives_the_group_back(name):
     """A rattled crystal averaged over the motions it nearly has: exactly the group, the volume kept, nothing moved twice."""
     at = rattled(name, 0.02)

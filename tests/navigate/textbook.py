@@ -152,7 +152,9 @@ def structure(name: str) -> AtomicStructure:
                 kept.append(image)
         numbers += [atomic_number(element)] * len(kept)
         places += kept
-    return AtomicStructure(L=np.asarray(lattice_from_parameters(np.array(entry.cell))), z=np.array(numbers), x=np.array(places))
+    return AtomicStructure(
+        L=np.asarray(lattice_from_parameters(np.array(entry.cell))), z=np.array(numbers), x=np.array(places)
+    )
 
 
 @cache
