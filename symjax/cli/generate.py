@@ -7,10 +7,11 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from symjax.cli import generate_parent
+from symjax.cli import generate_parent, generate_symmcd
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from symjax.models.symop.constraints import Constraints
 
 FORMATS = ("cif", "extxyz", "json")
-MODELS = ("symop",)
+MODELS = ("symop", "symmcd")
 SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 ROWS_ON_SCREEN = 25
 PICTURED = 18
@@ -32,7 +33,8 @@ examples:
   symjax generate --num 20 --out titanates --formula SrTiO3
   symjax generate --num 20 --out piezo --no-inversion --polar
   symjax generate --num 20 --out phases --parent BaTiO3.cif                       # lower symmetry, learned
-  symjax generate --num 5 --out parents --parent tetragonal.cif --direction above"""
+  symjax generate --num 5 --out parents --parent tetragonal.cif --direction above
+  symjax generate --num 20 --out rocksalt --model symmcd --space-group 225 --orbits 2"""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -43,7 +45,9 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--num", type=_count, required=True, metavar="N", help="how many crystals")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
-    parser.add_argument("--model", choices=MODELS, default="symop")
+    parser.add_argument("--model", choices=MODELS, default="symop",
+                        help=f"symop: operations first; symmcd: diffusion in a given space group, takes {generate_symmcd.TAKEN} "
+                        "(default symop)")  # fmt: skip
     parser.add_argument("--weights", metavar="DIR", help="trained weights (default: those in the package)")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal crystals (default 0)")
     parser.add_argument(
@@ -64,7 +68,8 @@ def add_parser(subparsers: Any) -> None:
 def _add_constraints(group: Any) -> None:
     group.add_argument("--formula", help="exact formula of the cell's content, up to a common factor: SrTiO3")
     group.add_argument("--elements", metavar="A,B", help="exactly these elements: Li,O")
-    group.add_argument("--space-group", metavar="N", help="number 1..230 or symbol, as in Fm-3m")
+    group.add_argument("--space-group", metavar="N", help="number 1..230 or symbol, as in Fm-3m; symmcd: or several, as in 2,12,14")
+    group.add_argument("--orbits", type=_count, metavar="M", help="symmcd: number of orbits (default: as often as in the data)")
     group.add_argument("--point-group", metavar="SYMBOL", help="as in m-3m, 4/mmm, 222")
     group.add_argument("--crystal-system", choices=SYSTEMS)
     inversion = group.add_mutually_exclusive_group()
@@ -84,19 +89,48 @@ def run(args: argparse.Namespace) -> int:
 
     folder = check_folder(args.out)
     generate_parent.check(args)
-    constraints = constraints_from(args)
+    generate_symmcd.check(args)
     started = time.perf_counter()
-    drawn = generate_parent.draw(args) if args.parent is not None else None
-    dataset = _generate(args, constraints) if drawn is None else drawn[1].dataset
+    drawn = _crystals(args)
     drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": _hardware()}
-    about, each = ({}, None) if drawn is None else generate_parent.for_index(*drawn)
     with staged_folder(folder) as stage:
-        cells, entries = write(stage, dataset, args, drawing | about, each)
+        cells, entries = write(stage, drawn.dataset, args, drawing | drawn.about, drawn.each)
     if not args.quiet:
-        if drawn is not None:
-            generate_parent.show(*drawn, cells)
+        drawn.before(cells)
         show(entries, cells, folder, args)
+        drawn.after()
     return 0
+
+
+class Drawn(NamedTuple):
+    """What a way of generating gives.
+
+    Attributes:
+        dataset: the crystals.
+        about: more values for the index.
+        each: more values for the entry of each crystal, or None.
+        before: prints what comes before the table of crystals.
+        after: prints what comes after it.
+    """
+
+    dataset: CrystalDataset
+    about: dict[str, Any] = {}
+    each: list[dict[str, Any]] | None = None
+    before: Callable[[list[Cell]], None] = lambda cells: None
+    after: Callable[[], None] = lambda: None
+
+
+def _crystals(args: argparse.Namespace) -> Drawn:
+    """Crystals by the model, or from the parent, of the command line."""
+    if args.model == "symmcd":
+        made = generate_symmcd.draw(args)
+        return Drawn(made.dataset, generate_symmcd.for_index(made), after=lambda: generate_symmcd.show(made))
+    constraints = constraints_from(args)
+    if args.parent is None:
+        return Drawn(_generate(args, constraints))
+    parent, found = generate_parent.draw(args)
+    about, each = generate_parent.for_index(parent, found)
+    return Drawn(found.dataset, about, each, before=lambda cells: generate_parent.show(parent, found, cells))
 
 
 def _hardware() -> str:

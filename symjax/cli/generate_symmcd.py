@@ -1,0 +1,72 @@
+"""`symjax generate --model symmcd`: what of the command's options this model takes, drawing, and what it has to say afterwards.
+
+Part of the command `generate` (not a command of its own). Files are written by `symjax.cli.generate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from symjax.errors import InputError
+
+if TYPE_CHECKING:
+    from symjax.models.symmcd.generate import Generated
+
+TAKEN = "--space-group, --orbits and --elements"
+_NOT_TAKEN = (
+    "parent", "formula", "point_group", "crystal_system", "centrosymmetric", "no_inversion", "polar", "chiral", "require", "forbid",
+)  # fmt: skip
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse options that the model does not have, before anything is loaded.
+
+    Raises:
+        InputError: an option that belongs to the other model.
+    """
+    if args.model != "symmcd":
+        if args.orbits is not None:
+            raise InputError("--orbits belongs to --model symmcd; symop chooses the number of orbits by itself")
+        return
+    for name in _NOT_TAKEN:
+        if getattr(args, name):
+            raise InputError(f"--{name.replace('_', '-')} does not go with --model symmcd, which takes {TAKEN}")
+
+
+def draw(args: argparse.Namespace) -> Generated:
+    """Load the weights and draw.
+
+    Raises:
+        InputError: what is asked for cannot be read or met.
+        WeightsError: weights of another model or preset.
+    """
+    from symjax.cli.generate import parse_elements, parse_space_group
+    from symjax.evaluate.samples import StageBar
+    from symjax.models.symmcd.generate import Request, generate
+    from symjax.models.symmcd.sample import SamplerOptions
+    from symjax.models.symmcd.weights import load_weights
+
+    groups = [] if args.space_group is None else [parse_space_group(part) for part in args.space_group.split(",")]
+    request = Request(
+        groups=tuple(dict.fromkeys(groups)), orbits=args.orbits,
+        elements=() if args.elements is None else parse_elements(args.elements),
+    )  # fmt: skip
+    weights = load_weights(args.weights)
+    with StageBar(args.num, show=not args.quiet) as bar:
+        return generate(
+            weights, args.num, seed=args.seed, request=request, sampler=SamplerOptions(num_steps=args.steps),
+            min_ratio=args.min_ratio, batch_size=min(args.batch, args.num), progress=bar,
+        )  # fmt: skip
+
+
+def for_index(found: Generated) -> dict[str, Any]:
+    """What the index says about drawing."""
+    return {"draws": found.attempts, "failed_draws": found.failed}
+
+
+def show(found: Generated) -> None:
+    """Say how many draws gave no crystal, and why."""
+    lost = sum(found.failed.values())
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(found.failed.items()))
+    print(f"{lost} of {found.attempts} draws gave no crystal{f' ({reasons})' if lost else ''}")
