@@ -1,7 +1,8 @@
 """From nothing to crystals with SymmCD: group and number of orbits from training frequencies, reverse diffusion, projection.
 
 Every crystal has its space group by construction: representatives are moved onto Wyckoff positions and the orbits are made by the
-operations of the standard setting. A sample without a valid projection is drawn again, counted, and reported.
+operations of the standard setting. A sample that gives no crystal (no cell, coinciding atoms) is drawn again, counted, and
+reported.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from symjax.groups.set_table import SetTable, build_set_table
 from symjax.groups.tables import standard_setting
 from symjax.lattice import log_from_lattice
 from symjax.models.symmcd.network import NUM_TYPES
-from symjax.models.symmcd.projection import Projected, project, projection_tables
+from symjax.models.symmcd.projection import Projected, project, projection_tables, replicate
 from symjax.models.symmcd.representation import Counts, check_request, lattice_from_k
 from symjax.models.symmcd.sample import Drawn, SamplerOptions, sample_all
 from symjax.models.symmcd.weights import SymmcdWeights
@@ -203,19 +204,18 @@ class _Maker:
         usable = np.isfinite(drawn.k).all(axis=1) & np.isfinite(drawn.x).all(axis=(1, 2)) & (np.abs(drawn.k) < _LARGEST).all(axis=1)
         L = np.asarray(lattice_from_k(np.where(usable[:, None], drawn.k, 0.0).astype(np.float64)))
         found = self._project(rows, L, drawn, mask)
-        placed = np.where(mask, np.asarray(found.pos) >= 0, True).all(axis=1)
+        made = replicate(self.number[rows], L, z, found, mask=mask)
         wanted = np.array([self._has_elements(row) for row in z])
-        for reason, bad in (
-            ("no cell", ~usable), ("no valid projection", usable & ~placed), ("other elements", usable & placed & ~wanted),
-        ):  # fmt: skip
-            if bad.any():
-                self.failed[reason] += int(bad.sum())
-        good = np.flatnonzero(usable & placed & wanted)
+        later = np.where(wanted, np.asarray(made.reasons), [reason or "other elements" for reason in made.reasons])
+        reasons = np.where(usable, later, "no cell")
+        self.failed.update(str(reason) for reason in reasons if reason)
+        good = np.flatnonzero(reasons == "")
         if not len(good):
             return
         index, width = self.set_index[rows[good]], mask.shape[1]
         types = StructureTypes(self.sets, index, z[good], np.where(mask[good], np.asarray(found.pos)[good], 0))
-        x = on_representative_flats(types, np.asarray(found.x)[good])
+        x = np.zeros((len(good), width, 3))
+        x[mask[good]] = np.concatenate([crystal.x for i in good if (crystal := made.crystals[i]) is not None])
         k = log_coefficients(self.sets, index, L[good])
         ratio = closest_ratios(types, k, x)
         better = ratio > self.ratio[rows[good]]
@@ -230,7 +230,7 @@ class _Maker:
         """Nearest positions, in batches padded to powers of two so that few programs are compiled."""
         size = max(8, 1 << (len(rows) - 1).bit_length())
         padded = np.resize(np.arange(len(rows)), size)
-        found = project(
+        found = _project(
             self.tables, self.number[rows][padded], L[padded], drawn.x[padded], site_log_prob=drawn.site_log_prob[padded],
             mask=mask[padded],
         )  # fmt: skip
@@ -248,6 +248,9 @@ class _Maker:
         return dataclasses.replace(data, ids=np.array([f"symmcd-{i:05d}" for i in range(len(data))]))
 
 
+_project = jax.jit(project)
+
+
 @functools.lru_cache(maxsize=4)
 def standard_sets(numbers: tuple[int, ...]) -> SetTable:
     """Table of the standard settings of space groups, in that order."""
@@ -259,33 +262,3 @@ def log_coefficients(sets: SetTable, set_index: np.ndarray, L: np.ndarray) -> np
     k = log_from_lattice(L, np.asarray(sets.frame)[set_index])
     return np.einsum("bij,bj->bi", np.asarray(sets.k_projector)[set_index], k)
 
-
-def on_representative_flats(types: StructureTypes, x: np.ndarray) -> np.ndarray:
-    """Points of the same orbits that lie on the representative flats of their positions, `(b, m, 3)` float64.
-
-    Args:
-        types: with the positions of the orbits.
-        x: `(b, m, 3)` points on any copy of their positions.
-    """
-    sets, result = types.sets, np.zeros(x.shape)
-    mask = types.orbit_mask
-    for i, j in zip(*np.nonzero(mask)):
-        index, pos = int(types.set_index[i]), int(types.pos[i, j])
-        real = np.asarray(sets.mask[index])
-        images = np.asarray(sets.W[index])[real] @ np.asarray(x[i, j], float) + np.asarray(sets.w[index])[real] / 24.0
-        start, basis = np.asarray(sets.pos_x0[index, pos], float), np.asarray(sets.pos_basis[index, pos], float)
-        result[i, j] = _on_flat(images, start, basis)
-    return result
-
-
-_SHIFTS = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-
-
-def _on_flat(images: np.ndarray, start: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """The image, up to lattice translations, that is nearest to a flat, put onto it."""
-    inside = basis @ np.linalg.pinv(basis)
-    offset = images[:, None] - start - np.floor(images - start)[:, None] + _SHIFTS
-    along = offset @ inside.T
-    away = ((offset - along) ** 2).sum(axis=-1)
-    best = np.unravel_index(int(np.argmin(np.round(away, 9))), away.shape)
-    return start + along[best]
