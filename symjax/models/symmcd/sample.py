@@ -138,8 +138,8 @@ def reverse_diffusion(
         x = state.x - drop * scale * out.x + sigma_to / sigma * jnp.sqrt(drop) * fresh
         noise = free * some * jax.random.normal(keys[2], state.k.shape)
         k = free * gaussian.ddpm_step(state.k, out.k, noise, abar=abar, abar_to=abar_to)
-        # types that were not asked for are no candidates
-        clean = jax.nn.softmax(jnp.where(allowed > 0, out.types, -jnp.inf), axis=-1)
+        # types that were not asked for, or occur in no training crystal, are no candidates
+        clean = jax.nn.softmax(jnp.where(marginal > 0, out.types, -jnp.inf), axis=-1)
         types = discrete.posterior(clean, state.types, abar=abar, abar_to=abar_to, marginal=marginal)
         sites, log_prob = state.sites, jnp.zeros((b, m, NUM_AXES, NUM_KINDS))
         if out.sites is not None:
