@@ -239,15 +239,13 @@ def _describe_selected(
     args: argparse.Namespace, number: int, crystal: Crystal | None, relations: list[Relation], report: dict[str, Any]
 ) -> None:
     """Every chosen subgroup with its paths."""
-    from symjax.navigate.interval import interval
     from symjax.navigate.tree import describe_paths, describe_subgroup
 
     report["subgroups"] = []
     for relation in relations:
         about = describe_subgroup(number, relation, crystal)
-        about["maximal"] = not interval(relation).inner_types()
         if not args.all or args.to is not None:
-            about["paths"] = describe_paths(number, relation, crystal)
+            about |= describe_paths(number, relation, crystal)
         report["subgroups"].append(about)
 
 

@@ -32,6 +32,8 @@ def _grow(tree: Any, about: dict[str, Any]) -> None:
     branch = tree.add(label)
     for child in about.get("children", []):
         _grow(branch, child)
+    if "paths_refused" in about:
+        branch.add(Text(f"paths: {about['paths_refused']}"))
     paths = about.get("paths", [])
     if len(paths) == 1 and len(paths[0]["steps"]) == 1:
         return  # a maximal subgroup: the path is the relation itself
@@ -79,7 +81,9 @@ def _subgroup_lines(about: dict[str, Any]) -> list[str]:
     free = f"lattice {_gain(about['free_lattice'], about['freed_lattice'])}"
     if "orbits" in about:
         free += f", coordinates {about['free_coordinates']}, displacement modes +{about['freed_displacements']}"
-        free += f"; order parameter: {_modes(about['order_parameter_strains'], about['order_parameter_displacements'])}"
+        strains, displacements = about["order_parameter_strains"], about["order_parameter_displacements"]
+        coupled = about["realized"] is None and not strains and not displacements
+        free += f"; order parameter: {'several coupled, no one mode alone' if coupled else _modes(strains, displacements)}"
         if about["uniform_translations"]:
             free += f" (and {_count(about['uniform_translations'], 'uniform translation')})"
     lines.append(f"{'; '.join(what) + '; ' if what else ''}free: {free}")

@@ -25,6 +25,8 @@ from symjax.navigate.action import Action
 from symjax.navigate.relation import Relation
 from symjax.ops import exact
 
+MAX_GROUPS = 500
+"""Groups of one interval beyond this number are refused."""
 MAX_CHAINS = 2000
 """Chains of one interval beyond this number are refused."""
 
@@ -109,6 +111,7 @@ class Interval:
     moves: np.ndarray
     lower: Setting
     _nodes: dict[int, Node] = field(default_factory=dict, repr=False)
+    _steps: dict[tuple[int, int], Step] = field(default_factory=dict, repr=False)
 
     def node(self, position: int) -> Node:
         """The group at a position of `blocks`; worked out once."""
@@ -142,15 +145,20 @@ class Interval:
         Raises:
             InputError: more than ``limit`` of them.
         """
+        ways = [1]  # chains from each group down to H; conjugation puts at most len(moves) of them together
+        for inner in self.below[1:]:
+            ways.append(sum(ways[i] for i in inner))
+        if ways[-1] > limit * len(self.moves):
+            raise self._too_many(limit)
         found: list[tuple[tuple[int, ...], int]] = []
         for path, count in self._paths((len(self.blocks) - 1,), np.arange(len(self.moves))):
             found.append((path, count))
             if len(found) > limit:
-                raise InputError(
-                    f"more than {limit} chains lead from the group to its subgroup of index {self.action.num}; "
-                    "ask for a subgroup of smaller index"
-                )
+                raise self._too_many(limit)
         return sorted((self._chain(path, count) for path, count in found), key=_chain_key)
+
+    def _too_many(self, limit: int) -> InputError:
+        return InputError(f"more than {limit} chains lead to the subgroup of index {self.action.num}: too many")
 
     def _paths(self, path: tuple[int, ...], keeps: np.ndarray) -> Iterator[tuple[tuple[int, ...], int]]:
         """Chains below the last of ``path``, one for each orbit under the moves ``keeps`` that leave the path as it is."""
@@ -165,15 +173,20 @@ class Interval:
                 yield from self._paths((*path, position), keeps[images == position])
 
     def _chain(self, path: tuple[int, ...], count: int) -> Chain:
-        nodes = tuple(self.node(position) for position in path)
-        return Chain(nodes, tuple(step_between(a, b) for a, b in itertools.pairwise(nodes)), count)
+        steps = tuple(self._step(a, b) for a, b in itertools.pairwise(path))
+        return Chain(tuple(self.node(position) for position in path), steps, count)
+
+    def _step(self, upper: int, lower: int) -> Step:
+        if (upper, lower) not in self._steps:
+            self._steps[upper, lower] = step_between(self.node(upper), self.node(lower))
+        return self._steps[upper, lower]
 
 
 def interval(relation: Relation) -> Interval:
     """All groups between a subgroup H and G.
 
     Raises:
-        InputError: H is not inside G, or its index is larger than `action.MAX_COSETS`.
+        InputError: H is not inside G, its index is larger than `action.MAX_COSETS`, or more than `MAX_GROUPS` groups lie between.
         NotAGroupError: the parent's set is not closed.
     """
     action = Action.of(relation.parent, relation.setting)
@@ -181,10 +194,11 @@ def interval(relation: Relation) -> Interval:
     position = {block: i for i, block in enumerate(blocks)}
     below = []
     for block in blocks:
-        inner = [i for i, other in enumerate(blocks) if other != block and other & block == other]
-        below.append(tuple(
-            i for i in inner if not any(i != j and blocks[i] & blocks[j] == blocks[i] for j in inner)
-        ))  # fmt: skip
+        largest: list[int] = []
+        for i in reversed(range(position[block])):
+            if blocks[i] & block == blocks[i] and not any(blocks[i] & blocks[j] == blocks[i] for j in largest):
+                largest.append(i)
+        below.append(tuple(sorted(largest)))
     moves = {
         tuple(position[_image(block, move)] for block in blocks) for move in map(np.ndarray.tolist, action.conjugations())
     }
@@ -224,29 +238,45 @@ def _image(block: int, move: list[int]) -> int:
 
 
 def _all_blocks(action: Action) -> set[int]:
-    """Every block that holds coset 0, the trivial one and the whole among them."""
+    """Every block that holds coset 0, the trivial one and the whole among them.
+
+    Raises:
+        InputError: there are more than `MAX_GROUPS`.
+    """
+    start = list(range(action.num))
     seen: set[int] = {0}
-    smallest: set[int] = set()
+    smallest: dict[int, int] = {}  # block -> a coset in it that generates it with H
+    partition = {1: start}
     own = action.lower_moves()
     for i in range(1, action.num):
         if i not in seen:
             seen |= set(own[:, i].tolist())  # K holds H, so it holds whole H-orbits of cosets
-            smallest.add(_block(action, 1 | 1 << i))
-    found, frontier = {1} | smallest, list(smallest)
+            block, labels = _join(action, start, i)
+            partition[block] = labels
+            smallest.setdefault(block, i)
+    frontier = list(smallest)
     while frontier:
         block = frontier.pop()
-        for other in smallest:
+        for other, i in smallest.items():
             if other & ~block:
-                joined = _block(action, block | other)
-                if joined not in found:
-                    found.add(joined)
+                joined, labels = _join(action, partition[block], i)
+                if joined not in partition:
+                    partition[joined] = labels
                     frontier.append(joined)
-    return found
+        if len(partition) > MAX_GROUPS:
+            raise InputError(f"more than {MAX_GROUPS} groups lie above the subgroup of index {action.num}: too many")
+    return set(partition)
 
 
-def _block(action: Action, seed: int) -> int:
-    """The smallest block that holds the cosets of a bit mask (coset 0 among them)."""
-    parent = list(range(action.num))
+def _join(action: Action, labels: list[int], coset: int) -> tuple[int, list[int]]:
+    """The smallest block that holds a block and one more coset, and the partition of the cosets into its images.
+
+    Args:
+        action: G on the cosets.
+        labels: for each coset the first one of its class in the block's own partition, which the generators keep.
+        coset: the one to add.
+    """
+    parent = list(labels)
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -254,10 +284,11 @@ def _block(action: Action, seed: int) -> int:
             i = parent[i]
         return i
 
-    waiting = [(0, i) for i in range(1, seed.bit_length()) if seed >> i & 1]
+    waiting = [(0, coset)]
     for i, j in waiting:  # grows while it is walked: what is equal stays equal under every generator
         a, b = root(i), root(j)
         if a != b:
             parent[max(a, b)] = min(a, b)
             waiting += [(move[i], move[j]) for move in action.generators]
-    return sum(1 << i for i in range(action.num) if root(i) == root(0))
+    found = [root(i) for i in range(action.num)]
+    return sum(1 << i for i, first in enumerate(found) if first == 0), found

@@ -179,17 +179,20 @@ def _splitting(split: SplitCrystal, number: int) -> list[dict[str, Any]]:
     return found
 
 
-def describe_paths(number: int, relation: Relation, crystal: Crystal | None = None) -> list[dict[str, Any]]:
+def describe_paths(number: int, relation: Relation, crystal: Crystal | None = None) -> dict[str, Any]:
     """Every chain of maximal subgroups from a parent in its standard setting to a subgroup.
 
     Returns:
-        for each chain `count` (chains that conjugation makes equal to it) and `steps`, each with its change of basis from the group
-        above and what becomes free in it.
-
-    Raises:
-        InputError: the index is too large, or there are too many chains.
+        `paths`: for each chain `count` (chains that conjugation makes equal to it) and `steps`, each with its change of basis from
+        the group above and what becomes free in it; `maximal`, whether the only path is one step. Where the index is too large, or
+        there are too many groups in between or chains, `paths_refused` says so instead.
     """
-    return [_path(number, chain, relation.parent, crystal) for chain in chains(relation)]
+    try:
+        found = chains(relation)
+    except InputError as error:
+        return {"maximal": False, "paths_refused": str(error)}
+    maximal = len(found) == 1 and len(found[0].steps) == 1
+    return {"maximal": maximal, "paths": [_path(number, chain, relation.parent, crystal) for chain in found]}
 
 
 def _path(number: int, chain: Chain, parent: OpSet, crystal: Crystal | None) -> dict[str, Any]:
