@@ -63,12 +63,12 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     folder = None if args.out is None else check_folder(args.out)
     A, B = (_phase(path, args.symprec) for path in (args.first, args.second))
-    paths = _search(args, A, B)
+    paths, tried = _search(args, A, B)
     if args.which > len(paths):
         raise InputError(f"--which {args.which}: only {len(paths)} paths were found")
     chosen = paths[args.which - 1]
     images = images_of(chosen, args.images)
-    report = report_of(args, A, B, paths, images)
+    report = report_of(args, A, B, paths, images) | {"correspondences": tried}
     if folder is not None:
         write(folder, chosen, report, picture=not args.no_picture)
     if args.json:
@@ -112,21 +112,25 @@ def _phase(path: Path, symprec: float) -> Phase:
     return phase
 
 
-def _search(args: argparse.Namespace, A: Phase, B: Phase) -> list[Transition]:
+def _search(args: argparse.Namespace, A: Phase, B: Phase) -> tuple[list[Transition], dict[str, int]]:
+    """The paths, and how many lattice correspondences were tried of those within the bounds."""
     from tqdm import tqdm
 
     from symjax.navigate.transition import find_transitions
 
     with tqdm(desc="lattice correspondences", disable=args.quiet or args.json or None, file=sys.stderr) as bar:
+        counts = {"tried": 0, "known": 0}
 
         def progress(done: int, known: int) -> None:
+            counts.update(tried=done, known=known)
             bar.total = known
             bar.update(done - bar.n)
 
-        return find_transitions(
+        paths = find_transitions(
             A, B, max_cell=args.max_cell, max_strain=args.max_strain / 100, num=args.num,
             names=(str(args.first), str(args.second)), progress=progress,
         )  # fmt: skip
+    return paths, counts
 
 
 def images_of(path: Transition, num: int) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -61,7 +62,6 @@ class Transition:
         first: A in the common cell about the centroid.
         second: B there, atom i of `first` going to atom i, without rotation of the lattice.
         motions: K in the common cell.
-        setting: from the common cell to the standard setting of K.
         indices_first, indices_second: t and k index of K in A's group and in B's.
         displacement: (n, 3) Cartesian, angstrom, in the lattice halfway.
         strain: (3,) principal logarithmic strains.
@@ -78,7 +78,6 @@ class Transition:
     first: Arrangement
     second: Arrangement
     motions: Motions
-    setting: Setting
     indices_first: tuple[int, int]
     indices_second: tuple[int, int]
     displacement: np.ndarray
@@ -86,6 +85,12 @@ class Transition:
     cost: float
     origin_in_B: np.ndarray
     broken: int
+
+    @cached_property
+    def setting(self) -> Setting:
+        """From the common cell, about the centroid, to the standard setting of K."""
+        half = self.image(0.5).L
+        return find_setting(self.motions.opset(), metric=half @ half.T)
 
     @property
     def max_displacement(self) -> float:
@@ -210,7 +215,8 @@ def find_transitions(
         num: how many paths.
         max_tried: lattice correspondences for which atoms are mapped, least strained first.
         names: how errors call the phases.
-        progress: called with the numbers of correspondences done and to do.
+        progress: called with the numbers of correspondences tried and known; fewer are tried where the rest is strained too much to
+            cost less than what was found.
 
     Raises:
         DataError: compositions differ, the common cell would be too large, or no correspondence is within the strain bound.
@@ -229,15 +235,16 @@ def find_transitions(
     scale = np.cbrt(abs(np.linalg.det(A.cell.L)) / len(A.cell.z))
     options.sort(key=lambda o: (round(float((o[1].strain ** 2).sum()), 9), o[0]))
     best: list[Transition] = []
+    known: dict[bytes, Motions] = {}
     for tried, (pair, option) in enumerate(options[:max_tried]):
         bound = best[num - 1].cost if len(best) >= num else math.inf
         if scale * np.sqrt((option.strain**2).sum()) > bound:
             break
-        for found in _mapped(A, B, pair, option, scale):
+        for found in _mapped((A, B), pair, option, scale, bound=bound, known=known):
             if not any(_alike(found, other) for other in best):
                 best = sorted([*best, found], key=lambda t: (round(t.cost, 6), sum(t.cells), -len(t.motions)))[:num]
         if progress is not None:
-            progress(tried + 1, min(len(options), max_tried))
+            progress(tried + 1, len(options))
     return best
 
 
@@ -267,28 +274,42 @@ def supercell(cell: Arrangement, S: np.ndarray) -> tuple[Arrangement, np.ndarray
     return Arrangement(L=S.T @ cell.L, z=cell.z[atom], x=x - x.mean(axis=0)), atom
 
 
-def _mapped(A: Phase, B: Phase, cells: tuple[int, int], option: Correspondence, scale: float) -> Iterator[Transition]:
-    """Transitions of one lattice correspondence: the best atom mappings with their common subgroup."""
+def _mapped(
+    ends: tuple[Phase, Phase],
+    cells: tuple[int, int],
+    option: Correspondence,
+    scale: float,
+    *,
+    bound: float,
+    known: dict,
+) -> Iterator[Transition]:
+    """Transitions of one lattice correspondence that cost less than a bound: the best mappings with their common subgroup.
+
+    ``known`` keeps the motions of A in the common cells seen so far.
+    """
+    A, B = ends
     first, _ = supercell(A.cell, option.S)
     last, origin_in_B = supercell(B.cell, option.V)
     half = _between(first.L, last.L, 0.5)
-    mappings = _mappings(first, last, origin_in_B, half)
-    for perm, u in mappings[:2]:
+    strain = float((option.strain**2).sum()) * scale**2
+    for perm, u in _mappings(first, last, origin_in_B, half)[:2]:
         middle = (u - u.mean(axis=0)) @ half
+        cost = float(np.sqrt((middle**2).sum(axis=1).mean() + strain))
+        if cost > bound:
+            break
         end = Arrangement(L=_between(first.L, last.L, 1.0), z=first.z, x=first.x + u - u.mean(axis=0))
-        motions, broken = _common(A, first, end, option.S)
+        at = option.S.tobytes()
+        if at not in known:
+            known[at] = _motions_in(A, first, option.S)
+        motions, broken = _common(known[at], first, end)
         if int((motions.W == np.eye(3, dtype=np.int64)).all(axis=(1, 2)).sum()) > 1:
             continue  # a smaller common cell holds the same path, and with it the rotations that this one is too large to show
-        strain = option.strain
-        named = identify(motions.opset())
-        rms = float((middle**2).sum(axis=1).mean())
-        setting = find_setting(motions.opset(), metric=half @ half.T)
-        rotations = len(motions)
+        named, rotations = identify(motions.opset()), len(motions)
         yield Transition(
             number=named.number, symbol=named.symbol, cells=cells, S=option.S, V=option.V, first=first, second=end,
-            motions=motions, setting=setting, indices_first=(len(A.motions) // rotations, cells[0]),
-            indices_second=(len(B.motions) // rotations, cells[1]), displacement=middle, strain=strain,
-            cost=float(np.sqrt(rms + (strain**2).sum() * scale**2)), origin_in_B=origin_in_B[perm], broken=broken,
+            motions=motions, indices_first=(len(A.motions) // rotations, cells[0]),
+            indices_second=(len(B.motions) // rotations, cells[1]), displacement=middle, strain=option.strain, cost=cost,
+            origin_in_B=origin_in_B[perm], broken=broken,
         )  # fmt: skip
 
 
@@ -324,14 +345,16 @@ def _assigned(
     z = first.z[rows]
     candidates = np.flatnonzero(np.isin(last.z, z))
     alike = z[:, None] == last.z[candidates][None]
+    at = np.arange(len(rows))
     before: np.ndarray | None = None
     for _ in range(_ROUNDS):
         delta = last.x[candidates][None] + shift - first.x[rows][:, None]
-        delta = _shortest(delta, L)
+        settled = before is not None
+        delta = _shortest(delta, L) if settled else delta - np.rint(delta)
         square = np.where(alike, ((delta @ L) ** 2).sum(axis=-1), 1e9)
         chosen = linear_sum_assignment(square)[1]
-        u = delta[np.arange(len(rows)), chosen]
-        if before is not None and (chosen == before).all():
+        u = delta[at, chosen]
+        if settled and (chosen == before).all():
             break
         before = chosen
         shift = shift - u.mean(axis=0)
@@ -342,28 +365,28 @@ def _shortest(delta: np.ndarray, L: np.ndarray) -> np.ndarray:
     """The shortest lattice-equivalent of each vector: rounding, and the neighbours of long ones."""
     delta = delta - np.rint(delta)
     steps = np.stack(np.meshgrid(*[[0, -1, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
-    square = ((delta @ L) ** 2).sum(axis=-1)
+    metric = L @ L.T
+    turned = delta @ metric
     # A vector within half the inradius of the reciprocal planes is the shortest of its class already.
-    safe = 0.25 / np.linalg.inv(L @ L.T).diagonal().max()
-    long = np.argwhere(square > safe)
-    if len(long):
-        at = tuple(long.T)
-        options = delta[at][:, None] + steps
-        lengths = ((options @ L) ** 2).sum(axis=-1)
-        lengths[:, 0] -= 1e-9  # ties stay with what rounding gave
-        delta[at] = options[np.arange(len(long)), lengths.argmin(axis=1)]
+    safe = 0.25 / np.linalg.inv(metric).diagonal().max()
+    at = np.nonzero((turned * delta).sum(axis=-1) > safe)
+    longer = 2 * turned[at] @ steps.T + np.einsum("ki,ij,kj->k", steps, metric, steps)
+    longer[:, 0] = -1e-9  # ties stay with what rounding gave
+    delta[at] += steps[longer.argmin(axis=1)]
     return delta
 
 
-def _common(A: Phase, first: Arrangement, end: Arrangement, S: np.ndarray) -> tuple[Motions, int]:
-    """The motions of A in the common cell that are motions of B too, and how many of them the displacements do not keep."""
-    inner = np.linalg.inv(S) @ A.motions.W @ S
+def _motions_in(phase: Phase, cell: Arrangement, S: np.ndarray) -> Motions:
+    """The motions of a phase that keep a supercell of it, translations among them."""
+    inner = np.linalg.inv(S) @ phase.motions.W @ S
     whole = (np.abs(inner - np.rint(inner)) < 1e-6).all(axis=(1, 2))
-    W = np.rint(inner[whole]).astype(np.int64)
-    motions = near_motions(first, W, _EXACT)
-    metric = end.metric
-    moved = np.einsum("mji,jk,mkl->mil", motions.W, metric, motions.W)
-    kept = np.abs(moved - metric).max(axis=(1, 2)) < 1e-7 * np.abs(metric).max()
+    return near_motions(cell, np.rint(inner[whole]).astype(np.int64), _EXACT)
+
+
+def _common(motions: Motions, first: Arrangement, end: Arrangement) -> tuple[Motions, int]:
+    """The motions of A in the common cell that are motions of B too, and how many of them the displacements do not keep."""
+    moved = np.einsum("mji,jk,mkl->mil", motions.W, end.metric, motions.W)
+    kept = np.abs(moved - end.metric).max(axis=(1, 2)) < 1e-7 * np.abs(end.metric).max()
     delta = end.x[motions.perm] - np.einsum("mij,nj->mni", motions.W, end.x)
     gap = delta - delta[:, :1]
     same = (np.linalg.norm((gap - np.rint(gap)) @ end.L, axis=-1) < _EXACT).all(axis=1)
