@@ -197,9 +197,8 @@ def nearest_point(
     dof = jnp.asarray(tables.dof)[row][pos]
     G = L @ L.T
     base = x - t
-    delta = (base - jnp.round(base))[:, None, :] - jnp.asarray(
-        _SHIFTS, x.dtype
-    )  # (f, 27, 3) from the shifted flat's point to x
+    # (f, 27, 3) from the point of each shifted flat to x
+    delta = (base - jnp.round(base))[:, None, :] - jnp.asarray(_SHIFTS, x.dtype)
     off = _off_flat(delta, dof[:, None], v[:, None, :], G)
     square = jnp.sum(off * (off @ G), axis=-1)
     square = jnp.where(((pos >= 0) & allowed[pos])[:, None], square, jnp.inf)
