@@ -174,3 +174,16 @@ def test_other_bases_and_no_groups_are_refused():
         site_symmetry(np.array([np.eye(3), np.diag([-1, -1, 1]), np.diag([1, 1, -1])], int))  # 2 and m without -1
     with pytest.raises(InputError, match="from 1 to 230"):
         position_site_symmetry(231)
+
+
+@pytest.mark.slow
+def test_the_stored_tables_are_what_the_script_makes(repository, monkeypatch):
+    """scripts/make_site_symmetry.py gives the arrays of the package (about ten seconds)."""
+    import runpy
+
+    monkeypatch.syspath_prepend(str(repository / "scripts"))
+    made = runpy.run_path(str(repository / "scripts" / "make_site_symmetry.py"))["build"]()
+    stored = oriented._tables()
+    assert made.keys() == stored.keys()
+    for name, values in made.items():
+        np.testing.assert_array_equal(values, stored[name], err_msg=name)
