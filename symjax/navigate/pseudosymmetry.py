@@ -220,17 +220,20 @@ def divide(arrangement: Arrangement, group: Motions) -> tuple[Arrangement, Motio
     return primitive, Motions(W, perm, shift), columns, atom
 
 
-def exact_motions(arrangement: Arrangement, symprec: float = 1e-3) -> Motions:
+def exact_motions(arrangement: Arrangement, symprec: float = 1e-3, *, translations: bool = False) -> Motions:
     """The group of an arrangement in a reduced cell at a tight tolerance (angstrom), pure translations of the cell included.
 
-    Where the motions found do not close (a tolerance on the edge), half the tolerance is tried.
+    Where the motions found do not close (a tolerance on the edge), half the tolerance is tried. With ``translations`` only pure
+    translations are looked for, which is much quicker in a supercell.
 
     Raises:
         NotAGroupError: nothing closes.
     """
     longest = float(np.sqrt(np.diag(arrangement.metric)).max())
+    one = np.eye(3, dtype=np.int64)[None]
     for _ in range(30):
-        found = near_motions(arrangement, near_rotations(arrangement.metric, symprec / longest), symprec)
+        rotations = one if translations else near_rotations(arrangement.metric, symprec / longest)
+        found = near_motions(arrangement, rotations, symprec)
         if is_closed(found):
             return found
         symprec /= 2

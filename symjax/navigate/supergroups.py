@@ -241,14 +241,15 @@ def find_supergroups(
 
 def _start(structure: AtomicStructure, symprec: float) -> tuple[Arrangement, _Node]:
     """The structure in its primitive cell, and the node of its own group."""
-    given = centred(structure)
-    group = exact_motions(given, symprec)
-    averaged = symmetrize(given, group)
-    primitive, _, columns, atom = divide(averaged, group)
-    first = np.unique(atom, return_index=True)[1]
-    # The raw atoms, one of each translation-equivalent set, at the images that the primitive cell uses.
-    y = given.x[first] @ np.linalg.inv(columns).T
-    base = Arrangement(L=columns.T @ given.L, z=primitive.z, x=y - y.mean(axis=0))
+    base = centred(structure)
+    motions = exact_motions(base, symprec, translations=True)
+    while (motions.W == np.eye(3, dtype=np.int64)).all(axis=(1, 2)).sum() > 1:
+        primitive, _, columns, atom = divide(symmetrize(base, motions), motions)
+        first = np.unique(atom, return_index=True)[1]
+        # The raw atoms, one of each translation-equivalent set, at the images that the primitive cell uses.
+        y = base.x[first] @ np.linalg.inv(columns).T
+        base = Arrangement(L=columns.T @ base.L, z=primitive.z, x=y - y.mean(axis=0))
+        motions = exact_motions(base, symprec)
     motions = exact_motions(base, symprec)
     return base, _node(base, base, motions, chain=())
 

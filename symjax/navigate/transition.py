@@ -156,6 +156,8 @@ def phase_of(structure: AtomicStructure, symprec: float = 1e-2) -> Phase:
     if not (np.isfinite(symprec) and symprec > 0):
         raise InputError(f"the tolerance must be a positive number, got {symprec}")
     cell = centred(structure)
+    pure = exact_motions(cell, symprec, translations=True)
+    cell, _, _, _ = divide(symmetrize(cell, pure), pure)
     motions, before = exact_motions(cell, symprec), 0
     while len(motions) > before:  # a supercell shows only the rotations that keep it: look again in the primitive cell
         cell, motions, _, _ = divide(symmetrize(cell, motions), motions)

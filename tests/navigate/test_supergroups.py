@@ -176,6 +176,15 @@ def test_figures_do_not_depend_on_how_the_structure_is_given(seed, name):
     assert figures(structure(name)) == figures(scrambled(structure(name), seed))
 
 
+def test_a_supercell_given_as_input_changes_nothing():
+    def figures(given):
+        search = find_supergroups(given)
+        return search.number, [(g.number, g.index, round(g.max_displacement, 6)) for g in search.supergroups]
+
+    cell, _ = supercell(centred(structure("SrTiO3")), np.diag([2, 1, 2]))
+    assert figures(AtomicStructure(L=cell.L, z=cell.z, x=cell.x)) == figures(structure("SrTiO3"))
+
+
 def test_a_smaller_tolerance_finds_a_part():
     names = [
         {

@@ -116,6 +116,9 @@ ENTRIES: dict[str, Entry] = {
     # Basinski, Hume-Rothery, Sutton, Proc. R. Soc. A 229, 459 (1955): both at the transition, about 1185 K
     "Fe bcc": Entry(229, _cubic(2.9044), (("Fe", 0, 0, 0),)),
     "Fe fcc": Entry(225, _cubic(3.6468), (("Fe", 0, 0, 0),)),
+    # Pawar, Deshpande, Acta Cryst. A 24, 316 (1968); Eppelsheimer, Penman, Physica 16, 792 (1950), at 900 degrees
+    "Ti hcp": Entry(194, _hexagonal(2.9506, 4.6788), (("Ti", 1 / 3, 2 / 3, 0.25),)),
+    "Ti bcc": Entry(229, _cubic(3.3065), (("Ti", 0, 0, 0),)),
     # Downs, Palmer, Am. Mineral. 79, 9 (1994); high cristobalite idealized (straight Si-O-Si): Wyckoff, Z. Krist. 62, 189 (1925)
     "cristobalite 92": Entry(92, _tetragonal(4.9717, 6.9223), (("Si", 0.3003, 0.3003, 0), ("O", 0.2392, 0.1044, 0.1787))),
     "cristobalite 227": Entry(227, _cubic(7.16), (("Si", 0.125, 0.125, 0.125), ("O", 0, 0, 0))),
