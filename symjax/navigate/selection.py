@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from symjax.errors import InputError
-from symjax.groups.kinds import OPERATION_KINDS, operation_kinds
+from symjax.groups.kinds import OPERATION_KINDS, operation_kinds, simplest_kinds
 from symjax.groups.properties import point_group, properties
 from symjax.groups.sets import OpSet, members
 from symjax.groups.tables import default_hall, setting_symbols, standard_frame, standard_setting
@@ -35,7 +35,8 @@ class Selection:
         number: its type.
         polar: some direction is left unchanged by all of its rotation parts.
         chiral: only proper rotation parts (a Sohncke type).
-        remove: names of `OPERATION_KINDS` of which it holds none.
+        remove: names of `OPERATION_KINDS` of which it holds none (`simplest_kinds`: a mirror is one also where centring adds
+            glides).
         keep: operations of the parent, in the parent's basis and denominator, that it holds; None for none.
     """
 
@@ -101,7 +102,7 @@ def check_selection(parent: OpSet, selection: Selection) -> None:
     Raises:
         InputError: an unknown kind of operation, one that the parent does not have, or kept operations of a kind to remove.
     """
-    kinds = operation_kinds(members(parent))
+    kinds = simplest_kinds(members(parent))
     for name in selection.remove:
         if name not in OPERATION_KINDS:
             raise InputError(f"unknown kind of operation {name!r}; one of {', '.join(OPERATION_KINDS)}")
@@ -144,7 +145,7 @@ def _fits(number: int, selection: Selection) -> bool:
 def _facts(number: int) -> tuple[bool, bool, frozenset[str]]:
     """Polar, chiral, kinds of operations of a type."""
     known = properties(standard_setting(number))
-    return known.polar, known.sohncke, operation_kinds(standard_setting(number))
+    return known.polar, known.sohncke, simplest_kinds(standard_setting(number))
 
 
 def holding(relation: Relation, keep: Op) -> Relation | None:
