@@ -15,13 +15,12 @@ that ends below G has never left G.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from symjax.groups.tables import vocabulary
@@ -31,7 +30,8 @@ from symjax.models.symop.set_lattice import SetLattice
 from symjax.models.symop.species import MAX_ORBITS
 
 Array = Any
-_BATCH = 64
+_BATCH = 64  # states of one network call
+_ROWS = 4096  # states whose logits are held at a time
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,27 @@ def walk_distribution(net: OperationsNet, params: Any, lattice: SetLattice, z: n
         lattice: states; its first one is where the walk starts.
         z: (m,) atomic numbers of the orbits that the network is conditioned on, in any order, padding 0.
     """
-    add, stop, frame = _log_probabilities(net, params, lattice, z)
-    kept_add, kept_stop = _renormalised(lattice, add, stop)
-    free, kept = _reach(lattice, add) + stop, _reach(lattice, kept_add) + kept_stop
-    return WalkDistribution(free=free, kept=kept, frame=float(frame))
+    return walk_distributions(net, params, [(lattice, z)])[0]
+
+
+def walk_distributions(
+    net: OperationsNet, params: Any, cases: Sequence[tuple[SetLattice, np.ndarray]]
+) -> list[WalkDistribution]:
+    """The same for many pairs of a lattice and elements; the network sees the states of all of them in full batches."""
+    found: list[WalkDistribution] = []
+    first = 0
+    while first < len(cases):
+        last, rows = first, 0
+        while last < len(cases) and (last == first or rows + len(cases[last][0]) <= _ROWS):
+            rows += len(cases[last][0])
+            last += 1
+        part = cases[first:last]
+        for (lattice, _), (add, stop, frame) in zip(part, _log_probabilities(net, params, part), strict=True):
+            kept_add, kept_stop = _renormalised(lattice, add, stop)
+            free, kept = _reach(lattice, add) + stop, _reach(lattice, kept_add) + kept_stop
+            found.append(WalkDistribution(free=free, kept=kept, frame=float(frame)))
+        first = last
+    return found
 
 
 def _reach(lattice: SetLattice, add: np.ndarray) -> np.ndarray:
@@ -86,25 +103,32 @@ def _renormalised(lattice: SetLattice, add: np.ndarray, stop: np.ndarray) -> tup
 
 
 def _log_probabilities(
-    net: OperationsNet, params: Any, lattice: SetLattice, z: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(s, n) of adding each allowed operation, (s,) of stopping, () of the frame: the network as it was trained."""
+    net: OperationsNet, params: Any, cases: Sequence[tuple[SetLattice, np.ndarray]]
+) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+    """For each case (s, n) of adding each allowed operation, (s,) of stopping, and of the frame: the network as trained."""
     vocab = vocabulary()
-    padded = np.zeros(MAX_ORBITS, np.int32)
-    padded[: len(z)] = z
-    frame = int(vocab.frame[lattice.operations[0]])
-    members = np.zeros((len(lattice), vocab.size), np.float32)
-    members[:, lattice.operations] = lattice.members
+    total = sum(len(lattice) for lattice, _ in cases)
+    padded = -(-total // _BATCH) * _BATCH
+    members, z = np.zeros((padded, vocab.size), np.float32), np.zeros((padded, MAX_ORBITS), np.int32)
+    frame, first = np.zeros(padded, np.int32), np.cumsum([0] + [len(lattice) for lattice, _ in cases])
+    members[total:, 0] = 1.0
+    for (lattice, species), start in zip(cases, first):
+        rows = slice(start, start + len(lattice))
+        members[rows, lattice.operations] = lattice.members
+        z[rows, : len(species)] = species
+        frame[rows] = vocab.frame[lattice.operations[0]]
     constants = walk_constants()[:2]
-    parts = []
-    for first in range(0, len(members), _BATCH):
-        rows = members[first : first + _BATCH]
-        rows = np.concatenate([rows, np.repeat(rows[-1:], _BATCH - len(rows), 0)])
-        parts.append([np.asarray(part, np.float64) for part in _logits(net, params, constants, rows, frame, padded)])
-    candidate, stop, frames = (np.concatenate(part)[: len(members)] for part in zip(*parts, strict=True))
-    total = np.logaddexp(np.logaddexp.reduce(candidate, axis=1), stop)
-    of_frame = frames[0] - np.logaddexp.reduce(frames[0])
-    return candidate[:, lattice.operations] - total[:, None], stop - total, of_frame[frame]
+    parts = [
+        [np.asarray(a) for a in _logits(net, params, constants, members[i : i + _BATCH], frame[i : i + _BATCH], z[i : i + _BATCH])]
+        for i in range(0, padded, _BATCH)
+    ]
+    candidate, stop, frames = (np.concatenate(part) for part in zip(*parts, strict=True))
+    for (lattice, _), start in zip(cases, first):
+        rows = slice(start, start + len(lattice))
+        logits, end = candidate[rows].astype(np.float64), stop[rows].astype(np.float64)
+        norm = np.logaddexp(np.logaddexp.reduce(logits, axis=1), end)
+        of_frame = frames[start].astype(np.float64)
+        yield logits[:, lattice.operations] - norm[:, None], end - norm, (of_frame - np.logaddexp.reduce(of_frame))[frame[start]]
 
 
 @partial(jax.jit, static_argnames=("net",))
@@ -112,8 +136,5 @@ def _logits(
     net: OperationsNet, params: Any, constants: tuple, members: Array, frame: Array, z: Array
 ) -> tuple[Array, Array, Array]:
     ops, pair = constants
-    b = len(members)
-    out = net.apply(
-        params, ops, pair, members, jnp.full(b, frame), jnp.broadcast_to(z, (b, len(z))), method="walk_output"
-    )
-    return out.candidate, out.stop, nn.log_softmax(out.frame, -1)
+    out = net.apply(params, ops, pair, members, frame, z, method="walk_output")
+    return out.candidate, out.stop, out.frame

@@ -17,7 +17,7 @@ import numpy as np
 
 from symjax.models.symop.balance import balance_rows
 from symjax.models.symop.chains import MAX_OPS
-from symjax.models.symop.exact_walk import walk_distribution
+from symjax.models.symop.exact_walk import walk_distributions
 from symjax.models.symop.network import OperationsNet
 from symjax.models.symop.sampling import MAX_POSITIONS, SET_BLOCK, encode_sites, pad_rows, site_logits
 from symjax.models.symop.set_lattice import lattice_below
@@ -80,17 +80,13 @@ def _species_terms(net: OperationsNet, params: Any, z: Array, step: Array) -> Ar
 
 def _walks(net: OperationsNet, params: Any, types: StructureTypes, z: np.ndarray) -> np.ndarray:
     """(b,) each pair of a set and a bag of elements once."""
-    vocab = np.asarray(types.sets.vocab)
-    known: dict[tuple[int, bytes], float] = {}
-    result = np.zeros(len(z))
-    for i, index in enumerate(types.set_index):
-        key = (int(index), z[i].tobytes())
-        if key not in known:
-            indices = vocab[index][np.asarray(types.sets.mask)[index]]
-            found = walk_distribution(net, params, lattice_below(indices), z[i])
-            known[key] = float(found.free[-1] + found.frame)  # the whole set comes last
-        result[i] = known[key]
-    return result
+    vocab, mask = np.asarray(types.sets.vocab), np.asarray(types.sets.mask)
+    pairs = [(int(index), np.sort(row).tobytes()) for index, row in zip(types.set_index, z, strict=True)]
+    first = {pair: i for i, pair in reversed(list(enumerate(pairs)))}
+    cases = [(lattice_below(vocab[index][mask[index]]), z[i]) for (index, _), i in first.items()]
+    found = walk_distributions(net, params, cases)
+    value = {pair: one.free[-1] + one.frame for pair, one in zip(first, found, strict=True)}  # the whole set comes last
+    return np.array([value[pair] for pair in pairs])
 
 
 def _sites(net: OperationsNet, params: Any, types: StructureTypes, z: np.ndarray, pos: np.ndarray) -> np.ndarray:
