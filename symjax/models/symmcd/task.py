@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import logging
 from typing import Any, NamedTuple
 
 import jax
@@ -25,9 +26,11 @@ from jax import Array
 from symjax.data.dataset import CrystalDataset
 from symjax.diffusion import discrete, schedules, wrapped
 from symjax.errors import ConfigError, DataError
-from symjax.models.symmcd.network import NetworkOptions, Nodes, Predictions, SymmcdNet
+from symjax.models.symmcd.network import NUM_TYPES, NetworkOptions, Nodes, Predictions, SymmcdNet
 from symjax.models.symmcd.representation import Counts, Representation, count, group_features, lattice_masks, represent
 from symjax.train.interface import Bucket
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,8 +196,10 @@ def bucket_of(num_orbits: np.ndarray, buckets: tuple[int, ...]) -> np.ndarray:
 class SymmcdTask:
     """What the training loop needs (see `symjax.train.interface`).
 
+    Crystals with elements beyond plutonium or with more orbits than the largest bucket are left out, with a warning.
+
     Raises:
-        DataError: no training crystal, or one with more orbits than the largest bucket.
+        DataError: no training crystal is left.
     """
 
     name = "symmcd"
@@ -202,20 +207,28 @@ class SymmcdTask:
     def __init__(self, config: Any, train: CrystalDataset, val: CrystalDataset | None):
         self.options = options_from_config(config.model.symmcd)
         self._batch_size = int(config.train.batch_size)
-        data = represent(train)
+        data = self._represent(train, "training")
+        if not len(data):
+            raise DataError(f"no training crystal has at most {self.options.buckets[-1]} orbits and elements up to plutonium")
         self._stats = fit_statistics(data, count(data), self.options.standardise)
-        self._train = self._buckets(data, "training")
-        self._val = [] if val is None else self._buckets(represent(val), "validation")
+        self._train = self._buckets(data)
+        self._val = [] if val is None else self._buckets(self._represent(val, "validation"))
 
-    def _buckets(self, data: Representation, role: str) -> list[Bucket]:
+    def _represent(self, dataset: CrystalDataset, role: str) -> Representation:
+        """The crystals that fit the model."""
+        fits = dataset.num_orbits <= self.options.buckets[-1]
+        fits[dataset.orbit_crystal[dataset.orbit_z > NUM_TYPES]] = False
+        if not fits.all():
+            named = ", ".join(str(name) for name in dataset.ids[~fits][:5])
+            _log.warning(
+                "%d of %d %s crystals have more than %d orbits or elements beyond plutonium and are left out: %s ...",
+                (~fits).sum(), len(fits), role, self.options.buckets[-1], named,
+            )  # fmt: skip
+        return represent(dataset.subset(np.flatnonzero(fits)))
+
+    def _buckets(self, data: Representation) -> list[Bucket]:
         """Crystals of each padded size."""
         which = bucket_of(data.num_orbits, self.options.buckets)
-        too_large = np.flatnonzero(which == len(self.options.buckets))
-        if len(too_large):
-            raise DataError(
-                f"{role} crystal {too_large[0]} has {data.num_orbits[too_large[0]]} orbits ({len(too_large)} such crystals); the "
-                f"largest of config.model.symmcd.buckets is {self.options.buckets[-1]}: add a larger one"
-            )
         made = []
         for i, size in enumerate(self.options.buckets):
             rows = np.flatnonzero(which == i)

@@ -1,0 +1,252 @@
+"""Sampling SymmCD: a denoiser that knows the answer gives the crystals back; requests, counted failures, weights, the command."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs.symmcd import get_config
+from symjax.cli.main import main
+from symjax.diffusion import wrapped
+from symjax.errors import InputError, WeightsError
+from symjax.groups.identify import identify
+from symjax.models.symmcd import generate as generation
+from symjax.models.symmcd import sample as sampling
+from symjax.models.symmcd.network import Predictions
+from symjax.models.symmcd.representation import represent
+from symjax.models.symmcd.task import SymmcdTask, examples_of, levels_of
+from symjax.models.symmcd.weights import load_weights
+from symjax.train.weights import load_params, save_params
+
+SIZES = {
+    "model.symmcd.width": 16, "model.symmcd.num_layers": 1, "model.symmcd.num_frequencies": 2, "model.symmcd.latent": 8,
+    "model.symmcd.group_hidden": 8, "model.symmcd.buckets": (4,),
+}  # fmt: skip
+FEW = sampling.SamplerOptions(num_steps=4)
+
+
+@pytest.fixture(scope="module")
+def data(prototype_dataset):
+    """Prototypes of at most four orbits, without elements beyond plutonium."""
+    heavy = np.isin(np.arange(len(prototype_dataset)), prototype_dataset.orbit_crystal[prototype_dataset.orbit_z > 94])
+    return prototype_dataset.subset(np.flatnonzero((prototype_dataset.num_orbits <= 4) & ~heavy))
+
+
+@pytest.fixture(scope="module")
+def folder(data, tmp_path_factory):
+    """Untrained weights of a very small network, as training writes them."""
+    config = get_config("tiny")
+    config.update_from_flattened_dict(SIZES)
+    task = SymmcdTask(config, data, None)
+    params = jax.jit(task.init)(jax.random.key(0), jax.tree.map(lambda a: a[:2], task.buckets()[0].arrays))
+    return save_params(tmp_path_factory.mktemp("weights") / "symmcd", params, config)
+
+
+@pytest.fixture(scope="module")
+def weights(folder):
+    return load_weights(folder)
+
+
+def know_the_answer(monkeypatch, weights, examples):
+    """Replace the network by exact predictions for one known crystal each."""
+    levels = levels_of(weights.options)
+    stats = weights.params["stats"]
+    free = jnp.asarray(stats["k_free"])[examples.number]
+    clean = free * (examples.k - stats["k_shift"]) / stats["k_scale"]
+
+    def predict(params, options, nodes, t):
+        abar, sigma, scale = (jnp.asarray(table)[t[0].astype(int)] for table in levels)
+        state = free * nodes.k
+        return Predictions(
+            k=(state - jnp.sqrt(abar) * clean) / jnp.sqrt(1 - abar),
+            x=-wrapped.cubic_score(nodes.x - examples.x, sigma) / scale,
+            types=40.0 * jax.nn.one_hot(examples.types, 94),
+            sites=40.0 * jax.nn.one_hot(examples.sites, 13),
+        )
+
+    monkeypatch.setattr(sampling, "predict", predict)
+    sampling.reverse_diffusion.clear_cache()
+
+
+@pytest.mark.parametrize("steps", [None, 60])
+def test_exact_predictions_give_the_crystals_back(monkeypatch, weights, data, steps):
+    """All 1,000 steps, and a subsequence; then the projection finds the true positions."""
+    truth = represent(data.subset(range(0, len(data), len(data) // 8)[:8]), num_orbits=4)
+    examples = jax.tree.map(jnp.asarray, examples_of(truth))
+    know_the_answer(monkeypatch, weights, examples)
+    try:
+        drawn = sampling.reverse_diffusion(
+            weights.params, jax.random.key(0), examples.number, examples.mask, allowed=jnp.ones(94), options=weights.options,
+            sampler=sampling.SamplerOptions(num_steps=steps),
+        )  # fmt: skip
+    finally:
+        sampling.reverse_diffusion.clear_cache()
+    mask = truth.mask
+    np.testing.assert_array_equal(np.asarray(drawn.types)[mask], truth.z[mask] - 1)
+    np.testing.assert_array_equal(np.asarray(drawn.sites)[mask], truth.site[mask])
+    np.testing.assert_allclose(drawn.k, truth.k, atol=0.02)
+    error = np.asarray(drawn.x) - truth.x
+    # the corrector at the smallest noise moves by sqrt(2e-5); the published last step has no noise
+    assert np.abs(error - np.round(error))[mask].max() < 0.02
+    made = generation._Maker(truth.number, 4, generation.Request())
+    made.keep_better(np.arange(8), jax.tree.map(np.asarray, drawn), mask)
+    assert not made.failed
+    again = represent(made.dataset({}), num_orbits=4)
+    np.testing.assert_array_equal(again.pos, truth.pos)
+    np.testing.assert_allclose(again.k, truth.k, atol=0.02)
+
+
+def test_every_crystal_has_its_group_even_from_untrained_weights(weights):
+    made = generation.generate(weights, 6, seed=3, sampler=FEW, batch_size=8)
+    assert len(made.dataset) == 6 and made.attempts == 6 + sum(made.failed.values())
+    for i in range(6):
+        index = int(made.dataset.set_index[i])
+        number = identify(made.dataset.sets.opset(index)).number
+        assert weights.counts.group[number] > 0
+    start = made.dataset.orbit_start
+    stabilized = made.dataset.sets.pos_stab[made.dataset.orbit_set, made.dataset.orbit_pos]
+    W, w = made.dataset.sets.W[made.dataset.orbit_set], made.dataset.sets.w[made.dataset.orbit_set] / 24
+    moved = np.einsum("onij,oj->oni", W, made.dataset.orbit_x) + w - made.dataset.orbit_x[:, None]
+    assert np.abs(moved - np.round(moved))[stabilized].max() < 1e-9  # exactly on their positions
+    assert start[-1] == len(made.dataset.orbit_z)
+
+
+def test_equal_seeds_give_equal_crystals_and_requests_are_kept(weights):
+    request = generation.Request(groups=(225, 216), orbits=2, elements=("Na", "Cl"))
+    one, two = (generation.generate(weights, 5, seed=7, request=request, sampler=FEW, batch_size=8).dataset for _ in range(2))
+    assert one.data_hash() == two.data_hash()
+    assert (one.num_orbits == 2).all() and set(one.orbit_z) == {11, 17}
+    other = generation.generate(weights, 5, seed=8, request=request, sampler=FEW, batch_size=8).dataset
+    assert other.data_hash() != one.data_hash()
+
+
+def test_groups_and_orbits_follow_the_training_data(weights, data):
+    """Frequencies of 20,000 requests, all and restricted."""
+    truth = represent(data)
+    rng = np.random.default_rng(0)
+    number, orbits = generation.draw_requests(weights.counts, generation.Request(), 20_000, rng=rng, max_orbits=4)
+    for n in np.unique(truth.number):
+        assert (number == n).mean() == pytest.approx((truth.number == n).mean(), abs=0.015)
+    most = int(np.bincount(truth.number).argmax())
+    for m in range(1, 5):
+        assert (orbits[number == most] == m).mean() == pytest.approx((truth.num_orbits[truth.number == most] == m).mean(), abs=0.06)
+    some, _ = generation.draw_requests(weights.counts, generation.Request(groups=(225, 186)), 200, rng=rng, max_orbits=4)
+    assert set(some) == {186, 225}
+    given, count = generation.draw_requests(weights.counts, generation.Request(orbits=3), 500, rng=rng, max_orbits=4)
+    assert set(given) <= set(truth.number[truth.num_orbits == 3]) and (count == 3).all()
+
+
+@pytest.mark.parametrize(
+    ("request_of", "words"),
+    [
+        (generation.Request(groups=(3,)), "3"),
+        (generation.Request(groups=(231,)), "230"),
+        (generation.Request(groups=(225,), orbits=9), "4"),
+        (generation.Request(elements=("Xx",)), "unknown"),
+        (generation.Request(elements=("At",)), "does not occur"),
+        (generation.Request(orbits=2, elements=("Na", "Cl", "O")), "do not fit"),
+    ],
+)
+def test_requests_that_cannot_be_met_are_refused(weights, request_of, words):
+    with pytest.raises(InputError, match=words):
+        generation.generate(weights, 2, request=request_of, sampler=FEW)
+
+
+def test_failures_are_counted_and_drawn_again(monkeypatch, weights):
+    """A cell without end in the first round: those crystals are drawn again, the count says so."""
+    original, calls = generation.sample_all, []
+
+    def sometimes(*args, **kwargs):
+        drawn, mask = original(*args, **kwargs)
+        calls.append(len(drawn.k))
+        if len(calls) == 1:
+            drawn.k[:3] = np.nan
+        return drawn, mask
+
+    monkeypatch.setattr(generation, "sample_all", sometimes)
+    made = generation.generate(weights, 5, seed=3, sampler=FEW, batch_size=8)
+    assert made.failed["no cell"] >= 3 and made.attempts == sum(calls) > 5 and len(made.dataset) == 5
+
+
+def test_batches_waste_little_and_lose_nobody():
+    orbits = np.random.default_rng(0).integers(1, 20, 500)
+    plan = sampling.plan_batches(orbits, (2, 3, 4, 5, 6, 8, 10, 13, 20), 64)
+    rows = np.concatenate([part for _, part, _ in plan])
+    np.testing.assert_array_equal(np.sort(rows), np.arange(500))
+    assert all((orbits[part] <= slots).all() and len(part) <= size <= 64 for slots, part, size in plan)
+    with pytest.raises(InputError, match="hold 1 to 13"):
+        sampling.plan_batches(orbits, (13,), 64)
+
+
+def test_more_steps_than_trained_are_refused(weights):
+    with pytest.raises(InputError, match="1000"):
+        sampling.steps_of(weights.options, sampling.SamplerOptions(num_steps=1001))
+    with pytest.raises(InputError, match="num_steps"):
+        sampling.SamplerOptions(num_steps=0)
+    assert sampling.steps_of(weights.options, sampling.SamplerOptions()).tolist() == list(range(1000, -1, -1))
+
+
+def test_foreign_weights_are_refused(folder, tmp_path):
+    params, config = load_params(folder)
+    stats = params["stats"] | {"features": params["stats"]["features"][:, ::-1].copy()}
+    with pytest.raises(WeightsError, match="another setting"):
+        load_weights(save_params(tmp_path / "features", {"net": params["net"], "stats": stats}, config))
+    other = config.copy_and_resolve_references().unlock()
+    other.model.symmcd.width = 32
+    with pytest.raises(WeightsError, match="another preset"):
+        load_weights(save_params(tmp_path / "width", params, other))
+    other.model.name = "symop_geometry"
+    with pytest.raises(WeightsError, match="symop_geometry"):
+        load_weights(save_params(tmp_path / "name", params, other))
+    stats = {k: v for k, v in params["stats"].items() if k != "site"}
+    with pytest.raises(WeightsError, match="lack site"):
+        load_weights(save_params(tmp_path / "lack", {"net": params["net"], "stats": stats}, config))
+
+
+def test_command(folder, tmp_path, capsys):
+    out = tmp_path / "crystals"
+    options = ["--model", "symmcd", "--weights", str(folder), "--num", "3", "--steps", "4", "--min-ratio", "0", "--no-picture"]
+    code = main(["generate", *options, "--space-group", "Fm-3m", "--orbits", "2", "--out", str(out)])
+    shown = capsys.readouterr()
+    assert code == 0, shown.err
+    assert "draws gave no crystal" in shown.out
+    index = json.loads((out / "index.json").read_text())
+    assert index["draws"] == 3 + sum(index["failed_draws"].values())
+    assert [entry["group"]["number"] for entry in index["crystals"]] == [225] * 3
+    assert len(list(out.glob("*.cif"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "symmcd", "--formula", "NaCl"], "--formula does not go with --model symmcd"),
+        (["--model", "symmcd", "--chiral"], "--chiral"),
+        (["--model", "symmcd", "--parent", "x.cif"], "--parent"),
+        (["--model", "symmcd", "--space-group", "3"], "space group 3"),
+        (["--model", "symmcd", "--space-group", "225,nonsense"], "nonsense"),
+        (["--model", "symmcd", "--space-group", "225", "--orbits", "7"], "7"),
+        (["--model", "symmcd", "--steps", "2000"], "1000"),
+        (["--orbits", "2"], "--orbits belongs to --model symmcd"),
+    ],
+)
+def test_command_refuses_in_one_line(folder, tmp_path, capsys, options, words):
+    given = [] if options[0] == "--orbits" else ["--weights", str(folder)]
+    code = main(["generate", *options, *given, "--num", "2", "--out", str(tmp_path / "o"), "--quiet"])
+    err = capsys.readouterr().err
+    assert code == 2 and words in err and "Traceback" not in err
+    assert not (tmp_path / "o").exists()
+
+
+def test_weights_of_the_other_model_are_told_apart(tmp_path):
+    (tmp_path / "operations").mkdir()
+    with pytest.raises(WeightsError, match="two parts of symop"):
+        load_weights(tmp_path)
+    with pytest.raises(WeightsError, match="no weights"):
+        load_weights(tmp_path / "nowhere")
+
+
+def test_requests_are_values():
+    assert dataclasses.replace(generation.Request(), orbits=2).orbits == 2 and len(generation.TEN_GROUPS) == 10
