@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 KIND is one of: inversion, mirror, glide, rotation-2, rotation-3, rotation-4, rotation-6, screw-2, screw-3, screw-4, screw-6,
 rotoinversion-3, rotoinversion-4, rotoinversion-6; a mirror counts as one also where centring adds glides to it. OP is an operation
-of the parent in its standard setting, as a triplet (-x,-y,-z) or a Seitz symbol ({m_001|0 0 1/2}).
+of the parent in its standard setting, as a triplet (--keep=-x,-y,-z) or a Seitz symbol ({m_001|0 0 1/2}).
 
 Without a selection the maximal subgroups are listed. With --polar, --chiral, --remove or --keep: the largest subgroups that meet
 it (--all: all of them), in cells up to --max-cell (default 1). With --to: every class of subgroups of that type in cells up to

@@ -187,6 +187,23 @@ def _set_ports(graph: Graph, boxes: list[_Box], routes: list[list[int]]) -> None
             left += width + 8.0
 
 
+def arranged(graph: Graph) -> tuple[list[_Box], list[tuple[int, tuple[float, float], _Box]]]:
+    """Where everything goes: boxes (gaps of long edges among them), and of each label its layer, left and right end and box."""
+    boxes, _, routes = _placed(graph)
+    labels = []
+    for i, edge in enumerate(graph.edges):
+        box, half = boxes[routes[i][-1]], _label_width(edge) / 2
+        labels.append((box.layer, (box.x + box.ports[i] - half, box.x + box.ports[i] + half), box))
+    return boxes, labels
+
+
+def _placed(graph: Graph) -> tuple[list[_Box], list[list[int]], list[list[int]]]:
+    boxes, rows, routes = _boxes(graph)
+    _arrange(boxes, rows)
+    _set_ports(graph, boxes, routes)
+    return boxes, rows, routes
+
+
 def draw(path: Path, graph: Graph, *, title: str = "", kind: str = "png") -> None:
     """Draw a tree into a file.
 
@@ -202,9 +219,7 @@ def draw(path: Path, graph: Graph, *, title: str = "", kind: str = "png") -> Non
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    boxes, rows, routes = _boxes(graph)
-    _arrange(boxes, rows)
-    _set_ports(graph, boxes, routes)
+    boxes, rows, routes = _placed(graph)
     left = min(box.x - box.width / 2 for box in boxes) - 20.0
     right = max(max(box.x + box.width / 2 for box in boxes) + 20.0, left + _extent(title, 12.0) + 330.0)
     top, strips = _heights(graph, boxes, rows)
