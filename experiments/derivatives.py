@@ -75,7 +75,7 @@ def nearest_parent(weights: SymopWeights, crystal: Crystal) -> Crystal | None:
 
 
 def true_row(found: Candidates, crystal: Crystal, number: int) -> int | None:
-    """The class of subgroups that describes the parent as the real crystal is described: type, elements and positions alike."""
+    """The class of subgroups that describes the parent as the real crystal is described: type, orbits' elements, atoms alike."""
     z, counts = np.sort(crystal.z), np.sort(crystal.multiplicity)
     same = [
         i

@@ -108,7 +108,7 @@ def for_index(parent: Parent, found: Derivatives) -> tuple[dict[str, Any], list[
         },
         "subgroups": [{**_row(row), "drawn": int(count)} for row, count in zip(rows, drawn, strict=True)],
     }
-    each = [{"subgroup": int(i), "index": rows[i].index, "freed_parameters": rows[i].free} for i in found.chosen]
+    each = [{"subgroup": int(i), "index_in_parent": rows[i].index, "free_parameters": rows[i].free} for i in found.chosen]
     return about, each
 
 

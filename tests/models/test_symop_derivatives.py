@@ -409,6 +409,13 @@ def test_parents_that_cannot_be():
     moved = dataclasses.replace(crystal, w=np.mod(crystal.w + np.rint((crystal.W - np.eye(3)) @ [5, 7, 1]).astype(int), 24))
     with pytest.raises(InputError, match="standard setting"):
         candidates(weights(), moved)
+    many = {name: np.repeat(getattr(crystal, name), 8, 0) for name in ("z", "x", "stab")}
+    with pytest.raises(InputError, match="at most 20"):
+        candidates(weights(), dataclasses.replace(crystal, **many))
+    cell = np.array([[4, 0, 0], [0.5, 5, 0], [0.7, 0.9, 6]])
+    lone = AtomicStructure(L=cell, z=np.array([3, 8, 17]), x=np.eye(3) * [0.1, 0.3, 0.4])
+    with pytest.raises(InputError, match="no subgroup"):
+        candidates(weights(), parent_of(lone).crystal)
     shifted = dataclasses.replace(crystal, x=crystal.x + [0.01, 0.0, 0.0])
     with pytest.raises(InputError, match="does not have operation"):
         candidates(weights(), shifted)
@@ -435,7 +442,7 @@ def test_command_writes_a_folder_and_a_table(cif, tmp_path, capsys):
     assert np.isclose(sum(row["probability"] for row in rows), 1) and sum(row["drawn"] for row in rows) == 12
     for entry in index["crystals"]:
         row = rows[entry["subgroup"]]
-        assert (entry["group"]["number"], entry["index"]) == (row["number"], row["index"])
+        assert (entry["group"]["number"], entry["index_in_parent"]) == (row["number"], row["index"])
         assert np.isclose(np.exp(entry["log_probability"]), row["probability"], rtol=1e-4)
         assert np.isclose(entry["log_likelihood"], row["log_type"], atol=1e-5)
         assert abs(np.linalg.det(row["basis"])) > 0 and (out / entry["file"]).is_file()

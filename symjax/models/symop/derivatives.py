@@ -213,6 +213,8 @@ def candidates(
     """
     if direction not in DIRECTIONS or measure not in MEASURES:
         raise InputError(f"direction is one of {DIRECTIONS} and measure one of {MEASURES}, got {direction!r}, {measure!r}")
+    if len(parent.z) > MAX_ORBITS:
+        raise InputError(f"the parent has {len(parent.z)} orbits; symop takes at most {MAX_ORBITS}")
     lattice, atoms, own = _bounds(parent, direction, tolerance, strain)
     net = OperationsNet(options_from_config(weights.operations_config["model"]["operations"]))
     free = free_parameters(atoms, lattice.members)
