@@ -1,6 +1,7 @@
 """Parents of distorted structures: textbook cases, and structures made from a parent by a known displacement."""
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from symjax.errors import InputError
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import standard_setting
 from symjax.navigate.amplitudes import decompose, near_operations
+from symjax.navigate.interval import interval
 from symjax.navigate.modes import modes_of
 from symjax.navigate.pseudosymmetry import centred
-from symjax.navigate.relation import relations_to, verify
+from symjax.navigate.relation import Relation, relations_to, verify
 from symjax.navigate.splitcrystal import split_crystal
 from symjax.navigate.supergroups import find_supergroups
 from symjax.navigate.transition import supercell
@@ -242,3 +244,46 @@ def test_tolerances_that_cannot_be_meant():
     ):
         with pytest.raises(InputError):
             find_supergroups(given, **options)
+
+
+COMPLETE = [
+    ("BaTiO3 cubic", 160, 1),
+    ("SrTiO3 cubic", 140, 2),
+    ("La2CuO4 tetragonal", 64, 2),
+    ("cristobalite 227", 92, 2),
+    ("NiTi B2", 11, 2),
+]
+COMPLETE += [
+    pytest.param("CaTiO3 cubic", 62, 4, marks=pytest.mark.slow),
+    pytest.param("BaTiO3 cubic", 1, 1, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "number", "max_k"), COMPLETE)
+def test_every_group_between_is_found(name, number, max_k):
+    """The walk up finds exactly the groups that the exact enumeration downwards puts between H and the parent.
+
+    Left out are those that the parent's atoms cannot have without having more (perovskites have no P-43m, for one).
+    """
+    parent = crystal(name)
+    opset = OpSet(W=parent.W, w=parent.w, mask=np.ones(len(parent.W), bool), den=parent.den)
+    relation = next(r for r in relations_to(opset, number, max_k=max_k) if modes_fit(parent, r))
+    groups = interval(relation)
+    expected = Counter()
+    for at in range(1, len(groups.blocks)):
+        node = groups.node(at)
+        between = Relation(opset, node.setting, node.t_index, node.k_index, node.num_conjugates)
+        if node.index == 1 or modes_fit(parent, between):
+            expected[node.setting.number] += 1
+    split = split_crystal(parent, relation)
+    modes = modes_of(split)
+    rng = np.random.default_rng(0)
+    moved = np.einsum("k,kmi->mi", rng.normal(size=len(modes.displacement)), modes.displacement)
+    moved *= 0.05 / max(np.linalg.norm(moved, axis=1).max(), 1e-9)
+    strain = np.einsum("s,sij->ij", 0.004 * rng.normal(size=len(modes.strain)), modes.strain)
+    made = split.crystal(L=split.L @ (np.eye(3) + strain), x=split.x + moved @ np.linalg.inv(split.L))
+    search = find_supergroups(expand_crystal(made), tolerance=0.3, strain_tolerance=0.05, symprec=1e-4)
+    found = Counter()
+    for one in search.supergroups:
+        found[one.number] += one.num_equivalent
+    assert search.complete and found == expected
