@@ -44,7 +44,7 @@ def test_the_tree(files, capsys):
     for words in (
         "BaTiO3, Pm-3m (221)", "9 classes of maximal subgroups", "P4/mmm (123)", "index 3", "translationengleiche", "3 conjugates",
         "klassengleiche, enlarged cell", "[2a,2b,2c; 1/2,1/2,1/2]", "ferroelastic", "O 3c -> 1c (1/2,1/2,0) + 2e (0,1/2,1/2)",
-        "lattice 2 (+1)", "order parameter: 1 strain", "these atoms cannot have it",
+        "cell a,c (+1)", "order parameter: 1 strain", "these atoms cannot have it",
     ):  # fmt: skip
         assert words in text.replace("\n│   ", ""), words
 

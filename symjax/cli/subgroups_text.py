@@ -53,7 +53,7 @@ def _parent_lines(report: dict[str, Any]) -> list[str]:
         name = f"{report['file']}: {report['formula']}, {name}"
     traits = [parent["crystal_system"], f"class {parent['point_group']}"]
     traits += [trait for trait in ("centrosymmetric", "polar", "chiral") if parent[trait]]
-    free = f"free: {_count(parent['free_lattice'], 'lattice parameter')}"
+    free = f"free: cell {','.join(parent['lattice_parameters'])}"
     if "orbits" in parent:
         free += f", {_count(parent['free_coordinates'], 'coordinate')}"
     lines = [name, f"{', '.join(traits)}; {free}"]
@@ -62,10 +62,10 @@ def _parent_lines(report: dict[str, Any]) -> list[str]:
     asked = report["asked"]
     if asked["selection"] == "any" and not asked["all"]:
         k = f" and klassengleiche up to index {asked['max_index']}" if asked["max_index"] > 1 else ""
-        lines.append(f"{len(report['subgroups'])} classes of maximal subgroups: all translationengleiche{k}")
+        lines.append(f"{_count(len(report['subgroups']), 'class', 'classes')} of maximal subgroups: all translationengleiche{k}")
     else:
         chosen = "subgroups" if asked["selection"] == "any" else f"subgroups: {asked['selection']}"
-        lines.append(f"{len(report['subgroups'])} classes of {chosen}; cells up to {asked['max_cell']} times the parent's")
+        lines.append(f"{_count(len(report['subgroups']), 'class', 'classes')} of {chosen}; cells up to {asked['max_cell']} times the parent's")
     return lines
 
 
@@ -78,7 +78,7 @@ def _subgroup_lines(about: dict[str, Any]) -> list[str]:
     what = list(about["changes"])
     if about["polar_directions"] and "polar" in what:
         what[what.index("polar")] = "polar along " + " and ".join(_direction(v) for v in about["polar_directions"])
-    free = f"lattice {_gain(about['free_lattice'], about['freed_lattice'])}"
+    free = f"cell {','.join(about['lattice_parameters'])} (+{about['freed_lattice']})"
     if "orbits" in about:
         free += f", coordinates {about['free_coordinates']}, displacement modes +{about['freed_displacements']}"
         strains, displacements = about["order_parameter_strains"], about["order_parameter_displacements"]
@@ -97,7 +97,8 @@ def _subgroup_lines(about: dict[str, Any]) -> list[str]:
 
 def _split_text(orbit: dict[str, Any]) -> str:
     pieces = " + ".join(
-        f"{one['letter']} ({one['coordinates']})" + (f" {one['free']} free" if one["free"] else "") for one in orbit["into"]
+        f"{one['letter']} ({one['coordinates']}{'; ' + one['free_coordinates'] + ' free' if one['free'] else ''})"
+        for one in orbit["into"]
     )
     return f"{orbit['element']} {orbit['letter']} -> {pieces}"
 
@@ -122,12 +123,8 @@ def _modes(strains: int, displacements: int) -> str:
     return " and ".join(parts + ([_count(strains, "strain")] if strains else []))
 
 
-def _gain(total: int, gained: int) -> str:
-    return f"{total} (+{gained})"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str, many: str | None = None) -> str:
+    return f"{number} {noun if number == 1 else many or noun + 's'}"
 
 
 def _direction(vector: list[int]) -> str:

@@ -53,6 +53,27 @@ def coordinate_text(x: np.ndarray) -> str:
     return ",".join(parts)
 
 
+def free_text(directions: np.ndarray) -> str:
+    """Which coordinates may change, from the directions of a position's flat as columns (3, f): ``z``, or ``x,2x``.
+
+    A free parameter is called after the first coordinate that it moves (and that no other one is called after).
+    """
+    names: dict[int, str] = {}
+    for column in range(directions.shape[1]):
+        moved = [row for row in range(3) if directions[row, column] and "xyz"[row] not in names.values()]
+        names[column] = "xyz"[moved[0]] if moved else next(name for name in "xyz" if name not in names.values())
+    parts = []
+    for row in directions:
+        text = ""
+        for column, name in names.items():
+            value = int(row[column])
+            if value:
+                text += f"{'-' if value < 0 else '+'}{abs(value) if abs(value) > 1 else ''}{name}"
+        if text:
+            parts.append(text.removeprefix("+"))
+    return ",".join(parts)
+
+
 def mathtext(symbol: str) -> str:
     """A Hermann-Mauguin symbol for matplotlib: bars over digits, screws as subscripts, letters italic."""
     out, i = "", 0

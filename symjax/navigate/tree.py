@@ -25,10 +25,16 @@ from symjax.groups.setting import Setting
 from symjax.groups.tables import default_hall, setting_symbols, standard_setting, wyckoff_letters
 from symjax.navigate.interval import Chain, chains
 from symjax.navigate.modes import modes_of
-from symjax.navigate.notation import basis_text, coordinate_text, fractions_of, origin_text
+from symjax.navigate.notation import basis_text, coordinate_text, fractions_of, free_text, origin_text
 from symjax.navigate.relation import Relation, maximal_relations
 from symjax.navigate.splitcrystal import SplitCrystal, split_crystal
+from symjax.navigate.splitting import standard_positions
 
+_PARAMETERS = {
+    "triclinic": ("a", "b", "c", "alpha", "beta", "gamma"), "monoclinic": ("a", "b", "c", "beta"), "orthorhombic": ("a", "b", "c"),
+    "tetragonal": ("a", "c"), "trigonal": ("a", "c"), "hexagonal": ("a", "c"), "cubic": ("a",),
+}  # fmt: skip
+"""Independent parameters of the cell in the standard settings (unique axis b, hexagonal axes)."""
 MAX_TREE = 2000
 """Subgroups of a tree of several levels beyond this number are refused."""
 
@@ -50,7 +56,7 @@ def describe_group(number: int, crystal: Crystal | None = None) -> dict[str, Any
     about: dict[str, Any] = {
         "number": number, "symbol": symbol_of(number), "point_group": known.point_group, "crystal_system": known.crystal_system,
         "polar": known.polar, "chiral": known.sohncke, "centrosymmetric": known.centrosymmetric,
-        "free_lattice": known.num_free_lattice,
+        "free_lattice": known.num_free_lattice, "lattice_parameters": list(_PARAMETERS[known.crystal_system]),
     }  # fmt: skip
     if crystal is not None:
         own = whole_relation(crystal_opset(crystal), number)
@@ -94,6 +100,7 @@ def describe_subgroup(number: int, relation: Relation, crystal: Crystal | None =
         "centrosymmetric": below.centrosymmetric, "ferroelastic": below.num_free_lattice > above.num_free_lattice,
         "polar_directions": _directions(relation, below), "changes": changes(above, below),
         "free_lattice": below.num_free_lattice, "freed_lattice": below.num_free_lattice - above.num_free_lattice,
+        "lattice_parameters": list(_PARAMETERS[below.crystal_system]),
     }  # fmt: skip
     if crystal is not None:
         split = split_crystal(crystal, relation)
@@ -146,11 +153,13 @@ def _directions(relation: Relation, below: GroupProperties) -> list[list[int]]:
 
 def _orbits(split: SplitCrystal, number: int) -> list[dict[str, Any]]:
     """Orbits of a split crystal in the standard setting of a type."""
-    letters = wyckoff_letters(number)
+    letters, positions = wyckoff_letters(number), standard_positions(number)
     return [
         {
             "element": element(int(z)), "letter": f"{o.multiplicity}{letters[o.position]}", "multiplicity": o.multiplicity,
-            "site_symmetry": o.site_symmetry, "free": o.dof, "x": [float(v) for v in x], "coordinates": coordinate_text(x),
+            "site_symmetry": o.site_symmetry, "free": o.dof,
+            "free_coordinates": free_text(np.rint(positions.basis[o.position][:, : o.dof])),
+            "x": [float(v) for v in x], "coordinates": coordinate_text(x),
         }
         for z, o, x in zip(split.z, split.orbits, split.x, strict=True)
     ]  # fmt: skip

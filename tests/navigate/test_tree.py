@@ -14,7 +14,7 @@ from symjax.navigate.draw_tree import arranged, dot_text, draw
 from symjax.navigate.graph import composed, graph_below, graph_to
 from symjax.navigate.interval import relative
 from symjax.navigate.modes import modes_of
-from symjax.navigate.notation import basis_text, change_text, coordinate_text, mathtext, origin_text
+from symjax.navigate.notation import basis_text, change_text, coordinate_text, free_text, mathtext, origin_text
 from symjax.navigate.relation import Relation, maximal_relations, relations_to, verify
 from symjax.navigate.splitcrystal import split_crystal
 from symjax.navigate.tree import (
@@ -44,6 +44,7 @@ def test_barium_titanate_to_tetragonal():
     assert about["order_parameter_displacements"] == 3 and about["order_parameter_strains"] == 0
     split = {orbit["element"]: [(one["letter"], one["free"]) for one in orbit["into"]] for orbit in about["orbits"]}
     assert split == {"Ba": [("1a", 1)], "Ti": [("1b", 1)], "O": [("1b", 1), ("2c", 1)]}
+    assert about["orbits"][2]["into"][1]["free_coordinates"] == "z" and about["lattice_parameters"] == ["a", "c"]
     assert about["realized"] is None
 
 
@@ -133,6 +134,8 @@ def test_notation():
     assert change_text(s) == "1/2a-1/2b,1/2a+1/2b,2c; 0,1/4,-3/4"
     assert coordinate_text(np.array([1 / 3, -1e-9, 0.23456])) == "1/3,0,0.2346"
     assert coordinate_text(np.array([0.99999999, -0.25, 1 / 24])) == "0,3/4,1/24"
+    assert free_text(np.zeros((3, 0))) == "" and free_text(np.eye(3)) == "x,y,z"
+    assert free_text(np.array([[1], [2], [0]])) == "x,2x" and free_text(np.array([[0, 1], [0, -1], [1, 0]])) == "x,-x,z"
     assert mathtext("P-4_2m") == r"$P\bar{4}_2m$"
 
 
