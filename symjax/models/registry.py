@@ -46,10 +46,17 @@ def _symmcd(config: Any, train: Any, val: Any) -> Task:
     return SymmcdTask(config, train, val)
 
 
+def _regression(config: Any, train: Any, val: Any) -> Task:
+    from symjax.models.regression.task import RegressionTask
+
+    return RegressionTask(config, train, val)
+
+
 _MODELS: dict[str, Entry] = {
     "symop_operations": Entry(_symop_operations),
     "symop_geometry": Entry(_symop_geometry),
     "symmcd": Entry(_symmcd),
+    "regression": Entry(_regression),
 }
 
 

@@ -1,0 +1,1 @@
+"""Properties of crystals predicted from graphs of orbits; see `task`."""
