@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset
 
 INDEX = "index.json"
+FAILURES = ("draws", "failed_draws")
+"""How many crystals were drawn in all, and reason -> draws that gave none, in an index of `symjax generate`."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Crystals:
             "sha256": self.sha256,
             "unusable": unusable,
             "duplicates": [{"name": name, "same_as": other} for name, other in self.duplicates],
+            **{key: self.facts[key] for key in FAILURES if key in self.facts},
         }
 
 
@@ -220,7 +223,7 @@ def _generated(place: Path) -> Path | None:
 
 def _facts(folder: Path) -> dict[str, Any]:
     content = json.loads((folder / INDEX).read_text())
-    return {key: content[key] for key in ("version", "options", "seconds", "hardware") if key in content}
+    return {key: content[key] for key in ("version", "options", "seconds", "hardware", *FAILURES) if key in content}
 
 
 def _parse(row: SourceRow) -> tuple[Cell | None, str]:

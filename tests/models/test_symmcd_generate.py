@@ -12,6 +12,8 @@ from configs.symmcd import get_config
 from symjax.cli.main import main
 from symjax.diffusion import wrapped
 from symjax.errors import InputError, WeightsError
+from symjax.evaluate.report.reading import usable
+from symjax.evaluate.sources import read_crystals
 from symjax.groups.identify import identify
 from symjax.models.symmcd import generate as generation
 from symjax.models.symmcd import sample as sampling
@@ -217,6 +219,9 @@ def test_command(folder, tmp_path, capsys):
     assert index["draws"] == 3 + sum(index["failed_draws"].values())
     assert [entry["group"]["number"] for entry in index["crystals"]] == [225] * 3
     assert len(list(out.glob("*.cif"))) == 3
+    source = read_crystals(out).summary()
+    lost = sum(index["failed_draws"].values())
+    assert usable({"samples": source}, "samples") == f"3 ({lost} of {3 + lost} draws gave no crystal)"  # beside every metric
 
 
 @pytest.mark.parametrize(

@@ -197,11 +197,19 @@ def skipped_of(report: Report) -> list[tuple[str, str]]:
 
 
 def usable(report: Report, role: str) -> str:
-    """``995 of 1,000`` or ``1,000``: crystals of a source that were used."""
+    """``995 of 1,000`` or ``1,000``: crystals of a source that were used, and how many draws gave none where that is known."""
     source = source_of(report, role) or {}
     num, used = number(source.get("num")), number(source.get("num_usable"))
     if not math.isfinite(num):
         return write_number(used)
-    return (
-        write_number(num) if used == num or not math.isfinite(used) else f"{write_number(used)} of {write_number(num)}"
-    )
+    whole = used == num or not math.isfinite(used)
+    return (write_number(num) if whole else f"{write_number(used)} of {write_number(num)}") + _failed_draws(source)
+
+
+def _failed_draws(source: Row) -> str:
+    """`` (12 of 512 draws gave no crystal)`` where the source says so."""
+    draws, failed = number(source.get("draws")), source.get("failed_draws")
+    if not math.isfinite(draws) or not isinstance(failed, Mapping):
+        return ""
+    lost = sum(int(count) for count in failed.values() if isinstance(count, int))
+    return f" ({write_number(lost)} of {write_number(draws)} draws gave no crystal)"
