@@ -21,13 +21,16 @@ from symjax.navigate.relation import Relation
 _TOUCH = 1e-4  # angstrom: a symmetrized atom this close to its image is on the site; such atoms are exact to rounding
 
 
-def crystal_in_setting(arrangement: Arrangement, motions: Motions, setting: Setting) -> Crystal:
+def crystal_in_setting(
+    arrangement: Arrangement, motions: Motions, setting: Setting, *, origin: np.ndarray | None = None
+) -> Crystal:
     """A symmetric arrangement as a crystal in the standard setting of its group.
 
     Args:
         arrangement: has the motions exactly; the basis may be any, the origin is the centroid.
         motions: closed; translations of the arrangement's cell are among them where the cell is not primitive.
         setting: of `motions.opset()`.
+        origin: (3,) another origin in the arrangement's basis, which differs from the setting's along polar directions only.
 
     Raises:
         InputError: the orbits do not add up to the atoms of the cell (the arrangement does not have the motions).
@@ -35,7 +38,7 @@ def crystal_in_setting(arrangement: Arrangement, motions: Motions, setting: Sett
     opset = standard_setting(setting.number)
     W, w = np.asarray(opset.W, np.int64), np.asarray(opset.w) / opset.den
     L = setting.matrix.T @ arrangement.L
-    places = (arrangement.x - setting.origin) @ np.linalg.inv(setting.matrix).T
+    places = (arrangement.x - (setting.origin if origin is None else origin)) @ np.linalg.inv(setting.matrix).T
     kept = np.unique(motions.perm.min(axis=0))
     z, x, stab = [], [], []
     for atom in kept:

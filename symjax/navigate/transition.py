@@ -113,8 +113,14 @@ class Transition:
         return Arrangement(L=_between(self.first.L, self.second.L, s), z=self.first.z, x=x)
 
     def crystal(self, s: float) -> Crystal:
-        """The same as a crystal in the standard setting of K (one cell and origin for all s)."""
-        return crystal_in_setting(self.image(s), self.motions, self.setting)
+        """The same as a crystal in the standard setting of K (one cell and origin for all s).
+
+        Along polar directions, where the setting leaves the origin free, it lies at the heaviest atom of A.
+        """
+        free = self.motions.W.mean(axis=0)  # projects on what all operations keep
+        anchor = self.first.x[int(self.first.z.argmax())]
+        origin = self.setting.origin + free @ (anchor - self.setting.origin)
+        return crystal_in_setting(self.image(s), self.motions, self.setting, origin=origin)
 
     def detected(self, s: float, symprec: float = 1e-3) -> Identified:
         """The whole group of the image at a tolerance in angstrom: K, or a supergroup of it."""
