@@ -124,7 +124,8 @@ def _crystals(args: argparse.Namespace) -> Drawn:
     """Crystals by the model, or from the parent, of the command line."""
     if args.model == "symmcd":
         made = generate_symmcd.draw(args)
-        return Drawn(made.dataset, generate_symmcd.for_index(made), after=lambda: generate_symmcd.show(made))
+        about, each = generate_symmcd.for_index(made), generate_symmcd.for_entries(made)
+        return Drawn(made.dataset, about, each, after=lambda: generate_symmcd.show(made))
     constraints = constraints_from(args)
     if args.parent is None:
         return Drawn(_generate(args, constraints))

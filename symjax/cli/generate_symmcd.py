@@ -65,8 +65,16 @@ def for_index(found: Generated) -> dict[str, Any]:
     return {"draws": found.attempts, "failed_draws": found.failed}
 
 
+def for_entries(found: Generated) -> list[dict[str, Any]] | None:
+    """What the index says about each crystal: the space group asked for, where it is only a condition (unit-cell weights)."""
+    asked = found.dataset.properties.get("requested_group")
+    return None if asked is None else [{"requested_group": int(number)} for number in asked]
+
+
 def show(found: Generated) -> None:
     """Say how many draws gave no crystal, and why."""
+    if "requested_group" in found.dataset.properties:
+        print("unit-cell weights: the space group is only a condition; crystals are in P1, with requested_group in the index")
     lost = sum(found.failed.values())
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(found.failed.items()))
     print(f"{lost} of {found.attempts} draws gave no crystal{f' ({reasons})' if lost else ''}")

@@ -1,8 +1,8 @@
 """From nothing to crystals with SymmCD: group and number of orbits from training frequencies, reverse diffusion, projection.
 
 Every crystal has its space group by construction: representatives are moved onto Wyckoff positions and the orbits are made by the
-operations of the standard setting. A sample that gives no crystal (no cell, coinciding atoms) is drawn again, counted, and
-reported.
+operations of the standard setting. (Not so in the unit-cell variant, where the group is only a condition and crystals are written
+in P1.) A sample that gives no crystal (no cell, coinciding atoms) is drawn again, counted, and reported.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -56,7 +56,8 @@ class Generated:
     Attributes:
         dataset: the crystals, with the properties `min_ratio` (smallest distance over the sum of covalent radii), `draws` (times a
             crystal was drawn), `moved` (largest distance in angstrom a representative was projected over) and `site_cost` (largest
-            loss of log-probability in projecting a site symmetry).
+            loss of log-probability in projecting a site symmetry). Of the unit-cell variant: in P1, every atom an orbit, with the
+            properties `min_ratio`, `draws` and `requested_group`.
         attempts: crystals drawn in all.
         failed: reason -> draws that gave no crystal.
     """
@@ -152,10 +153,12 @@ def generate(
         raise InputError(f"number of crystals must be at least 1, got {num}")
     request, sampler = request or Request(), sampler or SamplerOptions()
     counts, options = weights.counts, weights.options
+    if options.unit_cell and request.orbits is not None:
+        raise InputError("a number of orbits cannot be asked of these weights: the unit-cell variant draws atoms, not orbits")
     allowed = allowed_types(counts, request)
     number, orbits = draw_requests(counts, request, num, rng=np.random.default_rng(seed), max_orbits=options.buckets[-1])
     orbits = np.maximum(orbits, len(set(request.elements)))
-    maker = _Maker(number, int(orbits.max()), request)
+    maker = (_CellMaker if options.unit_cell else _Maker)(number, int(orbits.max()), request)
     rows, attempts = np.arange(num), 0
     for attempt in range(_ROUNDS):
         drawn, mask = sample_all(
@@ -181,50 +184,73 @@ def _listed(failed: Counter[str]) -> str:
     return ", ".join(f"{reason}: {count}" for reason, count in failed.most_common())
 
 
+class _Placed(NamedTuple):
+    """Draws as crystals: why there is none `(b,)`, positions `(b, m)`, points `(b, m, 3)`, and what projecting cost `(b,)`."""
+
+    reasons: np.ndarray
+    pos: np.ndarray
+    x: np.ndarray
+    moved: np.ndarray
+    cost: np.ndarray
+
+
 class _Maker:
     """Projects draws and keeps the best one of each crystal."""
 
     def __init__(self, number: np.ndarray, width: int, request: Request):
         num = len(number)
         self.number, self.request = number, request
-        self.numbers = tuple(int(n) for n in np.unique(number))
-        self.sets = standard_sets(self.numbers)
-        self.set_index = np.searchsorted(self.numbers, number)
-        self.tables = projection_tables(self.numbers)
+        self._prepare()
         self.ratio = np.full(num, -1.0)  # of the kept draw; -1 where there is none yet
         self.draws, self.moved, self.cost = np.zeros(num), np.zeros(num), np.zeros(num)
         self.z, self.pos = np.zeros((num, width), np.int32), np.zeros((num, width), np.int32)
         self.k, self.x = np.zeros((num, 6)), np.zeros((num, width, 3))
         self.failed: Counter[str] = Counter()
 
+    def _prepare(self) -> None:
+        """Operations of the crystals, and what projecting needs."""
+        self.numbers = tuple(int(n) for n in np.unique(self.number))
+        self.sets = standard_sets(self.numbers)
+        self.set_index = np.searchsorted(self.numbers, self.number)
+        self.tables = projection_tables(self.numbers)
+
     def keep_better(self, rows: np.ndarray, drawn: Drawn, mask: np.ndarray) -> None:
-        """Take over what projects, where it is better than what was kept."""
+        """Take over what gives a crystal, where it is better than what was kept."""
         self.draws[rows] += 1
         z = np.where(mask, drawn.types + 1, 0)
         usable = np.isfinite(drawn.k).all(axis=1) & np.isfinite(drawn.x).all(axis=(1, 2)) & (np.abs(drawn.k) < _LARGEST).all(axis=1)
         L = np.asarray(lattice_from_k(np.where(usable[:, None], drawn.k, 0.0).astype(np.float64)))
-        found = self._project(rows, L, drawn, mask)
-        made = replicate(self.number[rows], L, z, found, mask=mask)
+        placed = self._place(rows, L, z, drawn, mask)
         wanted = np.array([self._has_elements(row) for row in z])
-        later = np.where(wanted, np.asarray(made.reasons), [reason or "other elements" for reason in made.reasons])
+        later = np.where(wanted, placed.reasons, [reason or "other elements" for reason in placed.reasons])
         reasons = np.where(usable, later, "no cell")
         self.failed.update(str(reason) for reason in reasons if reason)
         good = np.flatnonzero(reasons == "")
         if not len(good):
             return
         index, width = self.set_index[rows[good]], mask.shape[1]
-        types = StructureTypes(self.sets, index, z[good], np.where(mask[good], np.asarray(found.pos)[good], 0))
-        x = np.zeros((len(good), width, 3))
-        x[mask[good]] = np.concatenate([crystal.x for i in good if (crystal := made.crystals[i]) is not None])
+        types = StructureTypes(self.sets, index, z[good], placed.pos[good])
         k = log_coefficients(self.sets, index, L[good])
-        ratio = closest_ratios(types, k, x)
+        ratio = closest_ratios(types, k, placed.x[good])
         better = ratio > self.ratio[rows[good]]
         kept, chosen = rows[good][better], good[better]
         self.ratio[kept], self.k[kept] = ratio[better], k[better]
         self.z[kept], self.pos[kept], self.x[kept] = 0, 0, 0.0
-        self.z[kept, :width], self.pos[kept, :width], self.x[kept, :width] = types.z[better], types.pos[better], x[better]
-        self.moved[kept] = np.where(mask, np.asarray(found.moved), 0.0).max(axis=1)[chosen]
-        self.cost[kept] = np.where(mask, np.asarray(found.site_cost), 0.0).max(axis=1)[chosen]
+        self.z[kept, :width], self.pos[kept, :width], self.x[kept, :width] = z[chosen], placed.pos[chosen], placed.x[chosen]
+        self.moved[kept], self.cost[kept] = placed.moved[chosen], placed.cost[chosen]
+
+    def _place(self, rows: np.ndarray, L: np.ndarray, z: np.ndarray, drawn: Drawn, mask: np.ndarray) -> _Placed:
+        """Positions, and points on them."""
+        found = self._project(rows, L, drawn, mask)
+        made = replicate(self.number[rows], L, z, found, mask=mask)
+        x = np.zeros((*mask.shape, 3))
+        for i, crystal in enumerate(made.crystals):
+            if crystal is not None:
+                x[i, mask[i]] = crystal.x
+        return _Placed(
+            np.asarray(made.reasons), np.where(mask, np.asarray(found.pos), 0), x,
+            *(np.where(mask, np.asarray(values), 0.0).max(axis=1) for values in (found.moved, found.site_cost)),
+        )  # fmt: skip
 
     def _project(self, rows: np.ndarray, L: np.ndarray, drawn: Drawn, mask: np.ndarray) -> Projected:
         """Nearest positions, in batches padded to powers of two so that few programs are compiled."""
@@ -243,9 +269,27 @@ class _Maker:
     def dataset(self, meta: dict[str, Any]) -> CrystalDataset:
         """The kept draws."""
         types = StructureTypes(self.sets, self.set_index, self.z, self.pos)
-        properties = {"min_ratio": self.ratio, "draws": self.draws, "moved": self.moved, "site_cost": self.cost}
+        properties = {"min_ratio": self.ratio, "draws": self.draws} | self._properties()
         data = dataset_from_types(types, self.k, self.x, properties=properties, meta=meta)
         return dataclasses.replace(data, ids=np.array([f"symmcd-{i:05d}" for i in range(len(data))]))
+
+    def _properties(self) -> dict[str, np.ndarray]:
+        return {"moved": self.moved, "site_cost": self.cost}
+
+
+class _CellMaker(_Maker):
+    """The same for the unit-cell variant: atoms stay where they were drawn, in P1; nothing is projected."""
+
+    def _prepare(self) -> None:
+        self.sets = standard_sets((1,))
+        self.set_index = np.zeros(len(self.number), np.int64)
+
+    def _place(self, rows: np.ndarray, L: np.ndarray, z: np.ndarray, drawn: Drawn, mask: np.ndarray) -> _Placed:
+        free, x = np.zeros(len(rows)), np.where(mask[..., None], drawn.x.astype(np.float64), 0.0)
+        return _Placed(np.full(len(rows), ""), np.zeros(mask.shape, np.int32), x, free, free)
+
+    def _properties(self) -> dict[str, np.ndarray]:
+        return {"requested_group": self.number.astype(np.float64)}
 
 
 _project = jax.jit(project)

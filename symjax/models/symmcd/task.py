@@ -26,6 +26,7 @@ from jax import Array
 from symjax.data.dataset import CrystalDataset
 from symjax.diffusion import discrete, schedules, wrapped
 from symjax.errors import ConfigError, DataError
+from symjax.models.symmcd.cell import represent_cells
 from symjax.models.symmcd.network import NUM_TYPES, NetworkOptions, Nodes, Predictions, SymmcdNet
 from symjax.models.symmcd.representation import Counts, Representation, count, group_features, lattice_masks, represent
 from symjax.train.interface import Bucket
@@ -47,6 +48,17 @@ class SymmcdOptions:
     weight_sites: float
     standardise: bool
     buckets: tuple[int, ...]
+    max_pairs: int = 0
+
+    @property
+    def unit_cell(self) -> bool:
+        """Whether the nodes are all atoms of the conventional cell (`symjax.models.symmcd.cell`), not one of each orbit."""
+        return not self.network.site_symmetry
+
+    @property
+    def nodes_are(self) -> str:
+        """What a node is, for messages."""
+        return "atoms" if self.unit_cell else "orbits"
 
 
 def options_from_config(section: Any) -> SymmcdOptions:
@@ -56,12 +68,14 @@ def options_from_config(section: Any) -> SymmcdOptions:
         ConfigError: buckets that do not rise, or an odd width of the time features.
     """
     net = NetworkOptions(**{f.name: section[f.name] for f in dataclasses.fields(NetworkOptions)})
-    own = {f.name: section[f.name] for f in dataclasses.fields(SymmcdOptions) if f.name not in ("network", "buckets")}
+    own = {f.name: section[f.name] for f in dataclasses.fields(SymmcdOptions) if f.name in section and f.name != "buckets"}
     buckets = tuple(int(size) for size in section["buckets"])
     if not buckets or buckets[0] < 1 or any(a >= b for a, b in itertools.pairwise(buckets)):
-        raise ConfigError(f"config.model.symmcd.buckets = {buckets}: numbers of orbits, rising, at least 1")
+        raise ConfigError(f"config.model.symmcd.buckets = {buckets}: numbers of nodes, rising, at least 1")
     if net.time_dim < 2 or net.time_dim % 2:
         raise ConfigError(f"config.model.symmcd.time_dim = {net.time_dim}: an even number of at least 2")
+    if own.get("max_pairs", 0) < 0:
+        raise ConfigError(f"config.model.symmcd.max_pairs = {own['max_pairs']}: pairs of nodes, or 0 for no bound")
     if not 0 < own["sigma_min"] < own["sigma_max"]:
         raise ConfigError("config.model.symmcd: 0 < sigma_min < sigma_max is needed")
     return SymmcdOptions(network=net, buckets=buckets, **own)
@@ -165,7 +179,9 @@ def diffusion_loss(
     moved = sigma[:, None, None] * jax.random.normal(x_key, batch.x.shape)
     target = -wrapped.cubic_score(moved, sigma[:, None, None]) / scale[:, None, None]
     types = discrete.perturb(type_key, batch.types, abar[:, None], stats["elements"])
-    sites = discrete.perturb(site_key, batch.sites, abar[:, None, None], stats["site"][batch.number][:, None])
+    sites = batch.sites
+    if not options.unit_cell:
+        sites = discrete.perturb(site_key, sites, abar[:, None, None], stats["site"][batch.number][:, None])
 
     x = jnp.mod(batch.x + moved, 1.0)
     nodes = nodes_of(stats, batch.number, batch.mask, k=k, types=types, sites=sites, x=x)
@@ -196,7 +212,8 @@ def bucket_of(num_orbits: np.ndarray, buckets: tuple[int, ...]) -> np.ndarray:
 class SymmcdTask:
     """What the training loop needs (see `symjax.train.interface`).
 
-    Crystals with elements beyond plutonium or with more orbits than the largest bucket are left out, with a warning.
+    Crystals with elements beyond plutonium, or more orbits (unit-cell variant: atoms) than the largest bucket, are left out, with a
+    warning. Where `max_pairs` bounds the pairs of a step, batches of large buckets hold fewer crystals.
 
     Raises:
         DataError: no training crystal is left.
@@ -209,22 +226,26 @@ class SymmcdTask:
         self._batch_size = int(config.train.batch_size)
         data = self._represent(train, "training")
         if not len(data):
-            raise DataError(f"no training crystal has at most {self.options.buckets[-1]} orbits and elements up to plutonium")
+            raise DataError(
+                f"no training crystal has at most {self.options.buckets[-1]} {self.options.nodes_are} and elements up to plutonium"
+            )
         self._stats = fit_statistics(data, count(data), self.options.standardise)
         self._train = self._buckets(data)
         self._val = [] if val is None else self._buckets(self._represent(val, "validation"))
 
     def _represent(self, dataset: CrystalDataset, role: str) -> Representation:
         """The crystals that fit the model."""
-        fits = dataset.num_orbits <= self.options.buckets[-1]
+        largest, cells = self.options.buckets[-1], self.options.unit_cell
+        fits = (dataset.num_atoms if cells else dataset.num_orbits) <= largest
         fits[dataset.orbit_crystal[dataset.orbit_z > NUM_TYPES]] = False
         if not fits.all():
             named = ", ".join(str(name) for name in dataset.ids[~fits][:5])
             _log.warning(
-                "%d of %d %s crystals have more than %d orbits or elements beyond plutonium and are left out: %s ...",
-                (~fits).sum(), len(fits), role, self.options.buckets[-1], named,
+                "%d of %d %s crystals have more than %d %s or elements beyond plutonium and are left out: %s ...",
+                (~fits).sum(), len(fits), role, largest, self.options.nodes_are, named,
             )  # fmt: skip
-        return represent(dataset.subset(np.flatnonzero(fits)))
+        part = dataset.subset(np.flatnonzero(fits))
+        return represent_cells(part) if cells else represent(part)
 
     def _buckets(self, data: Representation) -> list[Bucket]:
         """Crystals of each padded size."""
@@ -233,7 +254,8 @@ class SymmcdTask:
         for i, size in enumerate(self.options.buckets):
             rows = np.flatnonzero(which == i)
             if len(rows):
-                batch = max(1, min(self._batch_size, len(rows)))
+                bound = self.options.max_pairs // size**2 or 1 if self.options.max_pairs else self._batch_size
+                batch = max(1, min(self._batch_size, bound, len(rows)))
                 made.append(Bucket(examples_of(data.take(rows, size)), len(rows) / len(which), batch))
         return made
 
