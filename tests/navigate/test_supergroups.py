@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ from symjax.crystals.expand import expand_crystal
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.groups.sets import OpSet
-from symjax.groups.tables import standard_setting
 from symjax.navigate.amplitudes import decompose, near_operations
 from symjax.navigate.interval import interval
 from symjax.navigate.modes import modes_of
@@ -24,6 +24,15 @@ from symjax.navigate.relation import Relation, relations_to, verify
 from symjax.navigate.splitcrystal import split_crystal
 from symjax.navigate.supergroups import find_supergroups
 from symjax.navigate.transition import supercell
+
+
+@cache
+def below(name, number, max_k):
+    """Subgroup relations of one type below a textbook parent (worked out once: the enumeration is the slow part)."""
+    parent = crystal(name)
+    opset = OpSet(W=parent.W, w=parent.w, mask=np.ones(len(parent.W), bool), den=parent.den)
+    return opset, relations_to(opset, number, max_k=max_k)
+
 
 # structure, tolerance (angstrom), strain tolerance, parent, t index, k index
 TEXTBOOK = [
@@ -116,9 +125,8 @@ ROUND_TRIPS = [
 def test_parent_and_modes_come_back(name, number, max_k, size):
     """A parent displaced along random modes of a subgroup and strained: the same parent, amplitudes and strains are found."""
     parent = crystal(name)
-    opset = OpSet(W=parent.W, w=parent.w, mask=np.ones(len(parent.W), bool), den=parent.den)
     rng, tried = np.random.default_rng(number), 0
-    for relation in relations_to(opset, number, max_k=max_k)[:2]:
+    for relation in below(name, number, max_k)[1][:2]:
         split = split_crystal(parent, relation)
         modes = modes_of(split)
         if modes.realized is not None:  # these atoms cannot have exactly this group along this relation
@@ -149,7 +157,7 @@ def test_parent_and_modes_come_back(name, number, max_k, size):
 def test_displacement_is_exact_where_nothing_is_strained():
     """Without strain the amplitude comes back to rounding."""
     parent = crystal("CaTiO3 cubic")
-    relation = next(r for r in relations_to(standard_setting(221), 62, max_k=4) if modes_fit(parent, r))
+    relation = next(r for r in below("CaTiO3 cubic", 62, 4)[1] if modes_fit(parent, r))
     split = split_crystal(parent, relation)
     modes = modes_of(split)
     amplitude = 0.1 * np.random.default_rng(0).normal(size=len(modes.displacement))
@@ -266,8 +274,8 @@ def test_every_group_between_is_found(name, number, max_k):
     Left out are those that the parent's atoms cannot have without having more (perovskites have no P-43m, for one).
     """
     parent = crystal(name)
-    opset = OpSet(W=parent.W, w=parent.w, mask=np.ones(len(parent.W), bool), den=parent.den)
-    relation = next(r for r in relations_to(opset, number, max_k=max_k) if modes_fit(parent, r))
+    opset, relations = below(name, number, max_k)
+    relation = next(r for r in relations if modes_fit(parent, r))
     groups = interval(relation)
     expected = Counter()
     for at in range(1, len(groups.blocks)):
