@@ -59,13 +59,13 @@ def _parent_lines(report: dict[str, Any]) -> list[str]:
     lines = [name, f"{', '.join(traits)}; {free}"]
     if "orbits" in parent:
         lines += [_wrap([f"{o['element']} {o['letter']} {o['site_symmetry']} ({o['coordinates']})" for o in parent["orbits"]])]
-    asked = report["asked"]
+    asked, classes = report["asked"], _count(len(report["subgroups"]), "class", "classes")
     if asked["selection"] == "any" and not asked["all"]:
         k = f" and klassengleiche up to index {asked['max_index']}" if asked["max_index"] > 1 else ""
-        lines.append(f"{_count(len(report['subgroups']), 'class', 'classes')} of maximal subgroups: all translationengleiche{k}")
+        lines.append(f"{classes} of maximal subgroups: all translationengleiche{k}")
     else:
         chosen = "subgroups" if asked["selection"] == "any" else f"subgroups: {asked['selection']}"
-        lines.append(f"{_count(len(report['subgroups']), 'class', 'classes')} of {chosen}; cells up to {asked['max_cell']} times the parent's")
+        lines.append(f"{classes} of {chosen}; cells up to {asked['max_cell']} times the parent's")
     return lines
 
 

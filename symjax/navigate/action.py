@@ -201,6 +201,14 @@ class Action:
         own = exact.determinant(self.form.W[self.rows]) < 0
         return (exact.determinant(self.form.W[self.elements[0]]) > 0) | own.any()
 
+    def inside(self, other: Action) -> np.ndarray:
+        """(n,) whether g H g^-1 lies in the subgroup M of another action of the same G: H leaves the coset g^-1 M where it is."""
+        own = [(np.asarray(row), shift) for row, shift in zip(self.rows, self.shifts, strict=True)]
+        own += [(np.asarray(0), row) for row in self.lattice]
+        fixed = np.all([other.left(g) == np.arange(other.num) for g in own], axis=0)
+        back = [self.inverse((row, shift)) for row, shift in zip(*self.elements, strict=True)]
+        return fixed[other.locate((np.array([b[0] for b in back]), np.array([b[1] for b in back])))]
+
     def block_of(self, upper: Action) -> int:
         """The block of a group K between H and G, given as the subgroup of an action of the same G."""
         lattice = [(np.asarray(0), row) for row in upper.lattice]

@@ -221,7 +221,7 @@ def draw(path: Path, graph: Graph, *, title: str = "", kind: str = "png") -> Non
 
     boxes, rows, routes = _placed(graph)
     left = min(box.x - box.width / 2 for box in boxes) - 20.0
-    right = max(max(box.x + box.width / 2 for box in boxes) + 20.0, left + _extent(title, 12.0) + 330.0)
+    right = max(max(box.x + box.width / 2 for box in boxes) + 20.0, left + max(_extent(title, 12.0) + 40.0, 300.0))
     top, strips = _heights(graph, boxes, rows)
     bottom = top[-1] - max(boxes[i].height for i in rows[-1]) - 34.0
     figure = Figure(figsize=((right - left) / 72, -bottom / 72 + 0.55), dpi=min(150.0, 16000 / ((right - left) / 72)))

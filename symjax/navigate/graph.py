@@ -98,20 +98,17 @@ def graph_below(number: int, branches: Sequence[Branch], crystal: Crystal | None
     """The graph of a tree of maximal subgroups (`tree.maximal_tree`) of a root in its standard setting."""
     graph, parent = _root(number, crystal)
 
-    def grow(upper: int, t_index: int, k_index: int, below: Sequence[Branch]) -> None:
-        for branch in below:
-            one = branch.relation
-            setting = composed(graph.vertices[upper].setting, one.setting)
-            own = Relation(parent, setting, t_index * one.t_index, k_index * one.k_index, 1)
-            key = _found_below(graph, parent, graph.vertices[upper].setting, own)
-            new = key not in graph._known
-            lower = _vertex(graph, key, own, crystal, target=False)
-            step = relative(graph.vertices[upper].setting, graph.vertices[lower].setting)
-            graph.connect(upper, lower, Step(step, one.index, "t" if one.k_index == 1 else "k", one.isomorphic))
-            if new:
-                grow(lower, own.t_index, own.k_index, branch.below)
-
-    grow(0, 1, 1, branches)
+    waiting: list[tuple[int, Relation, Branch]] = [(0, whole_relation(parent, number), branch) for branch in branches]
+    for upper, above, branch in waiting:  # level after level, so that the groups of one are there when those below are placed
+        one, setting = branch.relation, graph.vertices[upper].setting
+        own = Relation(parent, composed(setting, one.setting), above.t_index * one.t_index, above.k_index * one.k_index, 1)
+        key, own = _found_below(graph, parent, setting, own)
+        new = key not in graph._known
+        lower = _vertex(graph, key, own, crystal, target=False)
+        step = relative(setting, graph.vertices[lower].setting)
+        graph.connect(upper, lower, Step(step, one.index, "t" if one.k_index == 1 else "k", one.isomorphic))
+        if new:
+            waiting += [(lower, own, inner) for inner in branch.below]
     return graph
 
 
@@ -156,15 +153,22 @@ def _aligned(graph: Graph, relation: Relation) -> Relation:
     return relation if best == 0 else replace(relation, setting=action.conjugate_setting(best))
 
 
-def _found_below(graph: Graph, parent: OpSet, upper: Setting, own: Relation) -> bytes:
-    """Name of a subgroup of an upper group, or of a conjugate under that group that the graph has already."""
+def _found_below(graph: Graph, parent: OpSet, upper: Setting, own: Relation) -> tuple[bytes, Relation]:
+    """A conjugate of a subgroup under the group above it, and its name: one the graph has, else one inside most groups of it."""
     try:
         action = Action.of(parent, own.setting)
     except InputError:  # the index in the root is beyond what the action takes: not merged with anything
-        return f"{len(graph.vertices)}".encode()
+        return f"{len(graph.vertices)}".encode(), own
     inside = action.block_of(Action.of(parent, upper))
     proper = action.proper()
-    for coset in range(action.num):
-        if inside >> coset & 1 and proper[coset] and (key := action.key_of(1, coset)) in graph._known:
-            return key
-    return action.key_of(1)
+    cosets = [coset for coset in range(action.num) if inside >> coset & 1 and proper[coset]]
+    for coset in cosets:
+        if (key := action.key_of(1, coset)) in graph._known:
+            return key, own
+    held = np.zeros(action.num, int)
+    for vertex in graph.vertices:
+        if 1 < vertex.index < own.index and own.index % vertex.index == 0:
+            held += action.inside(Action.of(parent, vertex.setting))
+    best = max(cosets, key=lambda coset: held[coset])  # the first of equals: the simplest setting
+    chosen = own if held[best] == held[0] else replace(own, setting=action.conjugate_setting(best))
+    return action.key_of(1, 0 if chosen is own else best), chosen
