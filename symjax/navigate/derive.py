@@ -40,6 +40,7 @@ CANDIDATES = 8
 MIN_SHARE = 0.7
 """Atoms nearer than this share of the parent's shortest distance count as colliding, unless a distance is given."""
 _MEGABYTES = 32
+_ENTRIES = 8_000_000
 
 
 @flax.struct.dataclass
@@ -140,7 +141,7 @@ def make_plan(modes: Modes) -> Plan:
     inner = split.relation.subgroup
     m, k = len(split.orbits), len(modes.displacement)
     M, K, Q = bucket(m), bucket(k, 8, 4), bucket(int(split.multiplicity.max()), 2)
-    plan = _empty(M, K, Q, bucket(len(modes.between), 4, 4))
+    plan = _empty(M, K, Q, bucket(min(len(modes.between), max(4, _ENTRIES // K**2))))
     plan["L"][:] = split.L
     for i, o in enumerate(split.orbits):
         dof = o.dof
@@ -173,14 +174,21 @@ def _empty(M: int, K: int, Q: int, B: int) -> dict[str, np.ndarray]:
 
 
 def _fill_breaks(plan: dict[str, np.ndarray], modes: Modes) -> None:
-    """What each larger group forbids, in the coordinates of the modes and strains."""
+    """What each larger group forbids, in the coordinates of the modes and strains.
+
+    Where there are too many for the arrays, those that forbid most are left out: a draw comes near to none of them by chance.
+    """
     space = ModeSpace(modes.split)
     a, e = space.coordinates(modes.displacement), space.strain_coordinates(modes.strain)
     k, s = a.shape[1], e.shape[1]
-    for i, mask in enumerate(modes.between):
-        plan["breaks"][i, :k, :k] = np.eye(k) - a.T @ space.projector(mask) @ a
-        plan["breaks_strain"][i, :s, :s] = np.eye(s) - e.T @ space.strain_projector(mask) @ e
-        plan["break_mask"][i] = True
+    found = []
+    for mask in modes.between:
+        moves = np.eye(k) - a.T @ space.projector(mask) @ a
+        bends = np.eye(s) - e.T @ space.strain_projector(mask) @ e
+        found.append((np.trace(moves) + np.trace(bends), moves, bends))
+    found.sort(key=lambda one: round(one[0]))
+    for i, (_, moves, bends) in enumerate(found[: len(plan["break_mask"])]):
+        plan["breaks"][i, :k, :k], plan["breaks_strain"][i, :s, :s], plan["break_mask"][i] = moves, bends, True
 
 
 def _reduced_columns(L: np.ndarray) -> np.ndarray:

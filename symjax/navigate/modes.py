@@ -129,17 +129,22 @@ class ModeSpace:
 
     def projector(self, mask: np.ndarray) -> np.ndarray:
         """(dim, dim) orthogonal projector of Inv(H) on Inv(K), K the cosets of the mask (n,)."""
-        out = np.zeros((self.dim, self.dim))
+        count = len(self.U)
+        U = np.zeros((count, 3, 3))
+        for i, columns in enumerate(self.U):
+            U[i, :, : columns.shape[1]] = columns
+        out = np.zeros((count, 3, count, 3))
         blocks: dict[int, np.ndarray] = {}
         for g, p in enumerate(self.split.parent_position.tolist()):
             if p not in blocks:
                 blocks[p] = self._block(p, mask)
             mine = np.flatnonzero(self.split.parent_orbit == g)
-            for i, a in enumerate(mine):
-                for j, b in enumerate(mine):
-                    piece = self.U[a].T @ blocks[p][i, j] @ self.U[b] * (self.scale[a] / self.scale[b])
-                    out[self.start[a] : self.start[a + 1], self.start[b] : self.start[b + 1]] = piece
-        return 0.5 * (out + out.T)
+            ratio = self.scale[mine][:, None] / self.scale[mine]
+            piece = np.einsum("iab,ijac,jcd->ibjd", U[mine], blocks[p] * ratio[:, :, None, None], U[mine], optimize=True)
+            out[mine[:, None, None, None], np.arange(3)[:, None, None], mine[:, None], np.arange(3)] = piece
+        live = np.concatenate([3 * i + np.arange(columns.shape[1]) for i, columns in enumerate(self.U)]).astype(int)
+        full = out.reshape(3 * count, 3 * count)[np.ix_(live, live)]
+        return 0.5 * (full + full.T)
 
     def _block(self, position: int, mask: np.ndarray) -> np.ndarray:
         """(k, k, 3, 3) mean over the cosets of K of R_e^-1 R_h, by orbit and the orbit that it is sent to."""

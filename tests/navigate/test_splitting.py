@@ -182,7 +182,7 @@ def against_pyxtal(number, kind, max_index=4):
         if (kind == "k" and index > max_index) or (child, P.tobytes(), p.tobytes()) in seen:
             continue
         seen.add((child, P.tobytes(), p.tobytes()))
-        relation = Relation(standard_setting(number), Setting(child, "", P, 6, p, 48), 1, 1, 1)
+        relation = Relation(standard_setting(number), Setting(child, "", P, 6, p, 48), 1, int(index), 1)
         ours = {one.position: sorted(o.position for o in one.orbits) for one in split_orbits(relation)}
         own, inner, lower = positions_of_pyxtal(number), positions_of_pyxtal(child), Group(child)
         for i, line in enumerate(reversed(letters)):
