@@ -4,8 +4,9 @@ A walk is a Markov chain on closed sets, and sets only grow. Sorted by size, the
     reach(K) = sum over H < K of reach(H) sum over {g : <H, g> = K} p(g | H),      p(H) = reach(H) p(STOP | H),
 with the network evaluated once per state. Two normalisations of the same sum are kept apart:
 
-- free: p(. | H) over everything the network may add, as in training. p(H) is then the exact probability that the unconstrained walk
-  ends at H (`symjax.models.symop.sampling.log_bounds` bounds it from below).
+- free: p(. | H) over everything the network may add, as in training. p(H) is then the exact likelihood that training bounds from
+  below (`symjax.models.symop.sampling.log_bounds`). Operations whose closure leaves the vocabulary count as lost here; the
+  sampler draws again instead, so its own chance to end at H is never smaller.
 - kept: p(. | H) renormalised at each step over what keeps the walk between the bounds, as the sampler does under constraints.
   These probabilities sum to one over the states.
 
