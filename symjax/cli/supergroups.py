@@ -12,6 +12,7 @@ from symjax.errors import InputError
 
 if TYPE_CHECKING:
     from symjax.crystals.types import AtomicStructure
+    from symjax.navigate.amplitudes import Decomposition
     from symjax.navigate.supergroups import Search, Supergroup
 
 EPILOG = """\
@@ -159,8 +160,41 @@ def _entry(search: Search, found: Supergroup) -> dict[str, Any]:
             "strains": [_round(100 * a) for a in modes.strain],
             "of_the_order_parameter": [modes.modes.num_primary, modes.modes.num_primary_strain],
             "rest": _round(modes.rest),
+            "orbits": _orbits(modes),
+            "vectors": _vectors(modes),
+            "shares": _shares(modes),
         },
     }
+
+
+def _orbits(modes: Decomposition) -> list[dict[str, Any]]:
+    """The parent's atoms in the standard setting of the structure's own group, one of each orbit of that."""
+    from symjax.elements import symbol
+
+    split = modes.modes.split
+    return [
+        {"element": symbol(int(z)), "multiplicity": int(n), "position": [_round(v) for v in x]}
+        for z, n, x in zip(split.z, split.multiplicity, split.x, strict=True)
+    ]
+
+
+def _vectors(modes: Decomposition) -> list[list[list[float]]]:
+    """For each displacement mode the step of each orbit's atom in fractions of that cell, at an amplitude of one angstrom."""
+    import numpy as np
+
+    steps = modes.modes.displacement @ np.linalg.inv(modes.modes.split.L)
+    return [[[_round(v) for v in step] for step in mode] for mode in steps]
+
+
+def _shares(modes: Decomposition) -> list[dict[str, float]]:
+    """For each displacement mode the part of its square that each element has."""
+    from symjax.elements import symbol
+
+    split = modes.modes.split
+    square = (modes.modes.displacement**2).sum(axis=-1) * split.multiplicity
+    return [
+        {symbol(int(z)): _round(row[split.z == z].sum()) for z in dict.fromkeys(split.z.tolist())} for row in square
+    ]
 
 
 def _near(search: Search, found: Supergroup) -> list[dict[str, Any]]:
@@ -265,11 +299,34 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
         "freed from the parent; amplitude: angstrom, in the primitive cell of the structure; nearly has: an operation of the "
         "parent and by how much the atoms miss it"
     )
+    _show_modes(console, report["supergroups"][-1], report)
     wrong = [e for e in report["supergroups"] if e["found_in_atoms"] != e["number"]]
     for entry in wrong:
         console.print(f"spglib finds {entry['found_in_atoms']} in the parent of {entry['symbol']} ({entry['number']})")
     if folder is not None:
         console.print(f"{len(report['supergroups'])} parents written to {folder}", markup=False)
+
+
+def _show_modes(console: Any, entry: dict[str, Any], report: dict[str, Any]) -> None:
+    """Amplitudes of the modes that lead down from the highest parent."""
+    from rich.table import Table
+
+    modes = entry["modes"]
+    table = Table(
+        title=f"modes of the structure over {entry['symbol']} ({entry['number']}), in the conventional cell of "
+        f"{report['group']['symbol']}", title_justify="left",
+    )  # fmt: skip
+    for name in ("mode", "amplitude", "kept by no group between", "share of elements"):
+        table.add_column(name, justify="right" if name == "amplitude" else "left")
+    for at, (amplitude, shares) in enumerate(zip(modes["displacements"], modes["shares"], strict=True)):
+        table.add_row(
+            f"displacement {at + 1}", f"{abs(amplitude):.4f} Å", "yes" if at < modes["of_the_order_parameter"][0] else "",
+            ", ".join(f"{e} {100 * v:.0f} %" for e, v in shares.items() if v > 5e-3),
+        )  # fmt: skip
+    for at, amplitude in enumerate(modes["strains"]):
+        primary = "yes" if at < modes["of_the_order_parameter"][1] else ""
+        table.add_row(f"strain {at + 1}", f"{abs(amplitude):.3f} %", primary, "")
+    console.print(table)
 
 
 def _summary(entry: dict[str, Any]) -> str:

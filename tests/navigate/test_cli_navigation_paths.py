@@ -159,7 +159,7 @@ def test_path_wrong_input(given, tmp_path, capsys, pair, arguments, words):
 
 
 def test_interrupted_path_leaves_nothing(given, tmp_path, monkeypatch, capsys):
-    import symjax.cli.path as module
+    import symjax.cli.path_picture as module
 
     def stop(*_, **__):
         raise KeyboardInterrupt
