@@ -95,12 +95,15 @@ PAIRS = {"tiny,cell": 8_192, "small,cell": 16_384, "paper,cell": 131_072, "paper
 
 
 def get_config(argument: str | None = None) -> ConfigDict:
-    """The tree of one size: `small`, `size=paper`, `small,atoms=cell`."""
-    chosen = parse_argument(argument, first="size", allowed={"size": SIZES, "atoms": ("orbits", "cell")})
+    """The tree of one size: `small`, `size=paper`, `small,atoms=cell`, `tiny,messages=sum`."""
+    allowed = {"size": SIZES, "atoms": ("orbits", "cell"), "messages": ("mean", "sum")}
+    chosen = parse_argument(argument, first="size", allowed=allowed)
     config = base()
     config.data.train = "prototypes"  # so that a first try needs no file
     config.model.name = "symmcd"
     config.model.symmcd = symmcd()
+    if chosen["messages"] == "sum":
+        config.model.symmcd.sum_messages = True  # messages, and representatives for the lattice: sums (the public code: means)
     if bound := PAIRS.get(f"{chosen['size']},{chosen['atoms']}"):
         config.model.symmcd.max_pairs = bound
     return apply(config, PRESETS[chosen["size"]] | (CELL if chosen["atoms"] == "cell" else {}))

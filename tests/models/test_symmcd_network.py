@@ -16,6 +16,7 @@ from symjax.models.symmcd.network import (
     SymmcdNet,
     count_parameters,
     pair_features,
+    shares,
     time_features,
 )
 
@@ -188,6 +189,14 @@ def test_padding_does_not_enter_the_loss(case):
     assert values[0] == values[1]
 
 
+def test_sums_differ_from_means_by_the_number_of_orbits():
+    mask = jnp.asarray([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    np.testing.assert_allclose(shares(mask, SMALL), [[0.5, 0.5, 0], [1, 0, 0]])
+    np.testing.assert_allclose(shares(mask, dataclasses.replace(SMALL, sum_messages=True)), mask)
+    options = tasks.options_from_config(get_config("tiny,messages=sum").model.symmcd)
+    assert options.network.sum_messages and not tasks.options_from_config(get_config("tiny").model.symmcd).network.sum_messages
+
+
 def test_unit_cell_variant_has_no_site_symmetries(case):
     _, nodes, t, _ = case
     without = dataclasses.replace(SMALL, site_symmetry=False)
@@ -204,4 +213,11 @@ def test_bad_options_are_named(field, value, word):
     section = get_config("tiny").model.symmcd.copy_and_resolve_references()
     section[field] = value
     with pytest.raises(ConfigError, match=word):
+        tasks.options_from_config(section)
+
+
+def test_missing_fields_are_named():
+    section = dict(get_config("tiny").model.symmcd.items())
+    del section["kind_dim"]
+    with pytest.raises(ConfigError, match="kind_dim"):
         tasks.options_from_config(section)

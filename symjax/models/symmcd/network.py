@@ -6,7 +6,8 @@ coefficients.
 
 The first product of every message is split by blocks: the receiver's, the sender's and the lattice's columns are multiplied once
 per representative or crystal, only the Fourier columns once per pair (same function, same parameters, 0.64 of the FLOPs at the
-published sizes). Messages are averaged, as in the public code (the paper writes sums).
+published sizes). Messages are averaged, and so are representatives for the lattice, as in the public code that made the published
+numbers; the paper writes sums (`sum_messages`).
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class NetworkOptions:
     kind_dim: int
     head_dim: int
     site_symmetry: bool
+    sum_messages: bool = False
 
 
 class Nodes(NamedTuple):
@@ -137,6 +139,11 @@ def time_features(t: Array, dim: int) -> Array:
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 
+def shares(mask: Array, options: NetworkOptions) -> Array:
+    """`(b, m)` weights of the representatives in averages (or sums): zero in the padding."""
+    return mask if options.sum_messages else mask / jnp.maximum(jnp.sum(mask, axis=-1, keepdims=True), 1.0)
+
+
 class _Layer(nn.Module):
     """One round of messages."""
 
@@ -151,8 +158,7 @@ class _Layer(nn.Module):
         node = of_i + of_k[:, None] + first.bias
         message = nn.silu(node[:, :, None] + of_j[:, None] + of_pair)
         message = nn.silu(Affine(width, width, name="edge_1")(message))
-        share = mask / jnp.maximum(jnp.sum(mask, axis=-1, keepdims=True), 1.0)
-        gathered = jnp.einsum("bj,bijc->bic", share, message)
+        gathered = jnp.einsum("bj,bijc->bic", shares(mask, self.options), message)
         second = Affine(width, 2 * width, name="node_0")
         change = nn.silu(sum(second.blocks(u, gathered)) + second.bias)
         return h + nn.silu(Affine(width, width, name="node_1")(change))
@@ -178,9 +184,9 @@ class SymmcdNet(nn.Module):
         for layer in range(o.num_layers):
             h = _Layer(o, name=f"layer_{layer}")(h, nodes.k, pairs, mask)
         h = nn.LayerNorm(epsilon=1e-5, name="norm")(h)
-        mean = jnp.einsum("bm,bmc->bc", mask / jnp.maximum(jnp.sum(mask, axis=-1, keepdims=True), 1.0), h)
+        pooled = jnp.einsum("bm,bmc->bc", shares(mask, o), h)
         return Predictions(
-            k=Affine(6, o.width, use_bias=False, name="head_k")(mean),
+            k=Affine(6, o.width, use_bias=False, name="head_k")(pooled),
             x=Affine(3, o.width, use_bias=False, name="head_x")(h) * mask[..., None],
             types=Affine(NUM_TYPES, o.width, name="head_types")(h),
             sites=self._site_logits(h) if o.site_symmetry else None,

@@ -61,14 +61,26 @@ class SymmcdOptions:
         return "atoms" if self.unit_cell else "orbits"
 
 
+def _given(kind: type, section: Any) -> dict[str, Any]:
+    """Fields of an options class that a section has; those with a default may be absent.
+
+    Raises:
+        ConfigError: another one is absent.
+    """
+    fields = [field for field in dataclasses.fields(kind) if field.name != "network"]
+    missing = [f.name for f in fields if f.default is dataclasses.MISSING and f.name not in section]
+    if missing:
+        raise ConfigError(f"config.model.symmcd lacks {', '.join(missing)}; start from configs/symmcd.py")
+    return {f.name: section[f.name] for f in fields if f.name in section}
+
+
 def options_from_config(section: Any) -> SymmcdOptions:
     """Options from the `model.symmcd` section of a resolved config (or its JSON form).
 
     Raises:
-        ConfigError: buckets that do not rise, or an odd width of the time features.
+        ConfigError: a field is missing, buckets that do not rise, or an odd width of the time features.
     """
-    net = NetworkOptions(**{f.name: section[f.name] for f in dataclasses.fields(NetworkOptions)})
-    own = {f.name: section[f.name] for f in dataclasses.fields(SymmcdOptions) if f.name in section and f.name != "buckets"}
+    net, own = NetworkOptions(**_given(NetworkOptions, section)), _given(SymmcdOptions, section)
     buckets = tuple(int(size) for size in section["buckets"])
     if not buckets or buckets[0] < 1 or any(a >= b for a, b in itertools.pairwise(buckets)):
         raise ConfigError(f"config.model.symmcd.buckets = {buckets}: numbers of nodes, rising, at least 1")
@@ -78,7 +90,7 @@ def options_from_config(section: Any) -> SymmcdOptions:
         raise ConfigError(f"config.model.symmcd.max_pairs = {own['max_pairs']}: pairs of nodes, or 0 for no bound")
     if not 0 < own["sigma_min"] < own["sigma_max"]:
         raise ConfigError("config.model.symmcd: 0 < sigma_min < sigma_max is needed")
-    return SymmcdOptions(network=net, buckets=buckets, **own)
+    return SymmcdOptions(network=net, **own | {"buckets": buckets})
 
 
 class Levels(NamedTuple):
