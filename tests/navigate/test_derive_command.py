@@ -118,6 +118,23 @@ def test_relaxation_keeps_the_group_and_goes_on_where_it_was(barium, tmp_path, c
     assert json.loads((tmp_path / "out" / "index.json").read_text())["structures"] == index["structures"]
 
 
+@pytest.mark.slow
+def test_ferroelectric_phases_of_barium_titanate_with_chgnet(barium, tmp_path, capsys):
+    """CHGNet 0.3.0: tetragonal, orthorhombic and rhombohedral lie below the cubic parent, the tetragonal least so."""
+    pytest.importorskip("chgnet")
+    lowest = {}
+    for number in (99, 38, 160):
+        out = tmp_path / str(number)
+        run(capsys, "derive", barium, "--to", number, "--max-cell", 1, "--num", 2, "--relax", "--workers", 1, "--no-cache",
+            "--quiet", "--no-picture", "--out", out)  # fmt: skip
+        index = json.loads((out / "index.json").read_text())
+        assert all(one["group_relaxed"]["0.01"] == number for one in index["structures"])
+        lowest[number] = index["structures"][0]["energy_against_parent"]
+    with capsys.disabled():
+        print(f"\nmeV/atom against Pm-3m: {lowest}")
+    assert lowest[99] < -5 and lowest[38] < lowest[99] and lowest[160] < lowest[99]
+
+
 def test_relaxation_without_the_extra_says_how_to_get_it(barium, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "chgnet", None)
     text = run(capsys, "derive", barium, "--to", 99, "--max-cell", 1, "--relax", "--out", tmp_path / "out", code=2)
