@@ -1,12 +1,12 @@
 """SchNet on graphs of orbits, with or without the orbits' site symmetries.
 
-Why SchNet: it is the best known network that reads a crystal by elements and distances alone, so its features are the same on all
-atoms of an orbit and the multigraph costs one node an orbit, exactly; it has no angles, whose triplets are most of the cost of
-DimeNet++ (which the published table uses) and which a graph without periodic images does not define. Errors here are therefore to be
-compared between the four variants, not with the published numbers one by one.
+Why SchNet: it is a standard network that reads a crystal by elements and distances alone, so that the multigraph costs one node an
+orbit and neighbours of one orbit at one distance one edge, exactly; and it has no angles, whose triplets are most of the cost of
+DimeNet++ (which the published table uses). Errors are therefore to be compared between the four variants, not with the published
+numbers one by one.
 
-Continuous-filter convolutions: h_i += V(sum_j w_ij W(d_ij) * (U h_j)), with filters W of a Gaussian basis; the value is the mean over
-atoms of a network of the last features. Source: Schuett and others, J. Chem. Phys. 148, 241722 (2018).
+Continuous-filter convolutions: h_i += V(sum_j w_ij W(d_ij) * (U h_j)), with filters W of a Gaussian basis; the prediction is the
+mean over atoms of a network of the last features. Source: Schuett and others, J. Chem. Phys. 148, 241722 (2018).
 
 Site symmetry, as in the published table: the 15 x 13 one-hot matrix goes through one linear map to 8 numbers, which are appended to
 the embedding and mixed in by one linear map, without activation (there on edges, after the embedding block; here on nodes).

@@ -41,11 +41,8 @@ def options_from_config(section: Any) -> RegressionOptions:
     Raises:
         ConfigError: an unknown graph, a cutoff, number of neighbours or basis that is too small, or empty buckets.
     """
-    parts = {
-        name: kind(**{f.name: section[f.name] for f in dataclasses.fields(kind)})
-        for name, kind in (("network", NetworkOptions), ("graphs", GraphOptions))
-    }
-    net, graphs = parts["network"], parts["graphs"]
+    net = NetworkOptions(**{f.name: section[f.name] for f in dataclasses.fields(NetworkOptions)})
+    graphs = GraphOptions(**{f.name: section[f.name] for f in dataclasses.fields(GraphOptions)})
     where = "config.model.regression"
     if graphs.graph not in KINDS:
         raise ConfigError(f"{where}.graph = {graphs.graph!r}: one of {', '.join(KINDS)}")
@@ -56,7 +53,7 @@ def options_from_config(section: Any) -> RegressionOptions:
     buckets = tuple((int(orbits), int(edges)) for orbits, edges in section["buckets"])
     if not buckets or min(map(min, buckets)) < 1:
         raise ConfigError(f"{where}.buckets = {buckets}: pairs (orbits, edges into an orbit) of at least 1")
-    return RegressionOptions(property=str(section["property"]), buckets=buckets, **parts)
+    return RegressionOptions(net, graphs, str(section["property"]), buckets)
 
 
 def padded(data: CrystalDataset, options: RegressionOptions) -> list[tuple[np.ndarray, Graphs]]:
@@ -86,8 +83,8 @@ def targets_of(data: CrystalDataset, name: str, role: str) -> np.ndarray:
     if name not in data.properties:
         have = ", ".join(sorted(data.properties)) or "none"
         raise DataError(
-            f"the {role} data have no property {name!r} (they have: {have}); set config.model.regression.property, or prepare the data "
-            "from a file with such a column"
+            f"the {role} data have no property {name!r} (they have: {have}); set config.model.regression.property, or prepare the "
+            "data from a file with such a column"
         )
     values = np.asarray(data.properties[name], np.float64)
     if not np.isfinite(values).any():
