@@ -19,6 +19,7 @@ EPILOG = """\
 examples:
   symjax supergroups CaTiO3.cif --tolerance 0.5
   symjax supergroups NiTi.cif --tolerance 0.4 --strain-tolerance 12 --out parents"""
+MODES_SHOWN = 12
 
 
 def add_parser(subparsers: Any) -> None:
@@ -41,6 +42,12 @@ def add_parser(subparsers: Any) -> None:
         "--symprec", type=float, default=0.001, metavar="A", help="of the structure's own group, angstrom (0.001)"
     )
     parser.add_argument("--minimal", action="store_true", help="only minimal supergroups")
+    parser.add_argument(
+        "--num", type=int, default=30, metavar="N", help="how many to list: the highest and the nearest (30)"
+    )
+    parser.add_argument(
+        "--max-groups", type=int, default=200, metavar="N", help="groups that the walk up looks at (200)"
+    )
     parser.add_argument(
         "--out", metavar="DIR", help="write the symmetrized parents (CIF, standard setting) and index.json there"
     )
@@ -71,10 +78,11 @@ def run(args: argparse.Namespace) -> int:
         )
     if not search.complete:
         print(
-            "symjax: warning: the walk stopped before all groups were looked at; tighter tolerances would end it",
+            f"symjax: warning: the walk stopped after {args.max_groups} groups (--max-groups): the highest groups and the minimal "
+            "ones were looked at first, others may be missing",
             file=sys.stderr,
         )
-    chosen = [g for g in search.supergroups if g.minimal or not args.minimal]
+    chosen = choose(search, args.num, minimal=args.minimal)
     report = report_of(args, structure, search, chosen, ladder)
     if folder is not None:
         write(folder, search, chosen, report)
@@ -85,6 +93,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def choose(search: Search, num: int, *, minimal: bool = False) -> list[Supergroup]:
+    """At most ``num`` supergroups, in order: where there are more, the highest ones and then the least displaced minimal ones."""
+    found = [g for g in search.supergroups if g.minimal or not minimal]
+    if len(found) <= num:
+        return found
+    highest = sorted(found, key=lambda g: (-g.index, g.rms_displacement))[: (num + 1) // 2]
+    kept = {id(g) for g in highest}
+    rest = sorted((g for g in found if id(g) not in kept), key=lambda g: (not g.minimal, g.rms_displacement))
+    kept |= {id(g) for g in rest[: num - len(highest)]}
+    return [g for g in found if id(g) in kept]
+
+
 def _search(args: argparse.Namespace, structure: AtomicStructure) -> Search:
     from tqdm import tqdm
 
@@ -92,6 +112,9 @@ def _search(args: argparse.Namespace, structure: AtomicStructure) -> Search:
 
     if not 0 < args.strain_tolerance <= 30:
         raise InputError(f"--strain-tolerance must be above 0 and at most 30 percent, got {args.strain_tolerance:g}")
+    for name, value in (("--num", args.num), ("--max-groups", args.max_groups)):
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, got {value}")
     with tqdm(desc="groups looked at", unit="group", disable=args.quiet or args.json or None, file=sys.stderr) as bar:
 
         def progress(done: int, known: int) -> None:
@@ -100,7 +123,7 @@ def _search(args: argparse.Namespace, structure: AtomicStructure) -> Search:
 
         return find_supergroups(
             structure, tolerance=args.tolerance, strain_tolerance=args.strain_tolerance / 100, symprec=args.symprec,
-            progress=progress,
+            max_groups=args.max_groups, progress=progress,
         )  # fmt: skip
 
 
@@ -125,6 +148,7 @@ def report_of(
         "tolerance": args.tolerance,
         "strain_tolerance": args.strain_tolerance,
         "complete": search.complete,
+        "found": len(search.supergroups),
         "supergroups": [_entry(search, found) for found in chosen],
     }
 
@@ -299,6 +323,10 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
         "freed from the parent; amplitude: angstrom, in the primitive cell of the structure; nearly has: an operation of the "
         "parent and by how much the atoms miss it"
     )
+    if report["found"] > len(report["supergroups"]):
+        console.print(
+            f"{len(report['supergroups'])} of {report['found']} supergroups found are shown (--num, --minimal)"
+        )
     _show_modes(console, report["supergroups"][-1], report)
     wrong = [e for e in report["supergroups"] if e["found_in_atoms"] != e["number"]]
     for entry in wrong:
@@ -318,7 +346,10 @@ def _show_modes(console: Any, entry: dict[str, Any], report: dict[str, Any]) -> 
     )  # fmt: skip
     for name in ("mode", "amplitude", "kept by no group between", "share of elements"):
         table.add_column(name, justify="right" if name == "amplitude" else "left")
-    for at, (amplitude, shares) in enumerate(zip(modes["displacements"], modes["shares"], strict=True)):
+    rows = list(zip(modes["displacements"], modes["shares"], strict=True))
+    shown = sorted(sorted(range(len(rows)), key=lambda at: -abs(rows[at][0]))[:MODES_SHOWN])
+    for at in shown:
+        amplitude, shares = rows[at]
         table.add_row(
             f"displacement {at + 1}", f"{abs(amplitude):.4f} Å", "yes" if at < modes["of_the_order_parameter"][0] else "",
             ", ".join(f"{e} {100 * v:.0f} %" for e, v in shares.items() if v > 5e-3),
@@ -327,6 +358,8 @@ def _show_modes(console: Any, entry: dict[str, Any], report: dict[str, Any]) -> 
         primary = "yes" if at < modes["of_the_order_parameter"][1] else ""
         table.add_row(f"strain {at + 1}", f"{abs(amplitude):.3f} %", primary, "")
     console.print(table)
+    if len(rows) > len(shown):
+        console.print(f"... and {len(rows) - len(shown)} displacements of smaller amplitude (--json)")
 
 
 def _summary(entry: dict[str, Any]) -> str:

@@ -62,6 +62,13 @@ def test_supergroups_reads_what_it_wrote(given, tmp_path, capsys):
     assert entry["number"] == 221 and code == 0 and "no supergroup within" in out
 
 
+def test_supergroups_lists_no_more_than_asked_for(given, capsys):
+    """Of eight supergroups four: the two highest, and the least displaced minimal ones."""
+    code, out, err = run(capsys, "supergroups", given("CaTiO3"), "--tolerance", 0.5, "--num", 4, "--max-groups", 5)
+    assert code == 0 and "4 of " in out and "Pm-3m (221)" in out and "Imma (74)" in out
+    assert "--max-groups" in err
+
+
 def test_supergroups_warns_where_symmetry_depends_on_the_tolerance(tmp_path, capsys):
     cubic = structure("BaTiO3 cubic")
     moved = AtomicStructure(
@@ -81,6 +88,7 @@ def test_supergroups_warns_where_symmetry_depends_on_the_tolerance(tmp_path, cap
         (["--tolerance", "0.0001"], "must not be below"),
         (["--strain-tolerance", "70"], "30 percent"),
         (["--symprec", "0"], "positive"),
+        (["--num", "0"], "--num must be at least 1"),
     ],
 )
 def test_supergroups_wrong_options(given, capsys, arguments, words):
