@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     sets = draw(parent, classes, args)
     relaxed = _relax(parent, sets, potential, args) if args.relax else None
     with staged_folder(folder) as stage:
-        index = write(stage, parent, classes, sets, relaxed, args)
+        index = write(stage, parent, classes, sets, relaxed=relaxed, args=args)
     if args.json:
         import json
 

@@ -40,6 +40,7 @@ def write(
     parent: Parent,
     classes: list[Class],
     sets: list[tuple[Class, Derived]],
+    *,
     relaxed: list[dict[str, Any]] | None,
     args: argparse.Namespace,
 ) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def write(
     for one, derived in sets:
         for place in range(len(derived.crystals)):
             cell = cell_of_crystal(derived.crystals[place])
-            entry = _entry(len(entries), one, derived, place, cell)
+            entry = _entry(len(entries), one, derived, place=place, cell=cell)
             _write_cif(stage / entry["file"], derived.crystals[place], one.relation.number)
             if relaxed:
                 after = next(outcomes)
@@ -67,7 +68,7 @@ def write(
     order = sorted(range(len(entries)), key=lambda i: _rank(entries[i]))
     entries, cells = [entries[i] for i in order], [cells[i] for i in order]
     if not args.no_picture:
-        _draw(stage / "structures.png", parent, own, entries, cells)
+        _draw(stage / "structures.png", parent, own, entries=entries, cells=cells)
     _write_csv(stage / "table.csv", entries)
     index = {
         "program": "symjax derive", "version": __version__,
@@ -136,7 +137,7 @@ def _collisions(sets: list[tuple[Class, Derived]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _entry(index: int, one: Class, derived: Derived, place: int, cell: Cell) -> dict[str, Any]:
+def _entry(index: int, one: Class, derived: Derived, *, place: int, cell: Cell) -> dict[str, Any]:
     from symjax.evaluate.composition import formula_of, plain_formula
     from symjax.evaluate.symmetry import detected_number
     from symjax.lattice import lattice_parameters
@@ -205,7 +206,7 @@ def _write_csv(path: Path, entries: list[dict[str, Any]]) -> None:
             ])  # fmt: skip
 
 
-def _draw(path: Path, parent: Parent, own: Cell, entries: list[dict[str, Any]], cells: list[Cell]) -> None:
+def _draw(path: Path, parent: Parent, own: Cell, *, entries: list[dict[str, Any]], cells: list[Cell]) -> None:
     """The parent and the first structures, each with what was done to it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
