@@ -4,7 +4,8 @@ Owns the walk up. One step from a group H adds one motion that the atoms nearly 
 ones are kept. By Hermann's theorem a minimal supergroup is translationengleich (its rotation parts are integer in the primitive
 basis of H) or klassengleich (H and translations), so that every step finds its motions in the primitive cell at hand, and
 supergroups with much larger point groups and smaller cells come out as chains of steps. Averaging along a chain is averaging over
-the last group, and root-mean-square displacements grow along it; so a walk that stops at the tolerance misses nothing within it.
+the last group, and root-mean-square displacements grow along it; so a walk that stops at the tolerance misses nothing within it, as
+long as the tolerance is well below the distance of neighbours of one species (beyond, only the best assignment found is tried).
 
 Displacements are those from the parent to the given atoms in angstrom, about the common centroid (the best rigid origin), measured
 in the parent's lattice; strains are principal logarithmic strains from the parent's lattice to the given one. The parent's lattice
