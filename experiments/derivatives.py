@@ -1,13 +1,14 @@
 """What the model says about lower and higher symmetry of real crystals: exact probabilities of subgroups.
 
-Run: python -m experiments.derivatives --data test.npz [--num 200] [--seed 0] [--weights DIR] [--json FILE]
+Run: python -m experiments.derivatives --data test.npz [--num 200] [--search 600] [--seed 0] [--weights DIR] [--json FILE]
 
 Three figures, each against the choice of a class of subgroups at random.
 
 1. Parents: for `num` crystals drawn from the data, the share of the crystal's own group G among all that its atoms can be described
    by (G and every class of subgroups that the atoms can tell apart), by both measures of `symjax.models.symop.derivatives`.
-2. Distorted crystals: those that nearly have more operations (0.3 angstrom, 3 %) are averaged over the likeliest larger group, and
-   the model is asked which subgroup of that parent nature took: log-probability and rank of the true one.
+2. Distorted crystals: those of `search` crystals that nearly have more operations (0.3 angstrom, 3 %) are averaged over the
+   likeliest larger group, and the model is asked which subgroup of that parent nature took. Classes of one kind (type, elements
+   of the orbits, atoms) are taken together.
 3. Cubic BaTiO3: its ten likeliest derivatives.
 """
 
@@ -23,9 +24,11 @@ import numpy as np
 from symjax.crystals.types import AtomicStructure, Crystal, unstack_crystals
 from symjax.data.dataset import load
 from symjax.errors import SymjaxError
+from symjax.lattice import choose_frame
 from symjax.models.symop.derivatives import Candidate, Candidates, candidates
 from symjax.models.symop.reductions import types_of
 from symjax.models.symop.structure_types import dataset_from_types
+from symjax.models.symop.supersets import near_operations
 from symjax.models.symop.weights import SymopWeights, load_weights
 
 TOLERANCE, STRAIN = 0.3, 0.03
@@ -67,6 +70,8 @@ def own_share(weights: SymopWeights, crystal: Crystal) -> dict[str, float]:
 
 def nearest_parent(weights: SymopWeights, crystal: Crystal) -> Crystal | None:
     """The crystal averaged over the likeliest larger group that it nearly has, None where there is none."""
+    if len(near_operations(crystal, choose_frame(crystal.W), tolerance=TOLERANCE, strain=STRAIN)[1]) <= len(crystal.W):
+        return None  # nothing to enumerate
     try:
         found = candidates(weights, crystal, direction="above", tolerance=TOLERANCE, strain=STRAIN)
     except SymjaxError:
@@ -74,16 +79,20 @@ def nearest_parent(weights: SymopWeights, crystal: Crystal) -> Crystal | None:
     return as_crystal(found.rows[0])
 
 
-def true_row(found: Candidates, crystal: Crystal, number: int) -> int | None:
-    """The class of subgroups that describes the parent as the real crystal is described: type, orbits' elements, atoms alike."""
-    z, counts = np.sort(crystal.z), np.sort(crystal.multiplicity)
-    same = [
-        i
-        for i, row in enumerate(found.rows)
-        if row.number == number and row.status == "open" and row.reduction is not None
-        and np.array_equal(np.sort(row.reduction.z), z) and row.reduction.num_atoms == int(counts.sum())
-    ]  # fmt: skip
-    return same[0] if same else None
+def kind_of(row: Candidate) -> tuple:
+    """Type, elements of the orbits and number of atoms: what is compared with the real crystal."""
+    assert row.reduction is not None
+    return row.number, tuple(sorted(row.reduction.z.tolist())), row.reduction.num_atoms
+
+
+def kinds(found: Candidates, log_p: np.ndarray) -> dict[tuple, tuple[float, int]]:
+    """Probability and number of the classes of each kind."""
+    result: dict[tuple, tuple[float, int]] = {}
+    for row, value in zip(found.rows, log_p, strict=True):
+        if row.status == "open":
+            p, count = result.get(kind_of(row), (0.0, 0))
+            result[kind_of(row)] = (p + float(np.exp(value)), count + 1)
+    return result
 
 
 def measure_parents(weights: SymopWeights, crystals: list[Crystal]) -> dict[str, Any]:
@@ -107,7 +116,7 @@ def measure_parents(weights: SymopWeights, crystals: list[Crystal]) -> dict[str,
 
 def measure_distorted(weights: SymopWeights, crystals: list[Crystal], numbers: list[int]) -> dict[str, Any]:
     """Figure 2."""
-    rows: dict[str, list[tuple[float, int, int]]] = {measure: [] for measure in MEASURES}
+    rows: dict[str, list[tuple[float, float, int]]] = {measure: [] for measure in MEASURES}
     near = 0
     for crystal, number in zip(crystals, numbers, strict=True):
         parent = nearest_parent(weights, crystal)
@@ -118,16 +127,22 @@ def measure_distorted(weights: SymopWeights, crystals: list[Crystal], numbers: l
             found = candidates(weights, parent)
         except SymjaxError:
             continue
-        at = true_row(found, crystal, number)
-        for measure in MEASURES if at is not None else ():
-            log_p = by_measure(found, measure)
-            rows[measure].append((float(log_p[at]), int((log_p > log_p[at]).sum()), int(np.isfinite(log_p).sum())))
+        true = (number, tuple(sorted(crystal.z.tolist())), crystal.num_atoms)
+        for measure in MEASURES:
+            by_kind = kinds(found, by_measure(found, measure))
+            total = sum(count for _, count in by_kind.values())
+            if true in by_kind:
+                p, count = by_kind[true]
+                rows[measure].append((p, count / total, sum(other > p for other, _ in by_kind.values())))
     result: dict[str, Any] = {"nearly have more operations": near, "of": len(crystals)}
     for measure, got in rows.items():
-        log_p, rank, count = (np.array(column) for column in zip(*got, strict=True)) if got else (np.zeros(0),) * 3
+        if not got:
+            continue
+        share, chance, rank = (np.array(column) for column in zip(*got, strict=True))
         result[measure] = {
-            "crystals": len(got), "mean_log_p": float(log_p.mean()), "chance_log_p": float(-np.log(count).mean()),
-            "first": float((rank == 0).mean()), "among_three": float((rank < 3).mean()), "chance_first": float((1 / count).mean()),
+            "crystals": len(got), "mean_log_p": float(np.log(np.maximum(share, 1e-300)).mean()), "first": float((rank == 0).mean()),
+            "among_three": float((rank < 3).mean()), "chance_mean_log_p": float(np.log(chance).mean()),
+            "chance_first": float(chance.mean()),
         }  # fmt: skip
     return result
 
@@ -137,6 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="prepared data set")
     parser.add_argument("--num", type=int, default=200)
+    parser.add_argument("--search", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", help="default: those in the package")
     parser.add_argument("--json", help="also write the figures to this file")
@@ -144,12 +160,13 @@ def main() -> None:
     from symjax.evaluate.symmetry import group_numbers
 
     weights, data, started = load_weights(args.weights), load(args.data), time.process_time()
-    rows = np.random.default_rng(args.seed).choice(len(data), min(args.num, len(data)), replace=False)
-    part = data.subset(np.sort(rows))
+    rows = np.random.default_rng(args.seed).permutation(len(data))[: max(args.num, args.search)]
+    part = data.subset(rows)
     crystals = [unstack_crystals(part.batch([i]))[0] for i in range(len(part))]
+    numbers = [int(n) for n in group_numbers(part)]
     figures: dict[str, Any] = {
-        "parents": measure_parents(weights, crystals),
-        "distorted": measure_distorted(weights, crystals, [int(n) for n in group_numbers(part)]),
+        "parents": measure_parents(weights, crystals[: args.num]),
+        "distorted": measure_distorted(weights, crystals[: args.search], numbers[: args.search]),
     }
     found = candidates(weights, perovskite())
     figures["BaTiO3"] = {

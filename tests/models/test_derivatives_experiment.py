@@ -8,7 +8,8 @@ import pytest
 @pytest.mark.slow
 def test_figures(prototype_dataset, repository, tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(repository))
-    monkeypatch.setattr("sys.argv", ["derivatives", "--data", str(tmp_path / "data.npz"), "--num", "5", "--seed", "1"])
+    few = ["--num", "5", "--search", "5", "--seed", "1"]
+    monkeypatch.setattr("sys.argv", ["derivatives", "--data", str(tmp_path / "data.npz"), *few])
     from experiments import derivatives
 
     prototype_dataset.save(tmp_path / "data.npz")
