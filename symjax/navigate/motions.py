@@ -20,6 +20,28 @@ from symjax.groups.sets import OpSet
 _MAX_ROTATIONS = 48
 
 
+class Distortion:
+    """How far one arrangement is from another: figures of `displacement` (n, 3), angstrom, and `strain` (3,), logarithmic."""
+
+    displacement: np.ndarray
+    strain: np.ndarray
+
+    @property
+    def max_displacement(self) -> float:
+        """Of any atom, angstrom."""
+        return float(np.linalg.norm(self.displacement, axis=1).max())
+
+    @property
+    def rms_displacement(self) -> float:
+        """Root mean square over the atoms, angstrom."""
+        return float(np.sqrt((self.displacement**2).sum(axis=1).mean()))
+
+    @property
+    def max_strain(self) -> float:
+        """Largest principal logarithmic strain, absolute."""
+        return float(np.abs(self.strain).max())
+
+
 @dataclass(frozen=True)
 class Arrangement:
     """Atoms of one cell around their centroid.

@@ -22,7 +22,7 @@ import numpy as np
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.groups.identify import identify
-from symjax.navigate.motions import Arrangement, Motions, closure, compose
+from symjax.navigate.motions import Arrangement, Distortion, Motions, closure, compose
 from symjax.navigate.pseudosymmetry import (
     centred,
     divide,
@@ -44,7 +44,7 @@ _SAME = 1e-6
 
 
 @dataclass(frozen=True)
-class Supergroup:
+class Supergroup(Distortion):
     """A group G over the group H of the given structure, and the parent that has it.
 
     Attributes:
@@ -88,21 +88,6 @@ class Supergroup:
     def index(self) -> int:
         """[G : H]."""
         return self.t_index * self.k_index
-
-    @property
-    def max_displacement(self) -> float:
-        """Of any atom, angstrom."""
-        return float(np.linalg.norm(self.displacement, axis=1).max())
-
-    @property
-    def rms_displacement(self) -> float:
-        """Root mean square over the atoms, angstrom."""
-        return float(np.sqrt((self.displacement**2).sum(axis=1).mean()))
-
-    @property
-    def max_strain(self) -> float:
-        """Largest principal logarithmic strain, absolute."""
-        return float(np.abs(self.strain).max())
 
     @property
     def amplitude(self) -> float:

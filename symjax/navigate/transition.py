@@ -26,7 +26,7 @@ from symjax.errors import DataError, InputError
 from symjax.groups.identify import Identified, identify
 from symjax.groups.setting import Setting, find_setting
 from symjax.navigate.correspondence import Correspondence, correspondences
-from symjax.navigate.motions import Arrangement, Motions
+from symjax.navigate.motions import Arrangement, Distortion, Motions
 from symjax.navigate.placing import crystal_in_setting, relation_below
 from symjax.navigate.pseudosymmetry import centred, divide, exact_motions, near_motions, symmetrize
 from symjax.navigate.relation import Relation
@@ -52,7 +52,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Transition:
+class Transition(Distortion):
     """A path from phase A to phase B.
 
     Attributes:
@@ -91,21 +91,6 @@ class Transition:
         """From the common cell, about the centroid, to the standard setting of K."""
         half = self.image(0.5).L
         return find_setting(self.motions.opset(), metric=half @ half.T)
-
-    @property
-    def max_displacement(self) -> float:
-        """Of any atom, angstrom."""
-        return float(np.linalg.norm(self.displacement, axis=1).max())
-
-    @property
-    def rms_displacement(self) -> float:
-        """Root mean square over the atoms, angstrom."""
-        return float(np.sqrt((self.displacement**2).sum(axis=1).mean()))
-
-    @property
-    def max_strain(self) -> float:
-        """Largest principal logarithmic strain, absolute."""
-        return float(np.abs(self.strain).max())
 
     def image(self, s: float) -> Arrangement:
         """The arrangement at s, 0 for A and 1 for B."""
