@@ -223,3 +223,21 @@ def test_refused():
         interval(Relation(cubic, big, 48, 64, 1))
     with pytest.raises(InputError, match="chains"):
         chains(relations(221, 62, 4)[0], limit=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(1, 231, 23))
+def test_every_group(first):
+    """All 230: maximal exactly if nothing lies between, conjugates by the normaliser, G itself in its own setting at the top."""
+    for number in range(first, min(first + 23, 231)):
+        opset = standard_setting(number)
+        maximal = {(one.number, one.index) for one in t_relations(opset)}
+        for relation in [*t_relations(opset, maximal=False), *k_relations(opset, 2), *k_relations(opset, 3)]:
+            between = interval(relation)
+            assert between.action.conjugates_of(1) == relation.num_conjugates, number
+            if relation.maximal is not None:
+                assert (len(between.blocks) == 2) == relation.maximal, number
+            elif len(between.blocks) == 2:
+                assert (relation.number, relation.index) in maximal, number
+        top = between.node(len(between.blocks) - 1).setting
+        assert top.number == number and (top.matrix == np.eye(3)).all() and not top.p.any()
