@@ -257,20 +257,21 @@ def test_buckets():
 
 
 @pytest.mark.slow
-def test_unseen_crystals():
-    """Structures of the shared data, where they are."""
-    folder = shared_data()
-    if folder is None:
-        pytest.skip("no shared data here")
-    from symjax.crystals.io import read_structure
+def test_unseen_crystals(capsys):
+    """Test structures of the Materials Project, where they are."""
+    path = shared_data("mp20_open/test.csv.gz")
+    if path is None:
+        pytest.skip("the shared data is not here")
+    from symjax.data.readers import read_source
+    from symjax.data.rows import parse_row
 
-    files = sorted(folder.rglob("*.cif"))[:40]
-    if not files:
-        pytest.skip("the shared data holds no CIF files")
+    rows = read_source(path)
     crystals = []
-    for file in files:
-        result = standardize(read_structure(file), 0.01)
-        if result.symprec and to_crystal(result).num_atoms <= 60:
+    for i in np.random.default_rng(0).permutation(len(rows))[:60]:
+        result = standardize(parse_row(rows[i]), 0.01)
+        if result.symprec and to_crystal(result).num_atoms <= 32:
             crystals.append(to_crystal(result))
-    done, drawn, wrong, _, wrong_larger = survey(crystals, 5, 3)
-    assert done and not wrong and not wrong_larger, (done, drawn, wrong[:5], wrong_larger[:5])
+    done, drawn, wrong, larger, wrong_larger = survey(crystals, 4, 3, most_k=2)
+    with capsys.disabled():
+        print(f"\n{len(crystals)} crystals, {drawn} draws along {done} relations ({larger} not realised): {wrong} {wrong_larger}")
+    assert done >= 60 and not wrong and not wrong_larger
