@@ -87,11 +87,11 @@ def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
             for sites in SITES:
                 config = get_config(f"{args.size},graph={graph},sites={sites}")
                 steps = {} if args.steps is None else {"train.steps": args.steps}
-                apply(config, {"train.seed": seed, **steps})
+                apply(config, {"train.seed": seed, "data.train": args.train, "data.val": args.val or "", **steps})
                 workdir = Path(args.workdir) / f"{graph}-{sites}-{seed}"
                 run = train_one(config, data, values, workdir=workdir, data_hash=hashes)
                 runs.append({"graph": graph, "sites": sites, "seed": seed, "size": args.size} | run)
-                told = f"test {run['test_mae']:.4f} eV/atom, {run['seconds']:.0f} s"
+                told = f"test {run['test_mae']:.4f} eV/atom" + ("" if run["seconds"] is None else f", {run['seconds']:.0f} s")
                 print(f"{graph}, {sites} site symmetries, seed {seed}: {told}", file=sys.stderr)
     return runs
 
@@ -106,8 +106,8 @@ def train_one(
     from symjax.train.config import validate
     from symjax.train.loop import Trainer
 
-    validate_config(config, validate)
-    start = time.perf_counter()
+    validate(config)
+    start, fresh = time.perf_counter(), not workdir.exists()
     task = RegressionTask(config, data["train"], data["val"])
     result = Trainer(task, config, workdir, data_hash=data_hash).run()
     seconds = time.perf_counter() - start
@@ -133,17 +133,9 @@ def train_one(
         "batch_size": int(config.train.batch_size),
         "parameters": int(sum(np.size(p) for p in jax.tree.leaves(params["net"]))),
         "edges": float(sum(int((g.weight > 0).sum()) for g in graphs) / num),
-        "seconds": seconds,
+        "seconds": seconds if fresh else None,  # of a run that was taken up again nothing is known
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }
-
-
-def validate_config(config: Any, validate: Any) -> None:
-    """The loop's checks; the data are given as objects here, which `validate` cannot see."""
-    copy = config.copy_and_resolve_references()
-    copy.unlock()
-    copy.data.train = "prototypes"
-    validate(copy)
 
 
 def table_text(runs: Sequence[dict[str, Any]], data: str) -> str:
@@ -178,7 +170,8 @@ def _about(graph: str, runs: Sequence[dict[str, Any]]) -> str:
     mean = lambda name: float(np.mean([run[name] for run in runs]))
     val = "" if runs[0]["val_mae"] is None else f", validation {mean('val_mae'):.4f}"
     error = f"standard error over test crystals {mean('test_error'):.4f}{val}"
-    return f"{graph}: {error}, {mean('edges'):.0f} edges a crystal, {mean('seconds'):.0f} s of training"
+    took = "" if any(run["seconds"] is None for run in runs) else f", {mean('seconds'):.0f} s of training"
+    return f"{graph}: {error}, {mean('edges'):.0f} edges a crystal{took}"
 
 
 if __name__ == "__main__":

@@ -151,11 +151,11 @@ def test_padding_and_site_symmetries(crystals):
     for sites in ("with", "without"):
         options = options_from_config(tiny(sites=sites).model.regression)
         net = SchNet(options.network)
-        params = net.init(jax.random.key(0), small)
+        params, apply_net = jax.jit(net.init)(jax.random.key(0), small), jax.jit(net.apply)
         assert ("sites" in params["params"]) == (sites == "with")
-        one, other = (np.asarray(net.apply(params, g)) for g in (small, large))
+        one, other = (np.asarray(apply_net(params, g)) for g in (small, large))
         assert one == pytest.approx(other, abs=1e-5)
-        outputs[sites] = np.abs(np.asarray(net.apply(params, small._replace(site=np.zeros_like(small.site)))) - one)
+        outputs[sites] = np.abs(np.asarray(apply_net(params, small._replace(site=np.zeros_like(small.site)))) - one)
     assert (outputs["with"] > 1e-6).any() and (outputs["without"] == 0).all()
 
 
@@ -175,7 +175,8 @@ def test_training_learns_and_predicts(crystals, tmp_path):
     mine = predict_dataset(params, stored, crystals, batch_size=16)
     assert np.abs(mine - crystals.properties[NAME]).mean() == pytest.approx(result.metrics["val/mae"], rel=0.1)
     [(rows, graphs)] = padded(crystals, task.options)
-    assert mine[rows] == pytest.approx(np.asarray(predict(params, task.options, graphs)), abs=1e-5)
+    direct = jax.jit(lambda g: predict(params, task.options, g))(graphs)
+    assert mine[rows] == pytest.approx(np.asarray(direct), abs=1e-5)
     apply(stored := tiny(), {"model.regression.buckets": ((1, 20),)})
     few = predict_dataset(params, stored, crystals)
     assert np.isnan(few[crystals.num_orbits > 1]).all()
@@ -194,7 +195,7 @@ def test_what_has_no_value_or_does_not_fit_is_left_out(crystals, caplog):
     [bucket] = task.buckets()
     assert sorted(bucket.arrays[1]) == pytest.approx(sorted(values[kept]), rel=1e-6)
     graphs = Graphs(*(jnp.asarray(v[:2]) for v in bucket.arrays[0]))
-    stats = task.init(jax.random.key(0), (graphs, None))["stats"]
+    stats = jax.jit(task.init)(jax.random.key(0), (graphs, None))["stats"]
     assert float(stats["mean"]) == pytest.approx(values[kept].mean(), rel=1e-5)
 
 
@@ -219,7 +220,7 @@ def test_table_has_published_and_measured_rows():
     runs = [
         {"graph": graph, "sites": sites, "seed": 0, "size": "small", "test_mae": mae, "test_error": 0.001, "test_num": 7342,
          "test_left_out": 0, "val_mae": None, "mean_mae": 0.8, "train_num": 10796, "steps": 3000, "batch_size": 64,
-         "parameters": 1, "edges": 40.0, "seconds": 100.0, "device": "1 x cpu"}
+         "parameters": 1, "edges": 40.0, "seconds": None if sites == "with" else 100.0, "device": "1 x cpu"}
         for graph, sites, mae in (("multigraph", "with", 0.111), ("multigraph", "without", 0.122), ("asymmetric", "with", 0.133),
                                   ("asymmetric", "without", 0.144))
     ]  # fmt: skip
@@ -228,7 +229,7 @@ def test_table_has_published_and_measured_rows():
     assert [[cell for cell in row if cell.startswith("0.")] for row in rows] == [
         ["0.0214", "0.0711"], ["0.0212", "0.049"], ["0.122", "0.144"], ["0.111", "0.133"],
     ]  # fmt: skip
-    assert all(len(line) < 400 for line in text.splitlines()) and "SchNet" in text
+    assert "SchNet" in text and text.count("100 s of training") == 2
 
 
 def test_wrong_input_is_one_line(crystals, tmp_path, capsys):
