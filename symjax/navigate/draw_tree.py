@@ -25,6 +25,8 @@ _HEAD, _TEXT, _LABEL = 13.0, 8.0, 8.0  # font sizes
 _PAD, _GAP, _LINE = 6.0, 16.0, 1.35
 _ROWS = 12
 """Orbits written into a box; of more the rest is counted."""
+_WIDEST = 16
+"""Groups side by side in the last layer; more go into further rows."""
 _COLOURS = {"t": "#1f4e9c", "k": "#1b7f3b", "i": "#b35c00"}
 _MEANING = {"t": "t: translationengleiche", "k": "k: klassengleiche", "i": "i: isomorphic"}
 
@@ -103,11 +105,15 @@ def _size(vertex: Vertex) -> tuple[float, float]:
 
 
 def _layers(graph: Graph) -> list[int]:
-    """Layer of each vertex: length of the longest way from the root."""
+    """Layer of each vertex: length of the longest way from the root; one too long at the end is broken up."""
     layer = [0] * len(graph.vertices)
     for _ in graph.vertices:
         for edge in graph.edges:
             layer[edge.lower] = max(layer[edge.lower], layer[edge.upper] + 1)
+    deepest = [i for i, at in enumerate(layer) if at == max(layer)]
+    rows = -(-len(deepest) // _WIDEST)
+    for k, i in enumerate(deepest):  # a long last layer goes into several rows
+        layer[i] += k % rows
     return layer
 
 
