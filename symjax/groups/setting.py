@@ -263,11 +263,12 @@ def cell_costs(P: np.ndarray, metric: np.ndarray) -> list[tuple]:
     length = np.round(np.trace(G, axis1=1, axis2=2) / scale, 6)
     acute = np.round(np.maximum(G[:, 0, 1], 0) + np.maximum(G[:, 0, 2], 0) + np.maximum(G[:, 1, 2], 0), 6) / scale
     size, negative = np.abs(P).sum(axis=(1, 2)), (P < -1e-9).sum(axis=(1, 2))
+    last = (P[:, :, 2] < -1e-9).sum(axis=1)  # of a threefold axis a+b+c rather than a-b+c
     diagonal = -np.abs(np.diagonal(P, axis1=1, axis2=2)).sum(axis=1)
     order = -np.round(P.reshape(-1, 9), 6)
     return [
-        (float(a), float(np.round(b, 6)), float(np.round(c, 6)), int(d), float(np.round(e, 6)), tuple(f))
-        for a, b, c, d, e, f in zip(length, acute, size, negative, diagonal, order.tolist(), strict=True)
+        (float(a), float(np.round(b, 6)), float(np.round(c, 6)), int(d), int(e), float(np.round(f, 6)), tuple(g))
+        for a, b, c, d, e, f, g in zip(length, acute, size, negative, last, diagonal, order.tolist(), strict=True)
     ]
 
 
