@@ -126,8 +126,8 @@ def survey(crystals, per_parent, draws, *, most_k=3, total=None):
 
 def test_random_draws_have_exactly_the_subgroup():
     """Prototypes, random relations of all kinds; where the atoms keep more, they keep exactly the group that was named."""
-    relations_done, drawn, wrong, _, wrong_larger = survey(parents(12, 6), 5, 4, most_k=2)
-    assert relations_done >= 30 and drawn == 4 * relations_done
+    relations_done, drawn, wrong, _, wrong_larger = survey(parents(6, 6), 6, 4, most_k=2)
+    assert relations_done >= 20 and drawn == 4 * relations_done
     assert not wrong and not wrong_larger
 
 
@@ -230,9 +230,9 @@ def test_ten_thousand_at_once_and_each_the_same_for_any_number():
     c, relation = ferroelectric(99)
     plan = make_plan(modes_of(split_crystal(c, relation)))
     many = derive_batch(plan, jax.random.key(0), 10_000, 0.1, 1.0)
-    few = derive_batch(plan, jax.random.key(0), 3, 0.1, 1.0)
+    few = derive_batch(plan, jax.random.key(0), 4, 0.1, 1.0)
     assert many.x.shape[0] == 10_000 and many.x.dtype == np.float64 == few.L.dtype
-    assert np.allclose(many.x[:3], few.x, atol=1e-12) and np.allclose(many.L[:3], few.L, atol=1e-12)
+    assert np.allclose(many.x[:4], few.x, atol=1e-12) and np.allclose(many.L[:4], few.L, atol=1e-12)
     assert np.abs(many.amplitude - 0.1).max() < 1e-12 and np.abs(many.strain - 1).max() < 1e-10
     assert len(np.unique(np.round(many.x.reshape(10_000, -1), 9), axis=0)) == 10_000
     assert many.margin.min() > 1e-2  # the least that any larger group is missed by, angstrom
