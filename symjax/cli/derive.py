@@ -21,8 +21,11 @@ along what the subgroup sets free. Every class of subgroups of the type is used 
 
 examples:
   symjax derive BaTiO3.cif --to 99 --out tetragonal
-  symjax derive BaTiO3.cif --to R3m --amplitude 0.2 --num 5 --max-cell 1 --out rhombohedral
-  symjax derive BaTiO3.cif --to 38 --max-cell 1 --relax --out orthorhombic"""
+  symjax derive BaTiO3.cif --to R3m --amplitude 0.2 --num 5 --out rhombohedral
+  symjax derive BaTiO3.cif --to 38 --relax --out orthorhombic
+  symjax derive BaTiO3.cif --to 99 --max-cell 2 --out antipolar"""
+LARGEST_TRIED = (1, 2, 3, 4)
+"""Cells that are tried in turn where the user gives no limit."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -40,8 +43,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--amplitude", type=float, default=0.1, metavar="A", help="largest displacement, angstrom (0.1)")
     parser.add_argument("--strain", type=float, default=1.0, metavar="S", help="largest principal strain, percent (1)")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal structures (0)")
-    parser.add_argument("--max-cell", type=int, default=4, metavar="K",
-                        help="primitive cells up to K times the parent's (4; at most 8)")  # fmt: skip
+    parser.add_argument("--max-cell", type=int, metavar="K",
+                        help="primitive cells up to K times the parent's, 1 to 8 (the smallest that will do, up to 4)")  # fmt: skip
     parser.add_argument("--relation", type=int, metavar="I", help="only class I of the table of classes, from 1")
     parser.add_argument("--min-distance", type=float, metavar="D",
                         help="atoms nearer than D angstrom collide (0.7 of the parent's shortest distance)")  # fmt: skip
@@ -114,7 +117,7 @@ def check_numbers(args: argparse.Namespace) -> None:
         ("--num", args.num, args.num >= 1, "at least 1"),
         ("--amplitude", args.amplitude, 0 <= args.amplitude <= 10, "0 to 10 angstrom"),
         ("--strain", args.strain, 0 <= args.strain <= 50, "0 to 50 percent"),
-        ("--max-cell", args.max_cell, 1 <= args.max_cell <= MAX_INDEX, f"1 to {MAX_INDEX}"),
+        ("--max-cell", args.max_cell, args.max_cell is None or 1 <= args.max_cell <= MAX_INDEX, f"1 to {MAX_INDEX}"),
         ("--min-distance", args.min_distance, args.min_distance is None or args.min_distance >= 0, "at least 0 angstrom"),
         ("--seed", args.seed, 0 <= args.seed < 2**32, "0 to 4294967295"),
     )
@@ -128,32 +131,46 @@ def check_numbers(args: argparse.Namespace) -> None:
 def find_classes(parent: Parent, number: int, args: argparse.Namespace) -> list[Class]:
     """The classes of subgroups of a type and what they set free; those not asked for by --relation are left out.
 
+    Without --max-cell they are those in the smallest cell in which these atoms can have the type.
+
     Raises:
         InputError: the type is no subgroup (names the nearest that are), there is no such class, or none can be realised.
     """
     from symjax.lattice import metric
-    from symjax.navigate.derive import require_realized
-    from symjax.navigate.modes import modes_of
     from symjax.navigate.relation import relations_to
-    from symjax.navigate.splitcrystal import split_crystal
 
-    relations = relations_to(parent.opset, number, max_k=args.max_cell, metric=metric(parent.crystal.L))
+    found: list[Class] = []
+    for max_cell in LARGEST_TRIED if args.max_cell is None else (args.max_cell,):
+        relations = relations_to(parent.opset, number, max_k=max_cell, metric=metric(parent.crystal.L))
+        found = _judged(parent, relations, args)
+        if not all(one.problem for one in found):
+            break
     if not relations:
-        raise InputError(_no_subgroup(parent, number, args.max_cell))
-    if args.relation is not None and not 1 <= args.relation <= len(relations):
-        raise InputError(f"--relation {args.relation}: there are classes 1 to {len(relations)} of that type")
-    found = []
-    for i, relation in enumerate(relations, 1):
-        if args.relation in (None, i):
-            modes, problem = modes_of(split_crystal(parent.crystal, relation)), ""
-            try:
-                require_realized(modes, displacement=args.amplitude > 0, strain=args.strain > 0)
-            except InputError as error:
-                problem = str(error)
-            found.append(Class(i, relation, modes, problem))
+        raise InputError(_no_subgroup(parent, number, max_cell))
+    if args.relation is not None:
+        if not 1 <= args.relation <= len(found):
+            raise InputError(f"--relation {args.relation}: there are classes 1 to {len(found)} of that type")
+        found = found[args.relation - 1 : args.relation]
     if all(one.problem for one in found):
         more = f" (and so for all {len(found)} classes)" if len(found) > 1 else ""
         raise InputError(f"{args.file}: {found[0].problem}{more}")
+    return found
+
+
+def _judged(parent: Parent, relations: list[Relation], args: argparse.Namespace) -> list[Class]:
+    """Every class with what it sets free, and why the atoms cannot have it if so."""
+    from symjax.navigate.derive import require_realized
+    from symjax.navigate.modes import modes_of
+    from symjax.navigate.splitcrystal import split_crystal
+
+    found = []
+    for i, relation in enumerate(relations, 1):
+        modes, problem = modes_of(split_crystal(parent.crystal, relation)), ""
+        try:
+            require_realized(modes, displacement=args.amplitude > 0, strain=args.strain > 0)
+        except InputError as error:
+            problem = str(error)
+        found.append(Class(i, relation, modes, problem))
     return found
 
 

@@ -178,3 +178,12 @@ def test_a_parent_that_depends_on_the_tolerance_is_told(tmp_path, capsys):
     text = run(capsys, "derive", tmp_path / "nearly.vasp", "--to", 99, "--max-cell", 1, "--num", 1, "--out", tmp_path / "out",
                "--no-picture")  # fmt: skip
     assert "depends on the tolerance" in text.err and "221" in text.err
+
+
+def test_the_smallest_cell_that_will_do_is_taken(barium, capsys, tmp_path):
+    """Without --max-cell: P4mm in the parent's own cell only; Fm-3m needs twice the cell."""
+    for number, index in ((99, 6), (225, 2)):
+        out = tmp_path / str(number)
+        run(capsys, "derive", barium, "--to", number, "--num", 1, "--no-picture", "--quiet", "--out", out)
+        written = json.loads((out / "index.json").read_text())
+        assert {one["index"] for one in written["classes"]} == {index}
