@@ -53,7 +53,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "model.regression.num_radial": 30,
     },
     "small": {
-        "train.steps": 1500,
+        "train.steps": 4000,
         "train.batch_size": 64,
         "train.steps_per_dispatch": 10,
         "train.learning_rate": 1e-3,

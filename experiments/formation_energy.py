@@ -1,7 +1,7 @@
 """Table 5 of SymmCD: formation energy per atom from the full multigraph or the asymmetric unit, with and without site symmetries.
 
   python -m experiments.formation_energy --train train.npz --val val.npz --test test.npz --workdir runs/energies
-  python -m experiments.formation_energy --train train.npz --test test.npz --workdir runs/energies --steps 6000 --seeds 0 1
+  python -m experiments.formation_energy --train train.npz --test test.npz --workdir runs/energies --steps 12000 --seeds 0 1
 
 Trains the four variants of `configs/formation_energy.py` (same network, steps, batch size and seed) and prints the published table
 with the measured rows below: mean absolute errors in eV/atom on the test crystals. Each variant has a folder in the work folder; a
