@@ -176,7 +176,7 @@ def test_pymatgen_entries(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"3", b'{"format": "symjax hull 1"}', b'[{"energy": 1}]', gzip.compress(b"x"), b"\x1f\x8b1"]
+    "content", [b"", b"{", b"[]", b"3", b'{"format": "symjax hull 1"}', b'[{"energy": 1}]', gzip.compress(b"x", mtime=0), b"\x1f\x8b1"]
 )
 def test_bad_hull_files(tmp_path, content):
     path = tmp_path / "hull.json"
