@@ -20,7 +20,7 @@ from symjax.models.symmcd import sample as sampling
 from symjax.models.symmcd.network import Predictions
 from symjax.models.symmcd.representation import represent
 from symjax.models.symmcd.task import SymmcdTask, examples_of, levels_of
-from symjax.models.symmcd.weights import load_weights
+from symjax.models.symmcd.weights import load_weights, shipped_weights
 from symjax.train.weights import load_params, save_params
 
 SIZES = {
@@ -255,3 +255,14 @@ def test_weights_of_the_other_model_are_told_apart(tmp_path):
 
 def test_requests_are_values():
     assert dataclasses.replace(generation.Request(), orbits=2).orbits == 2 and len(generation.TEN_GROUPS) == 10
+
+
+def test_shipped_weights_are_small_and_whole():
+    folder = shipped_weights()
+    weights = load_weights()
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 6_000_000
+    assert weights.counts.group.sum() == pytest.approx(1.0, abs=1e-4) and weights.counts.group[225] > 0.01
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(weights.params))
+    number, orbits = generation.draw_requests(weights.counts, generation.Request(), 50, rng=np.random.default_rng(0), max_orbits=20)
+    assert number.min() >= 1 and orbits.min() >= 1
+    assert "/" not in load_params(folder)[1].data.train
