@@ -270,9 +270,11 @@ def main() -> None:
     config = get_config(args.size)
     rate = matrix_rate(1024, args.repeats)
     rows = training(config, args, rate)
+    show(rows, rate, args)
     if args.samples:
         rows.append(sampling(config, args, rate))
-    show(rows, rate, args)
+        print()
+        show(rows, rate, args)
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"rows": rows, "matrix_rate": rate, "options": vars(args), "cores": os.cpu_count()}, file, indent=1)
