@@ -1,0 +1,111 @@
+"""Site-symmetry symbols of the 1,731 Wyckoff positions and the number of each among positions of equal symbol.
+
+Owns the tables of the standard settings (site_symbols.npz, made by scripts/make_site_symbols.py): symbol, enumeration,
+free coordinates and multiplicity of each position, and the symmetry elements of each group as pyxtal 1.1.5 arranges them.
+
+Conventions. Positions are indexed as in `wyckoff_positions(standard_setting(number))`. Symbols are oriented (2.., .2. and ..2
+differ) in pyxtal's spelling, which is not everywhere that of the International Tables (4/mm.m, 2.22): published checkpoints use
+it. The enumeration counts positions of equal symbol in one group in the order of their letters, a first, from 0. Source: seed
+004 (WyckoffTransformer), section 3.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from functools import cache
+from importlib import resources
+
+import numpy as np
+
+from symjax.errors import InputError
+from symjax.groups.tables import NUM_TYPES, wyckoff_letters
+
+NUM_SYMBOLS = 78
+NUM_ENUMERATIONS = 8
+MAX_POSITIONS = 27
+MATRIX_SHAPE = (15, 18)
+LATTICE_LETTERS = "PABCIRF"
+LETTERS = string.ascii_lowercase + "A"
+"""Wyckoff letters in their order; only group 47 has the last."""
+
+
+@cache
+def _tables() -> dict[str, np.ndarray]:
+    """The arrays of site_symbols.npz."""
+    with resources.files("symjax.groups").joinpath("site_symbols.npz").open("rb") as file, np.load(file) as data:
+        return {name: data[name] for name in data.files}
+
+
+def _rows(number: int) -> slice:
+    """The rows of one space group in the arrays over all 1,731 positions."""
+    if isinstance(number, bool) or not 1 <= number <= NUM_TYPES:
+        raise InputError(f"a space-group number is an integer from 1 to {NUM_TYPES}, got {number!r}")
+    start = _tables()["start"]
+    return slice(int(start[number]), int(start[number + 1]))
+
+
+def symbols() -> tuple[str, ...]:
+    """The 78 distinct site-symmetry symbols, in plain string order."""
+    return tuple(_tables()["symbols"].tolist())
+
+
+def letter_order(number: int) -> np.ndarray:
+    """(p,) positions of a group in the order of their letters: a first."""
+    return np.argsort([LETTERS.index(letter) for letter in wyckoff_letters(number)]).astype(np.int32)
+
+
+def position_symbols(number: int) -> np.ndarray:
+    """(p,) int32 index into `symbols` of each position.
+
+    Raises:
+        InputError: no space-group number.
+    """
+    return _tables()["symbol"][_rows(number)].astype(np.int32)
+
+
+def position_enumerations(number: int) -> np.ndarray:
+    """(p,) int32 how many positions of the same symbol have an earlier letter; errors as `position_symbols`."""
+    symbol = position_symbols(number)
+    out = np.zeros(len(symbol), np.int32)
+    seen = np.zeros(NUM_SYMBOLS, np.int32)
+    for position in letter_order(number).tolist():
+        out[position] = seen[symbol[position]]
+        seen[symbol[position]] += 1
+    return out
+
+
+def position_dof(number: int) -> np.ndarray:
+    """(p,) int32 free coordinates of each position, 0 to 3; errors as `position_symbols`."""
+    return _tables()["dof"][_rows(number)].astype(np.int32)
+
+
+def position_multiplicity(number: int) -> np.ndarray:
+    """(p,) int32 points of each position in the conventional cell; errors as `position_symbols`."""
+    return _tables()["multiplicity"][_rows(number)].astype(np.int32)
+
+
+def group_matrices() -> np.ndarray:
+    """(231, 277) float32 of 0 and 1, row = space-group number, row 0 zero: 15 directions x 18 elements, then the lattice letter.
+
+    As pyxtal 1.1.5 makes them, slots included: directions are the axes, four body and six face diagonals, [1-20] and [2-10];
+    elements 1, -1, 2, 2_1, m, a, b, c, n, d, 3, 3_1, 3_2, 4, 4_1, 4_2, 4_3, -4. `symjax.groups.oriented.group_features` is the other
+    arrangement (26 elements, lattice directions). Source: seed 004, the public code; the paper says only that the first token
+    contains the space group.
+    """
+    tables = _tables()
+    size = MATRIX_SHAPE[0] * MATRIX_SHAPE[1]
+    matrix = np.unpackbits(tables["matrix"], axis=1)[:, :size]
+    letters = np.array([[letter == one for one in LATTICE_LETTERS] for letter in tables["letter"].tolist()])
+    return np.concatenate([matrix, letters], axis=1).astype(np.float32)
+
+
+@cache
+def digest() -> str:
+    """SHA-256 of all tables that give tokens their meaning: symbols, letters and the elements of the groups."""
+    sha = hashlib.sha256()
+    for name in ("symbols", "symbol", "dof", "multiplicity", "matrix", "letter"):
+        array = _tables()[name]
+        sha.update(f"{name}{array.shape}".encode() + " ".join(map(str, array.ravel().tolist())).encode())
+    sha.update(" ".join(wyckoff_letters(number) for number in range(1, NUM_TYPES + 1)).encode())
+    return sha.hexdigest()

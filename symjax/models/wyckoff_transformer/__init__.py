@@ -1,0 +1,1 @@
+"""WyckoffTransformer: an autoregressive, permutation-invariant model of Wyckoff representations (seed 004)."""
