@@ -46,6 +46,12 @@ def _symmcd(config: Any, train: Any, val: Any) -> Task:
     return SymmcdTask(config, train, val)
 
 
+def _wycryst(config: Any, train: Any, val: Any) -> Task:
+    from symjax.models.wycryst.task import WycrystTask
+
+    return WycrystTask(config, train, val)
+
+
 def _regression(config: Any, train: Any, val: Any) -> Task:
     from symjax.models.regression.task import RegressionTask
 
@@ -56,6 +62,7 @@ _MODELS: dict[str, Entry] = {
     "symop_operations": Entry(_symop_operations),
     "symop_geometry": Entry(_symop_geometry),
     "symmcd": Entry(_symmcd),
+    "wycryst": Entry(_wycryst),
     "regression": Entry(_regression),
 }
 
