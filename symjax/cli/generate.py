@@ -9,18 +9,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from symjax.cli import generate_parent, generate_symmcd
+from symjax.cli import generate_parent, generate_symmcd, generate_symop
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset
     from symjax.evaluate.cells import Cell
-    from symjax.models.symop.constraints import Constraints
 
 FORMATS = ("cif", "extxyz", "json")
-MODELS = ("symop", "symmcd")
 SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 ROWS_ON_SCREEN = 25
 PICTURED = 18
@@ -45,9 +43,8 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--num", type=_count, required=True, metavar="N", help="how many crystals")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
-    parser.add_argument("--model", choices=MODELS, default="symop",
-                        help=f"symop: operations first; symmcd: diffusion in a given space group, takes {generate_symmcd.TAKEN} "
-                        "(default symop)")  # fmt: skip
+    about = "; ".join(f"{name}: {part.ABOUT}" for name, part in PARTS.items())
+    parser.add_argument("--model", choices=tuple(PARTS), default="symop", help=f"{about} (default symop)")
     parser.add_argument("--weights", metavar="DIR", help="trained weights (default: those in the package)")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal crystals (default 0)")
     parser.add_argument(
@@ -88,10 +85,10 @@ def run(args: argparse.Namespace) -> int:
     from symjax.cli.output import check_folder, staged_folder
 
     folder = check_folder(args.out)
-    generate_parent.check(args)
-    generate_symmcd.check(args)
+    refuse_foreign(args)
+    PARTS[args.model].check(args)
     started = time.perf_counter()
-    drawn = _crystals(args)
+    drawn = PARTS[args.model].crystals(args)
     drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": _hardware()}
     with staged_folder(folder) as stage:
         cells, entries = write(stage, drawn.dataset, args, drawing | drawn.about, drawn.each)
@@ -120,18 +117,46 @@ class Drawn(NamedTuple):
     after: Callable[[], None] = lambda: None
 
 
-def _crystals(args: argparse.Namespace) -> Drawn:
-    """Crystals by the model, or from the parent, of the command line."""
-    if args.model == "symmcd":
-        made = generate_symmcd.draw(args)
-        about, each = generate_symmcd.for_index(made), generate_symmcd.for_entries(made)
-        return Drawn(made.dataset, about, each, after=lambda: generate_symmcd.show(made))
-    constraints = constraints_from(args)
-    if args.parent is None:
-        return Drawn(_generate(args, constraints))
-    parent, found = generate_parent.draw(args)
-    about, each = generate_parent.for_index(parent, found)
-    return Drawn(found.dataset, about, each, before=lambda cells: generate_parent.show(parent, found, cells))
+class Part(Protocol):
+    """What the command asks of a model; the modules `symjax.cli.generate_*` offer it.
+
+    Attributes:
+        ABOUT: what the model is, in a few words for the help.
+        TAKES: names of the options that not every model takes and this one does.
+    """
+
+    ABOUT: str
+    TAKES: tuple[str, ...]
+
+    def check(self, args: argparse.Namespace) -> None:
+        """Fill in defaults, and raise InputError for what cannot be meant, before anything is loaded."""
+        ...
+
+    def crystals(self, args: argparse.Namespace) -> Drawn:
+        """Load the weights and draw."""
+        ...
+
+
+PARTS: dict[str, Part] = {"symop": generate_symop, "symmcd": generate_symmcd}
+
+
+def refuse_foreign(args: argparse.Namespace) -> None:
+    """Refuse options that the model of the command line does not take.
+
+    Raises:
+        InputError: naming the option and the models that take it.
+    """
+    takes = PARTS[args.model].TAKES
+    for name in dict.fromkeys(name for part in PARTS.values() for name in part.TAKES):
+        if name not in takes and getattr(args, name):
+            owners = " or ".join(model for model, part in PARTS.items() if name in part.TAKES)
+            option = option_of(name)
+            raise InputError(f"{option} does not go with --model {args.model}: {option} belongs to --model {owners}")
+
+
+def option_of(name: str) -> str:
+    """Option of a name in the parsed command line."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _hardware() -> str:
@@ -142,29 +167,6 @@ def _hardware() -> str:
 
     devices = jax.devices()
     return f"{len(devices)} {devices[0].device_kind} device(s), {os.cpu_count()} CPU cores"
-
-
-def constraints_from(args: argparse.Namespace) -> Constraints:
-    """The constraints of the command line.
-
-    Raises:
-        InputError: a name or number cannot be read; the message says which and what would do.
-    """
-    from symjax.models.symop.constraints import Constraints
-
-    yes_no = {(False, False): None, (True, False): True, (False, True): False}
-    return Constraints(
-        formula=None if args.formula is None else parse_formula(args.formula),
-        elements=() if args.elements is None else parse_elements(args.elements),
-        space_group=None if args.space_group is None else parse_space_group(args.space_group),
-        point_group=args.point_group,
-        crystal_system=args.crystal_system,
-        centrosymmetric=yes_no[args.centrosymmetric, args.no_inversion],
-        polar=True if args.polar else None,
-        chiral=True if args.chiral else None,
-        require=tuple(args.require),
-        forbid=tuple(args.forbid),
-    )
 
 
 def parse_formula(text: str) -> dict[str, int]:
@@ -223,19 +225,6 @@ def parse_space_group(text: str) -> int:
         if short_symbol(number).replace("_", "") == plain:
             return number
     raise InputError(f"space group {text!r} is unknown; give a number from 1 to 230 or a short symbol such as Fm-3m")
-
-
-def _generate(args: argparse.Namespace, constraints: Constraints) -> CrystalDataset:
-    from symjax.evaluate.samples import StageBar, sampler_of
-    from symjax.models.symop.generate import generate
-    from symjax.models.symop.weights import load_weights
-
-    weights = load_weights(args.weights)
-    with StageBar(args.num, show=not args.quiet) as bar:
-        return generate(
-            weights, args.num, seed=args.seed, constraints=constraints, sampler=sampler_of(args.steps),
-            min_ratio=args.min_ratio, batch_size=min(args.batch, args.num), progress=bar,
-        ).dataset  # fmt: skip
 
 
 def write(

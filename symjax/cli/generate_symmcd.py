@@ -8,30 +8,29 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from symjax.errors import InputError
-
 if TYPE_CHECKING:
+    from symjax.cli.generate import Drawn
     from symjax.models.symmcd.generate import Generated
 
-TAKEN = "--space-group, --orbits and --elements"
-_NOT_TAKEN = (
-    "parent", "formula", "point_group", "crystal_system", "centrosymmetric", "no_inversion", "polar", "chiral", "require", "forbid",
-)  # fmt: skip
+ABOUT = "diffusion in a given space group"
+TAKES: tuple[str, ...] = ("space_group", "orbits", "elements")
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse options that the model does not have, before anything is loaded.
+    """Nothing to check before the weights are loaded."""
+
+
+def crystals(args: argparse.Namespace) -> Drawn:
+    """Load the weights and draw.
 
     Raises:
-        InputError: an option that belongs to the other model.
+        InputError: what is asked for cannot be read or met.
+        WeightsError: weights of another model or preset.
     """
-    if args.model != "symmcd":
-        if args.orbits is not None:
-            raise InputError("--orbits belongs to --model symmcd; symop chooses the number of orbits by itself")
-        return
-    for name in _NOT_TAKEN:
-        if getattr(args, name):
-            raise InputError(f"--{name.replace('_', '-')} does not go with --model symmcd, which takes {TAKEN}")
+    from symjax.cli.generate import Drawn
+
+    made = draw(args)
+    return Drawn(made.dataset, for_index(made), for_entries(made), after=lambda: show(made))
 
 
 def draw(args: argparse.Namespace) -> Generated:
