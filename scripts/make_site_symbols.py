@@ -1,4 +1,4 @@
-"""Makes symjax/groups/site_symbols.npz: the site-symmetry symbols of the 1,731 Wyckoff positions, and who becomes whom.
+"""Makes symjax/groups/site_symbols.npz: the site-symmetry symbols of the 1,731 Wyckoff positions.
 
 Run: python scripts/make_site_symbols.py [--out PATH]. Deterministic: the same pyxtal gives the same bytes. Needs pyxtal 1.1.
 
@@ -9,8 +9,6 @@ What comes from pyxtal (its spelling is the convention of published checkpoints)
   start         (232,) first row of each group
   matrix        (231, 34) bits of 15 directions x 18 kinds of symmetry elements, in pyxtal's slots (pyxtal)
   letter        lattice letter of each group (pyxtal)
-  permutations  (v, 27) int8 permutations of the positions by the normalizer of each group, -1 where padded, from operations
-  permutation_start  (232,)
 """
 
 from __future__ import annotations

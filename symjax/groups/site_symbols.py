@@ -89,7 +89,7 @@ def group_matrices() -> np.ndarray:
     """(231, 277) float32 of 0 and 1, row = space-group number, row 0 zero: 15 directions x 18 elements, then the lattice letter.
 
     As pyxtal 1.1.5 makes them, slots included: directions are the axes, four body and six face diagonals, [1-20] and [2-10];
-    elements 1, -1, 2, 2_1, m, a, b, c, n, d, 3, 3_1, 3_2, 4, 4_1, 4_2, 4_3, -4. `symjax.groups.oriented.group_features` is the other
+    elements 1, -1, 2, 2_1, m, a, b, c, n, d, 3, 3_1, 3_2, 4, 4_1, 4_2, 4_3, -4. `symjax.groups.oriented.group_features` is another
     arrangement (26 elements, lattice directions). Source: seed 004, the public code; the paper says only that the first token
     contains the space group.
     """

@@ -5,8 +5,8 @@ no representation) and `Tables` (which token goes with which in each group). The
 representations in `variants.py`.
 
 Conventions. Positions are indexed as in `symjax.groups.wyckoff.wyckoff_positions(standard_setting(number))`. Arrays over groups
-have 231 rows, row = space-group number, row 0 empty. Data hold no STOP and no MASK; slots past the last site hold PAD. Source: seed 004
-(WyckoffTransformer), sections 3.1 and 4.1, and the public code for the order in which samples are rejected.
+have 231 rows, row = space-group number, row 0 empty. Data hold no STOP and no MASK; slots past the last site hold PAD. Source:
+seed 004 (WyckoffTransformer), sections 3.1 and 4.1, and the public code for the order in which samples are rejected.
 """
 
 from __future__ import annotations
@@ -243,13 +243,14 @@ def decode(number: Any, element: Any, site: Any, enum: Any, *, vocabulary: Vocab
     real = ~ended & (reason == OK)[:, None]
     return Decoded(
         number=number, z=np.where(real, vocabulary.atomic_numbers[fields[0]], 0), pos=np.where(real, position, 0),
-        reason=reason.astype(np.int8), stopped=stop.any(axis=1),
+        reason=reason.astype(np.int8), stopped=ended[:, -1],
     )  # fmt: skip
 
 
 def _in_any(fields: list[np.ndarray], service: tuple[int, int, int]) -> np.ndarray:
     """(b, t) bool slots with a service token in any field."""
-    return np.any([field == token for field, token in zip(fields, service, strict=True)], axis=0)
+    found = np.stack([field == token for field, token in zip(fields, service, strict=True)])
+    return np.asarray(found.any(axis=0))
 
 
 def _check_sampled(number: np.ndarray, fields: list[np.ndarray], vocabulary: Vocabulary) -> None:
