@@ -1,0 +1,232 @@
+"""WyckoffTransformer's network: an encoder without positions over [space group, masked slot, known sites], and three heads.
+
+The slot that is to be predicted holds MASK in the fields that are not known yet, and the logits of a field are read at its
+output. Known sites attend to the slot, so their states change with every field and every site; nothing can be kept from one call
+to the next. The order of the known sites does not matter, and padded ones enter nothing.
+
+Exactly the published function (seed 004; sizes, initial values and the presence vector as in the public code), with two savings
+that change no output: only the slot passes through the last layer, and a head sees its presence vector as a sum of rows of its
+first kernel. Kernels are `(in, out)`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+FIELDS = ("element", "site", "enum")
+NUM_SERVICE = 3  # MASK, STOP, PAD: the last three tokens of every field
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkOptions:
+    """Sizes; every field stands in `configs/wyckoff_transformer.py` with its meaning.
+
+    `vocabulary` and `start` follow from the named vocabulary: tokens of the three fields, service tokens included, and features
+    of a space group.
+    """
+
+    vocabulary: tuple[int, int, int]
+    start: int
+    embedding: tuple[int, int, int] = (16, 16, 8)
+    num_layers: int = 3
+    num_heads: int = 4
+    feed_forward: int = 128
+    dropout: float = 0.2
+
+    @property
+    def width(self) -> int:
+        """Features of a token."""
+        return sum(self.embedding)
+
+
+class Context(NamedTuple):
+    """What is known of a padded batch of crystals, and the slot that is asked for.
+
+    Attributes:
+        start: `(b, F)` float features of the space group (`start_features(vocabulary)[number]`).
+        element, site, enum: `(b, m)` int tokens of the known sites, in any order; m may be 0.
+        mask: `(b, m)` bool, known sites; the others may hold anything, anywhere.
+        slot: `(b, 3)` int tokens of the asked slot: (MASK, MASK, MASK) for an element, (element, MASK, MASK) for a site symmetry,
+            (element, site, MASK) for an enumeration.
+    """
+
+    start: Array
+    element: Array
+    site: Array
+    enum: Array
+    mask: Array
+    slot: Array
+
+
+def head_widths(inputs: int, outputs: int) -> tuple[int, ...]:
+    """Widths of a head's three layers: linear from input to output, cut to integers."""
+    return tuple(int(inputs + (outputs - inputs) * i / 3) for i in range(4))
+
+
+def _uniform(fan_in: int) -> nn.initializers.Initializer:
+    """Uniform within 1 / sqrt(fan in), for kernels and biases: what the published model starts from."""
+    limit = fan_in**-0.5
+    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -limit, limit)
+
+
+def _xavier(width: int) -> nn.initializers.Initializer:
+    """Xavier-uniform over the packed kernel of queries, keys and values."""
+    limit = (6 / (4 * width)) ** 0.5
+    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -limit, limit)
+
+
+def _embedding(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+    """Standard normal rows, zero for PAD."""
+    return jax.random.normal(key, shape, dtype).at[-1].set(0)
+
+
+class Affine(nn.Module):
+    """A linear layer that may start as the published one does."""
+
+    features: int
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, values: Array) -> Array:
+        """Product with the kernel, plus the bias."""
+        start = _uniform(values.shape[-1])
+        product = values @ self.param("kernel", start, (values.shape[-1], self.features))
+        return product + self.param("bias", start, (self.features,)) if self.use_bias else product
+
+
+class _Layer(nn.Module):
+    """Attention and feed-forward, each followed by its norm; the output of the first `num` tokens only, if given."""
+
+    options: NetworkOptions
+    num: int | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, mask: Array, train: bool) -> Array:
+        """`(b, t, width) -> (b, num or t, width)`; `mask (b, t)` are the tokens that are attended to."""
+        o, width = self.options, self.options.width
+        drop = nn.Dropout(o.dropout, deterministic=not train)
+        query = x[:, : self.num]
+        gathered = self._attend(query, x, mask, drop)
+        zeros = nn.initializers.zeros_init()
+        out = gathered @ self.param("out_kernel", _uniform(width), (width, width)) + self.param("out_bias", zeros, (width,))
+        x = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name="norm_0")(query + drop(out))
+        hidden = drop(nn.relu(Affine(o.feed_forward, name="feed_0")(x)))
+        out = drop(Affine(width, name="feed_1")(hidden))
+        return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name="norm_1")(x + out)
+
+    def _attend(self, query: Array, x: Array, mask: Array, drop: nn.Dropout) -> Array:
+        """What each query gathers, heads side by side."""
+        o, width = self.options, self.options.width
+        kernel = self.param("in_kernel", _xavier(width), (width, 3 * width))
+        bias = self.param("in_bias", nn.initializers.zeros_init(), (3 * width,))
+        size = width // o.num_heads
+
+        def heads(values: Array, part: slice) -> Array:
+            return (values @ kernel[:, part] + bias[part]).reshape(*values.shape[:-1], -1, size)
+
+        q = heads(query, slice(0, width)) * size**-0.5
+        k, v = jnp.split(heads(x, slice(width, 3 * width)), 2, axis=-2)
+        scores = jnp.einsum("bihd,bjhd->bhij", q, k)
+        scores = jnp.where(mask[:, None, None, :], scores, jnp.finfo(scores.dtype).min)
+        gathered = jnp.einsum("bhij,bjhd->bihd", drop(nn.softmax(scores)), v)
+        return gathered.reshape(*query.shape[:-1], width)
+
+
+class _Head(nn.Module):
+    """Logits of one field from the slot's output and the tokens that are present."""
+
+    widths: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, h: Array, presence: Array) -> Array:
+        values = jnp.concatenate([h, presence], axis=-1)
+        for layer, width in enumerate(self.widths[1:]):
+            values = Affine(width, name=f"layer_{layer}")(nn.relu(values) if layer else values)
+        return values
+
+
+class WyckoffNet(nn.Module):
+    """The whole network; see the head of this module.
+
+    `net = WyckoffNet(options)`; `net.apply(params, context, head=0)` with params as returned by `net.init(key, context)`.
+    """
+
+    options: NetworkOptions
+
+    def setup(self) -> None:
+        """Embeddings, encoder and heads."""
+        o = self.options
+        self.embeddings = [
+            self.param(f"embed_{field}", _embedding, (size, dim))
+            for field, size, dim in zip(FIELDS, o.vocabulary, o.embedding, strict=True)
+        ]
+        self.mixer = Affine(o.width, use_bias=False)
+        self.start = Affine(o.width)
+        last = o.num_layers - 1
+        self.layers = [_Layer(o, num=1 if i == last else None, name=f"layer_{i}") for i in range(o.num_layers)]
+        self.heads = [
+            _Head(head_widths(o.width + size, size), name=f"head_{field}")
+            for field, size in zip(FIELDS, o.vocabulary, strict=True)
+        ]
+
+    def __call__(self, context: Context, *, head: int | None = None, train: bool = False) -> Array | tuple[Array, ...]:
+        """Logits at the slot.
+
+        Args:
+            context: known sites and the slot.
+            head: static; 0 element, 1 site symmetry, 2 enumeration. None computes all three from the slot as it is (only one of
+                them is meant by the slot; the others are for tests and initialisation).
+            train: static; whether to drop out (rng `dropout`).
+
+        Returns:
+            `(b, V)` logits over all tokens of the field, MASK, STOP and PAD included (last three); or the three of them.
+        """
+        h = self.encode(context, train)
+        wanted = (0, 1, 2) if head is None else (head,)
+        out = tuple(self.heads[f](h, self.presence(context, f)) for f in wanted)
+        return out if head is None else out[0]
+
+    def encode(self, context: Context, train: bool = False) -> Array:
+        """`(b, width)` output of the slot."""
+        known = (context.element, context.site, context.enum)
+        tokens = [jnp.concatenate([context.slot[:, f, None], ids], axis=1) for f, ids in enumerate(known)]
+        parts = [table[ids] for table, ids in zip(self.embeddings, tokens, strict=True)]
+        sites = self.mixer(jnp.concatenate(parts, axis=-1))
+        x = jnp.concatenate([sites[:, :1], self.start(context.start)[:, None], sites[:, 1:]], axis=1)
+        mask = jnp.concatenate([jnp.ones((len(context.mask), 2), bool), context.mask], axis=1)
+        for layer in self.layers:
+            x = layer(x, mask, train)
+        return x[:, 0]
+
+    def presence(self, context: Context, head: int) -> Array:
+        """`(b, V)` 0 or 1: tokens of a field among the known sites and in the slot (where it is asked for: MASK)."""
+        size = self.options.vocabulary[head]
+        known = jnp.where(context.mask, (context.element, context.site, context.enum)[head], size)  # size: outside
+        tokens = jnp.concatenate([context.slot[:, head, None], known], axis=1)
+        rows = jnp.arange(len(tokens))[:, None]
+        return jnp.zeros((len(tokens), size), context.start.dtype).at[rows, tokens].set(1.0, mode="drop")
+
+
+def empty_context(options: NetworkOptions, batch: int = 1, sites: int = 1) -> Context:
+    """A context of zeros, for shapes and initialisation."""
+    ids = jnp.zeros((batch, sites), jnp.int32)
+    return Context(jnp.zeros((batch, options.start)), ids, ids, ids, jnp.zeros(ids.shape, bool), jnp.zeros((batch, 3), jnp.int32))
+
+
+def init_params(options: NetworkOptions, key: Array) -> dict:
+    """Fresh parameters; all layers of the encoder start from the same values, as published."""
+    params = WyckoffNet(options).init(key, empty_context(options))["params"]
+    return {"params": params | {f"layer_{i}": params["layer_0"] for i in range(options.num_layers)}}
+
+
+def count_parameters(options: NetworkOptions) -> int:
+    """Number of trained parameters (traced, nothing is allocated)."""
+    shapes = jax.eval_shape(lambda key: init_params(options, key), jax.random.key(0))
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
