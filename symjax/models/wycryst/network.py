@@ -1,12 +1,12 @@
 """WyCryst's networks: convolutions over the rows of a compound, a space-group branch, a Gaussian latent, a property branch.
 
-Encoder: convolutions (kernel 5 stride 2, kernel 3 stride 2, kernel 3), flattened into one wide layer; space group through two layers;
-both into mean and log-variance. Decoder: the mirror image, with the space group from the latent. Source: public repository
-RaymondZhurm/WyCryst.
+Encoder: convolutions (kernel 5 stride 2, kernel 3 stride 2, kernel 3), flattened into one wide layer; space group through two
+layers; both into mean and log-variance. Decoder: the mirror image, with the space group from the latent. Source: public
+repository RaymondZhurm/WyCryst.
 
-Unlike there: normalisation is per row over channels, where the original has batch averages (whose running values would be a second kind
-of state); the logits of the space group go to the softmax as they are (there through a ReLU, which stops the gradient of every group
-whose logit is negative).
+Unlike there: normalisation is per row over channels, where the original has batch averages (whose running values would be a
+second kind of state); the logits of the space group go to the softmax as they are (there through a ReLU, which stops the
+gradient of every group whose logit is negative).
 """
 
 from __future__ import annotations

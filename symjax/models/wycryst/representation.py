@@ -1,15 +1,16 @@
 """Binaries and ternaries as WyCryst sees them: a column for each of at most three elements, and the space group apart.
 
-Owns `Compounds` (from `symjax.models.wyckoff_transformer.tokens.Tokens` and back) and the array of the network (`columns`). Rows of a
-column: 0-102 the element one-hot, 103 its atoms in the conventional cell over `COUNT_SCALE`, 104 its share of the atoms, 105-125
-features of the element, 126-152 how many of its orbits sit on each of the 27 positions, 153-155 zero (the length must divide by 4).
+Owns `Compounds` (from `symjax.models.wyckoff_transformer.tokens.Tokens` and back) and the array of the network (`columns`).
+Rows of a column: 0-102 the element one-hot, 103 its atoms in the conventional cell over `COUNT_SCALE`, 104 its share of the
+atoms, 105-125 features of the element, 126-152 how many of its orbits sit on each of the 27 positions, 153-155 zero (the length
+must divide by 4).
 
-Conventions. Positions are indexed as in `symjax.groups.wyckoff.wyckoff_positions(standard_setting(number))`. Columns stand in the order of
-electronegativity, as formulas are written; binaries have an empty third column.
+Conventions. Positions are indexed as in `symjax.groups.wyckoff.wyckoff_positions(standard_setting(number))`. Columns stand in
+the order of electronegativity, as formulas are written; binaries have an empty third column.
 
-Source: public repository RaymondZhurm/WyCryst. Unlike there: all 27 positions of group 47 fit (there 26 letters), the 92 features of
-CGCNN are the 21 of `symjax.elements`, atoms are scaled, and a row that is always zero is left out. Unlike there too, binaries are
-taken, as in table 1 of seed 004.
+Source: public repository RaymondZhurm/WyCryst. Unlike there: all 27 positions of group 47 fit (there 26 letters), the 92
+features of CGCNN are the 21 of `symjax.elements`, atoms are scaled, and a row that is always zero is left out. Unlike there
+too, binaries are taken, as in table 1 of seed 004.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Drawing from WyCryst: around known compounds, as published, or from the prior.
 
-Published: a known compound is encoded, noise of standard deviation 1.4 is added to each latent, and the result is decoded; entries under
-0.1 count as zero, elements and space group are the largest entries, occupations are rounded. What it draws is therefore close to
-what it knows, which is why its novelty is low. From the prior: latents are standard normal.
+Published: a known compound is encoded, noise of standard deviation 1.4 is added to each latent, and the result is decoded;
+entries under 0.1 count as zero, elements and space group are the largest entries, occupations are rounded. What it draws is
+therefore close to what it knows, which is why its novelty is low. From the prior: latents are standard normal.
 """
 
 from __future__ import annotations

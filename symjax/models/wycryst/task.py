@@ -1,12 +1,12 @@
 """WyCryst's loss and the task of the training loop.
 
-Loss = squared error of the columns / 64 + KL / 64 + 32 x squared error of the property + cross-entropy of the group / 6 + squared error of
-the formula / 256, sums over a compound, means over the batch, weights as published. The property is the formation energy per atom
-where the data have one, scaled to 0 .. 1 by the extremes of the training data.
+Loss = squared error of the columns / 64 + KL / 64 + 32 x squared error of the property + cross-entropy of the group / 6 +
+squared error of the formula / 256, sums over a compound, means over the batch, weights as published. The property is the
+formation energy per atom where the data have one, scaled to 0 .. 1 by the extremes of the training data.
 
-Corrected against the public code, whose formula term indexes a table by space-group number with an argmax that counts from 0 (so it
-reads the group before), and goes through argmax and rounding, so that no gradient reaches the decoder: here the atoms of a column are
-compared with the expectation over the predicted group of multiplicity times the predicted, unrounded occupation.
+Corrected against the public code, whose formula term indexes a table by space-group number with an argmax that counts from 0
+(so it reads the group before), and goes through argmax and rounding, so that no gradient reaches the decoder: here the atoms of
+a column are compared with the expectation over the predicted group of multiplicity times the predicted, unrounded occupation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ from symjax.errors import ConfigError, DataError
 from symjax.models.wyckoff_transformer.tokens import Tokens, fits, tokenize
 from symjax.models.wyckoff_transformer.vocabulary import vocabulary
 from symjax.models.wycryst.network import NetworkOptions, WycrystNet
-from symjax.models.wycryst.representation import COUNT, COUNT_SCALE, OCCUPIED, Compounds, columns, compounds, multiplicities
+from symjax.models.wycryst.representation import (
+    COUNT,
+    COUNT_SCALE,
+    OCCUPIED,
+    Compounds,
+    columns,
+    compounds,
+    multiplicities,
+)
 from symjax.train.interface import Bucket
 
 _log = logging.getLogger(__name__)

@@ -28,8 +28,8 @@ def load_weights(folder: str | Path) -> WycrystWeights:
     """Read a folder of weights; none travel with the package.
 
     Raises:
-        WeightsError: the folder is missing or damaged, its weights are of another model or preset, or they were trained with another
-            table of positions.
+        WeightsError: the folder is missing or damaged, its weights are of another model or preset, or they were trained with
+            another table of positions.
     """
     params, config = load_params(folder)
     if config["model"]["name"] != "wycryst":
@@ -44,9 +44,11 @@ def load_weights(folder: str | Path) -> WycrystWeights:
     have = {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(params.get("net", {}))}
     if wrong := sorted(name for name in want.keys() | have.keys() if want.get(name) != have.get(name)):
         raise WeightsError(
-            f"weights in {folder} are of another preset than the config.json beside them: {wrong[0]} has shape {have.get(wrong[0])}, "
-            f"the configuration asks for {want.get(wrong[0])} ({len(wrong)} arrays differ)"
+            f"weights in {folder} are of another preset than the config.json beside them: {wrong[0]} has shape "
+            f"{have.get(wrong[0])}, the configuration asks for {want.get(wrong[0])} ({len(wrong)} arrays differ)"
         )
     if not np.array_equal(np.asarray(params.get("stats", {}).get("multiplicity", 0)), multiplicities()):
-        raise WeightsError(f"weights in {folder} were trained with another table of Wyckoff positions than this version's; train them again")
+        raise WeightsError(
+            f"weights in {folder} were trained with another table of Wyckoff positions than this version's; train them again"
+        )
     return WycrystWeights(params, options)
