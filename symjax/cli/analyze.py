@@ -23,6 +23,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--all", action="store_true", help=f"show all operations, not only the first {OPERATIONS_SHOWN}"
     )
+    parser.add_argument(
+        "--equivalent", action="store_true",
+        help="also all equivalent Wyckoff representations: the letters under every choice of origin and axes",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
@@ -30,18 +34,31 @@ def run(args: argparse.Namespace) -> int:
     """Analyze a file and print what was found; returns the exit code."""
     from symjax.crystals.io import UnusableCrystal, read_structure
     from symjax.data.analysis import analyze_structure
+    from symjax.data.equivalents import equivalent_representations
     from symjax.errors import DataError
 
     structure = read_structure(args.file)
     try:
         report = analyze_structure(structure, args.symprec, args.angle_tolerance)
+        if args.equivalent:
+            found = equivalent_representations(structure, args.symprec, args.angle_tolerance)
+            report["equivalent"] = [one.to_dict() for one in found]
     except UnusableCrystal as error:
         raise DataError(f"{args.file}: {error}") from error
     if args.json:
         print(json.dumps({"file": str(args.file)} | report))
     else:
         show(args.file, report, None if args.all else OPERATIONS_SHOWN)
+        if args.equivalent:
+            _show_equivalent(report["equivalent"])
     return 0
+
+
+def _show_equivalent(found: list[dict[str, Any]]) -> None:
+    """One line for each representation."""
+    print(f"equivalent Wyckoff representations: {len(found)}")
+    for one in found:
+        print(f"  {one['word']}{'   (of the mirror image)' if one['mirrored'] else ''}")
 
 
 def show(file: Path, report: dict[str, Any], limit: int | None) -> None:

@@ -1,8 +1,8 @@
 """Wyckoff words: which positions of which group a crystal occupies, free of the arbitrary choice of origin.
 
 A *template* is a space-group number with the multiset of Wyckoff letters, one for each orbit; a *gene* carries the element of each
-orbit too. Letters depend on the origin and axes chosen: operations of the Euclidean normalizer permute them. The canonical word
-is the least of its images under those permutations (pyxtal's tables), so one crystal has one word. Two orbits on one letter
+orbit too. Letters depend on the origin and axes chosen: operations of the normalizer permute them. The canonical word is the least
+of its images under those permutations (`symjax.groups.affine_normalizer`), so one crystal has one word. Two orbits on one letter
 are two entries.
 """
 
@@ -13,6 +13,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from symjax.errors import InputError
+from symjax.groups import site_symbols
+from symjax.groups.affine_normalizer import normalizer
+from symjax.groups.tables import wyckoff_letters
 
 
 class Position(NamedTuple):
@@ -24,16 +27,19 @@ class Position(NamedTuple):
 
 @cache
 def positions(number: int) -> dict[str, Position]:
-    """Letter -> position, of a space group in its standard setting (pyxtal's table)."""
-    return {wp.letter: Position(int(wp.multiplicity), int(wp.get_dof())) for wp in _group(number).Wyckoff_positions}
+    """Letter -> position, of a space group in its standard setting."""
+    columns = (site_symbols.position_multiplicity(number).tolist(), site_symbols.position_dof(number).tolist())
+    return {letter: Position(n, dof) for letter, n, dof in zip(wyckoff_letters(number), *columns, strict=True)}
 
 
 @cache
 def relabellings(number: int) -> tuple[dict[str, str], ...]:
-    """The permutations of letters under the Euclidean normalizer, the identity among them."""
-    words = [text.split() for text in _group(number).get_alternatives()["Transformed WP"]]
-    plain = words[0]
-    return tuple(dict(zip(plain, word, strict=True)) for word in words)
+    """The permutations of letters under the normalizer, the identity first."""
+    letters = wyckoff_letters(number)
+    return tuple(
+        {letter: letters[image] for letter, image in zip(letters, permutation, strict=True)}
+        for permutation in normalizer(number).permutations.tolist()
+    )
 
 
 def template(number: int, orbits: Sequence[Sequence[Any]], *, canonical: bool = True) -> tuple[Any, ...]:
@@ -78,14 +84,3 @@ def _word(number: int, orbits: tuple[tuple[str, str], ...], canonical: bool) -> 
         number,
         *min(tuple(sorted((element, move.get(letter, letter)) for element, letter in orbits)) for move in maps),
     )
-
-
-@cache
-def _group(number: int) -> Any:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pyxtal.symmetry import Group
-
-        return Group(number)

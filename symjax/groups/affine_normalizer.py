@@ -42,6 +42,9 @@ _GENERIC = np.array([0.137035999, 0.271828183, 0.318309886])  # free coordinates
 class AffineNormalizer:
     """One map for each distinct permutation of the p Wyckoff positions of a standard setting; the identity first.
 
+    Proper maps are preferred: an improper one stands only where no proper one gives the permutation (some groups without mirror
+    operations), and there it takes a crystal to its mirror image.
+
     Attributes:
         M: (v, 3, 3) int64 of determinant +-1, on fractional coordinates of the conventional cell.
         t: (v, 3) int64 in 24ths: a point x goes to M x + t / 24.
@@ -117,7 +120,8 @@ def derive_normalizer(number: int) -> AffineNormalizer:
     rotations = np.asarray(opset.W, np.int64)
     found: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = {}
     tried: set[bytes] = set()
-    for M in candidate_rotations(number):
+    candidates = candidate_rotations(number)
+    for M in candidates[np.argsort(-exact.determinant(candidates), kind="stable")]:
         if M.tobytes() in tried:
             continue
         tried |= {np.ascontiguousarray(image).tobytes() for image in M @ rotations}  # differ by an operation of the group
