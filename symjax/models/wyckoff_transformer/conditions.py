@@ -1,0 +1,139 @@
+"""What can be asked of sampled Wyckoff representations, in tokens, and whether it can be met (host)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symjax.errors import InputError
+from symjax.groups.site_symbols import LETTERS, position_multiplicity
+from symjax.groups.tables import wyckoff_letters
+from symjax.models.wyckoff_transformer.tokens import MAX_SITES, tables
+from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is asked of every sample, in tokens of a vocabulary.
+
+    Attributes:
+        allowed: (V,) bool elements that may be drawn; None for all. Service tokens are never drawn by it.
+        required: (V,) bool elements that must occur; None for none.
+        prefix: (p, 3) int tokens (element, site, enum) of the sites that are given; they come first in every sample.
+        min_sites, max_sites: bounds of the number of sites, given ones included.
+    """
+
+    allowed: np.ndarray | None = None
+    required: np.ndarray | None = None
+    prefix: np.ndarray | None = None
+    min_sites: int = 1
+    max_sites: int = MAX_SITES
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing is asked for that only masked sampling can meet."""
+        return self.allowed is None and self.required is None and (self.min_sites, self.max_sites) == (1, MAX_SITES)
+
+
+def check_conditions(conditions: Conditions, number: np.ndarray, vocabulary: Vocabulary, masked: bool) -> np.ndarray:
+    """The given sites `(p, 3)` int32 of conditions that every one of some space groups `(b,)` can meet.
+
+    Raises:
+        InputError: what is asked for cannot be met in one of the space groups.
+    """
+    if not masked and not conditions.free:
+        raise InputError("unmasked sampling is the published one and takes no elements and no number of sites; leave masks on")
+    given = np.zeros((0, 3), np.int32) if conditions.prefix is None else np.asarray(conditions.prefix, np.int32).reshape(-1, 3)
+    least, most = conditions.min_sites, conditions.max_sites
+    if not 1 <= least <= most <= MAX_SITES or len(given) > most:
+        raise InputError(
+            f"{least} to {most} sites with {len(given)} given: bounds within 1 to {MAX_SITES} that hold the given ones are needed"
+        )
+    for group in np.unique(number):
+        _check_prefix(given, int(group), vocabulary)
+    required = np.zeros(vocabulary.sizes[0], bool) if conditions.required is None else np.asarray(conditions.required, bool)
+    allowed = np.ones(vocabulary.sizes[0], bool) if conditions.allowed is None else np.asarray(conditions.allowed, bool)
+    names = np.array([*vocabulary.elements, "MASK", "STOP", "PAD"])
+    if (required & ~allowed).any():
+        raise InputError(f"required elements that are not allowed: {', '.join(names[required & ~allowed])}")
+    if len(given) and not allowed[given[:, 0]].all():
+        raise InputError(f"given orbits hold elements that are not allowed: {', '.join(names[given[~allowed[given[:, 0]], 0]])}")
+    if not allowed[: vocabulary.names[0]].any():
+        raise InputError("no element is allowed")
+    needed = len(set(np.flatnonzero(required)) - set(given[:, 0].tolist()))
+    if needed > most - len(given):
+        raise InputError(
+            f"{needed} more elements are required ({', '.join(names[required])}), but only {most - len(given)} more sites are open"
+        )
+    return given
+
+
+def _check_prefix(given: np.ndarray, number: int, vocabulary: Vocabulary) -> None:
+    """Refuse given sites that no crystal of the group can have."""
+    known, sizes = tables(vocabulary), vocabulary.names
+    if (given < 0).any() or (given >= np.array(sizes)).any():
+        raise InputError(f"given orbits: tokens below {sizes} are needed, got {given.tolist()}")
+    position = known.position[number, given[:, 1], given[:, 2]]
+    if (position < 0).any():
+        wrong = given[int(np.argmax(position < 0))]
+        raise InputError(
+            f"given orbits: space group {number} has no position of site symmetry {vocabulary.sites[wrong[1]]} with enumeration "
+            f"{int(wrong[2])}"
+        )
+    fixed = known.freedom[number, given[:, 1], given[:, 2]] == 0
+    values, count = np.unique(position[fixed], return_counts=True)
+    if (count > 1).any():
+        twice = int(values[count > 1][0])
+        at = position == twice
+        name = f"{known.multiplicity[number, given[at][0, 1], given[at][0, 2]]}{wyckoff_letters(number)[twice]}"
+        atoms = ", ".join(vocabulary.elements[token] for token in given[at][:, 0])
+        raise InputError(
+            f"given orbits: position {name} of space group {number} has no free coordinate and holds one orbit, but {atoms} are "
+            "given there"
+        )
+
+
+def element_mask(names: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:
+    """`(V,)` bool element tokens of symbols.
+
+    Raises:
+        InputError: an element outside the vocabulary.
+    """
+    mask = np.zeros(vocabulary.sizes[0], bool)
+    mask[vocabulary.tokens_of(list(names))] = True
+    return mask
+
+
+def prefix_tokens(orbits: Sequence[tuple[str, str]], number: int, vocabulary: Vocabulary) -> np.ndarray:
+    """`(p, 3)` tokens of given orbits, each an element's symbol and a Wyckoff position such as ``4a`` or ``a``.
+
+    Raises:
+        InputError: an element outside the vocabulary, a letter that the group lacks, another multiplicity than the position's, or a
+            position whose site symmetry is outside the vocabulary.
+    """
+    known, letters = tables(vocabulary), wyckoff_letters(number)
+    element = vocabulary.tokens_of([name for name, _ in orbits])
+    out = np.zeros((len(orbits), 3), np.int32)
+    multiplicity = position_multiplicity(number)
+    for i, (name, text) in enumerate(orbits):
+        digits = text.rstrip(LETTERS)
+        letter = text[len(digits) :]
+        if len(letter) != 1 or letter not in letters or not (digits.isdigit() or not digits):
+            every = " ".join(f"{multiplicity[letters.index(a)]}{a}" for a in sorted(letters, key=LETTERS.index))
+            raise InputError(f"given orbit {name}:{text}: space group {number} has the positions {every}")
+        pos = letters.index(letter)
+        if digits and int(digits) != multiplicity[pos]:
+            raise InputError(
+                f"given orbit {name}:{text}: position {letter} of space group {number} has {multiplicity[pos]} points, so it is "
+                f"{multiplicity[pos]}{letter}"
+            )
+        site, enum = int(known.site[number, pos]), int(known.enum[number, pos])
+        if site == vocabulary.pad[1]:
+            raise InputError(
+                f"given orbit {name}:{text}: the vocabulary {vocabulary.name!r} has no token for the site symmetry of position "
+                f"{letter} of space group {number}"
+            )
+        out[i] = element[i], site, enum
+    return out
