@@ -124,7 +124,8 @@ def test_normalizers_conjugate_the_operations_into_themselves():
 
 @pytest.mark.parametrize("number", [1, 4, 14, 22, 98, 155, 194, 214, 227])
 def test_stored_normalizers_are_the_derived_ones(number):
-    assert all((getattr(derive_normalizer(number), name) == getattr(normalizer(number), name)).all() for name in ("M", "t", "permutations"))
+    derived, stored = derive_normalizer(number), normalizer(number)
+    assert all((getattr(derived, name) == getattr(stored, name)).all() for name in ("M", "t", "permutations"))
 
 
 @pytest.mark.slow
