@@ -5,14 +5,17 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from symjax.cli.main import main
 from symjax.crystals import unstack_crystals
-from symjax.crystals.expand import expand_crystal
+from symjax.crystals.expand import expand_crystal, primitive_structure
 from symjax.crystals.io.convert import to_pymatgen
 from symjax.crystals.types import AtomicStructure
 from symjax.data.equivalents import equivalent_representations
+from symjax.data.standardize import standardize
 from symjax.errors import InputError
+from symjax.models.wyckoff_transformer.variants import fingerprints
 
 HEUSLER = AtomicStructure(
     L=7.0 * np.eye(3), z=[12] * 4 + [69] * 4 + [80] * 8,
@@ -71,6 +74,23 @@ def test_structures_are_equal_and_on_their_positions(number, prototype_dataset):
     numbers = np.array(data.meta["space_group_numbers"])[data.set_index]
     candidates = np.flatnonzero((numbers == number) & (data.num_atoms <= 24))
     check(expand_crystal(unstack_crystals(data.batch(candidates[:1]))[0]))
+
+
+def test_the_canonical_form_is_that_of_the_crystal(prototype_dataset):
+    """Described in another basis, orientation and origin a crystal may get other letters, but the same canonical form."""
+    rng, changed = np.random.default_rng(0), 0
+    few = np.flatnonzero((prototype_dataset.num_atoms <= 16) & (prototype_dataset.num_ops > 1))[::5]
+    for crystal in unstack_crystals(prototype_dataset.batch(few)):
+        structure = primitive_structure(crystal)
+        a, b, c, d = rng.integers(-1, 2, 4)
+        basis = np.array([[1, a, b], [0, 1, c], [0, 0, 1]]) @ np.array([[1, 0, 0], [d, 1, 0], [0, 0, 1]])
+        turn = Rotation.random(random_state=int(rng.integers(1000))).as_matrix()
+        L, x = basis @ structure.L @ turn, (structure.x + rng.random(3)) @ np.linalg.inv(basis)
+        found = [standardize(one, 0.1, 5.0) for one in (structure, AtomicStructure(L=L, z=structure.z, x=x % 1.0))]
+        forms = [fingerprints([one.number], one.z[None], one.pos[None])[0] for one in found]
+        assert forms[0] == forms[1], found
+        changed += sorted(zip(found[0].z, found[0].pos, strict=True)) != sorted(zip(found[1].z, found[1].pos, strict=True))
+    assert len(few) > 20 and changed > 3
 
 
 def test_mirror_images_are_marked():

@@ -1,5 +1,6 @@
 """Wyckoff tokens: vocabularies, tables, tokens of crystals and back, equivalent representations, and what is refused."""
 
+import warnings
 from collections import Counter
 from dataclasses import replace
 
@@ -84,6 +85,17 @@ def test_published_vocabulary():
     assert list(MP20.sites) == sorted(MP20.sites)
     assert set(ALL.sites) - set(MP20.sites) == {"222..", "42.2", "432", "6..", "6/m..", "622"}
     assert len(MP20.groups) == 177 and {1, 2, 225, 227} <= set(MP20.groups) and not {27, 228, 230} & set(MP20.groups)
+
+
+def test_published_order_is_by_electronegativity():
+    """pymatgen's ordering of elements, which the published tokenizer relies on; noble gases have no value and stand last."""
+    from pymatgen.core import Element
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values = np.array([Element(name).X for name in MP20.elements])
+    assert np.isnan(values).sum() <= 4 and not np.isnan(values[:84]).any()
+    assert (np.diff(values[~np.isnan(values)]) >= 0).all()
 
 
 def test_full_vocabulary():
