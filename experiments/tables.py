@@ -5,9 +5,10 @@
   python -m experiments.tables symop-1 --report report.json --name symop --format markdown --out symop.md
   python -m experiments.tables all --report ours.json --report theirs.json --name symop --name DiffCSP
 
-A report is the report.json that `symjax evaluate` writes; each gives one measured row. Published rows are marked reported,
-with their source; measured rows say on which data, with how many crystals and on what machine. A system of this project
-that has no weights yet stands there as missing. The footnotes say what must be equal before two rows may be compared.
+A report is the report.json that `symjax evaluate` writes, or one that `experiments.wyckoff_tables` writes; each gives one
+measured row. Published rows are marked reported, with their source; measured rows say on which data, with how many crystals
+and on what machine. A system of this project that has no weights yet stands there as missing. The footnotes say what must be
+equal before two rows may be compared.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from experiments.published.render import FORMS, Cell, Line, document, render
 from symjax.errors import InputError, SymjaxError
 
 PROGRAM = "symjax evaluate"
+PROGRAMS = (PROGRAM, "experiments.wyckoff_tables")
+"""Programs whose reports are read; the second measures Wyckoff representations without coordinates."""
 
 REAL = "real test crystals"
 """Name of the row of a report in which the reference was evaluated against itself."""
@@ -176,8 +179,8 @@ def read(path: str | Path, name: str | None = None) -> Report:
     if not isinstance(samples, dict) or not isinstance(reference, dict):
         raise InputError(f"{path}: not a report of `symjax evaluate`: 'samples' and 'reference' are not objects")
     same = samples.get("sha256") is not None and samples.get("sha256") == reference.get("sha256")
-    if report.get("program", PROGRAM) != PROGRAM:
-        raise InputError(f"{path}: not a report of `{PROGRAM}` but of {report['program']!r}")
+    if report.get("program", PROGRAM) not in PROGRAMS:
+        raise InputError(f"{path}: not a report of {' or '.join(f'`{name}`' for name in PROGRAMS)} but of {report['program']!r}")
     unusable, skipped, options = samples.get("unusable"), report.get("skipped"), report.get("options")
     asked = options.get("metrics") if isinstance(options, dict) else None
     return Report(

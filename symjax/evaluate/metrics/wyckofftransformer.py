@@ -161,7 +161,24 @@ def _permutation(likelihoods: dict[str, np.ndarray]) -> list[Figure]:
     divergence, spread = permutation_divergence(own, orders)
     num, many = np.asarray(orders).shape
     more: dict[str, Any] = {"source": "WyckoffTransformer appendix D, table 2", "unit": "nats", "better": "lower"}
+    loss = {**more, "better": ""}  # of generated samples low is narrow, not good
     return [
+        Figure(
+            "wyckofftransformer.permutation_own",
+            "minus log-likelihood, generated order",
+            -float(np.mean(own)),
+            num,
+            "minus the mean log-likelihood in the order in which each sample was generated",
+            **loss,
+        ),
+        Figure(
+            "wyckofftransformer.permutation_averaged",
+            "minus log-likelihood, random orders",
+            -float(np.mean(orders)),
+            num,
+            f"minus the mean log-likelihood over {many} random orders of each sample",
+            **loss,
+        ),
         Figure(
             "wyckofftransformer.permutation_kl",
             "permutation invariance, KL",
