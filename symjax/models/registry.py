@@ -52,6 +52,12 @@ def _wycryst(config: Any, train: Any, val: Any) -> Task:
     return WycrystTask(config, train, val)
 
 
+def _wyckoff_transformer(config: Any, train: Any, val: Any) -> Task:
+    from symjax.models.wyckoff_transformer.task import WyckoffTask
+
+    return WyckoffTask(config, train, val)
+
+
 def _regression(config: Any, train: Any, val: Any) -> Task:
     from symjax.models.regression.task import RegressionTask
 
@@ -63,6 +69,7 @@ _MODELS: dict[str, Entry] = {
     "symop_geometry": Entry(_symop_geometry),
     "symmcd": Entry(_symmcd),
     "wycryst": Entry(_wycryst),
+    "wyckoff_transformer": Entry(_wyckoff_transformer),
     "regression": Entry(_regression),
 }
 

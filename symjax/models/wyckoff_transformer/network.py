@@ -101,6 +101,20 @@ class Affine(nn.Module):
         return product + self.param("bias", start, (self.features,)) if self.use_bias else product
 
 
+def dropout_masks(key: Array, rate: float, shapes: list[tuple[int, ...]], dtype: jnp.dtype) -> list[Array]:
+    """Arrays to multiply by: 0 with probability `rate` (to the nearest of 256), else what keeps the mean at 1.
+
+    A byte decides each entry and all are drawn at once: random words are what dropout costs on a CPU.
+    """
+    cut = round(256 * rate)
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    words = jax.random.bits(key, (-(-sum(sizes) // 4),), jnp.uint32)
+    kept = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1) >= cut
+    scaled = kept.astype(dtype) * (256 / (256 - cut))
+    ends = np.cumsum(sizes)
+    return [scaled[end - size : end].reshape(shape) for end, size, shape in zip(ends, sizes, shapes, strict=True)]
+
+
 class _Layer(nn.Module):
     """Attention and feed-forward, each followed by its norm; the output of the first `num` tokens only, if given."""
 
@@ -111,17 +125,21 @@ class _Layer(nn.Module):
     def __call__(self, x: Array, mask: Array, train: bool) -> Array:
         """`(b, t, width) -> (b, num or t, width)`; `mask (b, t)` are the tokens that are attended to."""
         o, width = self.options, self.options.width
-        drop = nn.Dropout(o.dropout, deterministic=not train)
         query = x[:, : self.num]
-        gathered = self._attend(query, x, mask, drop)
+        b, i, t = len(x), query.shape[1], x.shape[1]
+        drop: list[Array | float] = [1.0] * 4
+        if train and o.dropout:
+            shapes = [(b, o.num_heads, i, t), (b, i, width), (b, i, o.feed_forward), (b, i, width)]
+            drop = list(dropout_masks(self.make_rng("dropout"), o.dropout, shapes, x.dtype))
+        gathered = self._attend(query, x, mask, drop[0])
         zeros = nn.initializers.zeros_init()
         out = gathered @ self.param("out_kernel", _uniform(width), (width, width)) + self.param("out_bias", zeros, (width,))
-        x = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name="norm_0")(query + drop(out))
-        hidden = drop(nn.relu(Affine(o.feed_forward, name="feed_0")(x)))
-        out = drop(Affine(width, name="feed_1")(hidden))
+        x = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name="norm_0")(query + out * drop[1])
+        hidden = nn.relu(Affine(o.feed_forward, name="feed_0")(x)) * drop[2]
+        out = Affine(width, name="feed_1")(hidden) * drop[3]
         return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name="norm_1")(x + out)
 
-    def _attend(self, query: Array, x: Array, mask: Array, drop: nn.Dropout) -> Array:
+    def _attend(self, query: Array, x: Array, mask: Array, drop: Array | float) -> Array:
         """What each query gathers, heads side by side."""
         o, width = self.options, self.options.width
         kernel = self.param("in_kernel", _xavier(width), (width, 3 * width))
@@ -135,7 +153,7 @@ class _Layer(nn.Module):
         k, v = jnp.split(heads(x, slice(width, 3 * width)), 2, axis=-2)
         scores = jnp.einsum("bihd,bjhd->bhij", q, k)
         scores = jnp.where(mask[:, None, None, :], scores, jnp.finfo(scores.dtype).min)
-        gathered = jnp.einsum("bhij,bjhd->bihd", drop(nn.softmax(scores)), v)
+        gathered = jnp.einsum("bhij,bjhd->bihd", nn.softmax(scores) * drop, v)
         return gathered.reshape(*query.shape[:-1], width)
 
 
@@ -189,9 +207,11 @@ class WyckoffNet(nn.Module):
             `(b, V)` logits over all tokens of the field, MASK, STOP and PAD included (last three); or the three of them.
         """
         h = self.encode(context, train)
-        wanted = (0, 1, 2) if head is None else (head,)
-        out = tuple(self.heads[f](h, self.presence(context, f)) for f in wanted)
-        return out if head is None else out[0]
+        return tuple(self.decode(h, context, f) for f in range(3)) if head is None else self.decode(h, context, head)
+
+    def decode(self, h: Array, context: Context, head: int) -> Array:
+        """`(b, V)` logits of a field from the slot's output `h (b, width)`, see `encode`."""
+        return self.heads[head](h, self.presence(context, head))
 
     def encode(self, context: Context, train: bool = False) -> Array:
         """`(b, width)` output of the slot."""

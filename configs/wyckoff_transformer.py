@@ -1,0 +1,78 @@
+"""WyckoffTransformer: autoregressive, permutation-invariant model of space group and occupied Wyckoff positions.
+
+    python -m experiments.train --config configs/wyckoff_transformer.py:small --config.data.train=train.npz \
+        --config.data.val=val.npz --workdir runs/wyckoff_transformer
+    mkdir -p weights && cp -r runs/wyckoff_transformer/weights weights/wyckoff_transformer
+    symjax generate --model wyckoff_transformer --weights weights/wyckoff_transformer --num 100 --out crystals
+
+Sizes: tiny (tests, seconds), small (the published network of 128,083 parameters, by minibatches and Adam, one CPU core; the shipped
+weights), paper (the same for longer, one accelerator).
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import apply, base, parse_argument
+
+SIZES = ("small", "tiny", "paper")
+
+
+def wyckoff_transformer() -> ConfigDict:
+    """Section `model.wyckoff_transformer`, with the published values."""
+    return ConfigDict(
+        {
+            "vocabulary": "mp20",  # mp20 = the published tokens (89 elements, 72 site symmetries) | all = Z 1 .. 94, all positions
+            "embedding": (16, 16, 8),  # widths of element, site symmetry and enumeration; their sum is that of the network
+            "num_layers": 3,  # of the encoder
+            "num_heads": 4,  # of the attention
+            "feed_forward": 128,  # hidden width
+            "dropout": 0.2,  # in the encoder
+            "augment": "corrected",  # equivalent representations: corrected | faithful (published: only the enumeration) | none
+            "per_batch": False,  # True: one field and one number of known sites a step for the whole batch, sum loss (published)
+            "buckets": (3, 5, 9, 20),  # padded numbers of sites
+        }
+    )
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    "tiny": {
+        "train.steps": 120,
+        "train.batch_size": 32,
+        "train.steps_per_dispatch": 10,
+        "train.warmup": 10,
+        "train.ema": 0.9,
+        "model.wyckoff_transformer.embedding": (8, 8, 4),
+        "model.wyckoff_transformer.num_layers": 2,
+        "model.wyckoff_transformer.feed_forward": 32,
+        "model.wyckoff_transformer.dropout": 0.0,
+        "model.wyckoff_transformer.buckets": (6, 20),
+    },
+    "small": {
+        "train.steps": 20_000,
+        "train.batch_size": 256,
+        "train.steps_per_dispatch": 4,
+        "train.learning_rate": 2e-3,
+        "train.warmup": 500,
+        "train.log_every": 200,
+        "train.eval_every": 1000,
+        "train.checkpoint_every": 1000,
+    },
+    "paper": {
+        "train.steps": 400_000,
+        "train.batch_size": 1024,
+        "train.steps_per_dispatch": 10,
+        "train.warmup": 2000,
+        "train.log_every": 1000,
+        "train.eval_every": 5000,
+        "train.checkpoint_every": 5000,
+    },
+}
+
+
+def get_config(argument: str | None = None) -> ConfigDict:
+    """The tree of one size: `small`, `size=paper`."""
+    chosen = parse_argument(argument, first="size", allowed={"size": SIZES})
+    config = base()
+    config.data.train = "prototypes"  # so that a first try needs no file
+    config.model.name = "wyckoff_transformer"
+    config.model.wyckoff_transformer = wyckoff_transformer()
+    return apply(config, PRESETS[chosen["size"]])

@@ -1,0 +1,359 @@
+"""WyckoffTransformer's training: random prefixes of random orders of random equivalent representations, and the task of the loop.
+
+A crystal of n sites has n + 1 steps (the last one is STOP) of three fields each. Its loss is the sum over steps and fields of the
+cross-entropy, in nats, averaged over orders of the sites and over equivalent representations; for an element the target is the
+distribution of the elements that are still to come, which is the average over orders given the prefix. Source: seed 004, section
+3.2, and the public code for what the paper leaves out.
+
+By default every crystal of a minibatch gets, for each field by itself, a representation, an order and a step of its own, and the
+batches come from buckets of similar numbers of sites. The gradient is an unbiased estimate of that of the loss. The published
+recipe draws one field and one step for the whole training set (`per_batch`): the same loss on average, with a larger variance.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import logging
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from symjax.data.dataset import CrystalDataset
+from symjax.errors import ConfigError, DataError
+from symjax.models.wyckoff_transformer.network import FIELDS, Context, NetworkOptions, WyckoffNet, init_params
+from symjax.models.wyckoff_transformer.tokens import MAX_SITES, Tokens, fits, tokenize
+from symjax.models.wyckoff_transformer.variants import Variants, draw_variants, variants
+from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
+from symjax.train.interface import Bucket
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskOptions:
+    """Vocabulary, sizes and recipe; every field stands in `configs/wyckoff_transformer.py` with its meaning."""
+
+    vocabulary: str
+    embedding: tuple[int, int, int]
+    num_layers: int
+    num_heads: int
+    feed_forward: int
+    dropout: float
+    augment: str
+    per_batch: bool
+    buckets: tuple[int, ...]
+
+    @property
+    def tokens(self) -> Vocabulary:
+        """The vocabulary itself."""
+        return vocabulary(self.vocabulary)
+
+    @property
+    def network(self) -> NetworkOptions:
+        """Sizes of the network."""
+        names = self.tokens
+        return NetworkOptions(
+            vocabulary=names.sizes, start=len(names.columns), embedding=self.embedding, num_layers=self.num_layers,
+            num_heads=self.num_heads, feed_forward=self.feed_forward, dropout=self.dropout,
+        )  # fmt: skip
+
+
+AUGMENT = ("corrected", "faithful", "none")
+
+
+def options_from_config(section: Any) -> TaskOptions:
+    """Options from the `model.wyckoff_transformer` section of a resolved config (or its JSON form).
+
+    Raises:
+        ConfigError: a field is missing, or a value is out of range.
+    """
+    where = "config.model.wyckoff_transformer"
+    missing = [f.name for f in dataclasses.fields(TaskOptions) if f.name not in section]
+    if missing:
+        raise ConfigError(f"{where} lacks {', '.join(missing)}; start from configs/wyckoff_transformer.py")
+    given = {f.name: section[f.name] for f in dataclasses.fields(TaskOptions)}
+    given |= {name: tuple(int(v) for v in given[name]) for name in ("embedding", "buckets")}
+    options = TaskOptions(**given)
+    sizes = options.buckets
+    if not sizes or sizes[0] < 1 or sizes[-1] > MAX_SITES or any(a >= b for a, b in itertools.pairwise(sizes)):
+        raise ConfigError(f"{where}.buckets = {sizes}: numbers of sites, rising, from 1 to {MAX_SITES}")
+    if options.augment not in AUGMENT:
+        raise ConfigError(f"{where}.augment = {options.augment!r}: not one of {', '.join(AUGMENT)}")
+    if len(options.embedding) != len(FIELDS) or min(options.embedding) < 1 or sum(options.embedding) % options.num_heads:
+        raise ConfigError(f"{where}.embedding = {options.embedding}: three widths whose sum is a multiple of num_heads")
+    if options.num_layers < 1 or not 0 <= options.dropout < 1:
+        raise ConfigError(f"{where}: num_layers at least 1 and dropout from 0 to below 1 are needed")
+    return options
+
+
+def rank_sites(key: Array, mask: Array) -> Array:
+    """`(b, m)` int32 place of every real site in a random order, 0 .. n - 1; n and more in the padding."""
+    u = jnp.where(mask, jax.random.uniform(key, mask.shape), 2.0 + jnp.arange(mask.shape[1]))
+    return jnp.sum(u[:, None, :] < u[:, :, None], axis=2).astype(jnp.int32)
+
+
+class Step(NamedTuple):
+    """One field of one step of each crystal, as the network sees it and as it is scored.
+
+    Attributes:
+        context: known sites and the slot.
+        value: `(b, 3)` int tokens of the site that is next in the order, STOP after the last.
+        left: `(b, m)` bool sites that are not known yet.
+        ends: `(b,)` bool all are known.
+    """
+
+    context: Context
+    value: Array
+    left: Array
+    ends: Array
+
+
+def make_step(options: NetworkOptions, start: Array, tokens: Tokens, *, rank: Array, k: Array, field: Array | int) -> Step:
+    """What is known and asked at step k of each crystal.
+
+    Args:
+        options: sizes of the network.
+        start: `(231, F)` features of the space groups.
+        tokens: `(b, m)` crystals.
+        rank: `(b, m)` int place of every site in its crystal's order.
+        k: `(b,)` int known sites, 0 .. n; step n is STOP.
+        field: 0 element, 1 site symmetry (given the element), 2 enumeration (given both); one number, or `(b,)`.
+    """
+    known = tokens.mask & (rank < k[:, None])
+    following = tokens.mask & (rank == k[:, None])
+    ends = k == tokens.mask.sum(axis=1)
+    fields = (tokens.element, tokens.site, tokens.enum)
+    sizes = jnp.asarray(options.vocabulary)
+    value = jnp.stack([jnp.sum(jnp.where(following, ids, 0), axis=1) for ids in fields], axis=1)
+    value = jnp.where(ends[:, None], sizes - 2, value)
+    slot = jnp.where(jnp.arange(3) < jnp.reshape(field, (-1, 1)), value, sizes - 3)
+    return Step(Context(start[tokens.number], *fields, known, slot), value, tokens.mask & ~known, ends)
+
+
+def score(logits: Array, step: Step, field: int, *, soft: bool = True) -> Array:
+    """`(b,)` cross-entropy, nats.
+
+    Args:
+        logits: `(b, V)` of the field.
+        step: what was asked.
+        field: static.
+        soft: static; for an element, average over the sites still to come in place of the one that is next.
+    """
+    if field == 0 and soft:
+        element = step.context.element
+        targets = jnp.concatenate([jnp.where(step.left, element, 0), step.value[:, :1]], axis=1)  # the last one: STOP
+        weight = jnp.concatenate([step.left, step.ends[:, None]], axis=1)
+        chosen = jnp.take_along_axis(logits, targets, axis=1)
+        picked = jnp.sum(jnp.where(weight, chosen, 0.0), axis=1) / jnp.maximum(weight.sum(axis=1), 1)
+    else:
+        picked = jnp.take_along_axis(logits, step.value[:, field, None], axis=1)[:, 0]
+    return jax.nn.logsumexp(logits, axis=1) - picked
+
+
+def step_losses(
+    params: dict, options: NetworkOptions, tokens: Tokens, rank: Array, k: Array, *, soft: bool = True, key: Array | None = None
+) -> Array:
+    """`(3, b)` cross-entropy of the three fields, nats; each has its own crystals, orders and steps.
+
+    Args:
+        params: `{"params", "stats"}`.
+        options: sizes of the network.
+        tokens: arrays `(3, b, ...)`; `rank`: `(3, b, m)`, `k`: `(3, b)`; see `make_step`. Rows with k > n mean nothing.
+        rank: see above.
+        k: see above.
+        soft: static, see `score`.
+        key: for dropout; None for none.
+    """
+    b = k.shape[1]
+    tokens, rank, k = jax.tree.map(lambda a: a.reshape(3 * b, *a.shape[2:]), (tokens, rank, k))
+    net = WyckoffNet(options)
+    step = make_step(options, params["stats"]["start"], tokens, rank=rank, k=k, field=jnp.repeat(jnp.arange(3), b))
+    rngs = {} if key is None else {"dropout": key}
+    # one pass for all fields: larger products, and a third of the program to compile
+    h = net.apply({"params": params["params"]}, step.context, key is not None, rngs=rngs, method="encode")
+    losses = []
+    for field in range(3):
+        h_field, part = jax.tree.map(lambda a: a[field * b : (field + 1) * b], (h, step))  # noqa: B023
+        logits = net.apply({"params": params["params"]}, h_field, part.context, field, method="decode")
+        losses.append(score(logits, part, field, soft=soft))
+    return jnp.stack(losses)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Objective:
+    """The loss with the tables it needs.
+
+    Attributes:
+        options: of the model.
+        variants: equivalent positions.
+        mean_steps: average number of steps of a training crystal, n + 1.
+    """
+
+    options: TaskOptions
+    variants: Variants
+    mean_steps: float
+
+    def draw(self, key: Array, tokens: Tokens) -> tuple[Tokens, Array]:
+        """A representation and an order of each crystal."""
+        variant_key, order_key = jax.random.split(key)
+        if self.options.augment != "none":
+            tokens = draw_variants(self.variants, variant_key, tokens, faithful=self.options.augment == "faithful")
+        return tokens, rank_sites(order_key, tokens.mask)
+
+    def sampled(self, params: dict, tokens: Tokens, key: Array) -> tuple[Array, dict[str, Array]]:
+        """Unbiased up to the bucket's share: one step of each crystal for every field.
+
+        Crystals of a bucket weigh by their steps, and buckets are drawn by theirs (see `WyckoffTask`), so that every step of every
+        crystal has the same probability.
+        """
+        draw_key, step_key, drop_key = jax.random.split(key, 3)
+        three = jax.tree.map(lambda a: jnp.concatenate([a] * 3), tokens)
+        drawn, rank = self.draw(draw_key, three)
+        steps = tokens.mask.sum(axis=1) + 1
+        k = jnp.minimum((jax.random.uniform(step_key, (3, len(steps))) * steps).astype(jnp.int32), steps - 1)
+        drawn, rank = jax.tree.map(lambda a: a.reshape(3, -1, *a.shape[1:]), (drawn, rank))
+        rng = drop_key if self.options.dropout else None
+        losses = step_losses(params, self.options.network, drawn, rank, k, key=rng)
+        losses = jnp.mean(losses * self.mean_steps * steps / jnp.mean(steps), axis=1)
+        return jnp.sum(losses), dict(zip(FIELDS, losses, strict=True))
+
+    def published(self, params: dict, tokens: Tokens, key: Array) -> tuple[Array, dict[str, Array]]:
+        """One field and one number of known sites for the whole batch; sum over the crystals that have so many sites."""
+        field_key, step_key, draw_key, drop_key = jax.random.split(key, 4)
+        k = jax.random.randint(step_key, (), 0, MAX_SITES + 1)
+        drawn, rank = self.draw(draw_key, tokens)
+        net, start = WyckoffNet(self.options.network), params["stats"]["start"]
+        rngs = {"dropout": drop_key} if self.options.dropout else {}
+
+        def of(field: int) -> Array:
+            step = make_step(self.options.network, start, drawn, rank=rank, k=jnp.full(len(rank), k), field=field)
+            logits = net.apply({"params": params["params"]}, step.context, head=field, train=bool(rngs), rngs=rngs)
+            return score(logits, step, field)
+
+        values = jax.lax.switch(jax.random.randint(field_key, (), 0, 3), [functools.partial(of, f) for f in range(3)])
+        kept = tokens.mask.sum(axis=1) >= k
+        return jnp.sum(jnp.where(kept, values, 0.0)), {"kept": jnp.mean(kept.astype(jnp.float32))}
+
+    def whole(self, params: dict, tokens: Tokens, key: Array) -> tuple[Array, dict[str, Array]]:
+        """All steps of one order of one representation of each crystal: nats per crystal, and of each field."""
+        drawn, rank = self.draw(key, tokens)
+        losses = jnp.mean(all_steps(params, self.options.network, drawn, rank), axis=1)
+        return jnp.sum(losses), dict(zip(FIELDS, losses, strict=True))
+
+
+def all_steps(
+    params: dict, options: NetworkOptions, tokens: Tokens, rank: Array, *, soft: bool = True, stops: Array | None = None
+) -> Array:
+    """`(3, b)` nats of each field, summed over the steps of one order of each crystal; arguments as `step_losses`, one axis less.
+
+    Args:
+        params: see there.
+        options: see there.
+        tokens: `(b, m)`.
+        rank: `(b, m)`.
+        soft: static, see `score`.
+        stops: `(b,)` bool, whether a crystal's last step, STOP, counts; None for all.
+    """
+    num = tokens.mask.sum(axis=1)
+    steps = num + 1 if stops is None else num + stops
+    three, ranks = jax.tree.map(lambda a: jnp.stack([a] * 3), (tokens, rank))
+
+    def add(total: Array, k: Array) -> tuple[Array, None]:
+        losses = step_losses(params, options, three, ranks, jnp.full((3, len(num)), k), soft=soft)
+        return total + jnp.where(k < steps, losses, 0.0), None
+
+    return jax.lax.scan(add, jnp.zeros((3, len(num))), jnp.arange(tokens.mask.shape[1] + 1))[0]
+
+
+class WyckoffTask:
+    """What the training loop needs (see `symjax.train.interface`).
+
+    Crystals with elements or positions outside the vocabulary, or more sites than the largest bucket, are left out, with a warning.
+
+    Raises:
+        DataError: no training crystal is left.
+    """
+
+    name = "wyckoff_transformer"
+
+    def __init__(self, config: Any, train: CrystalDataset, val: CrystalDataset | None):
+        self.options = options_from_config(config.model.wyckoff_transformer)
+        self._batch_size = int(config.train.batch_size)
+        data = self._tokens(train, "training")
+        if not len(data):
+            raise DataError(
+                f"no training crystal has at most {self.options.buckets[-1]} sites and elements and positions of the vocabulary "
+                f"{self.options.vocabulary!r}"
+            )
+        steps = data.mask.sum(axis=1) + 1
+        self._objective = Objective(self.options, variants(self.options.tokens), float(steps.mean()))
+        self._stats = statistics(data, self.options.tokens)
+        self._train = self._buckets(data)
+        self._val = [] if val is None else self._buckets(self._tokens(val, "validation"))
+
+    def _tokens(self, dataset: CrystalDataset, role: str) -> Tokens:
+        """The crystals that fit the model."""
+        names, largest = self.options.tokens, self.options.buckets[-1]
+        fit = fits(dataset, names, largest)
+        if not fit.all():
+            named = ", ".join(str(name) for name in dataset.ids[~fit][:5])
+            _log.warning(
+                "%d of %d %s crystals have more than %d sites, or elements or positions outside the vocabulary %r, and are left "
+                "out: %s ...", (~fit).sum(), len(fit), role, largest, names.name, named,
+            )  # fmt: skip
+        return tokenize(dataset.subset(np.flatnonzero(fit)), names, largest)
+
+    def _buckets(self, data: Tokens) -> list[Bucket]:
+        """Crystals of each padded size; a bucket's share is that of its steps."""
+        num = data.mask.sum(axis=1)
+        which = np.searchsorted(np.asarray(self.options.buckets), num)
+        made = []
+        for i, size in enumerate(self.options.buckets):
+            rows = np.flatnonzero(which == i)
+            if len(rows):
+                part = jax.tree.map(lambda a: a if a.ndim < 2 else a[:, :size], data.take(rows))  # noqa: B023
+                made.append(Bucket(part, float((num[rows] + 1).sum()), min(self._batch_size, len(rows))))
+        return made
+
+    def buckets(self) -> list[Bucket]:
+        """Training examples by padded size."""
+        return self._train
+
+    def validation(self) -> list[Bucket]:
+        """Held-out examples by padded size."""
+        return self._val
+
+    def init(self, key: Array, example_batch: Tokens) -> dict:
+        """Fresh network parameters, and the statistics of the training set."""
+        del example_batch
+        return init_params(self.options.network, key) | {"stats": {k: jnp.asarray(v) for k, v in self._stats.items()}}
+
+    def loss(self, params: dict, batch: Tokens, key: Array, train: bool) -> tuple[Array, dict[str, Array]]:
+        """Training: see `Objective.sampled` and `Objective.published`. Validation: nats per crystal, all steps of one order."""
+        if not train:
+            return self._objective.whole(params, batch, key)
+        return (self._objective.published if self.options.per_batch else self._objective.sampled)(params, batch, key)
+
+
+def statistics(data: Tokens, names: Vocabulary) -> dict[str, np.ndarray]:
+    """Fixed numbers that travel with the weights: float32 arrays.
+
+    Keys: group `(231,)` crystals of each space group, sites `(21,)` crystals of each number of sites, start `(231, F)` features of
+    the space groups, version `(l,)` characters of the vocabulary's version (`version_of`).
+    """
+    arrays = {
+        "group": np.bincount(data.number, minlength=231), "sites": np.bincount(data.mask.sum(axis=1), minlength=MAX_SITES + 1),
+        "start": names.start_features(), "version": np.frombuffer(names.version.encode(), np.uint8),
+    }  # fmt: skip
+    return {name: np.asarray(values, np.float32) for name, values in arrays.items()}
+
+
+def version_of(stats: dict[str, Any]) -> str:
+    """Version of the token tables that weights were trained with, to be given to `Vocabulary.check_version`."""
+    return bytes(np.asarray(stats["version"]).astype(np.uint8).tolist()).decode("ascii", "replace")
+
