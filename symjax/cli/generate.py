@@ -11,17 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from symjax.cli import generate_parent, generate_symmcd, generate_symop
+from symjax.cli import generate_parent, generate_symmcd, generate_symop, generate_wyckoff_transformer
+from symjax.cli.generate_files import FORMATS, write
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset
     from symjax.evaluate.cells import Cell
 
-FORMATS = ("cif", "extxyz", "json")
 SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 ROWS_ON_SCREEN = 25
-PICTURED = 18
 EPILOG = """\
 KIND is one of: inversion, mirror, glide, rotation-2, rotation-3, rotation-4, rotation-6, screw-2, screw-3, screw-4, screw-6,
 rotoinversion-3, rotoinversion-4, rotoinversion-6 (any pitch of a screw counts).
@@ -32,7 +31,8 @@ examples:
   symjax generate --num 20 --out piezo --no-inversion --polar
   symjax generate --num 20 --out phases --parent BaTiO3.cif                       # lower symmetry, learned
   symjax generate --num 5 --out parents --parent tetragonal.cif --direction above
-  symjax generate --num 20 --out rocksalt --model symmcd --space-group 225 --orbits 2"""
+  symjax generate --num 20 --out rocksalt --model symmcd --space-group 225 --orbits 2
+  symjax generate --num 20 --out salts --model wyckoff_transformer --space-group 225 --prefix Na:4a --include Cl"""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -60,13 +60,16 @@ def add_parser(subparsers: Any) -> None:
     generate_parent.add_options(
         parser.add_argument_group("from a parent crystal", "its symmetry lowered or raised by the model, with exact probabilities")
     )
+    generate_wyckoff_transformer.add_options(
+        parser.add_argument_group("wyckoff_transformer", "elements on Wyckoff positions, then coordinates for them")
+    )
 
 
 def _add_constraints(group: Any) -> None:
     group.add_argument("--formula", help="exact formula of the cell's content, up to a common factor: SrTiO3")
     group.add_argument("--elements", metavar="A,B", help="exactly these elements: Li,O")
-    group.add_argument("--space-group", metavar="N", help="number 1..230 or symbol, as in Fm-3m; symmcd: or several, as in 2,12,14")
-    group.add_argument("--orbits", type=_count, metavar="M", help="symmcd: number of orbits (default: as often as in the data)")
+    group.add_argument("--space-group", metavar="N", help="number 1..230 or symbol, as in Fm-3m; but for symop also several: 2,12")
+    group.add_argument("--orbits", type=_count, metavar="M", help="not symop: number of orbits (default: as often as in the data)")
     group.add_argument("--point-group", metavar="SYMBOL", help="as in m-3m, 4/mmm, 222")
     group.add_argument("--crystal-system", choices=SYSTEMS)
     inversion = group.add_mutually_exclusive_group()
@@ -91,10 +94,12 @@ def run(args: argparse.Namespace) -> int:
     drawn = PARTS[args.model].crystals(args)
     drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": _hardware()}
     with staged_folder(folder) as stage:
+        drawn.files(stage)
         cells, entries = write(stage, drawn.dataset, args, drawing | drawn.about, drawn.each)
     if not args.quiet:
         drawn.before(cells)
-        show(entries, cells, folder, args)
+        if drawn.dataset is not None:
+            show(entries, cells, folder, args)
         drawn.after()
     return 0
 
@@ -103,18 +108,20 @@ class Drawn(NamedTuple):
     """What a way of generating gives.
 
     Attributes:
-        dataset: the crystals.
+        dataset: the crystals; None where there are only representations of crystals.
         about: more values for the index.
         each: more values for the entry of each crystal, or None.
         before: prints what comes before the table of crystals.
         after: prints what comes after it.
+        files: writes more files into a folder.
     """
 
-    dataset: CrystalDataset
+    dataset: CrystalDataset | None
     about: dict[str, Any] = {}
     each: list[dict[str, Any]] | None = None
     before: Callable[[list[Cell]], None] = lambda cells: None
     after: Callable[[], None] = lambda: None
+    files: Callable[[Path], None] = lambda folder: None
 
 
 class Part(Protocol):
@@ -137,7 +144,9 @@ class Part(Protocol):
         ...
 
 
-PARTS: dict[str, Part] = {"symop": generate_symop, "symmcd": generate_symmcd}
+PARTS: dict[str, Part] = {
+    "symop": generate_symop, "symmcd": generate_symmcd, "wyckoff_transformer": generate_wyckoff_transformer
+}  # fmt: skip
 
 
 def refuse_foreign(args: argparse.Namespace) -> None:
@@ -225,82 +234,6 @@ def parse_space_group(text: str) -> int:
         if short_symbol(number).replace("_", "") == plain:
             return number
     raise InputError(f"space group {text!r} is unknown; give a number from 1 to 230 or a short symbol such as Fm-3m")
-
-
-def write(
-    stage: Path, dataset: CrystalDataset, args: argparse.Namespace, drawing: dict[str, Any],
-    each: list[dict[str, Any]] | None = None,
-) -> tuple[list[Cell], list[dict[str, Any]]]:  # fmt: skip
-    """Write all files into ``stage``; returns the crystals and their index entries.
-
-    Args:
-        stage: folder.
-        dataset: the crystals.
-        args: the command line.
-        drawing: how long drawing took (compilation included) and on what, and anything else for the index.
-        each: more values for the entry of each crystal.
-    """
-    from tqdm import tqdm
-
-    from symjax import __version__
-    from symjax.cli.output import INDEX, write_json
-    from symjax.evaluate.describe import describe_all
-
-    cells, entries = [], []
-    described = describe_all(dataset)
-    for cell, entry in tqdm(
-        described, total=len(dataset), desc=f"{'group, files':<24}", unit="crystal", disable=args.quiet
-    ):
-        cells.append(cell)
-        entries.append(entry)
-    for entry, more in zip(entries, each or []):
-        entry.update(more)
-    _write_crystals(stage, dataset, entries, args.format)
-    dataset.save(stage / "crystals.npz")
-    if not args.no_picture:
-        _draw(stage / "crystals.png", cells, entries)
-    files = sorted({file.name for file in stage.iterdir()} | {INDEX})
-    asked = {name: value for name, value in vars(args).items() if name not in ("command", "debug", "quiet", "out")}
-    write_json(
-        stage / INDEX,
-        {"program": "symjax generate", "version": __version__, "options": asked, **drawing, "files": files, "crystals": entries},
-    )
-    return cells, entries
-
-
-def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str, Any]], kind: str) -> None:
-    """Write the crystals in one format, and the name of each one's file into its entry."""
-    import json
-
-    from symjax.crystals.io import format_extxyz, to_pymatgen, write_cif
-    from symjax.crystals.types import unstack_crystals
-    from symjax.evaluate.composition import plain_formula
-    from symjax.evaluate.describe import setting_symbol
-
-    crystals = [unstack_crystals(dataset.batch([index]))[0] for index in range(len(dataset))]
-    for index, (crystal, entry) in enumerate(zip(crystals, entries)):
-        entry["file"] = f"crystals.{kind}" if kind != "cif" else f"{index:05d}-{plain_formula(entry['formula'])}.cif"
-        if kind == "cif":
-            number = entry["group"]["number"]
-            symbol = setting_symbol(number, crystal.W, crystal.w)
-            write_cif(stage / entry["file"], crystal, symbol=symbol, number=number if symbol else None)
-    if kind == "extxyz":
-        frames = [format_extxyz(crystal, id=entry["id"]) for crystal, entry in zip(crystals, entries)]
-        (stage / "crystals.extxyz").write_text("".join(frames))
-    elif kind == "json":
-        structures = [to_pymatgen(crystal).as_dict() for crystal in crystals]
-        (stage / "crystals.json").write_text(json.dumps(structures) + "\n")
-
-
-def _draw(path: Path, cells: list[Cell], entries: list[dict[str, Any]]) -> None:
-    from symjax.evaluate.picture import draw_page, grid_order
-
-    groups = [entry["group"]["number"] for entry in entries]
-    order = grid_order(groups, [-len(cell.numbers) for cell in cells], PICTURED)
-    draw_page(
-        [cells[i] for i in order], [entries[i]["formula"] for i in order], [groups[i] for i in order], path,
-        all_groups=groups, heading=f"{len(cells)} generated crystals" if len(cells) > 1 else "",
-    )  # fmt: skip
 
 
 def show(entries: list[dict[str, Any]], cells: list[Cell], folder: Path, args: argparse.Namespace) -> None:

@@ -1,0 +1,94 @@
+"""Files of `symjax generate`: crystals in one of three formats, index, table of the package, picture.
+
+Part of the command `generate` (not a command of its own).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symjax.data.dataset import CrystalDataset
+    from symjax.evaluate.cells import Cell
+
+FORMATS = ("cif", "extxyz", "json")
+PICTURED = 18
+
+
+def write(
+    stage: Path, dataset: CrystalDataset | None, args: argparse.Namespace, drawing: dict[str, Any],
+    each: list[dict[str, Any]] | None = None,
+) -> tuple[list[Cell], list[dict[str, Any]]]:  # fmt: skip
+    """Write all files into ``stage``; returns the crystals and their index entries.
+
+    Args:
+        stage: folder.
+        dataset: the crystals, if there are any.
+        args: the command line.
+        drawing: how long drawing took (compilation included) and on what, and anything else for the index.
+        each: more values for the entry of each crystal.
+    """
+    from tqdm import tqdm
+
+    from symjax import __version__
+    from symjax.cli.output import INDEX, write_json
+    from symjax.evaluate.describe import describe_all
+
+    cells: list[Cell] = []
+    entries: list[dict[str, Any]] = []
+    if dataset is not None:
+        for cell, entry in tqdm(
+            describe_all(dataset), total=len(dataset), desc=f"{'group, files':<24}", unit="crystal", disable=args.quiet
+        ):
+            cells.append(cell)
+            entries.append(entry)
+        for entry, more in zip(entries, each or []):
+            entry.update(more)
+        _write_crystals(stage, dataset, entries, args.format)
+        dataset.save(stage / "crystals.npz")
+        if not args.no_picture:
+            _draw(stage / "crystals.png", cells, entries)
+    files = sorted({file.name for file in stage.iterdir()} | {INDEX})
+    asked = {name: value for name, value in vars(args).items() if name not in ("command", "debug", "quiet", "out")}
+    write_json(
+        stage / INDEX,
+        {"program": "symjax generate", "version": __version__, "options": asked, **drawing, "files": files, "crystals": entries},
+    )
+    return cells, entries
+
+
+def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str, Any]], kind: str) -> None:
+    """Write the crystals in one format, and the name of each one's file into its entry."""
+    import json
+
+    from symjax.crystals.io import format_extxyz, to_pymatgen, write_cif
+    from symjax.crystals.types import unstack_crystals
+    from symjax.evaluate.composition import plain_formula
+    from symjax.evaluate.describe import setting_symbol
+
+    crystals = [unstack_crystals(dataset.batch([index]))[0] for index in range(len(dataset))]
+    for index, (crystal, entry) in enumerate(zip(crystals, entries)):
+        entry["file"] = f"crystals.{kind}" if kind != "cif" else f"{index:05d}-{plain_formula(entry['formula'])}.cif"
+        if kind == "cif":
+            number = entry["group"]["number"]
+            symbol = setting_symbol(number, crystal.W, crystal.w)
+            write_cif(stage / entry["file"], crystal, symbol=symbol, number=number if symbol else None)
+    if kind == "extxyz":
+        frames = [format_extxyz(crystal, id=entry["id"]) for crystal, entry in zip(crystals, entries)]
+        (stage / "crystals.extxyz").write_text("".join(frames))
+    elif kind == "json":
+        structures = [to_pymatgen(crystal).as_dict() for crystal in crystals]
+        (stage / "crystals.json").write_text(json.dumps(structures) + "\n")
+
+
+def _draw(path: Path, cells: list[Cell], entries: list[dict[str, Any]]) -> None:
+    from symjax.evaluate.picture import draw_page, grid_order
+
+    groups = [entry["group"]["number"] for entry in entries]
+    order = grid_order(groups, [-len(cell.numbers) for cell in cells], PICTURED)
+    draw_page(
+        [cells[i] for i in order], [entries[i]["formula"] for i in order], [groups[i] for i in order], path,
+        all_groups=groups, heading=f"{len(cells)} generated crystals" if len(cells) > 1 else "",
+    )  # fmt: skip
