@@ -13,10 +13,12 @@ groups different (and some inequivalent ones equal); novelty itself is by positi
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +37,9 @@ from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.tokens import Tokens, tables
 from symjax.models.wyckoff_transformer.variants import all_variants, fingerprints
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
+
+if TYPE_CHECKING:
+    from symjax.models.wyckoff_transformer.weights import WyckoffWeights
 
 SOURCE = "WyckoffTransformer table 1"
 FAMILY = "wyckofftransformer"
@@ -235,3 +240,54 @@ def _less_floor(figure: Figure) -> Figure:
         "chi2 minus its mean for as many real test crystals, drawn with replacement", source=figure.source, better="lower",
         interval=ends,
     )  # fmt: skip
+
+
+def order_figures(
+    weights: WyckoffWeights, tokens: Tokens, stopped: np.ndarray, *, seed: int, orders: int, drawn: bool
+) -> list[Figure]:
+    """Figures of table 2: log-likelihoods in their own and in random orders, nats.
+
+    Args:
+        weights: of WyckoffTransformer.
+        tokens: n crystals, or samples in the order in which they were drawn.
+        stopped: (n,) bool, a STOP was drawn.
+        seed: of the random orders.
+        orders: how many of each.
+        drawn: whether they are samples; of data the order means nothing, so they have no KL, and each order comes with a random
+            equivalent representation.
+    """
+    from symjax.evaluate.metrics.wyckofftransformer import permutation_figures
+    from symjax.models.wyckoff_transformer.likelihood import likelihoods, log_likelihood
+
+    network = weights.options.network
+    found = likelihoods(
+        weights.params, network, tokens, seed=seed, num_orders=orders, stopped=stopped,
+        equivalent=None if drawn else weights.vocabulary,
+    )  # fmt: skip
+    rule = "as they were drawn" if drawn else "as stored"
+    deviation = float(found.own.std(ddof=1)) if len(found.own) > 1 else 0.0
+    figures = [
+        dataclasses.replace(f, note=f"{rule}; standard deviation {deviation:.4g}") if f.key.endswith("_own") else f
+        for f in permutation_figures({"own": found.own, "orders": found.orders})
+        if drawn or not f.key.endswith("_kl")
+    ]
+    steps = np.asarray(tokens.mask).sum(axis=1) + stopped
+    uniform = float(steps.mean() * sum(math.log(size) for size in network.vocabulary))
+    more: dict[str, Any] = {"source": "WyckoffTransformer appendix D, table 2", "unit": "nats"}
+    rule = "every token equally likely, same lengths"
+    figures.append(Figure(f"{FAMILY}.uniform", "uniform guessing", uniform, len(steps), rule, **more))
+    if drawn:
+        short, own = ~stopped, found.own.copy()
+        if short.any():
+            first = replace_mask(tokens.take(short), np.arange(tokens.mask.shape[1]) < 1)
+            own[short] = log_likelihood(weights.params, network, first, stopped=np.zeros(short.sum(), bool))
+        rule = "minus the mean in the drawn order; samples without STOP count by their first position alone, as in the public code"
+        key = f"{FAMILY}.permutation_own_published"
+        figures.append(Figure(key, "own order, published rule", -float(own.mean()), len(own), rule, **more))
+        figures.append(Maker(seed).share("unstopped", "without STOP", short, "samples that fill every slot without STOP"))
+    return figures
+
+
+def replace_mask(tokens: Tokens, kept: np.ndarray) -> Tokens:
+    """Tokens of which only some slots are real."""
+    return dataclasses.replace(tokens, mask=np.asarray(tokens.mask) & kept)

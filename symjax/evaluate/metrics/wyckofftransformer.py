@@ -80,7 +80,7 @@ def figures(study: Study) -> Findings:
             Skipped("wyckofftransformer.permutation_kl", "no log-likelihoods in several orders given (--likelihoods)")
         )
     else:
-        found += _permutation(energy)
+        found += permutation_figures(energy)
     return Findings(found, skipped)
 
 
@@ -156,7 +156,8 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
     ]
 
 
-def _permutation(likelihoods: dict[str, np.ndarray]) -> list[Figure]:
+def permutation_figures(likelihoods: dict[str, np.ndarray]) -> list[Figure]:
+    """Figures of table 2 from log-likelihoods in nats: own `(n,)` and orders `(n, k)`."""
     own, orders = likelihoods["own"], likelihoods["orders"]
     divergence, spread = permutation_divergence(own, orders)
     num, many = np.asarray(orders).shape
