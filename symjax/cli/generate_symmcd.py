@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from symjax.models.symmcd.generate import Generated
 
 ABOUT = "diffusion in a given space group"
-TAKES: tuple[str, ...] = ("space_group", "orbits", "elements")
+TAKES: tuple[str, ...] = ("space_group", "orbits", "elements", "formula")
 
 
 def check(args: argparse.Namespace) -> None:
@@ -40,7 +40,7 @@ def draw(args: argparse.Namespace) -> Generated:
         InputError: what is asked for cannot be read or met.
         WeightsError: weights of another model or preset.
     """
-    from symjax.cli.generate import parse_elements, parse_space_group
+    from symjax.cli.generate import parse_elements, parse_formula, parse_space_group
     from symjax.evaluate.samples import StageBar
     from symjax.models.symmcd.generate import Request, generate
     from symjax.models.symmcd.sample import SamplerOptions
@@ -50,6 +50,7 @@ def draw(args: argparse.Namespace) -> Generated:
     request = Request(
         groups=tuple(dict.fromkeys(groups)), orbits=args.orbits,
         elements=() if args.elements is None else parse_elements(args.elements),
+        formula=None if args.formula is None else parse_formula(args.formula),
     )  # fmt: skip
     weights = load_weights(args.weights)
     with StageBar(args.num, show=not args.quiet) as bar:

@@ -221,13 +221,18 @@ def test_command(folder, tmp_path, capsys):
     assert len(list(out.glob("*.cif"))) == 3
     source = read_crystals(out).summary()
     lost = sum(index["failed_draws"].values())
-    assert usable({"samples": source}, "samples") == f"3 ({lost} of {3 + lost} draws gave no crystal)"  # beside every metric
+    said = usable({"samples": source}, "samples")  # stands beside every metric
+    assert said.startswith(f"3 ({lost} of {3 + lost} draws gave no crystal")
+    assert source["asked"] == {"model": "symmcd", "space_group": "Fm-3m", "orbits": 2, "steps": 4, "min_ratio": 0.0, "seed": 0}
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model", "symmcd", "--formula", "NaCl"], "--formula does not go with --model symmcd"),
+        (["--model", "symmcd", "--formula", "NaCl", "--space-group", "225", "--orbits", "1"], "NaCl"),
+        (["--model", "symmcd", "--formula", "NaClO5", "--space-group", "225"], "NaClO5 does not fit in space group 225"),
+        (["--model", "symmcd", "--formula", "NaCl", "--elements", "Na,O"], "contradict"),
+        (["--model", "symmcd", "--formula", "NaCl2("], "cannot read"),
         (["--model", "symmcd", "--chiral"], "--chiral"),
         (["--model", "symmcd", "--parent", "x.cif"], "--parent"),
         (["--model", "symmcd", "--space-group", "3"], "space group 3"),

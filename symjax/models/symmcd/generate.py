@@ -22,31 +22,18 @@ from symjax.errors import InputError, SymjaxError
 from symjax.groups.set_table import SetTable, build_set_table
 from symjax.groups.tables import standard_setting
 from symjax.lattice import log_from_lattice
-from symjax.models.symmcd.network import NUM_TYPES
-from symjax.models.symmcd.projection import Projected, project, projection_tables, replicate
-from symjax.models.symmcd.representation import Counts, check_request, lattice_from_k
-from symjax.models.symmcd.sample import Drawn, SamplerOptions, sample_all
+from symjax.models.symmcd.composition import ATOMS, place, site_classes
+from symjax.models.symmcd.projection import Projected, hamming_log_prob, project, projection_tables, replicate
+from symjax.models.symmcd.representation import lattice_from_k
+from symjax.models.symmcd.requests import TEN_GROUPS, Request, allowed_types, draw_requests, most_atoms
+from symjax.models.symmcd.sample import Drawn, Held, SamplerOptions, sample_all
 from symjax.models.symmcd.weights import SymmcdWeights
 from symjax.models.symop.structure_types import StructureTypes, closest_ratios, dataset_from_types
 
-TEN_GROUPS = (2, 12, 14, 62, 63, 139, 166, 194, 221, 225)  # the "10 SGs" rows of the paper's tables
+__all__ = ["TEN_GROUPS", "Generated", "Request", "generate"]
+
 _ROUNDS = 8  # times a failing crystal is drawn at most
 _LARGEST = 6.0  # |k| beyond this is no cell: edges under 0.003 or over 400 angstrom
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What is asked for; nothing by default.
-
-    Attributes:
-        groups: space groups to draw from, by their training frequencies; empty for all.
-        orbits: number of orbits of every crystal; None to draw it given the group.
-        elements: symbols of the elements every crystal must be made of, each of them at least once; empty for any.
-    """
-
-    groups: tuple[int, ...] = ()
-    orbits: int | None = None
-    elements: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,60 +52,6 @@ class Generated:
     dataset: CrystalDataset
     attempts: int
     failed: dict[str, int]
-
-
-def draw_requests(
-    counts: Counts, request: Request, num: int, *, rng: np.random.Generator, max_orbits: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Space groups `(num,)` and numbers of orbits `(num,)` by the training frequencies, as far as they are not asked for.
-
-    With a number of orbits asked for and no group, groups are drawn given that number.
-
-    Raises:
-        InputError: what is asked for cannot be met; the message says why.
-    """
-    for asked in request.groups or (None,):
-        check_request(counts, asked, request.orbits, max_orbits)
-    weight = np.asarray(counts.group, np.float64).copy()
-    if request.groups:
-        keep = np.zeros(len(weight), bool)
-        keep[list(request.groups)] = True
-        weight[~keep] = 0.0
-    if request.orbits is not None:
-        given = np.asarray(counts.orbits)
-        share = given[:, request.orbits] if request.orbits < given.shape[1] else np.zeros(len(weight))
-        if (weight * share).sum() > 0:
-            weight = weight * share
-        elif not request.groups:
-            raise InputError(f"no training crystal has {request.orbits} orbits; ask for another number, or for a group as well")
-    number = rng.choice(len(weight), size=num, p=weight / weight.sum())
-    if request.orbits is not None:
-        return number, np.full(num, request.orbits)
-    table = np.asarray(counts.orbits, np.float64)[:, : max_orbits + 1]
-    rows = table[number] / table[number].sum(axis=1, keepdims=True)
-    return number, (rows.cumsum(axis=1) < rng.random(num)[:, None]).sum(axis=1)
-
-
-def allowed_types(counts: Counts, request: Request) -> np.ndarray | None:
-    """`(94,)` which atom types may be drawn; None for all.
-
-    Raises:
-        InputError: an element is unknown or does not occur in the training data, or there are more elements than orbits.
-    """
-    if not request.elements:
-        return None
-    allowed = np.zeros(NUM_TYPES)
-    for name in request.elements:
-        z = ATOMIC_NUMBERS.get(name)
-        if z is None:
-            raise InputError(f"element {name!r} is unknown; give symbols such as Li,O")
-        if z > NUM_TYPES or counts.elements[z - 1] == 0:
-            raise InputError(f"element {name} does not occur in the data that these weights were trained on")
-        allowed[z - 1] = 1.0
-    if request.orbits is not None and len(set(request.elements)) > request.orbits:
-        named = ", ".join(request.elements)
-        raise InputError(f"the elements {named} do not fit on {request.orbits} orbit(s): ask for one orbit an element at least")
-    return allowed
 
 
 def generate(
@@ -156,14 +89,19 @@ def generate(
     if options.unit_cell and request.orbits is not None:
         raise InputError("a number of orbits cannot be asked of these weights: the unit-cell variant draws atoms, not orbits")
     allowed = allowed_types(counts, request)
-    number, orbits = draw_requests(counts, request, num, rng=np.random.default_rng(seed), max_orbits=options.buckets[-1])
+    most = most_atoms(options)
+    number, orbits = draw_requests(
+        counts, request, num, rng=np.random.default_rng(seed), max_orbits=options.buckets[-1], max_atoms=most,
+        unit_cell=options.unit_cell,
+    )  # fmt: skip
     orbits = np.maximum(orbits, len(set(request.elements)))
+    decide = None if request.formula is None else _decider(request, number, unit_cell=options.unit_cell, max_atoms=most)
     maker = (_CellMaker if options.unit_cell else _Maker)(number, int(orbits.max()), request)
     rows, attempts = np.arange(num), 0
     for attempt in range(_ROUNDS):
         drawn, mask = sample_all(
             weights.params, options, jax.random.fold_in(jax.random.key(seed), attempt), number[rows], orbits[rows], allowed=allowed,
-            sampler=sampler, batch_size=batch_size,
+            sampler=sampler, batch_size=batch_size, decide=None if decide is None else functools.partial(decide, rows),
             progress=None if progress is None or attempt else (lambda done: progress("diffusion", done)),
         )  # fmt: skip
         attempts += len(rows)
@@ -178,6 +116,34 @@ def generate(
             "what is asked for is rare"
         )
     return Generated(maker.dataset({"model": "symmcd", "seed": seed}), attempts, dict(maker.failed))
+
+
+def _decider(
+    request: Request, number: np.ndarray, *, unit_cell: bool, max_atoms: int
+) -> Callable[[np.ndarray, np.ndarray, Drawn, np.ndarray], Held]:
+    """What places an exact formula on the orbits of crystals of groups `number (c,)`, see `symjax.models.symmcd.sample.Decide`.
+
+    Its first argument says which of the c crystals are being drawn, its second which of these are in the batch.
+    """
+    assert request.formula is not None
+    classes_of_types = np.array([ATOMIC_NUMBERS[name] - 1 for name in request.formula])
+    counts = tuple(request.formula.values())
+
+    def decide(drawn_rows: np.ndarray, rows: np.ndarray, drawn: Drawn, mask: np.ndarray) -> Held:
+        types, sites = np.array(drawn.types), np.array(drawn.sites)
+        assert drawn.type_log_prob is not None
+        type_scores = np.asarray(drawn.type_log_prob, np.float64)[..., classes_of_types]
+        for i, row in enumerate(drawn_rows[rows]):
+            real = mask[i]
+            classes = ATOMS if unit_cell else site_classes(int(number[row]))
+            log_prob = np.asarray(drawn.site_log_prob[i][real], np.float64)  # (m, 15, 13)
+            site_scores = np.take_along_axis(log_prob, classes.site.T[None].astype(np.int64), axis=2).sum(axis=1)
+            placed = place(classes, counts, type_scores[i][real], site_scores, max_atoms=max_atoms)
+            types[i, real] = classes_of_types[placed.element]
+            sites[i, real] = classes.site[placed.site_class]
+        return Held(types, sites)
+
+    return decide
 
 
 def _listed(failed: Counter[str]) -> str:
@@ -256,9 +222,11 @@ class _Maker:
         """Nearest positions, in batches padded to powers of two so that few programs are compiled."""
         size = max(8, 1 << (len(rows) - 1).bit_length())
         padded = np.resize(np.arange(len(rows)), size)
+        scores = drawn.site_log_prob
+        if self.request.formula is not None:  # sites were held; what is nearest to them has room
+            scores = np.asarray(hamming_log_prob(drawn.sites), np.float32)
         found = _project(
-            self.tables, self.number[rows][padded], L[padded], drawn.x[padded], site_log_prob=drawn.site_log_prob[padded],
-            mask=mask[padded],
+            self.tables, self.number[rows][padded], L[padded], drawn.x[padded], site_log_prob=scores[padded], mask=mask[padded],
         )  # fmt: skip
         return Projected(*(np.asarray(values)[: len(rows)] for values in found))
 

@@ -4,6 +4,9 @@ Each of T steps calls the network twice, as published: a Langevin step of the co
 ancestral step of everything. Fewer steps take a subsequence of 1 .. T: every update is written between two noise levels, so that
 all steps give exactly the published ones. Two published faults are mended: the lattice's first step does not multiply the
 prediction's error by 100 (`gaussian.ddpm_step`), and nothing of the trajectory is kept.
+
+Where types and sites must meet a demand as a whole (an exact formula), they are decided on the way, at `DECIDE` of the time, from
+the network's distributions there, and held from then on: lattice and coordinates go on knowing them.
 """
 
 from __future__ import annotations
@@ -41,6 +44,10 @@ class SamplerOptions:
             raise InputError(f"sampler: num_steps >= 1 and corrector_step >= 0 are needed, got {self}")
 
 
+DECIDE = 0.6
+"""Share of T at which types and sites are decided, where something decides them: half of the orbits' types are noise there."""
+
+
 class Drawn(NamedTuple):
     """Raw samples, before any projection.
 
@@ -50,6 +57,7 @@ class Drawn(NamedTuple):
         sites: `(b, m, 15)` int32 sampled classes of site symmetries.
         site_log_prob: `(b, m, 15, 13)` log-probabilities of the last network call.
         x: `(b, m, 3)` fractional coordinates in [0, 1).
+        type_log_prob: `(b, m, 94)` of the last network call, -inf for types that may not be drawn; None where it was not kept.
     """
 
     k: Array
@@ -57,6 +65,35 @@ class Drawn(NamedTuple):
     sites: Array
     site_log_prob: Array
     x: Array
+    type_log_prob: Array | None = None
+
+
+class Held(NamedTuple):
+    """Clean classes that are kept: types `(b, m)` and sites `(b, m, 15)`, int32."""
+
+    types: Array
+    sites: Array
+
+
+class Part(NamedTuple):
+    """Some of the steps; all of it is data, so that one program serves every part of the way.
+
+    Attributes:
+        first: index into `steps_of`; last: the one after the last step.
+        hold: whether `held` is kept; the network sees it with the noise of each step.
+        begin: what the steps before gave (not read where `first` is 0).
+        held: classes to keep.
+    """
+
+    first: Array
+    last: Array
+    hold: Array
+    begin: Drawn
+    held: Held
+
+
+Decide = Callable[[np.ndarray, Drawn, np.ndarray], Held]
+"""`(rows, draws so far, mask (b, m)) -> classes to hold`, on the host; `rows` are the crystals of the batch, padding left out."""
 
 
 class _State(NamedTuple):
@@ -89,6 +126,7 @@ def reverse_diffusion(
     allowed: Array,
     options: SymmcdOptions,
     sampler: SamplerOptions,
+    part: Part | None = None,
 ) -> Drawn:
     """Draw crystals of given space groups and numbers of orbits.
 
@@ -97,6 +135,7 @@ def reverse_diffusion(
         number: `(b,)` int32 space groups.
         mask: `(b, m)` bool real orbits.
         allowed: `(94,)` 1.0 for the atom types that may be drawn, else 0.0.
+        part: some of the steps; None for all.
     """
     stats = params["stats"]
     levels = [jnp.asarray(table) for table in levels_of(options)]
@@ -108,6 +147,7 @@ def reverse_diffusion(
     free = stats["k_free"][number]
     start_key, loop_key = jax.random.split(key)
     k_key, x_key, type_key, site_key = jax.random.split(start_key, 4)
+    constant = stats["k_constant"][number]
     state = _State(
         k=free * jax.random.normal(k_key, (b, 6)),
         types=discrete.draw(type_key, jnp.broadcast_to(marginal, (b, m, NUM_TYPES))),
@@ -115,8 +155,21 @@ def reverse_diffusion(
         x=jax.random.uniform(x_key, (b, m, 3)),
     )
 
-    def step(carry: tuple[_State, Array], i: Array) -> tuple[tuple[_State, Array], None]:
-        state, _ = carry
+    def hold(state: _State, held: Held, abar: Array, key: Array) -> _State:
+        type_key, site_key = jax.random.split(key)
+        state = state._replace(types=discrete.perturb(type_key, held.types, abar, marginal))
+        return state if options.unit_cell else state._replace(sites=discrete.perturb(site_key, held.sites, abar, site_marginal))
+
+    if part is not None:
+        begin = part.begin
+        k = free * (begin.k - constant - stats["k_shift"]) / stats["k_scale"]
+        given = _State(k=k, types=begin.types, sites=begin.sites, x=begin.x)
+        state = jax.tree.map(lambda fresh, old: jnp.where(part.first == 0, fresh, old), state, given)
+        held_now = hold(state, part.held, levels[0][times[part.first]], jax.random.fold_in(loop_key, len(times)))
+        state = jax.tree.map(lambda kept, old: jnp.where(part.hold, kept, old), held_now, state)
+
+    def step(carry: tuple[_State, Array, Array], i: Array) -> tuple[tuple[_State, Array, Array], None]:
+        state = carry[0]
         t, to = times[i], times[i + 1]
         (abar, sigma, scale), (abar_to, sigma_to, _) = ([table[n] for table in levels] for n in (t, to))
         keys = jax.random.split(jax.random.fold_in(loop_key, i), 5)
@@ -139,7 +192,8 @@ def reverse_diffusion(
         noise = free * some * jax.random.normal(keys[2], state.k.shape)
         k = free * gaussian.ddpm_step(state.k, out.k, noise, abar=abar, abar_to=abar_to)
         # types that were not asked for, or occur in no training crystal, are no candidates
-        clean = jax.nn.softmax(jnp.where(marginal > 0, out.types, -jnp.inf), axis=-1)
+        logits = jnp.where(marginal > 0, out.types, -jnp.inf)
+        clean, type_log_prob = jax.nn.softmax(logits, axis=-1), jax.nn.log_softmax(logits, axis=-1)
         types = discrete.posterior(clean, state.types, abar=abar, abar_to=abar_to, marginal=marginal)
         sites, log_prob = state.sites, jnp.zeros((b, m, NUM_AXES, NUM_KINDS))
         if out.sites is not None:
@@ -147,12 +201,18 @@ def reverse_diffusion(
             earlier = discrete.posterior(jnp.exp(log_prob), sites, abar=abar, abar_to=abar_to, marginal=site_marginal)
             sites = discrete.draw(keys[4], earlier)
         new = _State(k=k, types=discrete.draw(keys[3], types), sites=sites, x=jnp.mod(x, 1.0))
-        return (new, log_prob), None
+        if part is not None:
+            kept = functools.partial(hold, held=part.held, abar=abar_to, key=keys[3])
+            new = jax.lax.cond(part.hold, kept, lambda state: state, new)
+        return (new, log_prob, type_log_prob), None
 
-    start = (state, jnp.zeros((b, m, NUM_AXES, NUM_KINDS)))
-    (state, log_prob), _ = jax.lax.scan(step, start, jnp.arange(len(times) - 1))
-    k = free * (state.k * stats["k_scale"] + stats["k_shift"]) + stats["k_constant"][number]
-    return Drawn(k=k, types=state.types, sites=state.sites, site_log_prob=log_prob, x=jnp.mod(state.x, 1.0))
+    start = (state, jnp.zeros((b, m, NUM_AXES, NUM_KINDS)), jnp.zeros((b, m, NUM_TYPES)))
+    if part is None:
+        (state, log_prob, type_log_prob), _ = jax.lax.scan(step, start, jnp.arange(len(times) - 1))
+    else:
+        state, log_prob, type_log_prob = jax.lax.fori_loop(part.first, part.last, lambda i, carry: step(carry, i)[0], start)
+    k = free * (state.k * stats["k_scale"] + stats["k_shift"]) + constant
+    return Drawn(k, state.types, state.sites, log_prob, jnp.mod(state.x, 1.0), type_log_prob)
 
 
 def plan_batches(num_orbits: np.ndarray, buckets: tuple[int, ...], batch_size: int) -> list[tuple[int, np.ndarray, int]]:
@@ -193,12 +253,14 @@ def sample_all(
     sampler: SamplerOptions,
     batch_size: int = 128,
     progress: Callable[[int], object] | None = None,
+    decide: Decide | None = None,
 ) -> tuple[Drawn, np.ndarray]:
     """Draw crystals batch by batch.
 
     Args:
         number: `(c,)` space groups; `num_orbits` `(c,)` orbits of each crystal.
         allowed: `(94,)` which atom types may be drawn; None for all.
+        decide: chooses types and sites at `DECIDE` of the time; None leaves them to the diffusion.
         progress: called with the number of crystals finished, after each batch.
 
     Returns:
@@ -219,11 +281,14 @@ def sample_all(
     for index, (slots, rows, size) in enumerate(plan_batches(num_orbits, options.buckets, batch_size)):
         padded = np.resize(rows, size)
         real = np.arange(slots) < num_orbits[padded][:, None]
-        drawn = reverse_diffusion(
-            params, jax.random.fold_in(key, index), jnp.asarray(number[padded], jnp.int32), jnp.asarray(real),
+        run = functools.partial(
+            reverse_diffusion, params, jax.random.fold_in(key, index), jnp.asarray(number[padded], jnp.int32), jnp.asarray(real),
             allowed=types, options=options, sampler=sampler,
         )  # fmt: skip
-        for name, values in jax.device_get(drawn)._asdict().items():
+        drawn = run() if decide is None else _decided(run, decide, rows, real, steps_of(options, sampler))
+        for name, values in jax.device_get(drawn._replace(type_log_prob=None))._asdict().items():
+            if values is None:
+                continue
             part = values[: len(rows)]
             if name == "k":
                 whole[name][rows] = part
@@ -232,3 +297,19 @@ def sample_all(
         if progress is not None:
             progress(len(rows))
     return Drawn(**whole), mask
+
+
+def _decided(run: Callable[..., Drawn], decide: Decide, rows: np.ndarray, mask: np.ndarray, times: np.ndarray) -> Drawn:
+    """The first part of the way, the decision, and the rest with its classes held."""
+    middle = int(np.clip(np.searchsorted(-times, -DECIDE * times[0]), 0, len(times) - 2))
+    whole, (b, m) = len(times) - 1, mask.shape
+    nothing = Drawn(
+        jnp.zeros((b, 6)), jnp.zeros((b, m), jnp.int32), jnp.zeros((b, m, NUM_AXES), jnp.int32),
+        jnp.zeros((b, m, NUM_AXES, NUM_KINDS)), jnp.zeros((b, m, 3)), jnp.zeros((b, m, NUM_TYPES)),
+    )  # fmt: skip
+    at = jnp.asarray
+    half = run(part=Part(at(0), at(middle), at(False), nothing, Held(nothing.types, nothing.sites)))
+    chosen = decide(rows, jax.tree.map(lambda a: np.asarray(a)[: len(rows)], half), mask[: len(rows)])
+    again = np.resize(np.arange(len(rows)), len(mask))
+    held = Held(*(jnp.asarray(values[again], jnp.int32) for values in chosen))
+    return run(part=Part(at(middle), at(whole), at(True), half, held))
