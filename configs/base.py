@@ -24,9 +24,14 @@ def base() -> ConfigDict:
                 "warmup": 100,  # steps of linear rise from 0
                 "schedule": "cosine",  # after the warmup: constant | cosine | linear
                 "final_rate": 0.01,  # rate at the last step, as a share of the peak (cosine, linear)
+                "optimizer": "adam",  # adam (AdamW) | sgd (plain gradient descent, no momentum)
                 "weight_decay": 0.0,  # decoupled (AdamW), on arrays of two and more axes
                 "clip": 1.0,  # largest global norm of the gradient; 0 = no clipping
                 "ema": 0.999,  # decay of the averaged parameters that are evaluated and exported; 0 = the newest
+                "plateau_factor": 0.0,  # factor of the rate when validations stop getting better; 0 = only the schedule
+                "plateau_patience": 20,  # validations in a row that may fail to be better before that
+                "stop_after": 0,  # steps without a better validation after which training ends; 0 = never
+                "export_best": False,  # weights of the checkpoint with the best validation, in place of the last state
                 "dtype": "float32",  # float32 | bfloat16 (inputs of matrix products, on GPU and TPU; parameters stay float32)
                 "seed": 0,  # of parameters, batches and noise
                 "log_every": 50,  # steps between lines of metrics

@@ -88,6 +88,12 @@ class Checkpoints:
             return []
         return sorted(int(p.name) for p in self.folder.iterdir() if p.is_dir() and p.name.isdigit())
 
+    def best(self) -> int | None:
+        """Step of the complete checkpoint with the lowest loss; None if none was ranked."""
+        self.wait()
+        step = self._manager.best_step()
+        return step if step in self.steps() else None
+
     def describe_last(self) -> str:
         """The last complete checkpoint, for messages; waits for one that is being written."""
         with contextlib.suppress(Exception):  # a save that failed has its own message

@@ -18,6 +18,7 @@ from symjax.models import registry
 
 SCHEDULES = ("constant", "cosine", "linear")
 DTYPES = ("float32", "bfloat16")
+OPTIMIZERS = ("adam", "sgd")
 PROTOTYPES = "prototypes"  # value of data.train that needs no file
 
 # Fields that may differ when a run is resumed: they do not enter the state of training at a given step. (The schedule's shape
@@ -29,9 +30,14 @@ FREE_ON_RESUME = (
     "train.eval_batches",
     "train.checkpoint_every",
     "train.keep",
+    "train.stop_after",
+    "train.export_best",
     "data.train",
     "data.val",
 )
+
+# What a checkpoint made before these fields existed was trained with.
+_EARLIER = {"train.optimizer": "adam", "train.plateau_factor": 0.0, "train.plateau_patience": 20}
 
 # field -> (type, lowest allowed, whether the lowest itself is allowed)
 _NUMBERS: dict[str, tuple[type, float, bool]] = {
@@ -43,6 +49,9 @@ _NUMBERS: dict[str, tuple[type, float, bool]] = {
     "final_rate": (float, 0.0, True),
     "weight_decay": (float, 0.0, True),
     "clip": (float, 0.0, True),
+    "plateau_factor": (float, 0.0, True),
+    "plateau_patience": (int, 0, True),
+    "stop_after": (int, 0, True),
     "ema": (float, 0.0, True),
     "seed": (int, 0, True),
     "log_every": (int, 1, True),
@@ -94,7 +103,7 @@ def validate(config: ConfigDict) -> None:
             raise ConfigError(f"config.{section} is missing; start from configs/base.py")
     train = config.train
     problems = _check_numbers(train)
-    for name, allowed in (("schedule", SCHEDULES), ("dtype", DTYPES)):
+    for name, allowed in (("schedule", SCHEDULES), ("dtype", DTYPES), ("optimizer", OPTIMIZERS)):
         if train.get(name) not in allowed:
             problems.append(f"config.train.{name} = {train.get(name)!r}: must be one of {', '.join(allowed)}")
     if not problems:
@@ -102,6 +111,8 @@ def validate(config: ConfigDict) -> None:
             problems.append(f"config.train.ema = {train.ema!r}: must be below 1")
         if train.final_rate > 1:
             problems.append(f"config.train.final_rate = {train.final_rate!r}: a share of the peak, at most 1")
+        if train.plateau_factor >= 1:
+            problems.append(f"config.train.plateau_factor = {train.plateau_factor!r}: must be below 1")
         if train.seed >= 2**31:
             problems.append(f"config.train.seed = {train.seed!r}: must be below 2**31")
     problems += _check_model_and_data(config)
@@ -119,6 +130,11 @@ def _check_model_and_data(config: ConfigDict) -> list[str]:
         problems.append(
             f"config.data.train is empty: give a data set of `symjax data prepare`, or the word {PROTOTYPES}"
         )
+    if needs_data and not config.data.val:
+        problems += [
+            f"config.train.{name} = {config.train[name]!r}: needs a validation set (config.data.val)"
+            for name in ("plateau_factor", "stop_after", "export_best") if config.train.get(name)
+        ]  # fmt: skip
     for role in ("train", "val"):
         path = config.data[role]
         if path and not Path(path).is_file() and (role, path) != ("train", PROTOTYPES):
@@ -131,7 +147,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     absent = "absent"
     changed = []
     for name in sorted(set(old) | set(new)):
-        before, after = _plain(old.get(name, absent)), _plain(new.get(name, absent))
+        before, after = (_plain(values.get(name, _EARLIER.get(name, absent))) for values in (old, new))
         if name not in FREE_ON_RESUME and before != after:
             changed.append(f"config.{name}: {before} -> {after}")
     return changed

@@ -30,6 +30,7 @@ from symjax.train.checkpoints import Checkpoints
 from symjax.train.config import differences, flat
 from symjax.train.interface import Bucket, PyTree, Task
 from symjax.train.metrics import Writer
+from symjax.train.plateau import observe
 from symjax.train.step import LOSS, TrainState, init_state, make_dispatch, make_evaluate, make_optimizer
 from symjax.train.versions import versions
 from symjax.train.weights import save_params, to_json
@@ -116,6 +117,8 @@ class Trainer:
         self._evaluate = make_evaluate(task, self.train, self.mesh)
         self._scored: tuple[int, float] | None = None  # step and loss of the last validation, or of the log without one
         self._metrics: dict[str, float] = {}
+        self._best: tuple[float, int] | None = None  # lowest validation loss, and its step
+        self._ended = False  # no better validation for too long
 
     def _fresh(self) -> Any:
         """The program that makes the first state."""
@@ -135,13 +138,19 @@ class Trainer:
             return init(arrays)
         record = checkpoints.record(steps[-1])
         self._compare(record, checkpoints.folder / str(steps[-1]))
+        state = self._restore(checkpoints, steps[-1], record)
+        self._metrics = dict(record.get("metrics", {}))
+        self._best = tuple(record["best"]) if record.get("best") else None
+        return state
+
+    def _restore(self, checkpoints: Checkpoints, step: int, record: Mapping[str, Any]) -> TrainState:
+        """The state of a checkpoint, on the devices."""
+        init, arrays = self._fresh()
         sharding = meshes.replicated(self.mesh)
         like = jax.tree.map(
             lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), jax.eval_shape(init, arrays)
         )
-        state = checkpoints.restore(steps[-1], like, record.get("digest"))
-        self._metrics = dict(record.get("metrics", {}))
-        return state
+        return checkpoints.restore(step, like, record.get("digest"))
 
     def _compare(self, record: Mapping[str, Any], path: Path) -> None:
         """Refuse a checkpoint of another model, configuration or data set."""
@@ -160,7 +169,7 @@ class Trainer:
 
     def _record(self) -> dict[str, Any]:
         config = json.loads(json.dumps(flat(self.config)))
-        return {"task": self.task.name, "config": config, "data_hash": self.data_hash,
+        return {"task": self.task.name, "config": config, "data_hash": self.data_hash, "best": self._best,
                 "metrics": {k: v for k, v in self._metrics.items() if np.isfinite(v)}, "versions": versions()}  # fmt: skip
 
     def evaluate(self, params: PyTree, root: jax.Array) -> dict[str, float]:
@@ -195,18 +204,22 @@ class Trainer:
                 step = int(state.step)
                 self._save(checkpoints, step, state)
                 checkpoints.wait()
+                if self._ended:
+                    writer.say(f"no better validation for {self.train.stop_after} steps: ended at step {step}")
                 if stop.name and step < self.train.steps:
                     writer.say(f"{stop.name}: saved at step {step}; the same command goes on from there")
+                best = checkpoints.best() if self.train.export_best else None
+                chosen = state if best in (None, step) else self._restore(checkpoints, best, checkpoints.record(best))
             finally:
                 writer.close()
-        weights = self.export(state)
-        return Result(step, step >= self.train.steps, dict(self._metrics), weights, state)
+        weights = self.export(chosen)
+        return Result(step, self._ended or step >= self.train.steps, dict(self._metrics), weights, state)
 
     def _loop(self, state: TrainState, checkpoints: Checkpoints, stop: StopSignal, writer: Writer) -> TrainState:
         step, total = int(state.step), int(self.train.steps)
         meter = _Meter()
         pending: tuple[dict, jax.Array, int] | None = None  # results of the dispatch before this one
-        while step < total and not meshes.any_process(bool(stop.name)):
+        while step < total and not self._ended and not meshes.any_process(bool(stop.name)):
             num = min(self.plan.steps_left(step), total - step)
             bucket = self.plan.bucket(step)
             indices = self.plan.indices(step, num)
@@ -228,11 +241,22 @@ class Trainer:
             if evaluate and self.validation:
                 values = self.evaluate(state.ema, state.key)
                 self._log(writer, step, "val", values)
+                state = self._observe(state, values[LOSS], step)
             if save and not last:  # the last one is saved by the caller
                 self._save(checkpoints, step, state)
         if pending:
             self._collect(pending, meter, checkpoints)
         return state
+
+    def _observe(self, state: TrainState, loss: float, step: int) -> TrainState:
+        """What a validation decides: the learning rate's factor, and whether training has ended."""
+        if self._best is None or loss < self._best[0]:
+            self._best = loss, step
+        self._ended = 0 < self.train.stop_after <= step - self._best[1]
+        if not self.train.plateau_factor:
+            return state
+        factor, patience = float(self.train.plateau_factor), int(self.train.plateau_patience)
+        return dataclasses.replace(state, opt_state=observe(state.opt_state, loss, factor=factor, patience=patience))
 
     def _cadence(self) -> tuple[int, int, int]:
         return self.train.log_every, self.train.eval_every, self.train.checkpoint_every

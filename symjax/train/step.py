@@ -20,6 +20,7 @@ from jax.sharding import Mesh
 from symjax.errors import SymjaxError
 from symjax.train.interface import STATISTICS, PyTree, Task
 from symjax.train.mesh import replicated, spread
+from symjax.train.plateau import scale_by_plateau
 
 INIT, TRAIN, EVALUATE = 0, 1, 2  # purposes, folded into the root key
 LOSS, GRADIENT = "loss", "gradient_norm"
@@ -60,11 +61,13 @@ def make_schedule(train: Any) -> optax.Schedule:
 
 
 def make_optimizer(train: Any) -> optax.GradientTransformation:
-    """AdamW with clipping and schedule; weight decay on arrays of two and more axes."""
+    """AdamW, or plain gradient descent, with clipping and schedule; weight decay on arrays of two and more axes."""
     clip = [optax.clip_by_global_norm(float(train.clip))] if train.clip else []
+    scale = {"adam": optax.scale_by_adam, "sgd": optax.identity}[train.optimizer]()
     matrices = lambda params: jax.tree.map(lambda p: jnp.ndim(p) > 1, params)
     decay = [optax.add_decayed_weights(float(train.weight_decay), mask=matrices)] if train.weight_decay else []
-    return optax.chain(*clip, optax.scale_by_adam(), *decay, optax.scale_by_learning_rate(make_schedule(train)))
+    plateau = [scale_by_plateau()] if train.plateau_factor else []
+    return optax.chain(*clip, scale, *decay, *plateau, optax.scale_by_learning_rate(make_schedule(train)))
 
 
 def split(params: PyTree) -> tuple[dict, dict]:
