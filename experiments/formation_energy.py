@@ -11,7 +11,6 @@ broken run is taken up where it was. The network is SchNet, the published one Di
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import time
@@ -23,6 +22,7 @@ import numpy as np
 
 from configs.base import apply
 from configs.formation_energy import GRAPHS, SITES, SIZES, get_config
+from experiments import measured
 from experiments.published import TABLES
 from experiments.published.render import Cell, Line, render
 from symjax.data.dataset import CrystalDataset
@@ -44,7 +44,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--steps", type=int, help="optimizer steps of each variant (default: of the size)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="SEED", help="one training for each")
-    parser.add_argument("--json", metavar="FILE", help="write the runs here too")
+    parser.add_argument("--json", metavar="FILE", help="write rows and runs there, for `experiments.tables symmcd-5 --report`")
     return parser.parse_args(argv)
 
 
@@ -54,12 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         runs = compare(args)
+        about = f"trained on {Path(args.train).name}, tested on {Path(args.test).name}"
         if args.json:
-            Path(args.json).write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+            measured.write(args.json, TABLE, lines_of(runs, about), runs=runs)
     except (SymjaxError, OSError) as error:
         print(f"experiments.formation_energy: error: {error}", file=sys.stderr)
         return 2
-    print(table_text(runs, f"trained on {Path(args.train).name}, tested on {Path(args.test).name}"))
+    print(table_text(runs, about))
     return 0
 
 
@@ -145,6 +146,17 @@ def table_text(runs: Sequence[dict[str, Any]], data: str) -> str:
     for row in table.rows:
         cells = {key: Cell(value) for key, value in row.values.items()}
         lines.append(Line(row.system, row.kind, row.n, cells, row.source, row.provenance, row.note))
+    told = [
+        "SchNet on graphs of orbits (symjax.models.regression) instead of DimeNet++; multigraph by distance instead of CrystalNN's "
+        "bonds; asymmetric unit as published: all pairs of representatives, no periodic images, plain mean",
+        f"predicting the mean of the training set: {runs[0]['mean_mae']:.4f} eV/atom",
+    ]
+    return render(table, lines + lines_of(runs, data), told, "text")
+
+
+def lines_of(runs: Sequence[dict[str, Any]], data: str) -> list[Line]:
+    """The measured rows: without and with site symmetries."""
+    lines = []
     first, seeds = runs[0], ", ".join(str(seed) for seed in sorted({run["seed"] for run in runs}))
     source = f"SchNet ({first['size']}), {data} (n {first['train_num']} in training), {first['steps']} steps of "
     source += f"{first['batch_size']}, seeds {seeds}, {first['device']}"
@@ -157,12 +169,7 @@ def table_text(runs: Sequence[dict[str, Any]], data: str) -> str:
             parts.append(_about(graph, own))
         name = f"{sites} site symmetry, SchNet"
         lines.append(Line(name, "measured", first["test_num"], cells, source, "", "; ".join(parts)))
-    told = [
-        "SchNet on graphs of orbits (symjax.models.regression) instead of DimeNet++; multigraph by distance instead of CrystalNN's "
-        "bonds; asymmetric unit as published: all pairs of representatives, no periodic images, plain mean",
-        f"predicting the mean of the training set: {first['mean_mae']:.4f} eV/atom",
-    ]
-    return render(table, lines, told, "text")
+    return lines
 
 
 def _about(graph: str, runs: Sequence[dict[str, Any]]) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 import time
@@ -25,6 +24,8 @@ import jax
 import numpy as np
 
 from configs.symmcd import SIZES, get_config
+from experiments import measured
+from experiments.published.render import Cell, Line
 from experiments.published.symmcd import EFFICIENCY
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import InputError, SymjaxError
@@ -174,6 +175,20 @@ def show(found: dict[str, dict[str, float]], args: argparse.Namespace, machine: 
     print(f"reported: {EFFICIENCY.rows[0].note}")
 
 
+def lines_of(found: dict[str, dict[str, float]], args: argparse.Namespace, machine: str, num: int) -> list[Line]:
+    """The measured rows of the published table."""
+    source = f"{os.path.basename(args.data)} (n {num}); hardware: {machine}"
+    note = f"size {args.size}; memory and largest batch (in {args.limit:g} GB) from the compiled program; an epoch is {EPOCH:,} "
+    note += f"crystals, timed on batches of {args.batch}"
+    return [
+        Line(
+            f"SymmCD ({args.size}), {TITLES[name]}", "measured", None,
+            {c.key: Cell(found[name][c.key]) for c in EFFICIENCY.columns if c.key in found[name]}, source, "", note,
+        )
+        for name in ATOMS
+    ]  # fmt: skip
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run it; exit code 2 on wrong input."""
     parser = argparse.ArgumentParser(
@@ -186,20 +201,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=float, default=40.0, help="memory of the device for the largest batch, GB (40)")
     parser.add_argument("--no-memory", action="store_true", help="times only")
     parser.add_argument("--no-time", action="store_true", help="memory only, which runs nothing")
-    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
+    parser.add_argument("--json", metavar="FILE", help="also write them there, for `experiments.tables symmcd-4 --report`")
     args = parser.parse_args(argv)
     try:
         if min(args.batch, args.repeats) < 1 or args.limit <= 0:
             raise InputError("--batch and --repeats must be at least 1, --limit positive")
-        found = measure(CrystalDataset.load(args.data), args)
+        data = CrystalDataset.load(args.data)
+        found = measure(data, args)
+        machine = f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        if args.json:
+            more = {"size": args.size, "batch": args.batch, "machine": machine, "figures": found}
+            measured.write(args.json, EFFICIENCY.key, lines_of(found, args, machine, len(data)), **more)
     except SymjaxError as error:
         print(f"experiments.symmcd_speed: error: {error}", file=sys.stderr)
         return 2
-    machine = f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     show(found, args, machine)
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump({"size": args.size, "batch": args.batch, "machine": machine, "figures": found}, file, indent=1)
     return 0
 
 

@@ -25,9 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments import measured as own
 from experiments.published import SYSTEMS, TABLES, Column, System, Table, owner
 from experiments.published.render import FORMS, Cell, Line, document, render
 from symjax.errors import InputError, SymjaxError
+from symjax.evaluate.report.reading import failed_draws
 
 PROGRAM = "symjax evaluate"
 PROGRAMS = (PROGRAM, "experiments.wyckoff_tables")
@@ -74,7 +76,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("table", nargs="?", help="name of a table, or `all`; --list shows them")
     parser.add_argument("--list", action="store_true", help="list the tables and stop")
     parser.add_argument(
-        "--report", action="append", default=[], metavar="FILE", help="report.json of `symjax evaluate`; may be repeated"
+        "--report", action="append", default=[], metavar="FILE",
+        help="report.json of `symjax evaluate`, or rows that an experiment measured; may be repeated",
     )
     parser.add_argument(
         "--name", action="append", default=[], help="what the row of a report is called; one for each --report, in order"
@@ -118,6 +121,9 @@ def tables(args: argparse.Namespace) -> str:
     if args.table == "all" and args.format == "csv":
         raise InputError("the columns of tables differ: --format csv takes one table; `all` goes as text, markdown or json")
     reports = [read(path, name) for path, name in zip(args.report, args.name or [None] * len(args.report))]
+    for path, report in zip(args.report, reports):
+        if isinstance(report, own.Rows) and args.table not in (report.table, "all"):
+            raise InputError(f"{path} has rows of {report.table}, not of {args.table}")
     chosen = list(TABLES.values()) if args.table == "all" else [TABLES[args.table]]
     filled = [(table, lines_of(table, reports), definitions(table, reports)) for table in chosen]
     if args.table == "all" and args.format == "json":
@@ -156,8 +162,8 @@ def emit(text: str, out: str | None) -> None:
         Path(part).unlink(missing_ok=True)
 
 
-def read(path: str | Path, name: str | None = None) -> Report:
-    """One report.json.
+def read(path: str | Path, name: str | None = None) -> Report | own.Rows:
+    """One report.json, or rows that an experiment measured.
 
     Raises:
         InputError: the file cannot be read, is not JSON, or is not a report of `symjax evaluate`.
@@ -170,6 +176,9 @@ def read(path: str | Path, name: str | None = None) -> Report:
         report = json.loads(text)
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); give the report.json of `symjax evaluate`") from error
+    rows = own.parse(report, path, name)
+    if rows is not None:
+        return rows
     missing = [key for key in ("symjax", "samples", "figures") if not isinstance(report, dict) or key not in report]
     if missing:
         raise InputError(f"{path}: not a report of `symjax evaluate`: it has no {', '.join(repr(key) for key in missing)}")
@@ -188,7 +197,10 @@ def read(path: str | Path, name: str | None = None) -> Report:
         figures={figure["key"]: figure for figure in [*figures, *_by_system(report.get("heat_map"))]},
         n=_whole(samples.get("num")),
         source=_origin(report, Path(path)),
-        note=f"{len(unusable)} samples unusable" if isinstance(unusable, list) and unusable else "",
+        note="; ".join(filter(None, (
+            f"{len(unusable)} samples unusable" if isinstance(unusable, list) and unusable else "",
+            failed_draws(samples).strip(" ()"), _asked(samples.get("asked")),
+        ))),  # fmt: skip
         skipped={
             str(item.get("metric")): str(item.get("reason"))
             for item in (skipped if isinstance(skipped, list) else ())
@@ -197,6 +209,13 @@ def read(path: str | Path, name: str | None = None) -> Report:
         reference=(_short(reference.get("source")) or "reference", _whole(reference.get("num"))),
         asked=tuple(map(str, asked if isinstance(asked, list) else ())),
     )
+
+
+def _asked(options: Any) -> str:
+    """What samples were generated with, for the note of their row: all groups and ten groups must not be mixed up."""
+    if not isinstance(options, Mapping) or not options:
+        return ""
+    return "generated with " + ", ".join(f"{str(name).replace('_', '-')} {value}" for name, value in options.items())
 
 
 def _by_system(table: Any) -> list[dict[str, Any]]:
@@ -246,7 +265,7 @@ def _whole(value: Any) -> int | None:
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def lines_of(table: Table, reports: Sequence[Report]) -> list[Line]:
+def lines_of(table: Table, reports: Sequence[Report | own.Rows]) -> list[Line]:
     """All rows of a table: reported, measured with the real data and the floor beside them, not measured, missing."""
     lines = []
     for row in table.rows:
@@ -259,12 +278,16 @@ def lines_of(table: Table, reports: Sequence[Report]) -> list[Line]:
         kind = "rerun" if row.provenance == "rerun" else row.kind
         lines.append(Line(row.system, kind, row.n, cells, row.source, row.provenance, note))
     beside: list[Line] = []
-    for report in reports:
+    known = [report for report in reports if isinstance(report, Report) or report.table == table.key]
+    for report in known:
+        if isinstance(report, own.Rows):
+            lines += report.lines
+            continue
         lines.append(measured(table, report))
         beside += [line for line in (real(table, report), floor(table, report)) if line is not None]
     lines += [line for i, line in enumerate(beside) if line not in beside[:i]]
     # a report named after a system without weights is of somebody else's crystals: ours is still missing
-    found = {key for key in map(owner, (report.name for report in reports)) if key and has_weights(key)}
+    found = {key for key in map(owner, (report.name for report in known)) if key and has_weights(key)}
     lines += [absent(table, SYSTEMS[key]) for key in table.systems if key not in found]
     return lines
 
@@ -302,12 +325,12 @@ def _remarks(table: Table, report: Report) -> dict[str, list[str]]:
     return remarks
 
 
-def definitions(table: Table, reports: Sequence[Report]) -> list[str]:
+def definitions(table: Table, reports: Sequence[Report | own.Rows]) -> list[str]:
     """How each measured column was made, in the words of the reports: "heading: definition (tolerance)"."""
     found: list[str] = []
     for column in table.columns:
         for report in reports:
-            figure = report.figures.get(column.metric, {})
+            figure = {} if isinstance(report, own.Rows) else report.figures.get(column.metric, {})
             tolerance = f" ({figure['tolerance']})" if figure.get("tolerance") else ""
             line = f"{column.heading}: {figure.get('definition')}{tolerance}"
             if figure.get("definition") and line not in found:
@@ -372,6 +395,8 @@ def absent(table: Table, system: System, root: Path | None = None) -> Line:
     if trained:
         kind, word = "not measured", "no report"
         note = f"weights are there; evaluate samples of it and give --report FILE --name {system.key}"
+        if table.command:
+            note = f"`{table.command}` measures it; give FILE as --report"
     else:
         kind = word = "missing"
         note = "no weights yet" if built else "no weights yet, and no model of that name yet"

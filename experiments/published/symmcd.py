@@ -231,6 +231,7 @@ EFFICIENCY = Table(
     ),
     caveats=("Training speed is no property of crystals: `symjax evaluate` measures none of these columns.",),
     systems=("symmcd",),
+    command="python -m experiments.symmcd_speed --data train.npz --json FILE",
 )
 
 PROPERTY = Table(
@@ -247,6 +248,7 @@ PROPERTY = Table(
     ),
     caveats=("A regression experiment on real crystals: `symjax evaluate` measures none of these columns.",),
     systems=("symmcd",),
+    command="python -m experiments.formation_energy --train train.npz --test test.npz --workdir DIR --json FILE",
 )
 
 MPTS52 = Table(

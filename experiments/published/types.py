@@ -98,6 +98,7 @@ class Table:
         rows: the published rows; may be empty.
         caveats: what makes numbers of this table differ without any model being better.
         systems: names (see `published.SYSTEMS`) of this project's systems that belong in it.
+        command: what measures its rows and writes a file for --report, where `symjax evaluate` does not.
     """
 
     key: str
@@ -107,6 +108,7 @@ class Table:
     rows: tuple[Row, ...]
     caveats: tuple[str, ...]
     systems: tuple[str, ...]
+    command: str = ""
 
     def column(self, key: str) -> Column:
         """The column of that key; KeyError where there is none."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 INDEX = "index.json"
 FAILURES = ("draws", "failed_draws")
 """How many crystals were drawn in all, and reason -> draws that gave none, in an index of `symjax generate`."""
+ASKED = ("model", "space_group", "orbits", "elements", "formula", "steps", "min_ratio", "seed")
+"""Options of `symjax generate` that a report repeats where they were given."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,15 @@ class Crystals:
             "unusable": unusable,
             "duplicates": [{"name": name, "same_as": other} for name, other in self.duplicates],
             **{key: self.facts[key] for key in FAILURES if key in self.facts},
+            **self._asked(),
         }
+
+    def _asked(self) -> dict[str, Any]:
+        """`asked`: option -> value, of crystals that `symjax generate` made."""
+        given = self.facts.get("options")
+        if not isinstance(given, dict):
+            return {}
+        return {"asked": {name: given[name] for name in ASKED if given.get(name) is not None}}
 
 
 def read_crystals(path: str | Path, *, processes: int | None = None, progress: bool = False) -> Crystals:

@@ -203,13 +203,14 @@ def usable(report: Report, role: str) -> str:
     if not math.isfinite(num):
         return write_number(used)
     whole = used == num or not math.isfinite(used)
-    return (write_number(num) if whole else f"{write_number(used)} of {write_number(num)}") + _failed_draws(source)
+    return (write_number(num) if whole else f"{write_number(used)} of {write_number(num)}") + failed_draws(source)
 
 
-def _failed_draws(source: Row) -> str:
-    """`` (12 of 512 draws gave no crystal)`` where the source says so."""
+def failed_draws(source: Mapping[str, Any]) -> str:
+    """`` (12 of 512 draws gave no crystal, 2.3 %)`` where the source says so, else nothing."""
     draws, failed = number(source.get("draws")), source.get("failed_draws")
     if not math.isfinite(draws) or not isinstance(failed, Mapping):
         return ""
     lost = sum(int(count) for count in failed.values() if isinstance(count, int))
-    return f" ({write_number(lost)} of {write_number(draws)} draws gave no crystal)"
+    share = f", {100 * lost / draws:.3g} %" if lost and draws > 0 else ""
+    return f" ({write_number(lost)} of {write_number(draws)} draws gave no crystal{share})"
