@@ -142,7 +142,7 @@ def draw_site(
     open_positions = _open_positions(rules, number, known, real)
 
     def pick(field: int, context: Context, h: Array, gumbel: Array) -> Array:
-        logits = net.apply(params, context, h, method=lambda m, c, h: m.heads[field](h, m.presence(c, field))) / temperature[field]
+        logits = net.apply(params, h, context, field, method=WyckoffNet.decode) / temperature[field]
         if masked:
             ok = _allowed(rules, options, context, number, slot, open_positions, field=field)
             logits = jnp.where(ok, logits, -jnp.inf)
