@@ -23,6 +23,7 @@ import argparse
 import dataclasses
 import datetime
 import json
+import math
 import sys
 import tempfile
 import time
@@ -34,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from experiments import tables
+from experiments import reports, tables
 from experiments.published.render import FORMS, render
 from experiments.published.types import Column, Table
 from experiments.published.wyckofftransformer import TABLE_1, TABLE_2
@@ -69,7 +70,7 @@ def extended(table: Table) -> Table:
     for column in more:
         keys = [c.key for c in columns]
         columns.insert(keys.index(AFTER[column.key]) + 1 if column.key in AFTER else len(columns), column)
-    return dataclasses.replace(table, columns=tuple(columns))
+    return dataclasses.replace(table, columns=tuple(columns), systems=())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +115,7 @@ class Session:
         self.args, self.maker = args, Maker(args.seed, args.draws)
         self.train = [read_real(path) for path in (args.train, args.val) if path]
         self.known, self.test = joined([part.measured for part in self.train]), read_real(args.test)
+        self._shown: set[str] = set()  # subsets whose real data stand in a report already
         self.reports: dict[str, list[tuple[str, dict[str, Any]]]] = {"1": [], "2": []}
 
     def add(self, which: str, name: str, figures: Sequence[Figure], num: int, *, source: str, **more: Any) -> None:
@@ -123,8 +125,8 @@ class Session:
 
         samples = {"source": source, "num": num, **more.pop("samples", {})}
         self.reports[which].append((name, {
-            "symjax": __version__, "program": tables.PROGRAMS[1], "created": datetime.datetime.now().isoformat(),
-            "samples": samples, "reference": {"source": self.test.name, "num": len(self.test.measured)},
+            "symjax": __version__, "program": reports.PROGRAMS[1], "created": datetime.datetime.now().isoformat(),
+            "samples": samples, "reference": more.pop("reference", {"source": self.test.name, "num": len(self.test.measured)}),
             "train": {"source": " and ".join(part.name for part in self.train), "num": len(self.known)},
             "hardware": hardware(), "skipped": [], "figures": [figure.as_json() for figure in figures], **more,
         }))  # fmt: skip
@@ -142,8 +144,15 @@ class Session:
             if len(part) < len(drawn):
                 note = f"over {len(part)} binaries and ternaries of {len(drawn)} valid samples; formal validity over all attempts"
                 figures = [dataclasses.replace(f, note=note) if f.key.endswith("uniqueness") else f for f in figures]
-            more = {"samples": {"unusable": unusable}, "seconds": seconds}
+            more = {"samples": {"unusable": unusable}, "seconds": seconds, **self._reference(subset)}
+            if subset in self._shown:  # once is enough
+                figures = [dataclasses.replace(f, reference=math.nan) for f in figures]
+            self._shown.add(subset)
             self.add("1", f"{name}, {subset}, raw", figures, len(valid), source=source, **more)
+
+    def _reference(self, subset: str) -> dict[str, Any]:
+        """What a row says about the test crystals it is compared with."""
+        return {"reference": {"source": f"{self.test.name}, {subset}", "num": len(self.test.of(subset))}}
 
     def add_real(self) -> None:
         """Rows of table 1 of the training crystals, as if they had been drawn; novelty left out."""
@@ -151,7 +160,9 @@ class Session:
         for subset in SUBSETS:
             part = self.known if subset == SUBSETS[0] else self.known.few_elements()
             figures = [f for f in figures_of(part, self.test.of(subset), none, maker=self.maker) if "novelty" not in f.key]
-            self.add("1", f"real crystals of train and val, {subset}", figures, len(part), source="real crystals")
+            figures = [dataclasses.replace(f, reference=math.nan) for f in figures]
+            more = self._reference(subset)
+            self.add("1", f"real crystals of train and val, {subset}", figures, len(part), source="real crystals", **more)
 
 
 def trained(folder: Any, model: str) -> str:
