@@ -123,7 +123,10 @@ def run_python(code):
     [
         ("symjax",),
         ("symjax.ops", "symjax.groups", "symjax.lattice"),
-        ("symjax.data.dataset", "symjax.models", "symjax.train", "symjax.models.symop.generate", "symjax.models.symmcd.generate"),
+        (
+            "symjax.data.dataset", "symjax.models", "symjax.train", "symjax.models.symop.generate", "symjax.models.symmcd.generate",
+            "symjax.models.wyckoff_transformer.generate",
+        ),
     ],
     ids=["top", "algebra", "models"],
 )

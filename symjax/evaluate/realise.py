@@ -50,7 +50,7 @@ class Pyxtal:
 
     Attributes:
         attempts: PyXtal's own number of lattices it tries for a representation (published: 30).
-        seconds: time for one representation, in its process.
+        seconds: processor time for one representation, in its process; PyXtal can take for ever.
         factor: least distances in sums of covalent radii, as PyXtal's tolerance matrix counts them (published: 1.3).
         processes: worker processes; None for one a core. Few representations are realised in this process.
         show: whether to draw a progress bar.
@@ -129,6 +129,8 @@ def _realise(job: _Job) -> tuple[np.ndarray, list[np.ndarray]] | str:
     except _TimeUp:
         return f"PyXtal took more than {job.seconds:g} s"
     except Exception as error:
+        if "long time to generate structure" in str(error):  # what it says when its attempts are used up
+            return f"PyXtal found no coordinates in {job.attempts} attempts"
         return f"PyXtal failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
@@ -159,7 +161,7 @@ def _points(crystal: Any, job: _Job) -> tuple[np.ndarray, list[np.ndarray]]:
 
 @contextlib.contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise `_TimeUp` in this thread after so long; without effect where there is no alarm (other threads, Windows)."""
+    """Raise `_TimeUp` in this thread after so much processor time; no effect in other threads and on Windows, without alarms."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -167,10 +169,10 @@ def _time_limit(seconds: float) -> Iterator[None]:
     def ring(*_: object) -> None:
         raise _TimeUp
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
