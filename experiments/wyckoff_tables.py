@@ -229,7 +229,9 @@ def add_wycryst(session: Session) -> None:
         good, found = verdict.valid, verdict.decoded
         reasons = Counter(verdict.reasons[~good].tolist())
         kept = measure(found.number[good], found.z[good], found.pos[good])
-        name, source = f"WyCryst, this project, {where}", trained(args.wycryst, "WyCryst")
+        strict = 100 * judge(drawn, vocabulary("all"), drop=False).valid.mean()
+        source = f"{trained(args.wycryst, 'WyCryst')}, formal validity without dropping sites on absent positions {strict:.1f} %"
+        name = f"WyCryst, this project, {where}"
         session.add_samples(name, kept, good, reasons, source=source, subsets=SUBSETS[1:], seconds=seconds)
 
 

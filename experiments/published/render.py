@@ -46,7 +46,9 @@ class Cell:
         if self.value is None:
             return self.word
         number = f"{self.value:.6g}" if float(self.value).is_integer() else f"{self.value:.4g}"
-        return number if self.sd is None else f"{number} ± {self.sd:.3g}"
+        if self.sd is None:
+            return number
+        return f"{number} ± {self.sd:.4g}" if self.sd >= 100 else f"{number} ± {self.sd:.3g}"
 
 
 @dataclass(frozen=True)
