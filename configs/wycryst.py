@@ -24,7 +24,7 @@ def wycryst() -> ConfigDict:
             "latent": 256,  # dimensions of the latent
             "energy": (128, 32),  # layers of the property
             "weight_columns": 1 / 64,  # of the losses: squared error of the columns
-            "weight_kl": 4 / 256,  # Kullback-Leibler divergence from the prior, nats
+            "weight_kl": 4 / 256 / 256,  # Kullback-Leibler divergence from the prior, nats (4 / latent / published batch)
             "weight_energy": 32.0,  # squared error of the scaled property
             "weight_group": 1 / 6,  # cross-entropy of the space group, nats
             "weight_formula": 1 / 256,  # squared difference of atoms and sites times multiplicities
@@ -42,19 +42,21 @@ PRESETS: dict[str, dict[str, object]] = {
         "model.wycryst.dense": 32,
         "model.wycryst.group": (16, 16),
         "model.wycryst.latent": 8,
+        "model.wycryst.weight_kl": 4 / 8 / 256,
         "model.wycryst.energy": (16, 8),
     },
     "small": {
-        "train.steps": 4000,
+        "train.steps": 3000,
         "train.batch_size": 128,
         "train.steps_per_dispatch": 50,
-        "train.log_every": 200,
+        "train.log_every": 250,
         "train.eval_every": 1000,
         "train.checkpoint_every": 1000,
         "model.wycryst.channels": (16, 32, 32),
         "model.wycryst.dense": 256,
         "model.wycryst.group": (128, 64),
         "model.wycryst.latent": 64,
+        "model.wycryst.weight_kl": 4 / 64 / 256,
         "model.wycryst.energy": (64, 32),
     },
     "paper": {

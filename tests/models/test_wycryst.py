@@ -123,7 +123,11 @@ def test_formal_validity(drawn, reason):
 
 def test_position_the_group_lacks():
     drawn = compound(225, (11, "a"), (17, "b"))._replace(number=np.array([1], np.int32))  # group 1 has one position
-    assert rep.judge(drawn, VOCAB).reasons.tolist() == ["no such position in the space group"]
+    assert rep.judge(drawn, VOCAB, drop=False).reasons.tolist() == ["no such position in the space group"]
+    assert rep.judge(drawn, VOCAB).reasons.tolist() == [rep.NO_ATOMS]  # of Cl
+    more = drawn._replace(occupied=drawn.occupied + np.eye(3, 27, dtype=np.int32)[[0, 0, 0]])
+    verdict = rep.judge(more, VOCAB)
+    assert verdict.valid.all() and sorted(verdict.decoded.z[0][:3].tolist()) == [11, 11, 17] and verdict.decoded.z.sum() == 39
 
 
 def test_formula_term_reads_the_right_group_and_has_a_gradient():

@@ -88,18 +88,18 @@ class WycrystNet(nn.Module):
         h = columns
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             h = nn.leaky_relu(norm(convolution(h)), _SLOPE)
-        h = nn.leaky_relu(self.dense(h.reshape(len(h), -1)), _SLOPE)
+        h = nn.relu(self.dense(h.reshape(len(h), -1)))
         g = jax.nn.one_hot(number - 1, NUM_TYPES)
         for layer in self.group_layers:
-            g = nn.leaky_relu(layer(g), _SLOPE)
+            g = nn.relu(layer(g))
         both = jnp.concatenate([h, g], axis=-1)
         return self.mean(both), jnp.clip(self.log_variance(both), -_LOG_VARIANCE, _LOG_VARIANCE)
 
     def decode(self, latent: Array) -> tuple[Array, Array]:
         """Columns `(b, NUM_ROWS, 3)` and logits of the space group `(b, 230)`, number - 1."""
-        h = nn.leaky_relu(self.unfold(latent), _SLOPE).reshape(len(latent), NUM_ROWS // 4, -1)
+        h = nn.relu(self.unfold(latent)).reshape(len(latent), NUM_ROWS // 4, -1)
         for convolution, norm in zip(self.transposed, self.decoder_norms, strict=True):
-            h = nn.leaky_relu(norm(convolution(h)), _SLOPE)
+            h = nn.relu(norm(convolution(h)))
         return self.last(h), self.group_head(latent)
 
     def energy(self, mean: Array) -> Array:

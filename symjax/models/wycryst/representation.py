@@ -129,14 +129,21 @@ class Verdict(NamedTuple):
         return self.reasons == REASONS[0]
 
 
-def judge(drawn: Compounds, vocabulary: Vocabulary) -> Verdict:
-    """Formal validity: the rules of `tokens.decode` (the published ones) after three of a table of columns.
+def judge(drawn: Compounds, vocabulary: Vocabulary, *, drop: bool = True) -> Verdict:
+    """Formal validity: the rules of `tokens.decode` after three of a table of columns.
 
     A column with an element and no sites (published), more sites than a representation has slots, or an element that has no token,
-    makes a row invalid first. A position that the group does not have is `decode`'s to refuse.
+    makes a row invalid first.
+
+    Args:
+        drawn: b compounds.
+        vocabulary: the elements that count as known.
+        drop: leave out sites on positions that the group does not have, as the public code does; otherwise they make a row invalid.
     """
     number = np.asarray(drawn.number)
     count = np.where((np.asarray(drawn.z) > 0)[..., None], np.asarray(drawn.occupied), 0)
+    if drop:
+        count *= (multiplicities()[number] > 0)[:, None]
     sites = count.sum(axis=(1, 2))
     token = vocabulary.element_tokens[np.asarray(drawn.z)]
     reasons = np.select(

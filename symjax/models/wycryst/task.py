@@ -1,8 +1,10 @@
 """WyCryst's loss and the task of the training loop.
 
-Loss = squared error of the columns / 64 + KL / 64 + 32 x squared error of the property + cross-entropy of the group / 6 +
-squared error of the formula / 256, sums over a compound, means over the batch, weights as published. The property is the
-formation energy per atom where the data have one, scaled to 0 .. 1 by the extremes of the training data.
+Loss of a compound = squared error of the columns / 64 + 4 x KL / (256 x 256) + 32 x squared error of the property +
+cross-entropy of the group / 6 + squared error of the formula / 256. Published weights: the public code sums everything but KL
+over its batch of 256 and averages KL over batch and 256 latents, so the prior weighs next to nothing: it is nearly an
+autoencoder, which is why it is sampled around known compounds. The property is the formation energy per atom where the data have
+one, scaled to 0 .. 1 by the extremes of the training data.
 
 Corrected against the public code, whose formula term indexes a table by space-group number with an argmax that counts from 0
 (so it reads the group before), and goes through argmax and rounding, so that no gradient reaches the decoder: here the atoms of
