@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from symjax.cli import generate_parent, generate_symmcd, generate_symop, generate_wyckoff_transformer
+from symjax.cli import generate_parent, generate_relax, generate_symmcd, generate_symop, generate_wyckoff_transformer
 from symjax.cli.generate_files import FORMATS, write
 from symjax.errors import InputError
 
@@ -54,6 +54,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--batch", type=_count, default=64, metavar="N", help="crystals at a time (default 64)")
     parser.add_argument("--min-ratio", type=_ratio, default=0.6, metavar="R",
                         help="redraw geometry with atoms closer than R covalent radii; 0: never (default 0.6)")  # fmt: skip
+    generate_relax.add_options(parser)
     parser.add_argument("--no-picture", action="store_true", help="write no crystals.png")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no table")
     _add_constraints(parser.add_argument_group("what is asked for", "nothing by default; constraints combine"))
@@ -90,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     folder = check_folder(args.out)
     refuse_foreign(args)
     PARTS[args.model].check(args)
+    generate_relax.check(args)
     started = time.perf_counter()
     drawn = PARTS[args.model].crystals(args)
     drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": _hardware()}
@@ -101,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
         if drawn.dataset is not None:
             show(entries, cells, folder, args)
         drawn.after()
+        if args.relax:
+            print(generate_relax.summary(entries))
     return 0
 
 

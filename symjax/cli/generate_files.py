@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli import generate_relax
+
 if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset
     from symjax.evaluate.cells import Cell
@@ -47,6 +49,8 @@ def write(
         for entry, more in zip(entries, each or []):
             entry.update(more)
         _write_crystals(stage, dataset, entries, args.format)
+        if args.relax:
+            generate_relax.relax_crystals(stage, dataset, cells, entries, progress=not args.quiet)
         dataset.save(stage / "crystals.npz")
         if not args.no_picture:
             _draw(stage / "crystals.png", cells, entries)

@@ -232,9 +232,32 @@ def test_command_random_crystals(folder, tmp_path, capsys):
         assert entry["group"]["number"] in (221, 225) and entry["group_found_in_atoms"]["has_all_operations"]
 
 
+def test_command_relaxes_under_the_symmetry(folder, tmp_path, capsys, monkeypatch):
+    """With a pair potential in place of CHGNet: energies fall, the group stays, what was relaxed reads back."""
+    pytest.importorskip("pyxtal")
+    from symjax.crystals.io import read_structure
+    from symjax.evaluate import stability
+    from tests.evaluate.stability_fakes import Pair
+
+    monkeypatch.setenv("SYMJAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(stability, "load_potential", lambda name="chgnet", device=None: Pair())
+    out = tmp_path / "out"
+    options = ("--space-group", 139, "--elements", "Na,Cl", "--orbits", 2, "--prefix", "Na:2a", "--no-picture")
+    assert run(folder, out, "--num", 2, "--realise", "pyxtal", "--relax", *options) == 0
+    assert "converged within 500 steps" in capsys.readouterr().out
+    for entry in json.loads((out / "index.json").read_text())["crystals"]:
+        done = entry["relaxed"]
+        if done["file"] is None:
+            assert done["reason"]
+            continue
+        assert done["energy_final"] <= done["energy_initial"] and len(read_structure(out / done["file"]).z) == entry["num_atoms"]
+        assert done["group_found"] in (139, 123, 221, 225, 229)  # its own or one above
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--realise", "none", "--relax"], "--relax needs crystals"),
         (["--space-group", "231"], "231"),
         (["--elements", "Na,Xq"], "Xq"),
         (["--space-group", "225", "--prefix", "Na:4a,Cl:4a"], "position 4a of space group 225 has no free coordinate"),

@@ -1,0 +1,76 @@
+"""`symjax generate --relax`: the crystals relaxed under their own symmetry by CHGNet, written beside the others.
+
+Part of the command `generate` (not a command of its own). Cell and free coordinates move, operations stay. Source: seed 004,
+section 3.3 (limits of the public code: 0.05 eV/angstrom, 500 steps).
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symjax.errors import InputError
+
+if TYPE_CHECKING:
+    from symjax.data.dataset import CrystalDataset
+    from symjax.evaluate.cells import Cell
+
+FMAX, STEPS = 0.05, 500
+
+
+def add_options(group: Any) -> None:
+    """Register the option."""
+    group.add_argument("--relax", action="store_true", help="relax under the crystal's symmetry (pip install 'symjax[stability]')")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Ask for the potential before any work, so that a missing package is said at once.
+
+    Raises:
+        InputError: there are no crystals to relax, or the packages are missing.
+    """
+    if not args.relax:
+        return
+    if args.realise == "none":
+        raise InputError("--relax needs crystals; --realise none gives representations only")
+    from symjax.evaluate import stability
+
+    stability.load_potential("chgnet")
+
+
+def relax_crystals(
+    stage: Path, dataset: CrystalDataset, cells: list[Cell], entries: list[dict[str, Any]], *, progress: bool
+) -> None:
+    """Relax all crystals, write those that have an energy as CIF, and say in each entry what came out (`relaxed`)."""
+    from symjax.crystals.io import write_cif
+    from symjax.crystals.types import unstack_crystals
+    from symjax.evaluate import stability
+    from symjax.evaluate.cache import Cache, default_path
+    from symjax.evaluate.describe import setting_symbol
+    from symjax.evaluate.symmetry import detected_number
+
+    options = stability.RelaxOptions(fmax=FMAX, steps=STEPS, symmetric=True)
+    with Cache(default_path()) as cache:
+        found = stability.relax_many(cells, stability.load_potential("chgnet"), options, cache=cache, progress=progress)
+    for index, (cell, entry, outcome) in enumerate(zip(cells, entries, found, strict=True)):
+        names = ("energy_initial", "energy_final", "steps", "converged", "reason", "volume_ratio")
+        entry["relaxed"] = {name: outcome[name] for name in names} | {"file": None, "group_found": None}
+        after = stability.relaxed_cell(cell, outcome)
+        if after is None:
+            continue
+        crystal = unstack_crystals(dataset.batch([index]))[0]
+        # representatives of a cell are the first atoms of its orbits
+        moved = replace(crystal, L=after.lattice, x=after.frac[cell.representatives])
+        number = entry["group"]["number"]
+        symbol = setting_symbol(number, crystal.W, crystal.w)
+        entry["relaxed"] |= {"file": f"{index:05d}-relaxed.cif", "group_found": detected_number(after, 0.01, -1.0)}
+        write_cif(stage / entry["relaxed"]["file"], moved, symbol=symbol, number=number if symbol else None)
+
+
+def summary(entries: list[dict[str, Any]]) -> str:
+    """One line on how relaxation went."""
+    converged = sum(entry["relaxed"]["converged"] for entry in entries)
+    energy = sum(entry["relaxed"]["energy_final"] is not None for entry in entries)
+    return f"relaxed: {converged} of {len(entries)} converged within {STEPS} steps, {energy} have an energy"
