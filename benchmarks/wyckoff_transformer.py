@@ -128,7 +128,7 @@ def show(result: dict[str, Any]) -> None:
     rows = result["rows"]
     if len(rows) > 2:
         wall, cpu = rows[2]["ms"] / rows[0]["ms"], rows[2]["cpu"] / rows[2]["num"] / (rows[0]["cpu"] / rows[0]["num"])
-        print(f"unmasked, per representation: plain PyTorch takes {wall:.1f} times the wall and {cpu:.1f} times the CPU seconds here")
+        print(f"unmasked, per representation: plain PyTorch takes {wall:.1f} times the wall and {cpu:.1f} times the CPU seconds")
     each = 1e3 * rows[0]["cpu"] / rows[0]["num"]
     print(f"unmasked: {each:.2f} CPU ms each; the public code: {PUBLISHED_MS:.0f} ms on one core of another machine")
     print(
