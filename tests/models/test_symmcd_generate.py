@@ -229,10 +229,10 @@ def test_command(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model", "symmcd", "--formula", "NaCl", "--space-group", "225", "--orbits", "1"], "NaCl"),
+        (["--model", "symmcd", "--formula", "NaCl", "--space-group", "225", "--orbits", "1"], "Na, Cl do not fit on 1 orbit"),
         (["--model", "symmcd", "--formula", "NaClO5", "--space-group", "225"], "NaClO5 does not fit in space group 225"),
         (["--model", "symmcd", "--formula", "NaCl", "--elements", "Na,O"], "contradict"),
-        (["--model", "symmcd", "--formula", "NaCl2("], "cannot read"),
+        (["--model", "symmcd", "--formula", "NaCl2("], "a bracket is not closed"),
         (["--model", "symmcd", "--chiral"], "--chiral"),
         (["--model", "symmcd", "--parent", "x.cif"], "--parent"),
         (["--model", "symmcd", "--space-group", "3"], "space group 3"),

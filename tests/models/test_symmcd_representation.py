@@ -172,6 +172,12 @@ def test_bad_input_is_refused(light, represented):
     heavy = replace(light, orbit_z=np.full_like(light.orbit_z, NUM_ELEMENTS + 1))
     with pytest.raises(InputError, match="element outside 1 to 94"):
         represent(heavy)
+    site = represented.site[represented.mask]
+    turned = site[:, [2, 0, 1, *range(3, 15)]]  # axes renamed: Pnma as Pbnm, say
+    with pytest.raises(InputError, match="another setting or order of directions"):
+        represent(replace(light, derived=light.derived | {"site": turned}))
+    with pytest.raises(InputError, match="shape"):
+        represent(replace(light, derived=light.derived | {"site": site[:, :13]}))
     opset = standard_setting(62)
     turn = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])  # Pnma with other axes is no standard setting
     from symjax.groups import canonicalize

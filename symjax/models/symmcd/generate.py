@@ -43,8 +43,8 @@ class Generated:
     Attributes:
         dataset: the crystals, with the properties `min_ratio` (smallest distance over the sum of covalent radii), `draws` (times a
             crystal was drawn), `moved` (largest distance in angstrom a representative was projected over) and `site_cost` (largest
-            loss of log-probability in projecting a site symmetry). Of the unit-cell variant: in P1, every atom an orbit, with the
-            properties `min_ratio`, `draws` and `requested_group`.
+            loss of log-probability in projecting a site symmetry; 0 where sites were decided on the way). Of the unit-cell variant:
+            in P1, every atom an orbit, with the properties `min_ratio`, `draws` and `requested_group`.
         attempts: crystals drawn in all.
         failed: reason -> draws that gave no crystal.
     """

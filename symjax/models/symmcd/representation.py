@@ -127,7 +127,7 @@ def represent(data: CrystalDataset, *, num_orbits: int | None = None) -> Represe
 
     Raises:
         InputError: a crystal has more orbits than slots, an element beyond 94, or operations that are no standard setting
-            (site symmetries would then refer to other directions).
+            (site symmetries would then refer to other directions), or kept site symmetries that refer to another setting.
     """
     numbers = set_numbers(data.sets)[data.set_index]
     orbit_numbers = np.repeat(numbers, data.num_orbits)
@@ -147,9 +147,8 @@ def represent(data: CrystalDataset, *, num_orbits: int | None = None) -> Represe
     ops = data.derived.get("centre_op")
     if ops is None:
         ops = centre_operations(data.sets, data.orbit_set, data.orbit_pos, data.orbit_x)
-    site = data.derived.get("site")
-    if site is None:
-        site = orbit_site_symmetries(orbit_numbers, data.orbit_pos)
+    site = orbit_site_symmetries(orbit_numbers, data.orbit_pos)
+    _check_kept(data, site)
     crystal = data.orbit_crystal
     at = (crystal, np.arange(len(crystal)) - data.orbit_start[crystal])
     num = len(data)
@@ -161,6 +160,24 @@ def represent(data: CrystalDataset, *, num_orbits: int | None = None) -> Represe
     out.z[at], out.pos[at], out.mask[at] = data.orbit_z, data.orbit_pos, True
     out.x[at], out.site[at] = move(data.sets, data.orbit_set, np.asarray(ops, np.int64), data.orbit_x), site
     return out
+
+
+def _check_kept(data: CrystalDataset, site: np.ndarray) -> None:
+    """Refuse site symmetries kept at preparation that are not those of the positions in this version's settings.
+
+    Raises:
+        InputError: another shape, or another class in some direction.
+    """
+    kept = data.derived.get("site")
+    if kept is None or (np.shape(kept) == site.shape and np.array_equal(kept, site)):
+        return
+    if np.shape(kept) != site.shape:
+        raise InputError(f"kept site symmetries have shape {np.shape(kept)}, not {site.shape}; prepare the data again")
+    orbit = int(np.argmax((np.asarray(kept) != site).any(axis=1)))
+    raise InputError(
+        f"crystal {data.ids[data.orbit_crystal[orbit]]!r}: its kept site symmetries are of another setting or order of "
+        "directions than this version's; prepare the data again with `symjax data prepare`"
+    )
 
 
 def count(data: Representation) -> Counts:
