@@ -1,5 +1,6 @@
 """WyckoffTransformer's steps, losses and likelihoods against enumeration: sequences sum to one, orders to the multiset."""
 
+import functools
 import itertools
 import math
 
@@ -38,7 +39,7 @@ def make_tokens(number, sites, width, pad=(91, 74, 10)):
 def tiny():
     """Parameters of a network of five, four and four tokens, far from uniform."""
     params = jax.jit(lambda: init_params(TINY, jax.random.key(0)))()
-    params = jax.tree.map(lambda a: 1.5 * a, params)
+    params = jax.tree.map(lambda a: 2.0 * a, params)
     start = np.random.default_rng(0).normal(size=(231, 3)).astype(np.float32)
     return params | {"stats": {"start": jnp.asarray(start)}}
 
@@ -51,7 +52,7 @@ def test_sequences_sum_to_one(tiny):
         tokens = make_tokens([7] * len(sites), sites, 2, pad=(4, 3, 3))
         values = lik.log_likelihood(tiny, TINY, tokens, stopped=np.zeros(len(sites), bool))
         assert np.exp(values).sum() == pytest.approx(1.0, abs=1e-4)
-        assert np.exp(values).max() > 3 / len(sites)
+        assert np.exp(values).max() > 2 / len(sites)
 
 
 def test_stop_is_the_last_factor(tiny):
@@ -81,14 +82,14 @@ def test_multiset_is_the_sum_over_distinct_orders(tiny, crystals):
 
 
 def test_bounds_lie_below_and_statistics_are_those_of_evaluate(tiny, crystals, tmp_path):
-    found = lik.likelihoods(tiny, TINY, crystals, seed=0, num_orders=500)
+    found = lik.likelihoods(tiny, TINY, crystals, seed=0, num_orders=2000)
     exact = lik.exact_multiset(tiny, TINY, crystals)
     np.testing.assert_allclose(found.own, lik.log_likelihood(tiny, TINY, crystals), atol=1e-5)
     assert (found.bound <= found.tight_bound + 1e-9).all()
     np.testing.assert_allclose(found.bound[2:], exact[2:], atol=1e-4)  # one distinct order: no gap
     gap = exact - found.bound
     assert (gap[:2] > 0.01).all()
-    np.testing.assert_allclose(found.tight_bound, exact, atol=0.5 * gap.max())
+    assert (np.abs(found.tight_bound - exact)[:2] < 0.5 * gap[:2]).all()
     found.save(tmp_path / "likelihoods.npz")
     with np.load(tmp_path / "likelihoods.npz") as file:
         divergence, spread = permutation_divergence(file["own"], file["orders"])
@@ -137,16 +138,12 @@ def test_random_orders_are_uniform():
     assert len(counts) == 6 and np.abs(counts - 1000).max() < 5 * np.sqrt(1000)
 
 
-def make_objective(section, tokens):
-    options = tasks.options_from_config(section)
-    return tasks.Objective(options, variants(NAMES), float(tokens.mask.sum(1).mean() + 1))
-
-
 @pytest.fixture(scope="module")
 def real():
-    """Crystals of three groups with the published tokens, and the smallest preset."""
+    """Crystals of three groups with the published tokens, and the loss of the smallest preset."""
+    table = variants(NAMES)
+
     def site(number, z, pos):
-        table = lik.variants(NAMES)
         return int(NAMES.element_tokens[z]), int(table.site[number, pos]), int(table.enum[number, pos])
 
     rows = [(225, ((11, 0), (17, 1))), (221, ((38, 0), (22, 1), (8, 2))), (62, ((8, 2), (8, 3), (26, 0), (14, 2), (12, 2)))]
@@ -156,21 +153,30 @@ def real():
         pos[i, : len(sites)] = [p for _, p in sites]
     section = get_config("tiny").model.wyckoff_transformer
     section.num_layers = 1
-    return section, tokens.replace(pos=pos)
+    tokens = tokens.replace(pos=pos)
+    return tokens, tasks.Objective(tasks.options_from_config(section), table, float(tokens.mask.sum(1).mean() + 1))
 
 
-def test_uniform_predictions_cost_the_logarithms_of_the_vocabulary(real):
+@pytest.fixture(scope="module")
+def programs(real):
+    """The two losses, compiled, on 1,500 copies of each crystal, and parameters."""
+    tokens, objective = real
+    many = jax.tree.map(lambda a: np.repeat(a, 1500, axis=0), tokens)
+    net = jax.jit(lambda: init_params(objective.options.network, jax.random.key(3)))()
+    params = net | {"stats": {"start": jnp.asarray(NAMES.start_features())}}
+    return params, {name: functools.partial(jax.jit(getattr(objective, name)), tokens=many) for name in ("sampled", "whole")}
+
+
+def test_uniform_predictions_cost_the_logarithms_of_the_vocabulary(real, programs):
     """With parameters of zero every loss is known; the published one counts the crystals that are long enough."""
-    section, tokens = real
-    objective = make_objective(section, tokens)
-    zero = jax.tree.map(jnp.zeros_like, init_params(objective.options.network, jax.random.key(0)))
-    params = zero | {"stats": {"start": jnp.asarray(NAMES.start_features())}}
-    logs = np.log(NAMES.sizes)
-    steps = tokens.mask.sum(1) + 1
-    for method in ("sampled", "whole"):
-        total, parts = jax.jit(getattr(objective, method))(params, tokens, jax.random.key(1))
-        np.testing.assert_allclose([parts[f] for f in ("element", "site", "enum")], steps.mean() * logs, rtol=1e-5)
-        assert float(total) == pytest.approx(steps.mean() * logs.sum(), rel=1e-5)
+    tokens, objective = real
+    params, losses = programs
+    params = params | {"params": jax.tree.map(jnp.zeros_like, params["params"])}
+    logs, steps = np.log(NAMES.sizes), tokens.mask.sum(1) + 1
+    for loss in losses.values():
+        total, parts = loss(params, key=jax.random.key(1))
+        np.testing.assert_allclose([parts[f] for f in ("element", "site", "enum")], steps.mean() * logs, rtol=1e-4)
+        assert float(total) == pytest.approx(steps.mean() * logs.sum(), rel=1e-4)
     published = jax.jit(jax.vmap(objective.published, in_axes=(None, None, 0)))
     totals, parts = published(params, tokens, jax.random.split(jax.random.key(2), 60))
     allowed = np.array([log * kept for log in logs for kept in (0, 1, 2, 3)])
@@ -178,18 +184,14 @@ def test_uniform_predictions_cost_the_logarithms_of_the_vocabulary(real):
     assert set(np.round(3 * np.asarray(parts["kept"])).astype(int)) == {0, 1, 2, 3}
 
 
-def test_sampled_loss_is_unbiased(real):
+def test_sampled_loss_is_unbiased(programs):
     """Its mean over draws is the mean of the sum over all steps; no drop-out, random parameters."""
-    section, tokens = real
-    objective = make_objective(section, tokens)
-    params = init_params(objective.options.network, jax.random.key(3)) | {"stats": {"start": jnp.asarray(NAMES.start_features())}}
-    many = jax.tree.map(lambda a: np.repeat(a, 2000, axis=0), tokens)
-    sampled = [float(jax.jit(objective.sampled)(params, many, jax.random.key(0))[0])]
-    whole = float(jax.jit(objective.whole)(params, many, jax.random.key(1))[0])
-    assert sampled[0] == pytest.approx(whole, rel=0.02)
+    params, losses = programs
+    sampled, whole = (float(losses[name](params, key=jax.random.key(5))[0]) for name in ("sampled", "whole"))
+    assert sampled == pytest.approx(whole, rel=0.02) and sampled != pytest.approx(whole, rel=1e-6)
 
 
-def test_wrong_input_is_refused(tiny, crystals, real):
+def test_wrong_input_is_refused(tiny, crystals):
     with pytest.raises(InputError, match="each once"):
         lik.log_likelihood(tiny, TINY, crystals, np.zeros((4, 4), int))
     with pytest.raises(InputError, match="ranks"):
@@ -198,7 +200,7 @@ def test_wrong_input_is_refused(tiny, crystals, real):
         lik.likelihoods(tiny, TINY, crystals, seed=0, num_orders=1)
     with pytest.raises(InputError, match="too many orders"):
         lik.exact_multiset(tiny, TINY, make_tokens([1], [[(0, 0, 0)] * 7], 8))
-    for field, value in {"buckets": (4, 3), "augment": "some", "embedding": (8, 8, 5), "dropout": 1.0}.items():
+    for field, value in {"buckets": (4, 3), "augment": "some", "embedding": (8, 8, 5), "dropout": 1.0, "per_batch": True}.items():
         section = get_config("tiny").model.wyckoff_transformer
         section.update({field: value})
         with pytest.raises(ConfigError, match="wyckoff_transformer"):
@@ -208,7 +210,7 @@ def test_wrong_input_is_refused(tiny, crystals, real):
 
 
 def test_equivalent_representations_are_counted(real):
-    _, tokens = real
+    tokens, _ = real
     # rock salt: both halves exchange (2 multisets); perovskite: corner and centre exchange
     counts = lik.count_multisets(tokens, NAMES)
     assert counts[0] == 2 and counts[1] == 2 and counts[2] >= 2

@@ -18,6 +18,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
 FIELDS = ("element", "site", "enum")
@@ -70,25 +71,11 @@ def head_widths(inputs: int, outputs: int) -> tuple[int, ...]:
     return tuple(int(inputs + (outputs - inputs) * i / 3) for i in range(4))
 
 
-def _uniform(fan_in: int) -> nn.initializers.Initializer:
-    """Uniform within 1 / sqrt(fan in), for kernels and biases: what the published model starts from."""
-    limit = fan_in**-0.5
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -limit, limit)
-
-
-def _xavier(width: int) -> nn.initializers.Initializer:
-    """Xavier-uniform over the packed kernel of queries, keys and values."""
-    limit = (6 / (4 * width)) ** 0.5
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -limit, limit)
-
-
-def _embedding(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
-    """Standard normal rows, zero for PAD."""
-    return jax.random.normal(key, shape, dtype).at[-1].set(0)
+_unset = nn.initializers.zeros_init()  # `init_params` gives initial values; drawing each array by itself takes long to compile
 
 
 class Affine(nn.Module):
-    """A linear layer that may start as the published one does."""
+    """A linear layer."""
 
     features: int
     use_bias: bool = True
@@ -96,9 +83,8 @@ class Affine(nn.Module):
     @nn.compact
     def __call__(self, values: Array) -> Array:
         """Product with the kernel, plus the bias."""
-        start = _uniform(values.shape[-1])
-        product = values @ self.param("kernel", start, (values.shape[-1], self.features))
-        return product + self.param("bias", start, (self.features,)) if self.use_bias else product
+        product = values @ self.param("kernel", _unset, (values.shape[-1], self.features))
+        return product + self.param("bias", _unset, (self.features,)) if self.use_bias else product
 
 
 def dropout_masks(key: Array, rate: float, shapes: list[tuple[int, ...]], dtype: jnp.dtype) -> list[Array]:
@@ -132,8 +118,7 @@ class _Layer(nn.Module):
             shapes = [(b, o.num_heads, i, t), (b, i, width), (b, i, o.feed_forward), (b, i, width)]
             drop = list(dropout_masks(self.make_rng("dropout"), o.dropout, shapes, x.dtype))
         gathered = self._attend(query, x, mask, drop[0])
-        zeros = nn.initializers.zeros_init()
-        out = gathered @ self.param("out_kernel", _uniform(width), (width, width)) + self.param("out_bias", zeros, (width,))
+        out = gathered @ self.param("out_kernel", _unset, (width, width)) + self.param("out_bias", _unset, (width,))
         x = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name="norm_0")(query + out * drop[1])
         hidden = nn.relu(Affine(o.feed_forward, name="feed_0")(x)) * drop[2]
         out = Affine(width, name="feed_1")(hidden) * drop[3]
@@ -142,8 +127,8 @@ class _Layer(nn.Module):
     def _attend(self, query: Array, x: Array, mask: Array, drop: Array | float) -> Array:
         """What each query gathers, heads side by side."""
         o, width = self.options, self.options.width
-        kernel = self.param("in_kernel", _xavier(width), (width, 3 * width))
-        bias = self.param("in_bias", nn.initializers.zeros_init(), (3 * width,))
+        kernel = self.param("in_kernel", _unset, (width, 3 * width))
+        bias = self.param("in_bias", _unset, (3 * width,))
         size = width // o.num_heads
 
         def heads(values: Array, part: slice) -> Array:
@@ -173,7 +158,7 @@ class _Head(nn.Module):
 class WyckoffNet(nn.Module):
     """The whole network; see the head of this module.
 
-    `net = WyckoffNet(options)`; `net.apply(params, context, head=0)` with params as returned by `net.init(key, context)`.
+    `net = WyckoffNet(options)`; `net.apply(params, context, head=0)` with params as returned by `init_params`.
     """
 
     options: NetworkOptions
@@ -182,7 +167,7 @@ class WyckoffNet(nn.Module):
         """Embeddings, encoder and heads."""
         o = self.options
         self.embeddings = [
-            self.param(f"embed_{field}", _embedding, (size, dim))
+            self.param(f"embed_{field}", _unset, (size, dim))
             for field, size, dim in zip(FIELDS, o.vocabulary, o.embedding, strict=True)
         ]
         self.mixer = Affine(o.width, use_bias=False)
@@ -241,9 +226,31 @@ def empty_context(options: NetworkOptions, batch: int = 1, sites: int = 1) -> Co
 
 
 def init_params(options: NetworkOptions, key: Array) -> dict:
-    """Fresh parameters; all layers of the encoder start from the same values, as published."""
-    params = WyckoffNet(options).init(key, empty_context(options))["params"]
-    return {"params": params | {f"layer_{i}": params["layer_0"] for i in range(options.num_layers)}}
+    """Fresh parameters `{"params": ...}` with the published initial values.
+
+    Embeddings standard normal, PAD zero; kernels and biases of linear layers uniform within 1 / sqrt(fan in); the packed kernel of
+    queries, keys and values Xavier-uniform; biases of the attention zero; norms 1 and 0. All layers of the encoder start from the
+    same values.
+    """
+    shapes = flatten_dict(jax.eval_shape(WyckoffNet(options).init, key, empty_context(options))["params"])
+    drawn = [path for path in shapes if not path[0].startswith("layer_") or path[0] == "layer_0"]
+    sizes = [int(np.prod(shapes[path].shape)) for path in drawn]
+    uniform_key, normal_key = jax.random.split(key)
+    uniform = jnp.split(jax.random.uniform(uniform_key, (sum(sizes),), minval=-1.0, maxval=1.0), np.cumsum(sizes)[:-1])
+    params = {}
+    for path, values in zip(drawn, uniform, strict=True):
+        shape = shapes[path].shape
+        if path[-1] in ("kernel", "bias") and (*path[:-1], "kernel") in shapes:
+            params[path] = values.reshape(shape) * shapes[(*path[:-1], "kernel")].shape[0] ** -0.5
+        elif path[-1] in ("in_kernel", "out_kernel"):
+            params[path] = values.reshape(shape) * ((6 / sum(shape)) if path[-1] == "in_kernel" else 1 / shape[0]) ** 0.5
+        else:
+            params[path] = jnp.full(shape, 1.0 if path[-1] == "scale" else 0.0)
+    normal = jax.random.normal(normal_key, (sum(options.vocabulary), max(options.embedding)))
+    for field, rows, dim in zip(FIELDS, np.split(np.arange(len(normal)), np.cumsum(options.vocabulary)[:-1]), options.embedding):
+        params[(f"embed_{field}",)] = normal[rows, :dim].at[-1].set(0.0)
+    every = {path: params[path if path in params else ("layer_0", *path[1:])] for path in shapes}
+    return {"params": unflatten_dict(every)}
 
 
 def count_parameters(options: NetworkOptions) -> int:

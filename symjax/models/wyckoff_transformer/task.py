@@ -83,6 +83,8 @@ def options_from_config(section: Any) -> TaskOptions:
     sizes = options.buckets
     if not sizes or sizes[0] < 1 or sizes[-1] > MAX_SITES or any(a >= b for a, b in itertools.pairwise(sizes)):
         raise ConfigError(f"{where}.buckets = {sizes}: numbers of sites, rising, from 1 to {MAX_SITES}")
+    if options.per_batch and len(sizes) > 1:
+        raise ConfigError(f"{where}: per_batch draws for the whole training set, so buckets = {sizes} must be one")
     if options.augment not in AUGMENT:
         raise ConfigError(f"{where}.augment = {options.augment!r}: not one of {', '.join(AUGMENT)}")
     if len(options.embedding) != len(FIELDS) or min(options.embedding) < 1 or sum(options.embedding) % options.num_heads:
