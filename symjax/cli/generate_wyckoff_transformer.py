@@ -116,7 +116,7 @@ def _realiser(args: argparse.Namespace, bar: StageBar) -> Realiser | None:
         from symjax.evaluate.realise import Pyxtal
 
         limits = {name: getattr(args, name) for name in ("attempts", "seconds") if getattr(args, name) is not None}
-        return Pyxtal(**limits, show=not args.quiet)
+        return Pyxtal(**limits, progress=bar)
     from symjax.evaluate.samples import sampler_of
     from symjax.models.symop.weights import load_weights
     from symjax.models.wyckoff_transformer.generate import Diffusion

@@ -11,14 +11,14 @@ import dataclasses
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from symjax.elements import SYMBOLS
 from symjax.errors import InputError
-from symjax.evaluate.parallel import map_items
+from symjax.evaluate.parallel import imap_items
 from symjax.groups.asymmetric import set_numbers
 from symjax.groups.set_table import SetTable
 from symjax.groups.tables import wyckoff_letters
@@ -53,7 +53,7 @@ class Pyxtal:
         seconds: processor time for one representation, in its process; PyXtal can take for ever.
         factor: least distances in sums of covalent radii, as PyXtal's tolerance matrix counts them (published: 1.3).
         processes: worker processes; None for one a core. Few representations are realised in this process.
-        show: whether to draw a progress bar.
+        progress: called with a stage name and a number of representations finished.
 
     Raises:
         InputError: a limit is not positive.
@@ -63,7 +63,7 @@ class Pyxtal:
     seconds: float = 20.0
     factor: float = 1.3
     processes: int | None = None
-    show: bool = False
+    progress: Callable[[str, int], object] | None = None
 
     def __post_init__(self) -> None:
         """Refuse limits that nothing can meet."""
@@ -74,10 +74,11 @@ class Pyxtal:
         """Try all of them; a representation's crystal depends on the seed and its row only (and on the time limit)."""
         number = set_numbers(types.sets)[types.set_index]
         jobs = [self._job(types, i, int(number[i]), seed) for i in range(len(number))]
-        made = map_items(_realise, jobs, processes=self.processes, label="PyXtal", progress=self.show)
         k, x, ratio = np.zeros((len(jobs), 6)), np.zeros((*types.z.shape, 3)), np.zeros(len(jobs))
         reason, good = [""] * len(jobs), []
-        for i, result in enumerate(made):
+        for i, result in enumerate(imap_items(_realise, jobs, processes=self.processes)):
+            if self.progress is not None:
+                self.progress("random coordinates", 1)
             if isinstance(result, str):
                 reason[i] = result
                 continue
