@@ -120,7 +120,7 @@ def generate(
 
 def _decider(
     request: Request, number: np.ndarray, *, unit_cell: bool, max_atoms: int
-) -> Callable[[np.ndarray, np.ndarray, Drawn, np.ndarray], Held]:
+) -> Callable[[np.ndarray, np.ndarray, Drawn, np.ndarray], tuple[Held, np.ndarray]]:
     """What places an exact formula on the orbits of crystals of groups `number (c,)`, see `symjax.models.symmcd.sample.Decide`.
 
     Its first argument says which of the c crystals are being drawn, its second which of these are in the batch.
@@ -129,8 +129,8 @@ def _decider(
     classes_of_types = np.array([ATOMIC_NUMBERS[name] - 1 for name in request.formula])
     counts = tuple(request.formula.values())
 
-    def decide(drawn_rows: np.ndarray, rows: np.ndarray, drawn: Drawn, mask: np.ndarray) -> Held:
-        types, sites = np.array(drawn.types), np.array(drawn.sites)
+    def decide(drawn_rows: np.ndarray, rows: np.ndarray, drawn: Drawn, mask: np.ndarray) -> tuple[Held, np.ndarray]:
+        types, sites, lost = np.array(drawn.types), np.array(drawn.sites), np.zeros(len(mask))
         assert drawn.type_log_prob is not None
         type_scores = np.asarray(drawn.type_log_prob, np.float64)[..., classes_of_types]
         for i, row in enumerate(drawn_rows[rows]):
@@ -141,7 +141,8 @@ def _decider(
             placed = place(classes, counts, type_scores[i][real], site_scores, max_atoms=max_atoms)
             types[i, real] = classes_of_types[placed.element]
             sites[i, real] = classes.site[placed.site_class]
-        return Held(types, sites)
+            lost[i] = placed.lost
+        return Held(types, sites), lost
 
     return decide
 

@@ -6,7 +6,9 @@ all steps give exactly the published ones. Two published faults are mended: the 
 prediction's error by 100 (`gaussian.ddpm_step`), and nothing of the trajectory is kept.
 
 Where types and sites must meet a demand as a whole (an exact formula), they are decided on the way, at `DECIDE` of the time, from
-the network's distributions there, and held from then on: lattice and coordinates go on knowing them.
+the network's distributions there, and held from then on: lattice and coordinates go on knowing them. `CANDIDATES` ways are gone
+up to there, and the one that the demand changes least is kept: coordinates settle before types and sites, and do not follow a
+change.
 """
 
 from __future__ import annotations
@@ -44,8 +46,10 @@ class SamplerOptions:
             raise InputError(f"sampler: num_steps >= 1 and corrector_step >= 0 are needed, got {self}")
 
 
-DECIDE = 0.6
-"""Share of T at which types and sites are decided, where something decides them: half of the orbits' types are noise there."""
+DECIDE = 0.4
+"""Share of T at which types and sites are decided, where something decides them."""
+CANDIDATES = 4
+"""Ways that are gone up to a decision."""
 
 
 class Drawn(NamedTuple):
@@ -92,8 +96,9 @@ class Part(NamedTuple):
     held: Held
 
 
-Decide = Callable[[np.ndarray, Drawn, np.ndarray], Held]
-"""`(rows, draws so far, mask (b, m)) -> classes to hold`, on the host; `rows` are the crystals of the batch, padding left out."""
+Decide = Callable[[np.ndarray, Drawn, np.ndarray], tuple[Held, np.ndarray]]
+"""`(rows, draws so far, mask (b, m)) -> classes to hold, log-probability lost (b,)`, on the host; `rows` are the crystals of the
+batch, padding left out."""
 
 
 class _State(NamedTuple):
@@ -282,10 +287,11 @@ def sample_all(
         padded = np.resize(rows, size)
         real = np.arange(slots) < num_orbits[padded][:, None]
         run = functools.partial(
-            reverse_diffusion, params, jax.random.fold_in(key, index), jnp.asarray(number[padded], jnp.int32), jnp.asarray(real),
-            allowed=types, options=options, sampler=sampler,
+            reverse_diffusion, params, number=jnp.asarray(number[padded], jnp.int32), mask=jnp.asarray(real), allowed=types,
+            options=options, sampler=sampler,
         )  # fmt: skip
-        drawn = run() if decide is None else _decided(run, decide, rows, real, steps_of(options, sampler))
+        own = jax.random.fold_in(key, index)
+        drawn = run(own) if decide is None else _decided(run, own, decide, rows, steps_of(options, sampler))
         for name, values in jax.device_get(drawn._replace(type_log_prob=None))._asdict().items():
             if values is None:
                 continue
@@ -299,17 +305,21 @@ def sample_all(
     return Drawn(**whole), mask
 
 
-def _decided(run: Callable[..., Drawn], decide: Decide, rows: np.ndarray, mask: np.ndarray, times: np.ndarray) -> Drawn:
+def _decided(run: functools.partial[Drawn], key: Array, decide: Decide, rows: np.ndarray, times: np.ndarray) -> Drawn:
     """The first part of the way, the decision, and the rest with its classes held."""
+    mask, at = np.asarray(run.keywords["mask"]), jnp.asarray
     middle = int(np.clip(np.searchsorted(-times, -DECIDE * times[0]), 0, len(times) - 2))
-    whole, (b, m) = len(times) - 1, mask.shape
+    (b, m), real = mask.shape, mask[: len(rows)]
     nothing = Drawn(
         jnp.zeros((b, 6)), jnp.zeros((b, m), jnp.int32), jnp.zeros((b, m, NUM_AXES), jnp.int32),
         jnp.zeros((b, m, NUM_AXES, NUM_KINDS)), jnp.zeros((b, m, 3)), jnp.zeros((b, m, NUM_TYPES)),
     )  # fmt: skip
-    at = jnp.asarray
-    half = run(part=Part(at(0), at(middle), at(False), nothing, Held(nothing.types, nothing.sites)))
-    chosen = decide(rows, jax.tree.map(lambda a: np.asarray(a)[: len(rows)], half), mask[: len(rows)])
-    again = np.resize(np.arange(len(rows)), len(mask))
-    held = Held(*(jnp.asarray(values[again], jnp.int32) for values in chosen))
-    return run(part=Part(at(middle), at(whole), at(True), half, held))
+    first = Part(at(0), at(middle), at(False), nothing, Held(nothing.types, nothing.sites))
+    keys = [jax.random.fold_in(key, i) for i in range(CANDIDATES)]
+    halves = [jax.tree.map(lambda a: np.asarray(a)[: len(rows)], run(one, part=first)) for one in keys]
+    chosen = [decide(rows, half, real) for half in halves]
+    best = np.argmin([lost for _, lost in chosen], axis=0)
+    again = np.resize(np.arange(len(rows)), b)
+    take = lambda *values: at(np.stack(values)[best, np.arange(len(rows))][again])
+    held = jax.tree.map(take, *(held for held, _ in chosen))
+    return run(key, part=Part(at(middle), at(len(times) - 1), at(True), jax.tree.map(take, *halves), held))
