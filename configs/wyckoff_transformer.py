@@ -8,6 +8,11 @@
 Sizes: tiny (tests, seconds), small (the published network of 128,083 parameters, by minibatches and Adam, one CPU core; the shipped
 weights), paper (the same for longer, one accelerator).
 
+The shipped weights: `small` on the 10,796 crystals of mp20_open/train, 8,500 of its 12,000 steps of 256 crystals (201 times each
+crystal, one of its steps at a time for every field), 52 minutes on a shared CPU core; best validation of that part of the run, 19.88
+nats per crystal of 4.7 sites (elements 15.54, site symmetries 2.77, enumerations 1.57), where uniform guesses cost 64. Every logged
+value is in docs/training/wyckoff_transformer.jsonl.
+
 Recipes: minibatch (default; each crystal of a batch has a step, order and representation of its own for each field), published
 (`small,recipe=published`: the whole training set in a step, one field and one number of known sites for all, sum loss, plain
 gradient descent whose steps are all cut to length 0.2 x 2, rate times 0.8 after 20 validations without a better one; 0.5 to 3 s a
@@ -52,14 +57,15 @@ PRESETS: dict[str, dict[str, object]] = {
         "model.wyckoff_transformer.buckets": (6, 20),
     },
     "small": {
-        "train.steps": 20_000,
+        "train.steps": 12_000,
         "train.batch_size": 256,
         "train.steps_per_dispatch": 4,
         "train.learning_rate": 2e-3,
         "train.warmup": 500,
-        "train.log_every": 200,
-        "train.eval_every": 1000,
-        "train.checkpoint_every": 1000,
+        "train.log_every": 100,
+        "train.eval_every": 500,
+        "train.checkpoint_every": 500,
+        "model.wyckoff_transformer.dropout": 0.1,  # published: 0.2, for a hundred times as many crystals seen
     },
     "paper": {
         "train.steps": 400_000,

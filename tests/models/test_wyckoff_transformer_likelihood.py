@@ -49,7 +49,7 @@ def test_sequences_sum_to_one(tiny):
     triples = list(itertools.product(*map(range, TINY.vocabulary)))
     for length in (1, 2):
         sites = list(itertools.product(triples, repeat=length))
-        tokens = make_tokens([7] * len(sites), sites, 2, pad=(4, 3, 3))
+        tokens = make_tokens([7] * len(sites), sites, 3, pad=(4, 3, 3))
         values = lik.log_likelihood(tiny, TINY, tokens, stopped=np.zeros(len(sites), bool))
         assert np.exp(values).sum() == pytest.approx(1.0, abs=1e-4)
         assert np.exp(values).max() > 2 / len(sites)
@@ -58,16 +58,16 @@ def test_sequences_sum_to_one(tiny):
 def test_stop_is_the_last_factor(tiny):
     """log p(a, STOP) = log p(a) + log p(STOP | a), the latter that of the triple (STOP, STOP, STOP) as a second site."""
     site, stop = (1, 0, 0), (3, 2, 2)
-    with_stop = lik.log_likelihood(tiny, TINY, make_tokens([7], [[site]], 2))
-    cut = lik.log_likelihood(tiny, TINY, make_tokens([7], [[site, stop]], 2), stopped=[False])
+    with_stop = lik.log_likelihood(tiny, TINY, make_tokens([7], [[site]], 3))
+    cut = lik.log_likelihood(tiny, TINY, make_tokens([7], [[site, stop]], 3), stopped=[False])
     np.testing.assert_allclose(with_stop, cut, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
 def crystals():
-    """Crystals of 3, 4 (two equal sites), 1 and 3 (all equal) sites."""
-    a, b, c, d = (0, 0, 0), (1, 0, 0), (0, 0, 0), (1, 0, 0)
-    return make_tokens([7, 8, 9, 9], [[a, b, (1, 0, 0)], [a, b, c, d], [a], [b, b, b]], 4, pad=(4, 3, 3))
+    """Crystals of 3 sites, 3 (two equal), 1 and 3 (all equal); the padded width is the same in all tests, for one program."""
+    a, b = (0, 0, 0), (1, 0, 0)
+    return make_tokens([7, 8, 9, 9], [[a, b, (1, 0, 1)], [a, b, a], [a], [b, b, b]], 3, pad=(4, 3, 3))
 
 
 def test_multiset_is_the_sum_over_distinct_orders(tiny, crystals):
@@ -76,7 +76,7 @@ def test_multiset_is_the_sum_over_distinct_orders(tiny, crystals):
     for i, total in enumerate(exact):
         sites = [tuple(s) for s in fields[i][crystals.mask[i]].tolist()]
         distinct = sorted(set(itertools.permutations(sites)))
-        values = lik.log_likelihood(tiny, TINY, make_tokens([crystals.number[i]] * len(distinct), distinct, 4, pad=(4, 3, 3)))
+        values = lik.log_likelihood(tiny, TINY, make_tokens([crystals.number[i]] * len(distinct), distinct, 3, pad=(4, 3, 3)))
         assert np.logaddexp.reduce(values) == pytest.approx(total, abs=1e-4)
         assert lik.count_orders(crystals)[i] == pytest.approx(math.log(len(distinct)), abs=1e-9)
 
@@ -99,7 +99,7 @@ def test_bounds_lie_below_and_statistics_are_those_of_evaluate(tiny, crystals, t
 
 
 def test_likelihood_follows_the_given_order_and_not_the_padding(tiny, crystals):
-    rank = np.array([[2, 0, 1, 3], [3, 2, 1, 0], [0, 1, 2, 3], [0, 1, 2, 3]])
+    rank = np.array([[2, 0, 1], [1, 0, 2], [0, 1, 2], [0, 1, 2]])
     order = np.argsort(rank, axis=1)
     moved = Tokens(crystals.number, *(np.take_along_axis(getattr(crystals, f), order, 1) for f in ("element", "site", "enum")),
                    crystals.mask, crystals.pos)  # fmt: skip
@@ -111,20 +111,18 @@ def test_likelihood_follows_the_given_order_and_not_the_padding(tiny, crystals):
 def test_soft_element_loss_is_the_average_over_what_comes_next(tiny, crystals):
     """Also: a site is only known if its place is below k, and the slot shows what the field may see."""
     tokens = jax.tree.map(jnp.asarray, crystals.take([0, 1]))
-    k = jnp.asarray([1, 2])
-    rank = jnp.tile(jnp.arange(4), (2, 1))
-    hard = []
+    k = jnp.asarray([1, 1])
     start = tiny["stats"]["start"]
-    orders = ([0, 1, 2, 3], [0, 2, 1, 3]), ([0, 1, 2, 3], [0, 1, 3, 2])
     losses = jax.jit(lambda ranks, soft: step_losses(tiny, TINY, *jax.tree.map(lambda a: jnp.stack([a] * 3), (tokens, ranks, k)),
                                                      soft=soft)[0], static_argnums=1)  # fmt: skip
-    for which in range(2):
-        hard.append(losses(jnp.asarray([orders[0][which], orders[1][which]]), False))
+    hard = [losses(jnp.tile(jnp.asarray(order), (2, 1)), False) for order in ([0, 1, 2], [0, 2, 1])]
+    rank = jnp.tile(jnp.arange(3), (2, 1))
     np.testing.assert_allclose(losses(rank, True), np.mean(hard, axis=0), atol=1e-5)
-    step = make_step(TINY, start, tokens, rank=rank, k=k, field=jnp.asarray([1, 2]))
-    np.testing.assert_array_equal(step.context.mask, [[1, 0, 0, 0], [1, 1, 0, 0]])
+    assert np.abs(hard[0] - hard[1])[1] > 1e-3  # crystal 1: another element comes next
+    step = make_step(TINY, start, tokens, rank=rank, k=jnp.asarray([1, 2]), field=jnp.asarray([1, 2]))
+    np.testing.assert_array_equal(step.context.mask, [[1, 0, 0], [1, 1, 0]])
     np.testing.assert_array_equal(step.context.slot, [[1, 1, 1], [0, 0, 1]])  # MASK is 2, 1, 1
-    end = make_step(TINY, start, tokens, rank=rank, k=jnp.asarray([3, 4]), field=0)
+    end = make_step(TINY, start, tokens, rank=rank, k=jnp.asarray([3, 3]), field=0)
     np.testing.assert_array_equal(end.value, [[3, 2, 2]] * 2)
     logits = jnp.asarray([[0.1, 0.2, 0.3, 0.4, 0.5]] * 2)
     np.testing.assert_allclose(score(logits, end, 0), jax.nn.logsumexp(logits, axis=1) - 0.4, atol=1e-6)
@@ -159,9 +157,9 @@ def real():
 
 @pytest.fixture(scope="module")
 def programs(real):
-    """The two losses, compiled, on 1,500 copies of each crystal, and parameters."""
+    """The two losses, compiled, on 500 copies of each crystal, and parameters."""
     tokens, objective = real
-    many = jax.tree.map(lambda a: np.repeat(a, 1500, axis=0), tokens)
+    many = jax.tree.map(lambda a: np.repeat(a, 500, axis=0), tokens)
     net = jax.jit(lambda: init_params(objective.options.network, jax.random.key(3)))()
     params = net | {"stats": {"start": jnp.asarray(NAMES.start_features())}}
     return params, {name: functools.partial(jax.jit(getattr(objective, name)), tokens=many) for name in ("sampled", "whole")}
@@ -177,25 +175,25 @@ def test_uniform_predictions_cost_the_logarithms_of_the_vocabulary(real, program
         total, parts = loss(params, key=jax.random.key(1))
         np.testing.assert_allclose([parts[f] for f in ("element", "site", "enum")], steps.mean() * logs, rtol=1e-4)
         assert float(total) == pytest.approx(steps.mean() * logs.sum(), rel=1e-4)
-    published = jax.jit(jax.vmap(objective.published, in_axes=(None, None, 0)))
-    totals, parts = published(params, tokens, jax.random.split(jax.random.key(2), 60))
+    published = jax.jit(lambda seed: objective.published(params, tokens, jax.random.key(seed)))
+    totals, parts = jax.tree.map(lambda *values: np.array(values), *map(published, range(60)))
     allowed = np.array([log * kept for log in logs for kept in (0, 1, 2, 3)])
-    assert np.abs(np.asarray(totals)[:, None] - allowed).min(1).max() < 1e-4
-    assert set(np.round(3 * np.asarray(parts["kept"])).astype(int)) == {0, 1, 2, 3}
+    assert np.abs(totals[:, None] - allowed).min(1).max() < 1e-4
+    assert set(np.round(3 * parts["kept"]).astype(int)) == {0, 1, 2, 3}
 
 
 def test_sampled_loss_is_unbiased(programs):
     """Its mean over draws is the mean of the sum over all steps; no drop-out, random parameters."""
     params, losses = programs
     sampled, whole = (float(losses[name](params, key=jax.random.key(5))[0]) for name in ("sampled", "whole"))
-    assert sampled == pytest.approx(whole, rel=0.02) and sampled != pytest.approx(whole, rel=1e-6)
+    assert sampled == pytest.approx(whole, rel=0.03) and sampled != pytest.approx(whole, rel=1e-6)
 
 
 def test_wrong_input_is_refused(tiny, crystals):
     with pytest.raises(InputError, match="each once"):
-        lik.log_likelihood(tiny, TINY, crystals, np.zeros((4, 4), int))
-    with pytest.raises(InputError, match="ranks"):
         lik.log_likelihood(tiny, TINY, crystals, np.zeros((4, 3), int))
+    with pytest.raises(InputError, match="ranks"):
+        lik.log_likelihood(tiny, TINY, crystals, np.zeros((4, 2), int))
     with pytest.raises(InputError, match="at least 2 orders"):
         lik.likelihoods(tiny, TINY, crystals, seed=0, num_orders=1)
     with pytest.raises(InputError, match="too many orders"):

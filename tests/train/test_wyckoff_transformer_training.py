@@ -47,6 +47,7 @@ def test_model_learns_by_minibatches(tmp_path):
         load_weights(tmp_path / "run" / "weights")
 
 
+@pytest.mark.slow
 def test_published_recipe_runs(tmp_path):
     """One field and one number of known sites a step: the whole set at once, its best validation exported."""
     rows = train(tmp_path, "tiny,recipe=published", "train.steps=60", "train.log_every=20", "train.eval_every=20",

@@ -140,12 +140,15 @@ class Objective:
         net, start = WyckoffNet(self.options.network), params["stats"]["start"]
         rngs = {"dropout": drop_key} if self.options.dropout else {}
 
-        def of(field: int) -> Array:
-            step = make_step(self.options.network, start, drawn, rank=rank, k=jnp.full(len(rank), k), field=field)
-            logits = net.apply({"params": params["params"]}, step.context, head=field, train=bool(rngs), rngs=rngs)
-            return score(logits, step, field)
+        field = jax.random.randint(field_key, (), 0, len(FIELDS))
+        step = make_step(self.options.network, start, drawn, rank=rank, k=jnp.full(len(rank), k), field=field)
+        net_params = {"params": params["params"]}
+        h = net.apply(net_params, step.context, bool(rngs), rngs=rngs, method="encode")
 
-        values = jax.lax.switch(jax.random.randint(field_key, (), 0, 3), [functools.partial(of, f) for f in range(3)])
+        def of(field: int) -> Array:
+            return score(net.apply(net_params, h, step.context, field, method="decode"), step, field)
+
+        values = jax.lax.switch(field, [functools.partial(of, f) for f in range(len(FIELDS))])
         kept = tokens.mask.sum(axis=1) >= k
         return jnp.sum(jnp.where(kept, values, 0.0)), {"kept": jnp.mean(kept.astype(jnp.float32))}
 
