@@ -8,8 +8,8 @@
 Sizes: tiny (tests, seconds), small (the published network of 128,083 parameters, by minibatches and Adam, one CPU core; the shipped
 weights), paper (the same for longer, one accelerator).
 
-The shipped weights: `small` on the 10,796 crystals of mp20_open/train, 8,500 of its 12,000 steps of 256 crystals (201 times each
-crystal, one of its steps at a time for every field), 52 minutes on a shared CPU core; best validation of that part of the run, 19.88
+The shipped weights: `small` on the 10,796 crystals of mp20_open/train, 8,500 of its 12,000 steps of 256 crystals (about
+200 draws of each crystal, every one a single step for each field), 52 minutes on a shared CPU core; validation at the end 19.88
 nats per crystal of 4.7 sites (elements 15.54, site symmetries 2.77, enumerations 1.57), where uniform guesses cost 64. Every logged
 value is in docs/training/wyckoff_transformer.jsonl.
 
