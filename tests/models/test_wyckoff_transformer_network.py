@@ -78,6 +78,8 @@ def test_published_number_of_parameters_and_widths():
 
 
 def test_published_initial_values():
+    types = {(leaf.dtype.name, leaf.weak_type) for leaf in jax.tree.leaves(jax.eval_shape(fresh, 0))}
+    assert types == {("float32", False)}  # weak types would compile the training step twice
     params = jax.tree.map(np.asarray, fresh(0))["params"]
     first, last = params["layer_0"], params["layer_2"]
     jax.tree.map(np.testing.assert_array_equal, first, last)

@@ -17,8 +17,8 @@ from symjax.train.metrics import read
 
 
 def train(tmp_path, argument, *options):
-    """Run the program on 300 crystals of six structure types; rows of its metrics."""
-    crystals(300).save(tmp_path / "train.npz")
+    """Run the program on 200 crystals of six structure types; rows of its metrics."""
+    crystals(200).save(tmp_path / "train.npz")
     crystals(60, seed=1).save(tmp_path / "val.npz")
     given = (f"data.train={tmp_path / 'train.npz'}", f"data.val={tmp_path / 'val.npz'}", "model.wyckoff_transformer.buckets=(3,)",
              "model.wyckoff_transformer.num_layers=1", *options)  # fmt: skip
@@ -36,7 +36,7 @@ def test_model_learns_by_minibatches(tmp_path):
     # per crystal: six types, about 2 x ln 8 of elements; uniform guesses cost 37 nats
     assert val["loss"] == pytest.approx(val["element"] + val["site"] + val["enum"], rel=1e-5) and 4 < val["loss"] < 17
     weights = load_weights(tmp_path / "run" / "weights")
-    assert weights.group_counts.sum() == 300 and np.flatnonzero(weights.group_counts).tolist() == [136, 186, 216, 221, 225]
+    assert weights.group_counts.sum() == 200 and np.flatnonzero(weights.group_counts).tolist() == [136, 186, 216, 221, 225]
     about = json.loads((tmp_path / "run" / "weights" / "metrics.json").read_text())
     assert about["step"] == 120 and len(about["data_hash"]["train"]) == 64
     with np.load(tmp_path / "run" / "weights" / "params.npz") as file:

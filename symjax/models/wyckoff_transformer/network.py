@@ -245,7 +245,7 @@ def init_params(options: NetworkOptions, key: Array) -> dict:
         elif path[-1] in ("in_kernel", "out_kernel"):
             params[path] = values.reshape(shape) * ((6 / sum(shape)) if path[-1] == "in_kernel" else 1 / shape[0]) ** 0.5
         else:
-            params[path] = jnp.full(shape, 1.0 if path[-1] == "scale" else 0.0)
+            params[path] = jnp.full(shape, 1.0 if path[-1] == "scale" else 0.0, jnp.float32)
     normal = jax.random.normal(normal_key, (sum(options.vocabulary), max(options.embedding)))
     for field, rows, dim in zip(FIELDS, np.split(np.arange(len(normal)), np.cumsum(options.vocabulary)[:-1]), options.embedding):
         params[(f"embed_{field}",)] = normal[rows, :dim].at[-1].set(0.0)
