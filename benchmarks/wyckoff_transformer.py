@@ -1,6 +1,6 @@
 """WyckoffTransformer: representations drawn per second, unmasked and masked; plain PyTorch of the same network as the peer.
 
-    python -m benchmarks.wyckoff_transformer                                  # shipped weights, or untrained published sizes
+    python -m benchmarks.wyckoff_transformer                                  # shipped weights
     python -m benchmarks.wyckoff_transformer --weights runs/wt/weights --num 10000 --decode --json speed.json
 
 All in one run, in turn, after one call each that is not timed (compilation): sampling here, without masks as published and with
@@ -10,8 +10,7 @@ the public code: all 63 passes for all rows. --decode adds decoding to both of o
 attempts, about 4 ms each (reference notes, seed 004 section 11, another machine); its network is timed here, its overhead is
 not.
 
-Untrained weights draw longer representations than trained ones, which costs us and not the peer. Threads: set OMP_NUM_THREADS=1 and
-XLA_FLAGS=--xla_cpu_multi_thread_eigen=false for one core each.
+Threads: set OMP_NUM_THREADS=1 and XLA_FLAGS=--xla_cpu_multi_thread_eigen=false for one core each.
 """
 
 from __future__ import annotations
@@ -27,23 +26,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from symjax.models.wyckoff_transformer.network import Context, NetworkOptions, WyckoffNet, init_params
+from symjax.models.wyckoff_transformer.network import Context, NetworkOptions, WyckoffNet
 from symjax.models.wyckoff_transformer.sample import NUM_SLOTS, sample
-from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
+from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
 
 PUBLISHED_MS = 4.0  # per attempted representation on one core, public code, see above
 
 
 def load(folder: str | None) -> tuple[dict[str, Any], NetworkOptions, Vocabulary, np.ndarray, str]:
     """Parameters, sizes, tokens, frequencies of the space groups, and what the weights are."""
-    from symjax.models.wyckoff_transformer.weights import load_weights, shipped_weights
+    from symjax.models.wyckoff_transformer.weights import load_weights
 
-    if folder is None and not (shipped_weights() / "params.npz").is_file():
-        names = vocabulary("mp20")
-        options = NetworkOptions(vocabulary=names.sizes, start=len(names.columns))
-        groups = np.zeros(231)
-        groups[list(names.groups)] = 1
-        return init_params(options, jax.random.key(0)), options, names, groups, "untrained, published sizes"
     weights = load_weights(folder)
     return weights.params, weights.options.network, weights.vocabulary, weights.group_counts, Path(folder or "shipped").name
 
@@ -140,7 +133,7 @@ def show(result: dict[str, Any]) -> None:
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", help="folder of weights (default: the shipped ones, else untrained)")
+    parser.add_argument("--weights", help="folder of weights (default: the shipped ones)")
     parser.add_argument("--num", type=int, default=10_000, help="representations (10,000)")
     parser.add_argument("--torch-num", type=int, default=1_000, help="representations of the peer (1,000)")
     parser.add_argument("--repeats", type=int, default=3, help="timed calls (3)")

@@ -62,14 +62,13 @@ def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
     from symjax.models.symop.geometry import options_from_config
     from symjax.models.symop.geometry_sample import SamplerOptions, sample_geometry
     from symjax.models.symop.structure_types import dataset_from_types, types_from_dataset
-    from symjax.models.symop.weights import shipped_weights
-    from symjax.train.weights import load_params
+    from symjax.train.weights import load_params, shipped_weights
 
     val = CrystalDataset.load(args.val)
     if args.num < 1:
         raise InputError(f"--num must be at least 1, got {args.num}")
     val = val.subset(np.arange(min(args.num, len(val))))
-    params, config = load_params((Path(args.weights) if args.weights else shipped_weights()) / "geometry")
+    params, config = load_params((Path(args.weights) if args.weights else shipped_weights("symop")) / "geometry")
     options = options_from_config(config["model"]["geometry"])
     types, x = types_from_dataset(val)
     key = jax.random.key(args.seed)

@@ -194,18 +194,17 @@ def draw(
     return drawn, time.perf_counter() - began
 
 
-def table_1(session: Session, weights: WyckoffWeights | None) -> None:
+def table_1(session: Session, weights: WyckoffWeights) -> None:
     """Rows of table 1."""
     args = session.args
-    if weights is not None:
-        for masked in (False, True):
-            drawn, seconds = draw(weights, draw_groups(session, args.num), args.seed, masked=masked)
-            found = drawn.decode()
-            reasons = Counter({name: count for name, count in found.counts().items() if name != "valid" and count})
-            kept = measure(found.number[found.valid], found.z[found.valid], found.pos[found.valid])
-            name = f"WyckoffTransformer, this project, {'masked' if masked else 'unmasked'}"
-            source = trained(args.weights or "", "WyckoffTransformer")
-            session.add_samples(name, kept, found.valid, reasons, source=source, seconds=seconds)
+    for masked in (False, True):
+        drawn, seconds = draw(weights, draw_groups(session, args.num), args.seed, masked=masked)
+        found = drawn.decode()
+        reasons = Counter({name: count for name, count in found.counts().items() if name != "valid" and count})
+        kept = measure(found.number[found.valid], found.z[found.valid], found.pos[found.valid])
+        name = f"WyckoffTransformer, this project, {'masked' if masked else 'unmasked'}"
+        source = trained(args.weights, "WyckoffTransformer")
+        session.add_samples(name, kept, found.valid, reasons, source=source, seconds=seconds)
     if args.wycryst:
         add_wycryst(session)
     session.add_real()
@@ -242,7 +241,7 @@ def table_2(session: Session, weights: WyckoffWeights) -> None:
     args = session.args
     groups = session.test.measured.number
     number = groups[np.random.default_rng(args.seed).integers(0, len(groups), args.likelihoods)]
-    source = trained(args.weights or "", "WyckoffTransformer")
+    source = trained(args.weights, "WyckoffTransformer")
     for temperature in (1.0, args.high_temperature):
         drawn, _ = draw(weights, number.astype(np.int32), args.seed + 1, masked=False, temperature=temperature)
         figures = order_figures(weights, drawn.tokens, drawn.stopped, seed=args.seed, orders=20, drawn=True)
@@ -274,7 +273,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--val", help="prepared validation crystals; novelty is against train and val together")
     parser.add_argument("--test", required=True, help="prepared test crystals")
     parser.add_argument("--table", choices=("1", "2", "both"), default="both")
-    parser.add_argument("--weights", help="WyckoffTransformer weights (default: those in the package, if there are any)")
+    parser.add_argument("--weights", help="WyckoffTransformer weights (default: those in the package)")
     parser.add_argument("--wycryst", help="WyCryst weights; none travel with the package")
     parser.add_argument("--num", type=int, default=10_000, help="samples of table 1")
     parser.add_argument("--likelihoods", type=int, default=2_000, help="samples, or crystals, of each row of table 2")
@@ -294,22 +293,20 @@ def run(args: argparse.Namespace) -> str:
     Raises:
         InputError: a number that is not positive, or data or weights that cannot be used.
     """
-    from symjax.models.wyckoff_transformer.weights import load_weights, shipped_weights
+    from symjax.models.wyckoff_transformer.weights import load_weights
+    from symjax.train.weights import shipped_weights
 
     if min(args.num, args.likelihoods, args.draws) < 1:
         raise InputError("--num, --likelihoods and --draws must be at least 1")
     if args.format == "csv" and args.table == "both":
         raise InputError("the columns of the tables differ: --format csv takes --table 1 or --table 2")
-    if args.weights is None and shipped_weights().is_dir():
-        args.weights = str(shipped_weights())
-    weights = None if args.weights is None else load_weights(args.weights)
+    args.weights = args.weights or shipped_weights("wyckoff_transformer")
+    weights = load_weights(args.weights)
     chosen = ("1", "2") if args.table == "both" else (args.table,)
-    if weights is None and "2" in chosen:
-        raise InputError("table 2 needs WyckoffTransformer weights: give --weights, or --table 1")
     session = Session(args)
     if "1" in chosen:
         table_1(session, weights)
-    if "2" in chosen and weights is not None:
+    if "2" in chosen:
         table_2(session, weights)
     with tempfile.TemporaryDirectory() as place:
         return "\n\n".join(written(session, which, Path(args.json or place)).rstrip("\n") for which in chosen) + "\n"

@@ -19,15 +19,14 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 import numpy as np
 
-from symjax.errors import InputError
+from symjax.groups.packaged import arrays, rows_of
 from symjax.groups.primitive import PrimitiveForm, origin_solutions, primitive_form
 from symjax.groups.setting import generating_rows, rotation_products
 from symjax.groups.sites import place
-from symjax.groups.tables import NUM_TYPES, standard_frame, standard_setting
+from symjax.groups.tables import standard_frame, standard_setting
 from symjax.groups.wyckoff import WyckoffPositions, wyckoff_positions
 from symjax.ops import exact
 
@@ -86,23 +85,13 @@ def candidate_rotations(number: int) -> np.ndarray:
 
 
 @cache
-def _tables() -> dict[str, np.ndarray]:
-    """The arrays of normalizers.npz."""
-    with resources.files("symjax.groups").joinpath("normalizers.npz").open("rb") as file, np.load(file) as data:
-        return {name: data[name] for name in data.files}
-
-
-@cache
 def normalizer(number: int) -> AffineNormalizer:
     """Normalizer of a standard setting as stored; equal to `derive_normalizer` (tests/groups/test_affine_normalizer.py).
 
     Raises:
         InputError: no space-group number.
     """
-    if isinstance(number, bool) or not 1 <= number <= NUM_TYPES:
-        raise InputError(f"a space-group number is an integer from 1 to {NUM_TYPES}, got {number!r}")
-    data = _tables()
-    rows = slice(int(data["start"][number]), int(data["start"][number + 1]))
+    data, rows = arrays("normalizers"), rows_of("normalizers", number)
     permutations = data["permutations"][rows].astype(np.int64)
     width = int((permutations[0] >= 0).sum())
     return AffineNormalizer(data["M"][rows].astype(np.int64), data["t"][rows].astype(np.int64), permutations[:, :width])

@@ -1,7 +1,7 @@
 """Which symmetry elements lie along which lattice directions: site symmetries and space groups as binary matrices.
 
 Owns `DIRECTIONS`, `SITE_CLASSES`, `ELEMENT_KINDS`, `site_symmetry` and `group_elements`, which need operations alone, and the
-tables of the 230 standard settings (oriented.npz) for what is convention: which copy of a position stands first, and the matrix of
+tables of the 230 standard settings (oriented.npz, made by scripts/make_site_symmetry.py) for what is convention: which copy of a position stands first, and the matrix of
 elements as pyxtal's functions make it. The direction of an element is the primitive integer vector that its rotation part (times
 its determinant) leaves fixed, so for a mirror or glide the normal of the plane. Source: seed 001 (SymmCD), section 3.2 and
 appendix C; directions in the order of pyxtal.
@@ -14,15 +14,13 @@ with [210]; a 2 and an m that meet there become an m. Classes of pyxtal 1.1.5 st
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from symjax.errors import InputError
+from symjax.groups.packaged import arrays, check_number, rows_of
 from symjax.groups.sets import OpSet, members
-from symjax.groups.tables import NUM_TYPES
 from symjax.ops import exact, geometry
 from symjax.ops.types import Op
 
@@ -128,28 +126,13 @@ def group_elements(opset: OpSet) -> np.ndarray:
     return out
 
 
-@cache
-def _tables() -> dict[str, np.ndarray]:
-    """The arrays of oriented.npz, made by scripts/make_site_symmetry.py."""
-    with resources.files("symjax.groups").joinpath("oriented.npz").open("rb") as file, np.load(file) as data:
-        return {name: data[name] for name in data.files}
-
-
-def _rows(number: int) -> slice:
-    """The rows of one space group in the arrays over all 1,731 positions."""
-    if isinstance(number, bool) or not 1 <= number <= NUM_TYPES:
-        raise InputError(f"a space-group number is an integer from 1 to {NUM_TYPES}, got {number!r}")
-    start = _tables()["start"]
-    return slice(int(start[number]), int(start[number + 1]))
-
-
 def position_site_symmetry(number: int) -> np.ndarray:
     """Site symmetries (p, 15) int8 of the positions of a standard setting, in the order of `wyckoff_positions`.
 
     Of the first point of each position as the International Tables list it; stored, and equal to what
     `oriented_stabilizer` and `site_symmetry` make of the operations (tests/groups/test_oriented.py, all 1,731).
     """
-    return _tables()["site"][_rows(number)]
+    return arrays("oriented")["site"][rows_of("oriented", number)]
 
 
 def first_copies(number: int) -> np.ndarray:
@@ -157,7 +140,7 @@ def first_copies(number: int) -> np.ndarray:
 
     Which copy stands first is a convention of the International Tables, like letters: operations do not tell it. Source: pyxtal.
     """
-    return _tables()["first"][_rows(number)].astype(np.int32)
+    return arrays("oriented")["first"][rows_of("oriented", number)].astype(np.int32)
 
 
 def oriented_stabilizer(W: np.ndarray, stab: np.ndarray, copy: int) -> np.ndarray:
@@ -180,7 +163,7 @@ def group_features() -> np.ndarray:
     same operations gives the same but for 15 groups, where pyxtal names a diagonal glide by its translation part and not by its
     glide vector (P4bm's diagonal mirror becomes an n).
     """
-    tables = _tables()
+    tables = arrays("oriented")
     elements = np.unpackbits(tables["elements"], axis=1)[:, : 15 * 26]
     letters = np.array([[letter == one for one in LATTICE_LETTERS] for letter in tables["letter"].tolist()])
     return np.concatenate([letters, elements], axis=1).astype(np.float32)
@@ -188,6 +171,6 @@ def group_features() -> np.ndarray:
 
 def listed_operations(number: int) -> np.ndarray:
     """(l,) int32 the operations that the International Tables list first, one for each coset of the centring."""
-    tables = _tables()
-    _rows(number)
+    tables = arrays("oriented")
+    check_number(number)
     return tables["listed"][tables["listed_start"][number] : tables["listed_start"][number + 1]].astype(np.int32)

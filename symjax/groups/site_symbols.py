@@ -14,11 +14,10 @@ from __future__ import annotations
 import hashlib
 import string
 from functools import cache
-from importlib import resources
 
 import numpy as np
 
-from symjax.errors import InputError
+from symjax.groups.packaged import arrays, rows_of
 from symjax.groups.tables import NUM_TYPES, wyckoff_letters
 
 NUM_SYMBOLS = 78
@@ -30,24 +29,9 @@ LETTERS = string.ascii_lowercase + "A"
 """Wyckoff letters in their order; only group 47 has the last."""
 
 
-@cache
-def _tables() -> dict[str, np.ndarray]:
-    """The arrays of site_symbols.npz."""
-    with resources.files("symjax.groups").joinpath("site_symbols.npz").open("rb") as file, np.load(file) as data:
-        return {name: data[name] for name in data.files}
-
-
-def _rows(number: int) -> slice:
-    """The rows of one space group in the arrays over all 1,731 positions."""
-    if isinstance(number, bool) or not 1 <= number <= NUM_TYPES:
-        raise InputError(f"a space-group number is an integer from 1 to {NUM_TYPES}, got {number!r}")
-    start = _tables()["start"]
-    return slice(int(start[number]), int(start[number + 1]))
-
-
 def symbols() -> tuple[str, ...]:
     """The 78 distinct site-symmetry symbols, in plain string order."""
-    return tuple(_tables()["symbols"].tolist())
+    return tuple(arrays("site_symbols")["symbols"].tolist())
 
 
 def letter_order(number: int) -> np.ndarray:
@@ -61,7 +45,7 @@ def position_symbols(number: int) -> np.ndarray:
     Raises:
         InputError: no space-group number.
     """
-    return _tables()["symbol"][_rows(number)].astype(np.int32)
+    return arrays("site_symbols")["symbol"][rows_of("site_symbols", number)].astype(np.int32)
 
 
 def position_enumerations(number: int) -> np.ndarray:
@@ -77,12 +61,12 @@ def position_enumerations(number: int) -> np.ndarray:
 
 def position_dof(number: int) -> np.ndarray:
     """(p,) int32 free coordinates of each position, 0 to 3; errors as `position_symbols`."""
-    return _tables()["dof"][_rows(number)].astype(np.int32)
+    return arrays("site_symbols")["dof"][rows_of("site_symbols", number)].astype(np.int32)
 
 
 def position_multiplicity(number: int) -> np.ndarray:
     """(p,) int32 points of each position in the conventional cell; errors as `position_symbols`."""
-    return _tables()["multiplicity"][_rows(number)].astype(np.int32)
+    return arrays("site_symbols")["multiplicity"][rows_of("site_symbols", number)].astype(np.int32)
 
 
 def group_matrices() -> np.ndarray:
@@ -93,7 +77,7 @@ def group_matrices() -> np.ndarray:
     arrangement (26 elements, lattice directions). Source: seed 004, the public code; the paper says only that the first token
     contains the space group.
     """
-    tables = _tables()
+    tables = arrays("site_symbols")
     size = MATRIX_SHAPE[0] * MATRIX_SHAPE[1]
     matrix = np.unpackbits(tables["matrix"], axis=1)[:, :size]
     letters = np.array([[letter == one for one in LATTICE_LETTERS] for letter in tables["letter"].tolist()])
@@ -105,7 +89,7 @@ def digest() -> str:
     """SHA-256 of all tables that give tokens their meaning: symbols, letters and the elements of the groups."""
     sha = hashlib.sha256()
     for name in ("symbols", "symbol", "dof", "multiplicity", "matrix", "letter"):
-        array = _tables()[name]
+        array = arrays("site_symbols")[name]
         sha.update(f"{name}{array.shape}".encode() + " ".join(map(str, array.ravel().tolist())).encode())
     sha.update(" ".join(wyckoff_letters(number) for number in range(1, NUM_TYPES + 1)).encode())
     return sha.hexdigest()

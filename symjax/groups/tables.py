@@ -12,31 +12,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from symjax.errors import InputError
+from symjax.groups.packaged import NUM_TYPES as NUM_TYPES
+from symjax.groups.packaged import arrays, check_number
 from symjax.groups.sets import DEFAULT_DEN, OpSet, canonical_unique
 from symjax.ops import exact
 
-NUM_TYPES = 230
 NUM_SETTINGS = 530
 _CODES_PER_FRAME = 3**9 * DEFAULT_DEN**3  # of symjax.ops.exact.code; two frames still fit int32
-
-
-@cache
-def _tables() -> dict[str, np.ndarray]:
-    """The arrays of tables.npz."""
-    with resources.files("symjax.groups").joinpath("tables.npz").open("rb") as file, np.load(file) as data:
-        return {name: data[name] for name in data.files}
-
-
-def _check_number(number: int) -> int:
-    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not 1 <= number <= NUM_TYPES:
-        raise InputError(f"a space-group number is an integer from 1 to {NUM_TYPES}, got {number!r}")
-    return int(number)
 
 
 def _check_hall(hall: int) -> int:
@@ -47,23 +34,23 @@ def _check_hall(hall: int) -> int:
 
 def default_hall(number: int) -> int:
     """Hall number (1 to 530) of the standard setting of a space-group type (1 to 230)."""
-    return int(_tables()["default_hall"][_check_number(number)])
+    return int(arrays("tables")["default_hall"][check_number(number)])
 
 
 def hall_to_number(hall: int) -> int:
     """Space-group number of a Hall setting."""
-    return int(_tables()["number"][_check_hall(hall)])
+    return int(arrays("tables")["number"][_check_hall(hall)])
 
 
 def setting_symbols(hall: int) -> dict[str, str]:
     """Names of a Hall setting: keys 'international' (short symbol), 'choice', 'hall_symbol', 'point_group'."""
     _check_hall(hall)
-    return {name: str(_tables()[name][hall]) for name in ("international", "choice", "hall_symbol", "point_group")}
+    return {name: str(arrays("tables")[name][hall]) for name in ("international", "choice", "hall_symbol", "point_group")}
 
 
 def hall_setting(hall: int) -> OpSet:
     """Operations of a Hall setting (1 to 530) in canonical order, centring translations included (numpy, unpadded)."""
-    tables = _tables()
+    tables = arrays("tables")
     rows = slice(int(tables["start"][_check_hall(hall)]), int(tables["start"][hall + 1]))
     W = tables["rotations"][tables["rot_index"][rows]].astype(np.int32)
     w = tables["w"][rows].astype(np.int32)
@@ -80,7 +67,7 @@ def wyckoff_letters(number: int) -> str:
 
     Source: International Tables for Crystallography A, as in pyxtal's tables; the 27th position of type 47 is "A".
     """
-    return _tables()["letters"][_check_number(number)].decode()
+    return arrays("tables")["letters"][check_number(number)].decode()
 
 
 ENANTIOMORPHS = (
@@ -91,13 +78,13 @@ ENANTIOMORPHS = (
 
 def enantiomorph(number: int) -> int:
     """The type of the mirror image: the other one of a pair, or the same."""
-    _check_number(number)
+    check_number(number)
     return next((a + b - number for a, b in ENANTIOMORPHS if number in (a, b)), number)
 
 
 def standard_frame(number: int) -> int:
     """Reference frame of a type's standard setting: 1 for trigonal and hexagonal types (143 to 194), else 0."""
-    return int(143 <= _check_number(number) <= 194)
+    return int(143 <= check_number(number) <= 194)
 
 
 @dataclass(frozen=True)

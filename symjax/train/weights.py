@@ -10,11 +10,12 @@ The folder appears whole or not at all. Nothing here imports optax, orbax or the
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,55 @@ def load_params(folder: str | Path) -> tuple[dict[str, Any], ConfigDict]:
     except (OSError, ValueError, KeyError) as error:
         raise WeightsError(f"weights in {folder} are damaged: {error}; copy or train them again") from error
     return params, config
+
+
+def shipped_weights(model: str) -> Path:
+    """Folder of a model's weights that travel with the package (there may be none)."""
+    return Path(str(importlib.resources.files("symjax") / "weights" / model))
+
+
+def load_model(folder: str | Path | None, model: str, *, stats: Collection[str] = ()) -> tuple[dict[str, Any], ConfigDict]:
+    """Parameters and configuration of one model (default folder: the shipped weights).
+
+    Args:
+        folder: where they lie.
+        model: name in the configuration's `model.name`.
+        stats: what of the training data must lie with them.
+
+    Raises:
+        WeightsError: the folder is missing or damaged, its weights are of another model, or they lack statistics.
+    """
+    folder = shipped_weights(model) if folder is None else Path(folder)
+    if (folder / "operations").is_dir():
+        raise WeightsError(f"{folder} holds the two parts of symop; --model symop reads them, --model {model} needs its own")
+    params, config = load_params(folder)
+    if config["model"]["name"] != model:
+        raise WeightsError(f"weights in {folder} are of model {config['model']['name']!r}, not of {model}")
+    if missing := sorted(set(stats) - set(params.get("stats", {}))):
+        raise WeightsError(f"weights in {folder} lack {', '.join(missing)} of the training data; export them again")
+    return params, config
+
+
+def check_shapes(found: Any, expected: Any, folder: str | Path | None) -> None:
+    """Compare arrays with those that the configuration beside them asks for.
+
+    Args:
+        found: pytree of arrays.
+        expected: pytree of arrays or their shapes (`jax.eval_shape`).
+        folder: named in the message; None for the shipped weights.
+
+    Raises:
+        WeightsError: an array is missing, not asked for, or of another shape.
+    """
+    have, want = (
+        {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (found, expected)
+    )
+    if wrong := sorted(name for name in want.keys() | have.keys() if want.get(name) != have.get(name)):
+        raise WeightsError(
+            f"weights in {folder or 'the package'} are of another preset than the config.json beside them: {wrong[0]} has shape "
+            f"{have.get(wrong[0])}, the configuration asks for {want.get(wrong[0])} ({len(wrong)} arrays differ)"
+        )
 
 
 def to_json(config: ConfigDict | Mapping[str, Any]) -> str:

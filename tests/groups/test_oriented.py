@@ -21,6 +21,7 @@ from symjax.groups.oriented import (
     position_site_symmetry,
     site_symmetry,
 )
+from symjax.groups.packaged import arrays, rows_of
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import standard_setting, wyckoff_letters
 from symjax.groups.wyckoff import wyckoff_positions
@@ -65,7 +66,7 @@ def test_all_1731_positions_agree_with_pyxtal_and_with_their_operations():
     total, merged, hexagonal = 0, 0, 0
     for number in range(1, 231):
         stored, derived = position_site_symmetry(number), from_operations(number)
-        own = oriented._tables()["pyxtal"][oriented._rows(number)]
+        own = arrays("oriented")["pyxtal"][rows_of("oriented", number)]
         assert len(stored) == len(derived) == len(own) == len(wyckoff_letters(number))
         for ours, made, theirs in zip(stored, derived, own, strict=True):
             assert (ours == made).all(), number
@@ -82,7 +83,7 @@ def test_all_1731_positions_agree_with_pyxtal_and_with_their_operations():
 def test_the_export_is_what_pyxtal_says_now(number):
     from pyxtal.symmetry import Group
 
-    own = dict(zip(wyckoff_letters(number), oriented._tables()["pyxtal"][oriented._rows(number)], strict=True))
+    own = dict(zip(wyckoff_letters(number), arrays("oriented")["pyxtal"][rows_of("oriented", number)], strict=True))
     for position in Group(number).Wyckoff_positions:
         theirs = position.get_site_symmetry_object().to_one_hot().argmax(axis=1)
         assert (own[position.letter] == theirs).all(), position.letter
@@ -183,7 +184,7 @@ def test_the_stored_tables_are_what_the_script_makes(repository, monkeypatch):
 
     monkeypatch.syspath_prepend(str(repository / "scripts"))
     made = runpy.run_path(str(repository / "scripts" / "make_site_symmetry.py"))["build"]()
-    stored = oriented._tables()
+    stored = arrays("oriented")
     assert made.keys() == stored.keys()
     for name, values in made.items():
         np.testing.assert_array_equal(values, stored[name], err_msg=name)

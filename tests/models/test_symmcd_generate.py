@@ -20,8 +20,8 @@ from symjax.models.symmcd import sample as sampling
 from symjax.models.symmcd.network import Predictions
 from symjax.models.symmcd.representation import represent
 from symjax.models.symmcd.task import SymmcdTask, examples_of, levels_of
-from symjax.models.symmcd.weights import load_weights, shipped_weights
-from symjax.train.weights import load_params, save_params
+from symjax.models.symmcd.weights import load_weights
+from symjax.train.weights import load_params, save_params, shipped_weights
 
 SIZES = {
     "model.symmcd.width": 16, "model.symmcd.num_layers": 1, "model.symmcd.num_frequencies": 2, "model.symmcd.latent": 8,
@@ -263,7 +263,7 @@ def test_requests_are_values():
 
 
 def test_shipped_weights_are_small_and_whole():
-    folder = shipped_weights()
+    folder = shipped_weights("symmcd")
     weights = load_weights()
     assert sum(file.stat().st_size for file in folder.iterdir()) < 6_000_000
     assert weights.counts.group.sum() == pytest.approx(1.0, abs=1e-4) and weights.counts.group[225] > 0.01

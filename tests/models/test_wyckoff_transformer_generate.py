@@ -18,8 +18,8 @@ from symjax.models.wyckoff_transformer.generate import Realised, Request, draw_g
 from symjax.models.wyckoff_transformer.network import init_params
 from symjax.models.wyckoff_transformer.task import WyckoffTask, options_from_config, statistics
 from symjax.models.wyckoff_transformer.tokens import fits, tokenize
-from symjax.models.wyckoff_transformer.weights import load_weights, shipped_weights
-from symjax.train.weights import load_params, save_params
+from symjax.models.wyckoff_transformer.weights import load_weights
+from symjax.train.weights import load_params, save_params, shipped_weights
 
 STOPS = 4.0  # added to the logit of STOP, so that untrained weights give few sites
 
@@ -302,9 +302,8 @@ def test_command_diffusion(folder, tmp_path):
     assert len(index["crystals"]) == 4 and all(entry["group"]["number"] == 225 for entry in index["crystals"])
 
 
-@pytest.mark.skipif(not shipped_weights().is_dir(), reason="no weights are shipped yet")
 def test_shipped_weights_are_small_and_whole():
-    folder = shipped_weights()
+    folder = shipped_weights("wyckoff_transformer")
     weights = load_weights()
     assert sum(file.stat().st_size for file in folder.iterdir()) < 3_000_000
     assert weights.group_counts.argmax() == 225

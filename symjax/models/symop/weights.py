@@ -1,11 +1,10 @@
 """Where the weights of symop's two parts lie."""
 
 import dataclasses
-import importlib.resources
 from pathlib import Path
 from typing import Any
 
-from symjax.train.weights import load_params
+from symjax.train.weights import load_params, shipped_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,18 +17,13 @@ class SymopWeights:
     geometry_config: Any
 
 
-def shipped_weights() -> Path:
-    """Folder of the weights that travel with the package."""
-    return Path(str(importlib.resources.files("symjax") / "weights" / "symop"))
-
-
 def load_weights(folder: str | Path | None = None) -> SymopWeights:
     """Read `folder/operations` and `folder/geometry` (default: the shipped weights).
 
     Raises:
         WeightsError: a part is missing or not of symop.
     """
-    root = Path(folder) if folder is not None else shipped_weights()
+    root = Path(folder) if folder is not None else shipped_weights("symop")
     operations, operations_config = load_params(root / "operations")
     geometry, geometry_config = load_params(root / "geometry")
     return SymopWeights(operations, operations_config, geometry, geometry_config)
