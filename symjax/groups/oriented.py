@@ -1,8 +1,8 @@
 """Which symmetry elements lie along which lattice directions: site symmetries and space groups as binary matrices.
 
 Owns `DIRECTIONS`, `SITE_CLASSES`, `ELEMENT_KINDS`, `site_symmetry` and `group_elements`, which need operations alone, and the
-tables of the 230 standard settings (oriented.npz, made by scripts/make_site_symmetry.py) for what is convention: which copy of a position stands first, and the matrix of
-elements as pyxtal's functions make it. The direction of an element is the primitive integer vector that its rotation part (times
+tables of the 230 standard settings (oriented.npz, made by scripts/make_site_symmetry.py) for what is convention: which copy of a
+position stands first, and the matrix of elements as pyxtal's functions make it. The direction of an element is the primitive integer vector that its rotation part (times
 its determinant) leaves fixed, so for a mirror or glide the normal of the plane. Source: seed 001 (SymmCD), section 3.2 and
 appendix C; directions in the order of pyxtal.
 
