@@ -3,8 +3,8 @@
 Owns `DIRECTIONS`, `SITE_CLASSES`, `ELEMENT_KINDS`, `site_symmetry` and `group_elements`, which need operations alone, and the
 tables of the 230 standard settings (oriented.npz, made by scripts/make_site_symmetry.py) for what is convention: which copy of a
 position stands first, and the matrix of elements as pyxtal's functions make it. The direction of an element is the primitive
-integer vector that its rotation part (times its determinant) leaves fixed, so for a mirror or glide the normal of the plane. Source:
-seed 001 (SymmCD), section 3.2 and appendix C; directions in the order of pyxtal.
+integer vector that its rotation part (times its determinant) leaves fixed, so for a mirror or glide the normal of the plane.
+Source: seed 001 (SymmCD), section 3.2 and appendix C; directions in the order of pyxtal.
 
 Hexagonal axes (groups 143 to 194): directions are integer lattice vectors here too, and [120] and [210] have the last two slots.
 pyxtal goes through Cartesian axes, so its slot names are not lattice directions: version 0.6.7 relabels one to one ([100] to slot
