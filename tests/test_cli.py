@@ -112,6 +112,7 @@ def test_samples_are_a_prepared_data_set(generated):
     assert [len(cell.numbers) for cell in cells] == [entry["num_atoms"] for entry in entries]
 
 
+@pytest.mark.slow
 def test_generate_again_gives_the_same_bytes(generated, tmp_path):
     """Equal seeds: equal files; and a second run into a folder replaces the first one's files."""
     folder, _ = generated

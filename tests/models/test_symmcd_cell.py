@@ -59,6 +59,7 @@ def test_atoms_are_those_of_the_expanded_crystals(prototype_dataset):
         represent_cells(data, num_atoms=2)
 
 
+@pytest.mark.slow
 def test_task_trains_on_atoms_in_bounded_batches(task, prototype_dataset):
     made, _ = task
     four, eight = made.buckets()

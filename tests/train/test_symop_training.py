@@ -50,6 +50,7 @@ def test_operations_learn(data, tmp_path, capsys):
     check_falls(rows, {"species": 0.8, "walk": 0.75, "sites": 0.8, "membership": 0.6, "loss": 0.75})
 
 
+@pytest.mark.slow
 def test_geometry_learns(data, tmp_path, capsys):
     # one padded size, since each is compiled by itself; the held-out loss, since its noise is the same every time
     options = (
