@@ -169,6 +169,7 @@ def test_requests_are_met(params, number, asked, more, low, extra, heat):
     for row in range(8):
         present = symbols_of(drawn, row)
         assert low <= len(present) <= most and set(asked) <= set(present) <= set(allowed)
+        assert set(present[: len(asked)]) == set(asked), "required elements first, so that no crystal grows while it waits for them"
 
 
 def test_given_orbits_come_first_and_are_not_filled_again(params):

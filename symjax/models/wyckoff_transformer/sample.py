@@ -6,9 +6,10 @@ and the rest is packed into batches of two sizes, padded to a few lengths. A row
 only, not on the batch it lands in.
 
 Masked sampling draws from the network's distribution restricted to what can still end as asked: positions that exist in the group
-and are not full, no STOP before the required elements and the least number of sites are there, no new element when the slots left
-are needed for the required ones. The general position is never full, so such a draw always goes on, and every sample is valid.
-Unmasked sampling is the published one: any token at any slot. Source: seed 004, sections 3.2 and 4.1, and the public code.
+and are not full, the required elements first (in the order the network prefers; their sites and all that follows are given them),
+no STOP before the least number of sites is there. The general position is never full, so such a draw always goes on, and every
+sample is valid. Unmasked sampling is the published one: any token at any slot. Source: seed 004, sections 3.2 and 4.1, and the
+public code.
 """
 
 from __future__ import annotations
@@ -178,10 +179,10 @@ def _allowed(
     if field == 0:
         present = none.at[rows, jnp.where(context.mask, context.element, size)].set(True, mode="drop")
         missing = rules.required & ~present
-        num_missing = missing.sum(axis=1, keepdims=True)
-        left = rules.bounds[1] - slot
-        ok = jnp.where(num_missing >= left, missing, rules.allowed) & (left > 0)
-        may_stop = (num_missing[:, 0] == 0) & (slot >= rules.bounds[0])
+        waits = missing.any(axis=1)
+        # Orders mean nothing to the model, so required elements come first; waiting for them would fill all slots.
+        ok = jnp.where(waits[:, None], missing, rules.allowed) & (slot < rules.bounds[1])
+        may_stop = ~waits & (slot >= rules.bounds[0])
         return ok.at[:, size - NUM_SERVICE + 1].set(may_stop)
     token = rules.site[number]
     if field == 2:
