@@ -118,6 +118,7 @@ def test_requests_in_names(weights):
 
 @pytest.mark.parametrize("request_, words", [
     (Request(groups=(231,)), "space group 231"),
+    (Request(groups=(225, 230)), "space group 230 is not among the 177"),
     (Request(elements=("Xq",)), "Xq"),
     (Request(elements=("Ra",)), "outside the vocabulary"),
     (Request(elements=("Na",), allowed=("Na", "Cl")), "either"),

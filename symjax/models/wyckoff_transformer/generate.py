@@ -21,7 +21,7 @@ from symjax.elements import SYMBOLS
 from symjax.errors import InputError, SymjaxError
 from symjax.groups.set_table import build_set_table
 from symjax.groups.site_symbols import position_multiplicity, position_symbols, symbols
-from symjax.groups.tables import standard_setting, wyckoff_letters
+from symjax.groups.tables import NUM_TYPES, standard_setting, wyckoff_letters
 from symjax.models.symop.generate import draw_geometry, geometry_options
 from symjax.models.symop.geometry_sample import SamplerOptions
 from symjax.models.symop.structure_types import StructureTypes, dataset_from_types, reduced_formula
@@ -64,9 +64,15 @@ class Request:
         """The same in tokens.
 
         Raises:
-            InputError: an element or a position that there is not, requests that contradict each other, or a prefix without one
-                space group.
+            InputError: an element or a position that there is not, requests that contradict each other, a prefix without one space
+                group, or a space group that the vocabulary's features do not tell from others.
         """
+        unknown = [group for group in self.groups if 1 <= group <= NUM_TYPES and group not in vocabulary.groups]
+        if unknown:
+            raise InputError(
+                f"space group {unknown[0]} is not among the {len(vocabulary.groups)} of the vocabulary {vocabulary.name!r}, whose "
+                "features do not tell it from others; train with the vocabulary 'all' for it"
+            )
         if self.elements and self.allowed:
             raise InputError("ask either for exactly some elements or for allowed ones")
         if self.prefix and len(self.groups) != 1:
