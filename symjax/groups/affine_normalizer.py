@@ -86,7 +86,7 @@ def candidate_rotations(number: int) -> np.ndarray:
 
 @cache
 def normalizer(number: int) -> AffineNormalizer:
-    """Normalizer of a standard setting as stored; equal to `derive_normalizer` (tests/groups/test_affine_normalizer.py).
+    """Normalizer of a standard setting as stored; equal to `derive_normalizer` (tests/groups/test_site_symbols.py).
 
     Raises:
         InputError: no space-group number.
