@@ -10,11 +10,8 @@ the same code gives the same bytes everywhere; about ten seconds.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-from make_tables import write_npz
+from make_tables import write_table
 
 from symjax.groups.affine_normalizer import derive_normalizer
 from symjax.groups.site_symbols import MAX_POSITIONS
@@ -32,16 +29,5 @@ def build() -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def main() -> None:
-    """Writes the table where the package looks for it, or to --out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    target = Path(__file__).resolve().parent.parent / "symjax" / "groups" / "normalizers.npz"
-    parser.add_argument("--out", type=Path, default=target)
-    args = parser.parse_args()
-    arrays = build()
-    write_npz(args.out, arrays)
-    print(f"{args.out}: {len(arrays['M'])} permutations of the positions of {len(arrays['start']) - 2} space groups")
-
-
 if __name__ == "__main__":
-    main()
+    write_table("normalizers", __doc__, build, lambda a: f"{len(a['M'])} permutations, {len(a['start']) - 2} space groups")

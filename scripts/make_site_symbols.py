@@ -13,12 +13,10 @@ What comes from pyxtal (its spelling is the convention of published checkpoints)
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from make_tables import write_npz
+from make_tables import write_table
 
 from symjax.groups.tables import NUM_TYPES, standard_setting, wyckoff_letters
 from symjax.groups.wyckoff import wyckoff_positions
@@ -63,16 +61,5 @@ def build() -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def main() -> None:
-    """Writes the table where the package looks for it, or to --out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    target = Path(__file__).resolve().parent.parent / "symjax" / "groups" / "site_symbols.npz"
-    parser.add_argument("--out", type=Path, default=target)
-    args = parser.parse_args()
-    arrays = build()
-    write_npz(args.out, arrays)
-    print(f"{args.out}: {len(arrays['symbol'])} positions, {len(arrays['symbols'])} symbols")
-
-
 if __name__ == "__main__":
-    main()
+    write_table("site_symbols", __doc__, build, lambda a: f"{len(a['symbol'])} positions, {len(a['symbols'])} symbols")

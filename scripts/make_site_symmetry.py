@@ -14,12 +14,10 @@ Rows of one group stand in the order of `wyckoff_positions(standard_setting(numb
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from make_tables import write_npz
+from make_tables import write_table
 
 from symjax.groups.oriented import ELEMENT_KINDS, direction_slots, oriented_stabilizer, site_symmetry
 from symjax.groups.sets import OpSet
@@ -100,16 +98,5 @@ def build() -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def main() -> None:
-    """Writes the table where the package looks for it, or to --out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    target = Path(__file__).resolve().parent.parent / "symjax" / "groups" / "oriented.npz"
-    parser.add_argument("--out", type=Path, default=target)
-    args = parser.parse_args()
-    arrays = build()
-    write_npz(args.out, arrays)
-    print(f"{args.out}: {len(arrays['site'])} positions of {len(arrays['letter']) - 1} space groups")
-
-
 if __name__ == "__main__":
-    main()
+    write_table("oriented", __doc__, build, lambda a: f"{len(a['site'])} positions of {len(a['letter']) - 1} space groups")

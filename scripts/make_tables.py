@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -90,16 +91,26 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())
 
 
-def main() -> None:
-    """Writes the table where the package looks for it, or to --out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    target = Path(__file__).resolve().parent.parent / "symjax" / "groups" / "tables.npz"
-    parser.add_argument("--out", type=Path, default=target)
+Arrays = dict[str, np.ndarray]
+
+
+def write_table(name: str, about: str | None, build: Callable[[], Arrays], say: Callable[[Arrays], str]) -> None:
+    """A script's command: builds the arrays, writes them where the package looks for them, or to --out, and says what they hold.
+
+    Args:
+        name: of the file in `symjax/groups`, without its ending.
+        about: the script's docstring.
+        build: makes the arrays.
+        say: what they hold, in words.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "symjax" / "groups" / f"{name}.npz")
     args = parser.parse_args()
     arrays = build()
     write_npz(args.out, arrays)
-    print(f"{args.out}: {len(arrays['w'])} operations of {NUM_SETTINGS} settings, spglib {spglib.__version__}")
+    print(f"{args.out}: {say(arrays)}")
 
 
 if __name__ == "__main__":
-    main()
+    version = spglib.__version__
+    write_table("tables", __doc__, build, lambda a: f"{len(a['w'])} operations of {NUM_SETTINGS} settings, spglib {version}")
