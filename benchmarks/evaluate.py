@@ -101,7 +101,10 @@ def matminer_fingerprints(cells: list[Cell]) -> list[Any]:
     from matminer.featurizers.composition.composite import ElementProperty
     from matminer.featurizers.site.fingerprint import CrystalNNFingerprint
 
-    sites, composition = CrystalNNFingerprint.from_preset("ops"), ElementProperty.from_preset("magpie", impute_nan=False)
+    sites, composition = (
+        CrystalNNFingerprint.from_preset("ops"),
+        ElementProperty.from_preset("magpie", impute_nan=False),
+    )
     found = []
     for cell in cells:
         structure = to_structure(cell)
@@ -118,7 +121,9 @@ def novelty_row(cells: list[Cell], few: int) -> Row:
 
     generator = np.random.default_rng(0)
     half = len(cells) // 2
-    samples = [make_cell(c.lattice, c.frac + 0.002 * generator.normal(size=c.frac.shape), c.numbers) for c in cells[:half]]
+    samples = [
+        make_cell(c.lattice, c.frac + 0.002 * generator.normal(size=c.frac.shape), c.numbers) for c in cells[:half]
+    ]
     one, flags = timed(lambda: unique_and_novel(samples, cells, processes=1))
     every, _ = timed(lambda: unique_and_novel(samples, cells))
     few = min(few, half)
@@ -172,7 +177,9 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=200, help="crystals (200)")
     parser.add_argument("--peer-num", type=int, default=60, help="crystals for the peer (60)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--whole", action="store_true", help="also the whole command; needs --data with more than 1,000 crystals")
+    parser.add_argument(
+        "--whole", action="store_true", help="also the whole command; needs --data with more than 1,000 crystals"
+    )
     parser.add_argument("--coverage", action="store_true", help="with --whole: coverage too (minutes)")
     parser.add_argument("--json", help="also write the rows to this file")
     args = parser.parse_args()
@@ -180,13 +187,21 @@ def main() -> None:
     cells = load(args.data, args.num, args.seed)
     few = min(args.peer_num, len(cells))
     atoms = np.mean([len(cell.numbers) for cell in cells])
-    print(f"{len(cells)} crystals of {args.data or 'AFLOW prototypes'}, {atoms:.1f} atoms on average, {os.cpu_count()} CPU cores, "
-          f"load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    print(
+        f"{len(cells)} crystals of {args.data or 'AFLOW prototypes'}, {atoms:.1f} atoms on average, {os.cpu_count()} CPU cores, "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
     rows = [
         stage_row("validity, density", stages.GEOMETRY, cells, cdvae_distances, lambda r: r["between"] or 99.0, few),
-        stage_row("composition, three rules", stages.COMPOSITION, cells, smact_rules, lambda r: float(r["icsd24"]), few),
-        stage_row("groups and orbits", stages.SYMMETRY, cells, analyzer, lambda r: [r["number"], r["number_tight"]], few),
-        stage_row("fingerprints", stages.fingerprint(), cells, matminer_fingerprints, lambda r: r.get("structure"), few),
+        stage_row(
+            "composition, three rules", stages.COMPOSITION, cells, smact_rules, lambda r: float(r["icsd24"]), few
+        ),
+        stage_row(
+            "groups and orbits", stages.SYMMETRY, cells, analyzer, lambda r: [r["number"], r["number_tight"]], few
+        ),
+        stage_row(
+            "fingerprints", stages.fingerprint(), cells, matminer_fingerprints, lambda r: r.get("structure"), few
+        ),
         novelty_row(cells, few),
         statistics_row(cells),
     ]
@@ -195,7 +210,9 @@ def main() -> None:
     if args.whole and args.data:
         for metrics in ["-coverage"] + (["coverage"] if args.coverage else []):
             totals.append(whole(args.data, metrics))
-            print(f"{totals[-1]['samples']} against {totals[-1]['reference']}, --metrics={metrics}: {totals[-1]['seconds']:.0f} s")
+            print(
+                f"{totals[-1]['samples']} against {totals[-1]['reference']}, --metrics={metrics}: {totals[-1]['seconds']:.0f} s"
+            )
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"rows": rows, "whole": totals, "cores": os.cpu_count()}, file, indent=1)

@@ -28,10 +28,14 @@ _clock = time.perf_counter
 GROUPS = (1, 2, 16, 47, 62, 123, 139, 166, 194, 221, 225, 227)
 SPLIT_GROUPS = (62, 136, 139, 166, 194, 216, 221, 227)
 CRYSTALS = {  # parent, subgroup: one atom of each orbit in the standard setting, cell lengths
-    "CaTiO3, Pnma to P2_1/c": (62, 14, (5.44, 7.64, 5.38), {20: [(0.036, 0.25, 0.993)], 22: [(0.0, 0.0, 0.5)],
-                                                            8: [(0.484, 0.25, 0.071), (0.289, 0.037, 0.711)]}),
+    "CaTiO3, Pnma to P2_1/c": (
+        62,
+        14,
+        (5.44, 7.64, 5.38),
+        {20: [(0.036, 0.25, 0.993)], 22: [(0.0, 0.0, 0.5)], 8: [(0.484, 0.25, 0.071), (0.289, 0.037, 0.711)]},
+    ),
     "TiO2, P4_2/mnm to Pnnm": (136, 58, (4.594, 4.594, 2.959), {22: [(0.0, 0.0, 0.0)], 8: [(0.305, 0.305, 0.0)]}),
-}  # fmt: skip
+}
 
 
 def libraries() -> tuple[Any, Any, Any]:
@@ -89,7 +93,9 @@ def bench_t(numbers: list[int], moyopy: Any, Group: Any) -> list[Row]:
 
     inputs = {n: (form.W.tolist(), (form.w / form.den).tolist()) for n, form in forms.items()}
     ours, mine = timed(enumerate_ours)
-    rust, raw = timed(lambda: {n: moyopy.enumerate_translationengleiche_subgroups(*given) for n, given in inputs.items()})
+    rust, raw = timed(
+        lambda: {n: moyopy.enumerate_translationengleiche_subgroups(*given) for n, given in inputs.items()}
+    )
     theirs = {
         n: {frozenset(sum(1 << i for i in m.subgroup.operation_indices) for m in c.conjugates) for c in one}
         for n, one in raw.items()
@@ -101,12 +107,20 @@ def bench_t(numbers: list[int], moyopy: Any, Group: Any) -> list[Row]:
         lacking += [f"{n} to {one.number}" for one in each[n][1] if (one.number, one.index) not in known]
     sets = sum(len(c) for found in mine.values() for c in found)
     return [
-        {"job": f"(a) maximal t-subgroups, settings, classes: {len(numbers)} groups", "ours": total, "pyxtal": table,
-         "note": f"{subgroups} subgroups in {classes} classes; slowest no. {slowest}: {each[slowest][0]:.2f} s; "
-                 f"pyxtal's table lacks: {', '.join(lacking) or 'none'}"},
-        {"job": "    all t-subgroups and classes, no types, no settings", "ours": ours, "moyopy": rust,
-         "note": f"{sets} subgroups; " + _verdict(sum(mine[n] != theirs[n] for n in numbers))},
-    ]  # fmt: skip
+        {
+            "job": f"(a) maximal t-subgroups, settings, classes: {len(numbers)} groups",
+            "ours": total,
+            "pyxtal": table,
+            "note": f"{subgroups} subgroups in {classes} classes; slowest no. {slowest}: {each[slowest][0]:.2f} s; "
+            f"pyxtal's table lacks: {', '.join(lacking) or 'none'}",
+        },
+        {
+            "job": "    all t-subgroups and classes, no types, no settings",
+            "ours": ours,
+            "moyopy": rust,
+            "note": f"{sets} subgroups; " + _verdict(sum(mine[n] != theirs[n] for n in numbers)),
+        },
+    ]
 
 
 def bench_k(numbers: list[int], moyopy: Any, indices: tuple[int, ...] = (2, 3, 4)) -> list[Row]:
@@ -127,11 +141,15 @@ def bench_k(numbers: list[int], moyopy: Any, indices: tuple[int, ...] = (2, 3, 4
         )
         same = sorted(one.num_conjugates for one in relations) == sorted(len(c.conjugates) for c in found)
         rows += [
-            {"job": f"(b) k-subgroups of index {indices[0]} to {indices[-1]} with settings, no. {n}", "ours": full, "moyopy": rust,
-             "note": f"{sum(one.num_conjugates for one in relations)} subgroups in {len(relations)} classes, "
-                     f"{sum(bool(one.maximal) for one in relations)} of them maximal; types and classes alone {bare:.2f} s; "
-                     + _verdict(0 if same else 1)},
-        ]  # fmt: skip
+            {
+                "job": f"(b) k-subgroups of index {indices[0]} to {indices[-1]} with settings, no. {n}",
+                "ours": full,
+                "moyopy": rust,
+                "note": f"{sum(one.num_conjugates for one in relations)} subgroups in {len(relations)} classes, "
+                f"{sum(bool(one.maximal) for one in relations)} of them maximal; types and classes alone {bare:.2f} s; "
+                + _verdict(0 if same else 1),
+            }
+        ]
     return rows
 
 
@@ -167,11 +185,17 @@ def bench_split(numbers: list[int], Group: Any, wyckoff_split: Any) -> list[Row]
         positions = standard_positions(n)
         size, freedom = positions.multiplicity.tolist(), positions.dof.tolist()
         known = {
-            (one.number, signature([
-                (size[s.position], freedom[s.position], [(o.multiplicity, o.dof) for o in s.orbits]) for s in splits
-            ]))
+            (
+                one.number,
+                signature(
+                    [
+                        (size[s.position], freedom[s.position], [(o.multiplicity, o.dof) for o in s.orbits])
+                        for s in splits
+                    ]
+                ),
+            )
             for one, splits in mine[n]
-        }  # fmt: skip
+        }
         for split in theirs[n]:
             parts = [
                 (wp.multiplicity, wp.get_dof(), [(child.multiplicity, child.get_dof()) for child in children])
@@ -182,9 +206,13 @@ def bench_split(numbers: list[int], Group: Any, wyckoff_split: Any) -> list[Row]
     classes = sum(len(mine[n]) for n in numbers)
     # pyxtal's tables hold several conjugates of some classes: compare per relation
     return [
-        {"job": "(c) splitting all positions, per relation", "ours": ours / classes, "pyxtal": theirs_time / count,
-         "note": f"{classes} classes of {len(numbers)} groups, pyxtal's {count} entries; " + _verdict(differs)},
-    ]  # fmt: skip
+        {
+            "job": "(c) splitting all positions, per relation",
+            "ours": ours / classes,
+            "pyxtal": theirs_time / count,
+            "note": f"{classes} classes of {len(numbers)} groups, pyxtal's {count} entries; " + _verdict(differs),
+        }
+    ]
 
 
 def bench_derive(num: int, repeats: int) -> list[Row]:
@@ -227,11 +255,17 @@ def bench_derive(num: int, repeats: int) -> list[Row]:
         seconds, _ = timed(lambda: [one_of_theirs() for _ in range(repeats)])
         right = len(made) == 1 and made[0].group.number == target
         rows.append(
-            {"job": f"    deriving, per structure: {name}", "ours": ours / num, "pyxtal": seconds / repeats,
-             "note": f"{num} structures in {ours:.2f} s under jit (first call {first:.1f} s, splitting and modes {prepare:.2f} s); "
-                     f"{exactly} of {len(found)} looked at have exactly no. {target} (spglib); pyxtal's "
-                     + ("has" if right else "differs: has not") + " that group"}
-        )  # fmt: skip
+            {
+                "job": f"    deriving, per structure: {name}",
+                "ours": ours / num,
+                "pyxtal": seconds / repeats,
+                "note": f"{num} structures in {ours:.2f} s under jit (first call {first:.1f} s, "
+                f"splitting and modes {prepare:.2f} s); "
+                f"{exactly} of {len(found)} looked at have exactly no. {target} (spglib); pyxtal's "
+                + ("has" if right else "differs: has not")
+                + " that group",
+            }
+        )
     return rows
 
 
@@ -279,7 +313,9 @@ def show(rows: list[Row]) -> None:
         lines.append([row["job"], number(row["ours"]), *(number(row.get(name)) for name in names), *ratios])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     for line, row in zip(lines, [{}, *rows], strict=True):
-        print("  ".join(t.ljust(w) if i == 0 else t.rjust(w) for i, (t, w) in enumerate(zip(line, widths, strict=True))))
+        print(
+            "  ".join(t.ljust(w) if i == 0 else t.rjust(w) for i, (t, w) in enumerate(zip(line, widths, strict=True)))
+        )
         if "note" in row:
             print(f"      {row['note']}")
 

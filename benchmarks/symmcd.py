@@ -87,10 +87,14 @@ def random_crystals(num: int, orbits: int, seed: int = 0) -> Representation:
     rng = np.random.default_rng(seed)
     shape = (num, orbits)
     return Representation(
-        number=rng.integers(1, 231, num).astype(np.int32), k=rng.normal(size=(num, 6)), z=rng.integers(1, 95, shape),
-        x=rng.random((*shape, 3)), site=rng.integers(0, NUM_KINDS, (*shape, NUM_AXES)).astype(np.int8),
-        pos=np.zeros(shape, np.int16), mask=np.ones(shape, bool),
-    )  # fmt: skip
+        number=rng.integers(1, 231, num).astype(np.int32),
+        k=rng.normal(size=(num, 6)),
+        z=rng.integers(1, 95, shape),
+        x=rng.random((*shape, 3)),
+        site=rng.integers(0, NUM_KINDS, (*shape, NUM_AXES)).astype(np.int8),
+        pos=np.zeros(shape, np.int16),
+        mask=np.ones(shape, bool),
+    )
 
 
 class FixedTask:
@@ -144,7 +148,9 @@ def training(config: Any, args: argparse.Namespace, rate: float) -> list[dict[st
     rows = []
     for (name, split, _), seconds in zip(calls, best_of(args.repeats, *(call for _, _, call in calls)), strict=True):
         flops = 3.0 * forward_flops(options.network, b * m, b * m * m, b, split=split)
-        rows.append({"name": name, "seconds": seconds, "rate": b / seconds, "flops": flops, "share": flops / seconds / rate})
+        rows.append(
+            {"name": name, "seconds": seconds, "rate": b / seconds, "flops": flops, "share": flops / seconds / rate}
+        )
     return rows
 
 
@@ -193,7 +199,11 @@ def real_orbits(path: str | None) -> Representation:
     from symjax.data.prototypes import prototype_rows
     from symjax.data.rows import RowOptions
 
-    data = load(path) if path else assemble(treat_rows(prototype_rows(), RowOptions(), workers=1), RowOptions(), source="p").dataset
+    data = (
+        load(path)
+        if path
+        else assemble(treat_rows(prototype_rows(), RowOptions(), workers=1), RowOptions(), source="p").dataset
+    )
     fits = data.num_orbits <= 20
     fits[data.orbit_crystal[data.orbit_z > NUM_TYPES]] = False
     return represent(data.subset(np.flatnonzero(fits)))
@@ -230,10 +240,15 @@ def sampling(config: Any, args: argparse.Namespace, rate: float) -> dict[str, An
     made = call_flops(options, np.concatenate([np.full(size, slots) for slots, _, size in plan]))
     flops = 2.0 * options.num_steps * made
     return {
-        "name": f"sampling {args.samples}", "seconds": seconds, "rate": args.samples / seconds, "flops": flops,
-        "share": flops / seconds / rate, "waste_sampling": made / call_flops(options, orbits) - 1.0,
-        "waste_training": padding_waste(options, np.asarray(data.num_orbits)), "batches": len(plan),
-    }  # fmt: skip
+        "name": f"sampling {args.samples}",
+        "seconds": seconds,
+        "rate": args.samples / seconds,
+        "flops": flops,
+        "share": flops / seconds / rate,
+        "waste_sampling": made / call_flops(options, orbits) - 1.0,
+        "waste_training": padding_waste(options, np.asarray(data.num_orbits)),
+        "batches": len(plan),
+    }
 
 
 def show(rows: list[dict[str, Any]], rate: float, args: argparse.Namespace) -> None:
@@ -246,7 +261,9 @@ def show(rows: list[dict[str, Any]], rate: float, args: argparse.Namespace) -> N
         print(f"training step: {rows[1]['seconds'] / rows[0]['seconds']:.2f} times PyTorch's plain stack")
     if "waste_training" in (last := rows[-1]):
         waste = [f"{100 * last[key]:.1f} %" for key in ("waste_training", "waste_sampling")]
-        print(f"padding adds {waste[0]} to the FLOPs of training and {waste[1]} to those of sampling ({last['batches']} batches)")
+        print(
+            f"padding adds {waste[0]} to the FLOPs of training and {waste[1]} to those of sampling ({last['batches']} batches)"
+        )
     print(
         f"matrix product: {rate / 1e9:.1f} GFLOP/s; size {args.size}, {args.batch} crystals of {args.orbits} orbits; sampling: "
         f"{args.sample_steps} steps run, scaled to all; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
@@ -277,7 +294,9 @@ def main() -> None:
         show(rows, rate, args)
     if args.json:
         with open(args.json, "w") as file:
-            json.dump({"rows": rows, "matrix_rate": rate, "options": vars(args), "cores": os.cpu_count()}, file, indent=1)
+            json.dump(
+                {"rows": rows, "matrix_rate": rate, "options": vars(args), "cores": os.cpu_count()}, file, indent=1
+            )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,12 @@ class Layer(nn.Module):
         """`h (b, m, w)`, `k (b, 6)`, `pairs (b, m, m, 6f)`, receiver first."""
         u = self.norm(h)
         b, m, w = u.shape
-        edges = [u[:, :, None].expand(b, m, m, w), u[:, None].expand(b, m, m, w), k[:, None, None].expand(b, m, m, 6), pairs]
+        edges = [
+            u[:, :, None].expand(b, m, m, w),
+            u[:, None].expand(b, m, m, w),
+            k[:, None, None].expand(b, m, m, 6),
+            pairs,
+        ]
         messages = self.edge(torch.cat(edges, dim=-1)) * mask[:, None, :, None]
         gathered = messages.sum(2) / mask.sum(1).clamp(min=1.0)[:, None, None]
         return h + self.node(torch.cat([u, gathered], dim=-1))
@@ -69,9 +74,14 @@ class PlainStack(nn.Module):
         super().__init__()
         self.options = options
         self.group = nn.Sequential(
-            linear(p["group_0"]), nn.ReLU(), norm(p["group_norm_0"]), linear(p["group_1"]), nn.ReLU(), norm(p["group_norm_1"]),
+            linear(p["group_0"]),
+            nn.ReLU(),
+            norm(p["group_norm_0"]),
+            linear(p["group_1"]),
+            nn.ReLU(),
+            norm(p["group_norm_1"]),
             linear(p["group_2"]),
-        )  # fmt: skip
+        )
         for name in ("types", "kinds", "sites", "init", "head_k", "head_x", "head_types", "head_axes", "head_kinds"):
             setattr(self, name, linear(p[name]))
         self.layers = nn.ModuleList(Layer(p[f"layer_{i}"]) for i in range(options.num_layers))
@@ -87,7 +97,12 @@ class PlainStack(nn.Module):
         angles = t[:, None] * 10000.0 ** (-torch.arange(half) / max(half - 1, 1))
         whole = torch.cat([angles.sin(), angles.cos(), self.group(group)], dim=-1)[:, None].expand(b, m, -1)
         kinds = self.kinds(F.one_hot(sites, NUM_KINDS).float()).flatten(-2)
-        parts = [self.types(F.one_hot(types, NUM_TYPES).float()), whole, self.sites(kinds), fourier(x, o.num_frequencies)]
+        parts = [
+            self.types(F.one_hot(types, NUM_TYPES).float()),
+            whole,
+            self.sites(kinds),
+            fourier(x, o.num_frequencies),
+        ]
         h = self.init(torch.cat(parts, dim=-1))
         pairs = fourier(x[:, None] - x[:, :, None], o.num_frequencies)
         for layer in self.layers:

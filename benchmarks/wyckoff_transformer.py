@@ -38,7 +38,13 @@ def load(folder: str | None) -> tuple[dict[str, Any], NetworkOptions, Vocabulary
     from symjax.models.wyckoff_transformer.weights import load_weights
 
     weights = load_weights(folder)
-    return weights.params, weights.options.network, weights.vocabulary, weights.group_counts, Path(folder or "shipped").name
+    return (
+        weights.params,
+        weights.options.network,
+        weights.vocabulary,
+        weights.group_counts,
+        Path(folder or "shipped").name,
+    )
 
 
 def best_of(repeats: int, *calls: Callable[[], Any]) -> list[tuple[float, float]]:
@@ -68,7 +74,9 @@ def compare(params: dict[str, Any], options: NetworkOptions, names: Vocabulary, 
     for head in range(3):
         sites[:, -1, head:] = names.mask[head:]
         element, site, enum = (sites[:, :-1, f] for f in range(3))
-        context = Context(names.start_features()[number], element, site, enum, np.ones(element.shape, bool), sites[:, -1])
+        context = Context(
+            names.start_features()[number], element, site, enum, np.ones(element.shape, bool), sites[:, -1]
+        )
         ours = WyckoffNet(options).apply({"params": params["params"]}, context, head=head)
         theirs = peer.logits(torch.from_numpy(number.astype(np.int64)), torch.from_numpy(sites), head).numpy()
         worst = max(worst, float(np.abs(np.asarray(ours) - theirs).max()))
@@ -107,8 +115,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         | found.get(label, {})
         for label, count, (wall, cpu) in zip(labels, counts, best_of(args.repeats, *calls), strict=True)
     ]
-    return {"rows": rows, "weights": what, "parameters": sum(p.size for p in jax.tree.leaves(params["params"])),
-            "difference_of_logits": difference, "cores": os.cpu_count(), "load": os.getloadavg()[0]}  # fmt: skip
+    return {
+        "rows": rows,
+        "weights": what,
+        "parameters": sum(p.size for p in jax.tree.leaves(params["params"])),
+        "difference_of_logits": difference,
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    }
 
 
 def show(result: dict[str, Any]) -> None:
@@ -117,16 +131,24 @@ def show(result: dict[str, Any]) -> None:
     for row in result["rows"]:
         more = f"{row['sites']:>8.2f}" if "sites" in row else f"{'':>8}"
         more += f"{100 * row['valid']:>6.1f} %" if "valid" in row else ""
-        print(f"{row['name']:<28}{row['num']:>8}{row['seconds']:>9.2f}{row['cpu']:>9.2f}{row['ms']:>9.3f}{row['rate']:>9.0f}{more}")
+        print(
+            f"{row['name']:<28}{row['num']:>8}{row['seconds']:>9.2f}{row['cpu']:>9.2f}{row['ms']:>9.3f}{row['rate']:>9.0f}{more}"
+        )
     rows = result["rows"]
     if len(rows) > 2:
         wall, cpu = rows[2]["ms"] / rows[0]["ms"], rows[2]["cpu"] / rows[2]["num"] / (rows[0]["cpu"] / rows[0]["num"])
-        print(f"unmasked, per representation: plain PyTorch takes {wall:.1f} times the wall and {cpu:.1f} times the CPU seconds")
+        print(
+            f"unmasked, per representation: plain PyTorch takes {wall:.1f} times the wall and {cpu:.1f} times the CPU seconds"
+        )
     each = 1e3 * rows[0]["cpu"] / rows[0]["num"]
     print(f"unmasked: {each:.2f} CPU ms each; the public code: {PUBLISHED_MS:.0f} ms on one core of another machine")
     print(
         f"{result['parameters']} parameters, {result['weights']}; {result['cores']} cores, load {result['load']:.1f}"
-        + ("" if result["difference_of_logits"] is None else f"; logits differ by {result['difference_of_logits']:.1e} at most")
+        + (
+            ""
+            if result["difference_of_logits"] is None
+            else f"; logits differ by {result['difference_of_logits']:.1e} at most"
+        )
     )
 
 

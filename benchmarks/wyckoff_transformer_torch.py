@@ -48,8 +48,13 @@ class PlainNet:
         """`(b, V)` at the last of the sites `(b, t, 3)`, which is the masked slot."""
         o, v = self.options, self.values
         parts = [v[f"embed_{field}"][sites[..., f]] for f, field in enumerate(FIELDS)]
-        x = torch.cat([self._affine(self.start_features[number], v["start"])[:, None],
-                       self._affine(torch.cat(parts, -1), v["mixer"])], 1)  # fmt: skip
+        x = torch.cat(
+            [
+                self._affine(self.start_features[number], v["start"])[:, None],
+                self._affine(torch.cat(parts, -1), v["mixer"]),
+            ],
+            1,
+        )
         for i in range(o.num_layers):
             x = self._layer(x, v[f"layer_{i}"])
         presence = torch.zeros(len(sites), o.vocabulary[head]).scatter_(1, sites[..., head], 1.0)

@@ -17,10 +17,7 @@ GRAPHS = ("multigraph", "asymmetric")
 SITES = ("with", "without")
 
 # padded sizes (orbits, edges into an orbit); a crystal goes to the first that holds it
-BUCKETS = {
-    "multigraph": ((3, 8), (4, 20), (7, 20), (20, 20)),
-    "asymmetric": ((3, 2), (5, 4), (8, 10), (20, 20)),
-}
+BUCKETS = {"multigraph": ((3, 8), (4, 20), (7, 20), (20, 20)), "asymmetric": ((3, 2), (5, 4), (8, 10), (20, 20))}
 
 
 def regression() -> ConfigDict:

@@ -103,7 +103,9 @@ def get_config(argument: str | None = None) -> ConfigDict:
     config.model.name = "symmcd"
     config.model.symmcd = symmcd()
     if chosen["messages"] == "sum":
-        config.model.symmcd.sum_messages = True  # messages, and representatives for the lattice: sums (the public code: means)
+        config.model.symmcd.sum_messages = (
+            True  # messages, and representatives for the lattice: sums (the public code: means)
+        )
     if bound := PAIRS.get(f"{chosen['size']},{chosen['atoms']}"):
         config.model.symmcd.max_pairs = bound
     return apply(config, PRESETS[chosen["size"]] | (CELL if chosen["atoms"] == "cell" else {}))

@@ -31,7 +31,11 @@ def wyckoff_transformer() -> ConfigDict:
     return ConfigDict(
         {
             "vocabulary": "mp20",  # mp20 = the published tokens (89 elements, 72 site symmetries) | all = Z 1 .. 94, all positions
-            "embedding": (16, 16, 8),  # widths of element, site symmetry and enumeration; their sum is that of the network
+            "embedding": (
+                16,
+                16,
+                8,
+            ),  # widths of element, site symmetry and enumeration; their sum is that of the network
             "num_layers": 3,  # of the encoder
             "num_heads": 4,  # of the attention
             "feed_forward": 128,  # hidden width

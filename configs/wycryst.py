@@ -24,7 +24,9 @@ def wycryst() -> ConfigDict:
             "latent": 256,  # dimensions of the latent
             "energy": (128, 32),  # layers of the property
             "weight_columns": 1 / 64,  # of the losses: squared error of the columns
-            "weight_kl": 4 / 256 / 256,  # Kullback-Leibler divergence from the prior, nats (4 / latent / published batch)
+            "weight_kl": 4
+            / 256
+            / 256,  # Kullback-Leibler divergence from the prior, nats (4 / latent / published batch)
             "weight_energy": 32.0,  # squared error of the scaled property
             "weight_group": 1 / 6,  # cross-entropy of the space group, nats
             "weight_formula": 1 / 256,  # squared difference of atoms and sites times multiplicities
@@ -59,12 +61,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "model.wycryst.weight_kl": 4 / 64 / 256,
         "model.wycryst.energy": (64, 32),
     },
-    "paper": {
-        "train.steps": 5000,
-        "train.batch_size": 256,
-        "train.learning_rate": 2e-4,
-        "train.ema": 0.0,
-    },
+    "paper": {"train.steps": 5000, "train.batch_size": 256, "train.learning_rate": 2e-4, "train.ema": 0.0},
 }
 
 

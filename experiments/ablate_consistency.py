@@ -54,9 +54,14 @@ def make_step(net: walk.WalkNet, optimizer: Any, options: operations.OperationsO
         total = jnp.mean(walk.frame_nll(out, frame) + state["chain_length"] * walk.step_nll(out, members, target))
         total += jnp.mean(jnp.sum(allowed, -1) * walk.membership_bce(out, target, allowed)) / 10.0
         terms = operations.consistency(
-            walk.member_probability(out, members), constants, frame=frame, allowed=allowed, k=batch["k"], key=rows,
+            walk.member_probability(out, members),
+            constants,
+            frame=frame,
+            allowed=allowed,
+            k=batch["k"],
+            key=rows,
             options=options,
-        )  # fmt: skip
+        )
         return total + sum(weights[name] * terms[name] for name in TERMS)
 
     @jax.jit
@@ -140,9 +145,13 @@ def run(args: argparse.Namespace, train: CrystalDataset, val: CrystalDataset) ->
     step = make_step(net, optimizer, options)
     example = jnp.zeros((args.batch, vocabulary().size)).at[:, 0].set(1.0)
     start = jax.jit(net.init)(
-        jax.random.key(args.seed), constants.ops, constants.pair, example, jnp.zeros(args.batch, jnp.int32),
+        jax.random.key(args.seed),
+        constants.ops,
+        constants.pair,
+        example,
+        jnp.zeros(args.batch, jnp.int32),
         jnp.asarray(arrays["z"][: args.batch]),
-    )  # fmt: skip
+    )
     for name, weights in variants(args.weight).items():
         began, rng = time.time(), np.random.default_rng(args.seed)
         params, ema, opt = start, start, optimizer.init(start)

@@ -103,14 +103,20 @@ def measure_parents(weights: SymopWeights, crystals: list[Crystal]) -> dict[str,
             rows.append(own_share(weights, crystal))
         except SymjaxError:
             skipped += 1  # too large, or P1 without subgroups
-    result: dict[str, Any] = {"crystals": len(rows), "left out": skipped, "chance": float(np.mean([r["chance"] for r in rows]))}
+    result: dict[str, Any] = {
+        "crystals": len(rows),
+        "left out": skipped,
+        "chance": float(np.mean([r["chance"] for r in rows])),
+    }
     for measure in MEASURES:
         share, first = (np.array([r[name] for r in rows]) for name in (measure, f"{measure}_first"))
         gain = np.log(np.maximum(share, 1e-300)) - np.log([r["chance"] for r in rows])
         result[measure] = {
-            "mean": float(share.mean()), "median": float(np.median(share)), "likeliest": float(first.mean()),
+            "mean": float(share.mean()),
+            "median": float(np.median(share)),
+            "likeliest": float(first.mean()),
             "mean_log_over_chance": float(gain.mean()),
-        }  # fmt: skip
+        }
     return result
 
 
@@ -140,10 +146,13 @@ def measure_distorted(weights: SymopWeights, crystals: list[Crystal], numbers: l
             continue
         share, chance, rank = (np.array(column) for column in zip(*got, strict=True))
         result[measure] = {
-            "crystals": len(got), "mean_log_p": float(np.log(np.maximum(share, 1e-300)).mean()), "first": float((rank == 0).mean()),
-            "among_three": float((rank < 3).mean()), "chance_mean_log_p": float(np.log(chance).mean()),
+            "crystals": len(got),
+            "mean_log_p": float(np.log(np.maximum(share, 1e-300)).mean()),
+            "first": float((rank == 0).mean()),
+            "among_three": float((rank < 3).mean()),
+            "chance_mean_log_p": float(np.log(chance).mean()),
             "chance_first": float(chance.mean()),
-        }  # fmt: skip
+        }
     return result
 
 
@@ -170,7 +179,10 @@ def main() -> None:
     }
     found = candidates(weights, perovskite())
     figures["BaTiO3"] = {
-        f"{row.symbol} ({row.number})": {"probability": round(float(np.exp(row.log_probability)), 4), "log_walk": row.log_walk}
+        f"{row.symbol} ({row.number})": {
+            "probability": round(float(np.exp(row.log_probability)), 4),
+            "log_walk": row.log_walk,
+        }
         for row in found.rows[:10]
     }
     figures["cpu_seconds"] = round(time.process_time() - started, 1)

@@ -44,7 +44,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--steps", type=int, help="optimizer steps of each variant (default: of the size)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="SEED", help="one training for each")
-    parser.add_argument("--json", metavar="FILE", help="write rows and runs there, for `experiments.tables symmcd-5 --report`")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write rows and runs there, for `experiments.tables symmcd-5 --report`"
+    )
     return parser.parse_args(argv)
 
 
@@ -92,7 +94,9 @@ def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
                 workdir = Path(args.workdir) / f"{graph}-{sites}-{seed}"
                 run = train_one(config, data, values, workdir=workdir, data_hash=hashes)
                 runs.append({"graph": graph, "sites": sites, "seed": seed, "size": args.size} | run)
-                told = f"test {run['test_mae']:.4f} eV/atom" + ("" if run["seconds"] is None else f", {run['seconds']:.0f} s")
+                told = f"test {run['test_mae']:.4f} eV/atom" + (
+                    "" if run["seconds"] is None else f", {run['seconds']:.0f} s"
+                )
                 print(f"{graph}, {sites} site symmetries, seed {seed}: {told}", file=sys.stderr)
     return runs
 

@@ -67,7 +67,11 @@ def parse(content: Any, path: str | Path, name: str | None = None) -> Rows | Non
     if table is None:
         raise InputError(f"{path}: its rows are of a table {content['table']!r}, which there is not")
     rows = content["rows"]
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) and row.get("system") for row in rows):
+    if (
+        not isinstance(rows, list)
+        or not rows
+        or not all(isinstance(row, Mapping) and row.get("system") for row in rows)
+    ):
         raise InputError(f"{path}: 'rows' is not a list of rows with a 'system'")
     known = [column.key for column in table.columns]
     lines = []
@@ -75,13 +79,24 @@ def parse(content: Any, path: str | Path, name: str | None = None) -> Rows | Non
         values, spread = ({str(k): v for k, v in (row.get(part) or {}).items()} for part in ("values", "spread"))
         wrong = [key for key, value in values.items() if key not in known or not _is_number(value)]
         if wrong:
-            raise InputError(f"{path}: row {row['system']!r} has no number for a column of {table.key} in {', '.join(wrong)}")
+            raise InputError(
+                f"{path}: row {row['system']!r} has no number for a column of {table.key} in {', '.join(wrong)}"
+            )
         cells = {
-            key: Cell(float(values[key]), sd=spread.get(key)) if key in values else Cell(word="not measured") for key in known
+            key: Cell(float(values[key]), sd=spread.get(key)) if key in values else Cell(word="not measured")
+            for key in known
         }
         label = f"{name}, {row['system']}" if name else str(row["system"])
         lines.append(
-            Line(label, "measured", row.get("n"), cells, str(row.get("source") or Path(path).name), "", str(row.get("note") or ""))
+            Line(
+                label,
+                "measured",
+                row.get("n"),
+                cells,
+                str(row.get("source") or Path(path).name),
+                "",
+                str(row.get("note") or ""),
+            )
         )
     return Rows(table.key, tuple(lines), name or str(rows[0]["system"]))
 

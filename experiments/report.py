@@ -43,9 +43,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weights", metavar="DIR", help="weights to draw with (default: those in the package)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="diffusion steps (default: the model's own)")
-    parser.add_argument("--train", required=True, metavar="NPZ", help="prepared training data: novelty and the yardstick")
-    parser.add_argument("--test", required=True, metavar="NPZ", help="prepared test data: what distributions are compared with")
-    parser.add_argument("--val", metavar="NPZ", help="prepared validation data: match rate with operations, species, sites given")
+    parser.add_argument(
+        "--train", required=True, metavar="NPZ", help="prepared training data: novelty and the yardstick"
+    )
+    parser.add_argument(
+        "--test", required=True, metavar="NPZ", help="prepared test data: what distributions are compared with"
+    )
+    parser.add_argument(
+        "--val", metavar="NPZ", help="prepared validation data: match rate with operations, species, sites given"
+    )
     parser.add_argument("--val-num", type=int, help="use only the first so many crystals of --val")
     parser.add_argument("--metrics", default=METRICS, help=f"families of `symjax evaluate` ({METRICS})")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write samples.npz, report.json and report.html there")

@@ -66,7 +66,9 @@ def read(path: str | Path, name: str | None = None) -> Report | own.Rows:
         return rows
     missing = [key for key in ("symjax", "samples", "figures") if not isinstance(report, dict) or key not in report]
     if missing:
-        raise InputError(f"{path}: not a report of `symjax evaluate`: it has no {', '.join(repr(key) for key in missing)}")
+        raise InputError(
+            f"{path}: not a report of `symjax evaluate`: it has no {', '.join(repr(key) for key in missing)}"
+        )
     figures, samples, reference = report["figures"], report["samples"], report.get("reference") or {}
     if not isinstance(figures, list) or not all(isinstance(f, dict) and isinstance(f.get("key"), str) for f in figures):
         raise InputError(f"{path}: not a report of `symjax evaluate`: 'figures' is not a list of figures with keys")
@@ -74,7 +76,9 @@ def read(path: str | Path, name: str | None = None) -> Report | own.Rows:
         raise InputError(f"{path}: not a report of `symjax evaluate`: 'samples' and 'reference' are not objects")
     same = samples.get("sha256") is not None and samples.get("sha256") == reference.get("sha256")
     if report.get("program", PROGRAM) not in PROGRAMS:
-        raise InputError(f"{path}: not a report of {' or '.join(f'`{name}`' for name in PROGRAMS)} but of {report['program']!r}")
+        raise InputError(
+            f"{path}: not a report of {' or '.join(f'`{name}`' for name in PROGRAMS)} but of {report['program']!r}"
+        )
     unusable, skipped, options = samples.get("unusable"), report.get("skipped"), report.get("options")
     asked = options.get("metrics") if isinstance(options, dict) else None
     return Report(
@@ -82,10 +86,16 @@ def read(path: str | Path, name: str | None = None) -> Report | own.Rows:
         figures={figure["key"]: figure for figure in [*figures, *_by_system(report.get("heat_map"))]},
         n=whole(samples.get("num")),
         source=_origin(report, Path(path)),
-        note="; ".join(filter(None, (
-            f"{len(unusable)} samples unusable" if isinstance(unusable, list) and unusable else "",
-            failed_draws(samples).strip(" ()"), _asked(samples.get("asked")),
-        ))),  # fmt: skip
+        note="; ".join(
+            filter(
+                None,
+                (
+                    f"{len(unusable)} samples unusable" if isinstance(unusable, list) and unusable else "",
+                    failed_draws(samples).strip(" ()"),
+                    _asked(samples.get("asked")),
+                ),
+            )
+        ),
         skipped={
             str(item.get("metric")): str(item.get("reason"))
             for item in (skipped if isinstance(skipped, list) else ())
@@ -119,7 +129,12 @@ def _by_system(table: Any) -> list[dict[str, Any]]:
         return []
     note = "no such group was asked for"
     return [
-        {"key": f"adaptor.preserved_{name}", "value": good / num if num else None, "num": num, "note": "" if num else note}
+        {
+            "key": f"adaptor.preserved_{name}",
+            "value": good / num if num else None,
+            "num": num,
+            "note": "" if num else note,
+        }
         for name, (good, num) in kept.items()
     ]
 
@@ -134,7 +149,10 @@ def _origin(report: Mapping[str, Any], path: Path) -> str:
     hardware = report.get("hardware")
     if isinstance(hardware, dict):
         hardware = ", ".join(f"{key} {value}" for key, value in hardware.items() if value not in (None, "", []))
-    date = str(report.get("created") or "")[:10] or f"file of {datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()}"
+    date = (
+        str(report.get("created") or "")[:10]
+        or f"file of {datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()}"
+    )
     seconds = report.get("seconds")
     took = f"{seconds:.0f} s" if isinstance(seconds, int | float) else ""
     rest = (f"hardware: {hardware or 'not stated'}", took, f"symjax {report['symjax']}", str(date))

@@ -41,7 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--num", type=int, default=300, help="first so many crystals")
     parser.add_argument("--weights", metavar="DIR", help="folder with `geometry/` (default: the shipped weights)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int, nargs="*", metavar="I", help="rows of the list of samplers to run (default: all)")
+    parser.add_argument(
+        "--only", type=int, nargs="*", metavar="I", help="rows of the list of samplers to run (default: all)"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the rows here too")
     args = parser.parse_args(argv)
     try:
@@ -111,14 +113,16 @@ def score(name: str, drawn: Any, truth: Any, seconds: float) -> dict[str, Any]:
     volume = np.median([abs(a.volume / b.volume - 1.0) for a, b in zip(cells, real, strict=True)])
     strata = [matched[(freedom >= low) & (freedom <= high)] for low, high in ((0, 0), (1, 4), (5, 10**6))]
     row: dict[str, Any] = {
-        "sampler": name, "n": len(cells),
+        "sampler": name,
+        "n": len(cells),
         "over 0.5 A": float(np.mean([s.distance > 0.5 for s in near])),
         "over 0.6 radii": float(np.mean([s.ratio > 0.6 for s in near])),
         "over 0.8 radii": float(np.mean([s.ratio > 0.8 for s in near])),
-        "median volume error": float(volume), "match": float(matched.mean()),
+        "median volume error": float(volume),
+        "match": float(matched.mean()),
         "match by freedom": [float(part.mean()) if len(part) else None for part in strata],
         "seconds per 100": seconds,
-    }  # fmt: skip
+    }
     cells_text = " / ".join("-" if value is None else f"{value:.2f}" for value in row["match by freedom"])
     print(
         f"{name:<32} n {row['n']:>4}  >0.5A {row['over 0.5 A']:.3f}  >0.6r {row['over 0.6 radii']:.3f}  "

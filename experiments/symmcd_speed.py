@@ -155,8 +155,13 @@ def measure(data: CrystalDataset, args: argparse.Namespace) -> dict[str, dict[st
 def show(found: dict[str, dict[str, float]], args: argparse.Namespace, machine: str) -> None:
     """The published rows and ours."""
     width = 44
-    names = [("max_batch", "largest batch", ".0f"), ("memory", "GB at 512", ".2f"), ("epoch", "epoch, s", ".1f"),
-             ("rate", "crystals/s", ".1f"), ("pairs", "pairs/crystal", ".1f")]  # fmt: skip
+    names = [
+        ("max_batch", "largest batch", ".0f"),
+        ("memory", "GB at 512", ".2f"),
+        ("epoch", "epoch, s", ".1f"),
+        ("rate", "crystals/s", ".1f"),
+        ("pairs", "pairs/crystal", ".1f"),
+    ]
     print(f"{EFFICIENCY.title} ({EFFICIENCY.paper})")
     print(" " * width + "".join(f"{title:>15}" for _, title, _ in names))
     for row in EFFICIENCY.rows:
@@ -182,11 +187,16 @@ def lines_of(found: dict[str, dict[str, float]], args: argparse.Namespace, machi
     note += f"crystals, timed on batches of {args.batch}"
     return [
         Line(
-            f"SymmCD ({args.size}), {TITLES[name]}", "measured", None,
-            {c.key: Cell(found[name][c.key]) for c in EFFICIENCY.columns if c.key in found[name]}, source, "", note,
+            f"SymmCD ({args.size}), {TITLES[name]}",
+            "measured",
+            None,
+            {c.key: Cell(found[name][c.key]) for c in EFFICIENCY.columns if c.key in found[name]},
+            source,
+            "",
+            note,
         )
         for name in ATOMS
-    ]  # fmt: skip
+    ]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -201,7 +211,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=float, default=40.0, help="memory of the device for the largest batch, GB (40)")
     parser.add_argument("--no-memory", action="store_true", help="times only")
     parser.add_argument("--no-time", action="store_true", help="memory only, which runs nothing")
-    parser.add_argument("--json", metavar="FILE", help="also write them there, for `experiments.tables symmcd-4 --report`")
+    parser.add_argument(
+        "--json", metavar="FILE", help="also write them there, for `experiments.tables symmcd-4 --report`"
+    )
     args = parser.parse_args(argv)
     try:
         if min(args.batch, args.repeats) < 1 or args.limit <= 0:

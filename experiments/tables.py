@@ -47,11 +47,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("table", nargs="?", help="name of a table, or `all`; --list shows them")
     parser.add_argument("--list", action="store_true", help="list the tables and stop")
     parser.add_argument(
-        "--report", action="append", default=[], metavar="FILE",
+        "--report",
+        action="append",
+        default=[],
+        metavar="FILE",
         help="report.json of `symjax evaluate`, or rows that an experiment measured; may be repeated",
     )
     parser.add_argument(
-        "--name", action="append", default=[], help="what the row of a report is called; one for each --report, in order"
+        "--name",
+        action="append",
+        default=[],
+        help="what the row of a report is called; one for each --report, in order",
     )
     parser.add_argument("--format", choices=tuple(FORMS), default="text")
     parser.add_argument("--out", metavar="FILE", help="write there instead of printing")
@@ -90,7 +96,9 @@ def tables(args: argparse.Namespace) -> str:
     if args.name and len(args.name) != len(args.report):
         raise InputError(f"{len(args.name)} --name for {len(args.report)} --report; give one for each, or none")
     if args.table == "all" and args.format == "csv":
-        raise InputError("the columns of tables differ: --format csv takes one table; `all` goes as text, markdown or json")
+        raise InputError(
+            "the columns of tables differ: --format csv takes one table; `all` goes as text, markdown or json"
+        )
     reports = [read(path, name) for path, name in zip(args.report, args.name or [None] * len(args.report))]
     for path, report in zip(args.report, reports):
         if isinstance(report, own.Rows) and args.table not in (report.table, "all"):
@@ -215,7 +223,9 @@ def _measured_cell(column: Column, report: Report) -> tuple[Cell, str]:
         return Cell(word="not computed"), _why(column.metric, report.skipped)
     value = _number(figure.get("value"), column)
     if value is None:
-        return Cell(word="undefined", n=whole(figure.get("num"))), str(figure.get("note") or "no crystal in the denominator")
+        return Cell(word="undefined", n=whole(figure.get("num"))), str(
+            figure.get("note") or "no crystal in the denominator"
+        )
     ends = figure.get("interval")
     low, high = (_number(end, column) for end in (ends if isinstance(ends, list) and len(ends) == 2 else (None, None)))
     return Cell(value, low=low, high=high, n=whole(figure.get("num"))), ""

@@ -87,9 +87,10 @@ class Measured:
         """(n,) bool charge neutral by the CDVAE rule (`symjax.evaluate.composition`)."""
         from symjax.evaluate.composition import is_valid_composition
 
-        return np.array([
-            is_valid_composition(tuple((int(z), round(row[z])) for z in np.flatnonzero(row))) for row in self.atoms
-        ], bool)  # fmt: skip
+        return np.array(
+            [is_valid_composition(tuple((int(z), round(row[z])) for z in np.flatnonzero(row))) for row in self.atoms],
+            bool,
+        )
 
 
 def measure(number: Any, z: Any, pos: Any) -> Measured:
@@ -131,10 +132,13 @@ def published_fingerprints(data: Measured) -> list[Hashable]:
     for row in np.flatnonzero(np.isin(data.number, list(LETTERED))):
         number, mask = data.number[row], data.z[row] > 0
         tokens = Tokens(
-            number=number[None].astype(np.int32), element=vocab.element_tokens[data.z[row][mask]][None],
-            site=known.site[number, data.pos[row][mask]][None], enum=known.enum[number, data.pos[row][mask]][None],
-            mask=np.ones((1, mask.sum()), bool), pos=data.pos[row][mask][None].astype(np.int16),
-        )  # fmt: skip
+            number=number[None].astype(np.int32),
+            element=vocab.element_tokens[data.z[row][mask]][None],
+            site=known.site[number, data.pos[row][mask]][None],
+            enum=known.enum[number, data.pos[row][mask]][None],
+            mask=np.ones((1, mask.sum()), bool),
+            pos=data.pos[row][mask][None].astype(np.int16),
+        )
         found = all_variants(tokens, 0, vocab, faithful=True)
         words = np.stack([np.asarray(found.element), np.asarray(found.site), np.asarray(found.enum)], axis=-1)
         plain[row] = (int(number), frozenset(tuple(sorted(map(tuple, word.tolist()))) for word in words))
@@ -172,14 +176,24 @@ class Maker:
         if not len(samples) or not len(reference):
             return Figure(f"{FAMILY}.{key}", name, float("nan"), len(samples), definition, **more)
         return Figure(
-            f"{FAMILY}.{key}", name, statistic(samples, reference), len(samples), definition,
+            f"{FAMILY}.{key}",
+            name,
+            statistic(samples, reference),
+            len(samples),
+            definition,
             interval=interval(statistic, samples, reference, draws=self.draws, seed=self.seed),
-            floor=floor(statistic, reference, len(samples), draws=self.draws, seed=self.seed), **more,
-        )  # fmt: skip
+            floor=floor(statistic, reference, len(samples), draws=self.draws, seed=self.seed),
+            **more,
+        )
 
 
 def figures_of(
-    samples: Measured, reference: Measured, known: Measured, *, valid: np.ndarray | None = None, maker: Maker | None = None
+    samples: Measured,
+    reference: Measured,
+    known: Measured,
+    *,
+    valid: np.ndarray | None = None,
+    maker: Maker | None = None,
 ) -> list[Figure]:
     """Figures of table 1.
 
@@ -198,7 +212,9 @@ def figures_of(
     if valid is not None:
         rule = "decoded by the published rules; over all attempted"
         found.append(maker.share("formal_validity", "formally valid", valid, rule, better="higher"))
-    found.append(maker.share("uniqueness", "unique", unique, "first of its representation; over valid", better="higher"))
+    found.append(
+        maker.share("uniqueness", "unique", unique, "first of its representation; over valid", better="higher")
+    )
     rule = "no crystal of train and val has the same group and, up to the normalizer, the same elements at the same positions"
     share = float(real_new[real].mean()) if real.any() else float("nan")
     found.append(maker.share("novelty", "novel among unique", new[unique], rule, better="higher", reference=share))
@@ -214,11 +230,21 @@ def _lines(kept: Measured, reference: Measured, maker: Maker) -> list[Figure]:
     ks, chi = f"two-sample Kolmogorov-Smirnov; {rule}", f"sum of (g - t)^2 / t on shares; {rule}"
     mean = lambda flags: float(np.mean(flags)) if len(flags) else float("nan")
     found = [
-        maker.share("charge_neutral", "charge neutral", kept.neutral(), f"SMACT rule as in CDVAE; {rule}", better="higher",
-                    reference=mean(reference.neutral())),
+        maker.share(
+            "charge_neutral",
+            "charge neutral",
+            kept.neutral(),
+            f"SMACT rule as in CDVAE; {rule}",
+            better="higher",
+            reference=mean(reference.neutral()),
+        ),
         maker.share("p1", "P1", kept.number == 1, f"space group 1; {rule}", reference=mean(reference.number == 1)),
-    ]  # fmt: skip
-    for key, name in (("sites", "number of sites"), ("species", "number of elements"), ("freedom", "degrees of freedom")):
+    ]
+    for key, name in (
+        ("sites", "number of sites"),
+        ("species", "number of elements"),
+        ("freedom", "degrees of freedom"),
+    ):
         ours, theirs = getattr(kept, key), getattr(reference, key)
         label = {"sites": "ks_sites", "species": "ks_elements", "freedom": "ks_dof"}[key]
         found.append(maker.compare(label, f"{name}, KS", kolmogorov_smirnov, ours, theirs, definition=ks))
@@ -236,10 +262,15 @@ def _less_floor(figure: Figure) -> Figure:
     base = figure.floor.mean if figure.floor is not None else 0.0
     ends = None if figure.interval is None else (figure.interval[0] - base, figure.interval[1] - base)
     return Figure(
-        f"{figure.key}_excess", f"{figure.name} less floor", figure.value - base, figure.num,
-        "chi2 minus its mean for as many real test crystals, drawn with replacement", source=figure.source, better="lower",
+        f"{figure.key}_excess",
+        f"{figure.name} less floor",
+        figure.value - base,
+        figure.num,
+        "chi2 minus its mean for as many real test crystals, drawn with replacement",
+        source=figure.source,
+        better="lower",
         interval=ends,
-    )  # fmt: skip
+    )
 
 
 def order_figures(
@@ -261,9 +292,14 @@ def order_figures(
 
     network = weights.options.network
     found = likelihoods(
-        weights.params, network, tokens, seed=seed, num_orders=orders, stopped=stopped,
+        weights.params,
+        network,
+        tokens,
+        seed=seed,
+        num_orders=orders,
+        stopped=stopped,
         equivalent=None if drawn else weights.vocabulary,
-    )  # fmt: skip
+    )
     rule = "as they were drawn" if drawn else "as stored"
     deviation = float(found.own.std(ddof=1)) if len(found.own) > 1 else 0.0
     figures = [
@@ -284,7 +320,9 @@ def order_figures(
         rule = "minus the mean in the drawn order; samples without STOP count by their first position alone, as in the public code"
         key = f"{FAMILY}.permutation_own_published"
         figures.append(Figure(key, "own order, published rule", -float(own.mean()), len(own), rule, **more))
-        figures.append(Maker(seed).share("unstopped", "without STOP", short, "samples that fill every slot without STOP"))
+        figures.append(
+            Maker(seed).share("unstopped", "without STOP", short, "samples that fill every slot without STOP")
+        )
     return figures
 
 

@@ -124,19 +124,39 @@ class Session:
         from symjax.evaluate.run import hardware
 
         samples = {"source": source, "num": num, **more.pop("samples", {})}
-        self.reports[which].append((name, {
-            "symjax": __version__, "program": reports.PROGRAMS[1], "created": datetime.datetime.now().isoformat(),
-            "samples": samples, "reference": more.pop("reference", {"source": self.test.name, "num": len(self.test.measured)}),
-            "train": {"source": " and ".join(part.name for part in self.train), "num": len(self.known)},
-            "hardware": hardware(), "skipped": [], "figures": [figure.as_json() for figure in figures], **more,
-        }))  # fmt: skip
+        self.reports[which].append(
+            (
+                name,
+                {
+                    "symjax": __version__,
+                    "program": reports.PROGRAMS[1],
+                    "created": datetime.datetime.now().isoformat(),
+                    "samples": samples,
+                    "reference": more.pop("reference", {"source": self.test.name, "num": len(self.test.measured)}),
+                    "train": {"source": " and ".join(part.name for part in self.train), "num": len(self.known)},
+                    "hardware": hardware(),
+                    "skipped": [],
+                    "figures": [figure.as_json() for figure in figures],
+                    **more,
+                },
+            )
+        )
 
     def add_samples(
-        self, name: str, drawn: Measured, valid: np.ndarray, reasons: Counter[str], *, source: str, seconds: float = 0.0,
+        self,
+        name: str,
+        drawn: Measured,
+        valid: np.ndarray,
+        reasons: Counter[str],
+        *,
+        source: str,
+        seconds: float = 0.0,
         subsets: Sequence[str] = SUBSETS,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Rows of table 1 of decoded samples, one for each subset."""
-        unusable = [{"name": reason, "reason": reason} for reason, count in sorted(reasons.items()) for _ in range(count)]
+        unusable = [
+            {"name": reason, "reason": reason} for reason, count in sorted(reasons.items()) for _ in range(count)
+        ]
         for subset in subsets:
             part = drawn if subset == SUBSETS[0] else drawn.few_elements()
             reference = self.test.of(subset)
@@ -159,10 +179,14 @@ class Session:
         none = self.known.take(np.zeros(0, int))
         for subset in SUBSETS:
             part = self.known if subset == SUBSETS[0] else self.known.few_elements()
-            figures = [f for f in figures_of(part, self.test.of(subset), none, maker=self.maker) if "novelty" not in f.key]
+            figures = [
+                f for f in figures_of(part, self.test.of(subset), none, maker=self.maker) if "novelty" not in f.key
+            ]
             figures = [dataclasses.replace(f, reference=math.nan) for f in figures]
             more = self._reference(subset)
-            self.add("1", f"real crystals of train and val, {subset}", figures, len(part), source="real crystals", **more)
+            self.add(
+                "1", f"real crystals of train and val, {subset}", figures, len(part), source="real crystals", **more
+            )
 
 
 def trained(folder: Any, model: str) -> str:
@@ -188,9 +212,14 @@ def draw(
 
     began = time.perf_counter()
     drawn = sample(
-        weights.params, weights.options.network, jax.random.key(seed), number, vocabulary=weights.vocabulary, masked=masked,
+        weights.params,
+        weights.options.network,
+        jax.random.key(seed),
+        number,
+        vocabulary=weights.vocabulary,
+        masked=masked,
         temperature=temperature,
-    )  # fmt: skip
+    )
     return drawn, time.perf_counter() - began
 
 
@@ -262,7 +291,9 @@ def table_2(session: Session, weights: WyckoffWeights) -> None:
 
 def few_elements(tokens: Tokens) -> np.ndarray:
     """(c,) bool binaries and ternaries."""
-    num = np.array([len(set(row[mask].tolist())) for row, mask in zip(np.asarray(tokens.element), np.asarray(tokens.mask))])
+    num = np.array(
+        [len(set(row[mask].tolist())) for row, mask in zip(np.asarray(tokens.element), np.asarray(tokens.mask))]
+    )
     return (num == 2) | (num == 3)
 
 
@@ -280,7 +311,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--high-temperature", type=float, default=1000.0, help="second temperature of table 2")
     parser.add_argument("--draws", type=int, default=100, help="bootstrap draws for floors and intervals")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", action="append", default=[], metavar="FILE", help="of `symjax evaluate`; may be repeated")
+    parser.add_argument(
+        "--report", action="append", default=[], metavar="FILE", help="of `symjax evaluate`; may be repeated"
+    )
     parser.add_argument("--json", metavar="FOLDER", help="write the report of each measured row there")
     parser.add_argument("--format", choices=tuple(FORMS), default="text")
     parser.add_argument("--out", metavar="FILE", help="write there instead of printing")

@@ -24,10 +24,14 @@ def build() -> dict[str, np.ndarray]:
     width = MAX_POSITIONS
     rows = [np.pad(f.permutations, ((0, 0), (0, width - f.permutations.shape[1])), constant_values=-1) for f in found]
     return {
-        "start": np.cumsum([0, 0, *map(len, found)]).astype(np.int32), "M": np.concatenate([f.M for f in found]).astype(np.int8),
-        "t": np.concatenate([f.t for f in found]).astype(np.int8), "permutations": np.concatenate(rows).astype(np.int8),
-    }  # fmt: skip
+        "start": np.cumsum([0, 0, *map(len, found)]).astype(np.int32),
+        "M": np.concatenate([f.M for f in found]).astype(np.int8),
+        "t": np.concatenate([f.t for f in found]).astype(np.int8),
+        "permutations": np.concatenate(rows).astype(np.int8),
+    }
 
 
 if __name__ == "__main__":
-    write_table("normalizers", __doc__, build, lambda a: f"{len(a['M'])} permutations, {len(a['start']) - 2} space groups")
+    write_table(
+        "normalizers", __doc__, build, lambda a: f"{len(a['M'])} permutations, {len(a['start']) - 2} space groups"
+    )

@@ -57,8 +57,10 @@ def build() -> dict[str, np.ndarray]:
         "symbol": np.array([names.index(one) for row in symbols for one in row], np.uint8),
         "dof": np.concatenate([p.dof for p in positions]).astype(np.uint8),
         "multiplicity": np.concatenate([p.multiplicity for p in positions]).astype(np.uint8),
-        "start": start.astype(np.int32), "matrix": np.packbits(matrix, axis=1), "letter": np.array(letter),
-    }  # fmt: skip
+        "start": start.astype(np.int32),
+        "matrix": np.packbits(matrix, axis=1),
+        "letter": np.array(letter),
+    }
 
 
 if __name__ == "__main__":

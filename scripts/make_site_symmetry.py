@@ -92,11 +92,18 @@ def build() -> dict[str, np.ndarray]:
         letters.append(group.symbol[0])
     first, site, own = (np.concatenate(part) for part in zip(*rows, strict=True))
     return {
-        "start": np.array(start, np.int32), "first": first, "site": site, "pyxtal": own,
-        "elements": np.packbits(np.array(matrices), axis=1), "letter": np.array(letters),
-        "listed_start": np.array(listed_start, np.int32), "listed": np.concatenate(listed),
-    }  # fmt: skip
+        "start": np.array(start, np.int32),
+        "first": first,
+        "site": site,
+        "pyxtal": own,
+        "elements": np.packbits(np.array(matrices), axis=1),
+        "letter": np.array(letters),
+        "listed_start": np.array(listed_start, np.int32),
+        "listed": np.concatenate(listed),
+    }
 
 
 if __name__ == "__main__":
-    write_table("oriented", __doc__, build, lambda a: f"{len(a['site'])} positions of {len(a['letter']) - 1} space groups")
+    write_table(
+        "oriented", __doc__, build, lambda a: f"{len(a['site'])} positions of {len(a['letter']) - 1} space groups"
+    )

@@ -104,7 +104,9 @@ def write_table(name: str, about: str | None, build: Callable[[], Arrays], say: 
         say: what they hold, in words.
     """
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "symjax" / "groups" / f"{name}.npz")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).resolve().parent.parent / "symjax" / "groups" / f"{name}.npz"
+    )
     args = parser.parse_args()
     arrays = build()
     write_npz(args.out, arrays)
@@ -113,4 +115,6 @@ def write_table(name: str, about: str | None, build: Callable[[], Arrays], say: 
 
 if __name__ == "__main__":
     version = spglib.__version__
-    write_table("tables", __doc__, build, lambda a: f"{len(a['w'])} operations of {NUM_SETTINGS} settings, spglib {version}")
+    write_table(
+        "tables", __doc__, build, lambda a: f"{len(a['w'])} operations of {NUM_SETTINGS} settings, spglib {version}"
+    )

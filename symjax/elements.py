@@ -121,8 +121,13 @@ _ROWS = [line.split() for line in _TABLE.split("\n") if line]
 NUM_ELEMENTS = len(_ROWS) + 1  # 104: atomic numbers 1 to 103, and 0 for padding
 _HEAVIER = ["Rf", "Db", "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"]
 SYMBOLS: tuple[str, ...] = ("X", *(row[0] for row in _ROWS), *_HEAVIER)
-ATOMIC_NUMBERS: dict[str, int] = {name: z for z, name in enumerate(SYMBOLS[:NUM_ELEMENTS]) if z}  # those that models know
-_NUMBERS = {name: z for z, name in enumerate(SYMBOLS) if z} | {"D": 1, "T": 1}  # isotopes as diffraction files name them
+ATOMIC_NUMBERS: dict[str, int] = {
+    name: z for z, name in enumerate(SYMBOLS[:NUM_ELEMENTS]) if z
+}  # those that models know
+_NUMBERS = {name: z for z, name in enumerate(SYMBOLS) if z} | {
+    "D": 1,
+    "T": 1,
+}  # isotopes as diffraction files name them
 
 
 def _column(index: int, dtype: type = float) -> np.ndarray:
@@ -154,11 +159,25 @@ def element_features() -> np.ndarray:
     for z in range(1, NUM_ELEMENTS):
         common, every, group = COMMON_STATES[z] or (0,), OXIDATION_STATES[z] or (0,), GROUP[z]
         rows[z] = [
-            (ELECTRONEGATIVITY[z] - 1.8) / 0.7, ELECTRONEGATIVITY[z] == 0, (COVALENT_RADII[z] - 1.5) / 0.4, IS_METAL[z],
-            *(BLOCK[z] == b for b in "spdf"), (PERIOD[z] - 4.5) / 1.5, (group - 9) / 6,
-            min(common) / 4, max(common) / 4, len(common) / 4, min(every) / 4, max(every) / 4,
-            group == 1 and z > 1, group == 2, BLOCK[z] == "f" or group == 3, group == 16, group == 17, group == 18,
-        ]  # fmt: skip
+            (ELECTRONEGATIVITY[z] - 1.8) / 0.7,
+            ELECTRONEGATIVITY[z] == 0,
+            (COVALENT_RADII[z] - 1.5) / 0.4,
+            IS_METAL[z],
+            *(BLOCK[z] == b for b in "spdf"),
+            (PERIOD[z] - 4.5) / 1.5,
+            (group - 9) / 6,
+            min(common) / 4,
+            max(common) / 4,
+            len(common) / 4,
+            min(every) / 4,
+            max(every) / 4,
+            group == 1 and z > 1,
+            group == 2,
+            BLOCK[z] == "f" or group == 3,
+            group == 16,
+            group == 17,
+            group == 18,
+        ]
     return rows
 
 

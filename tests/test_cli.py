@@ -169,7 +169,9 @@ def test_prepare_analyze(tmp_path):
     with (tmp_path / "in.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["material_id", "cif"])
-        writer.writerows([["good", SALT], ["bad", SALT.replace("Cl1 Cl", "Xq1 Xq")], ["also", SALT.replace("3.988", "4.1")]])
+        writer.writerows(
+            [["good", SALT], ["bad", SALT.replace("Cl1 Cl", "Xq1 Xq")], ["also", SALT.replace("3.988", "4.1")]]
+        )
     done = run("data", "prepare", "in.csv", "--out", "out.npz", "--workers", 1, cwd=tmp_path)
     assert "2 of 3 rows" in done.stdout
     from symjax.data.dataset import load

@@ -42,17 +42,33 @@ def report(capsys, *arguments):
 def test_the_tree(files, capsys):
     text = output(capsys, "subgroups", files["BaTiO3 cubic"])
     for words in (
-        "BaTiO3, Pm-3m (221)", "9 classes of maximal subgroups", "P4/mmm (123)", "index 3", "translationengleiche", "3 conjugates",
-        "klassengleiche, enlarged cell", "[2a,2b,2c; 1/2,1/2,1/2]", "ferroelastic", "O 3c -> 1c (1/2,1/2,0) + 2e (0,1/2,1/2)",
-        "cell a,c (+1)", "order parameter: 1 strain", "these atoms cannot have it",
-    ):  # fmt: skip
+        "BaTiO3, Pm-3m (221)",
+        "9 classes of maximal subgroups",
+        "P4/mmm (123)",
+        "index 3",
+        "translationengleiche",
+        "3 conjugates",
+        "klassengleiche, enlarged cell",
+        "[2a,2b,2c; 1/2,1/2,1/2]",
+        "ferroelastic",
+        "O 3c -> 1c (1/2,1/2,0) + 2e (0,1/2,1/2)",
+        "cell a,c (+1)",
+        "order parameter: 1 strain",
+        "these atoms cannot have it",
+    ):
         assert words in text.replace("\n│   ", ""), words
 
 
 def test_json_is_complete(files, capsys):
     found = report(capsys, "subgroups", files["BaTiO3 cubic"], "--max-index", 1)
     assert found["formula"] == "BaTiO3" and found["parent"]["number"] == 221 and found["symmetry_ladder"]["0.01"] == 221
-    assert {(one["number"], one["index"]) for one in found["subgroups"]} == {(215, 2), (207, 2), (200, 2), (123, 3), (166, 4)}
+    assert {(one["number"], one["index"]) for one in found["subgroups"]} == {
+        (215, 2),
+        (207, 2),
+        (200, 2),
+        (123, 3),
+        (166, 4),
+    }
     one = next(one for one in found["subgroups"] if one["number"] == 123)
     assert one["P"] == [["1", "0", "0"], ["0", "1", "0"], ["0", "0", "1"]] and one["p"] == ["0", "0", "0"]
     assert one["maximal"] and one["conjugates"] == 3 and one["ferroelastic"] and not one["polar"]
@@ -72,7 +88,9 @@ def test_paths_by_number_and_symbol(files, capsys):
 def test_selections(files, capsys):
     polar = report(capsys, "subgroups", files["BaTiO3 cubic"], "--polar")["subgroups"]
     assert {(one["number"], one["index"]) for one in polar} == {(99, 6), (160, 8), (38, 12)}
-    kept = report(capsys, "subgroups", files["BaTiO3 cubic"], "--polar", "--keep", "{m_010|0}", "--keep", "x,y,z")["subgroups"]
+    kept = report(capsys, "subgroups", files["BaTiO3 cubic"], "--polar", "--keep", "{m_010|0}", "--keep", "x,y,z")[
+        "subgroups"
+    ]
     assert {one["number"] for one in kept} == {99, 38}
     hands = report(capsys, "subgroups", files["quartz beta 180"], "--to", 154)["subgroups"]
     assert [one["index"] for one in hands] == [2]
@@ -98,7 +116,10 @@ def test_drawings(files, tmp_path, capsys):
 
 BAD = [
     (("--to", 194), ("P6_3/mmc (194) is not a subgroup of Pm-3m (221)", "none has its crystal class 6/mmm", "nearest")),
-    (("--to", 62, "--max-cell", 2), ("Pnma (62) is not a subgroup", "crystal class mmm", "Cmmm (65, index 6)", "--max-cell")),
+    (
+        ("--to", 62, "--max-cell", 2),
+        ("Pnma (62) is not a subgroup", "crystal class mmm", "Cmmm (65, index 6)", "--max-cell"),
+    ),
     (("--to", 231), ("231",)),
     (("--to", "Pfoo"), ("Pfoo",)),
     (("--max-index", 9), ("--max-index 9", "1 to 8")),

@@ -10,7 +10,19 @@ import pytest
 import symjax
 
 PACKAGE = Path(symjax.__file__).parent
-THIRD_PARTY = ("pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy", "matminer", "matplotlib", "chgnet", "torch")
+THIRD_PARTY = (
+    "pymatgen",
+    "spglib",
+    "pyxtal",
+    "ase",
+    "gemmi",
+    "smact",
+    "moyopy",
+    "matminer",
+    "matplotlib",
+    "chgnet",
+    "torch",
+)
 
 ARRAYS = ("ops", "groups", "lattice", "crystals", "nn", "diffusion", "data.dataset", "data.files")
 ALLOWED = {
@@ -124,7 +136,11 @@ def run_python(code):
         ("symjax",),
         ("symjax.ops", "symjax.groups", "symjax.lattice"),
         (
-            "symjax.data.dataset", "symjax.models", "symjax.train", "symjax.models.symop.generate", "symjax.models.symmcd.generate",
+            "symjax.data.dataset",
+            "symjax.models",
+            "symjax.train",
+            "symjax.models.symop.generate",
+            "symjax.models.symmcd.generate",
             "symjax.models.wyckoff_transformer.generate",
         ),
     ],

@@ -29,26 +29,46 @@ def value(key, system, column, source=""):
 
 
 def figure(key, number, **more):
-    return {"key": key, "name": key, "value": number, "num": 900, "definition": "d", "source": "s", "tolerance": "",
-            "interval": None, "floor": None, "reference": None, **more}
+    return {
+        "key": key,
+        "name": key,
+        "value": number,
+        "num": 900,
+        "definition": "d",
+        "source": "s",
+        "tolerance": "",
+        "interval": None,
+        "floor": None,
+        "reference": None,
+        **more,
+    }
 
 
 def report(**more):
     return {
         "symjax": "0.3.0",
-        "samples": {"source": "runs/crystals", "num": 1000, "num_usable": 998, "sha256": "aa",
-                    "unusable": [{"name": "a.cif", "reason": "empty"}, {"name": "b.cif", "reason": "NaN"}]},
+        "samples": {
+            "source": "runs/crystals",
+            "num": 1000,
+            "num_usable": 998,
+            "sha256": "aa",
+            "unusable": [{"name": "a.cif", "reason": "empty"}, {"name": "b.cif", "reason": "NaN"}],
+        },
         "reference": {"source": "data/test.npz", "num": 7342, "sha256": "bb"},
         "train": {"source": "data/train.npz", "num": 10796, "sha256": "cc"},
         "hardware": {"cpu": "two cores", "gpu": None},
         "versions": {},
         "seconds": 12.3,
         "options": {"metrics": ["symmcd", "lemat"]},
-        "skipped": [{"metric": "symmcd.coverage_recall", "reason": "needs matminer"},
-                    {"metric": "stability", "reason": "needs the extra"}],
+        "skipped": [
+            {"metric": "symmcd.coverage_recall", "reason": "needs matminer"},
+            {"metric": "stability", "reason": "needs the extra"},
+        ],
         "figures": [
             figure("symmcd.structural_validity", 0.9531, num=1000, interval=[0.94, 0.966], reference=1.0),
-            figure("symmcd.d_sg", 0.183, tolerance="0.1", floor={"mean": 0.102, "sd": 0.004, "num": 900}, reference=0.0),
+            figure(
+                "symmcd.d_sg", 0.183, tolerance="0.1", floor={"mean": 0.102, "sd": 0.004, "num": 900}, reference=0.0
+            ),
             figure("symmcd.composition_validity", None, num=0),
             figure("symop.closed", 1.0, num=1000),
         ],
@@ -121,7 +141,9 @@ def figure_patterns():
     for path in (Path(symjax.__file__).parent / "evaluate" / "metrics").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             parts = node.values if isinstance(node, ast.JoinedStr) else [node] if isinstance(node, ast.Constant) else []
-            fixed = [part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else None for part in parts]
+            fixed = [
+                part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else None for part in parts
+            ]
             written = "".join(part or "" for part in fixed)
             if len(written) >= 6 and " " not in written:
                 yield re.compile("".join(".*" if part is None else re.escape(part) for part in fixed))
@@ -153,8 +175,13 @@ def test_mpts52_templates():
 
 
 def test_two_sources_of_the_same_baselines_agree():
-    pairs = {"CDVAE": "CDVAE", "DiffCSP": "DiffCSP", "FlowMM": "FlowMM", "SymmCD (all groups)": "SymmCD",
-             "DiffCSP++": "DiffCSP++ (empirical templates)"}
+    pairs = {
+        "CDVAE": "CDVAE",
+        "DiffCSP": "DiffCSP",
+        "FlowMM": "FlowMM",
+        "SymmCD (all groups)": "SymmCD",
+        "DiffCSP++": "DiffCSP++ (empirical templates)",
+    }
     for ours, theirs in pairs.items():
         for column in ("struct", "comp", "recall", "precision", "d_rho", "d_elem"):
             assert value("symmcd-2", ours, column, "ICLR") == value("mp20-models", theirs, column)
@@ -204,7 +231,10 @@ def test_an_inferred_number_follows_from_its_note():
 
 
 def test_floors_fall_with_n():
-    for key, columns in (("symmcd-2", ("d_sg", "d_rho", "d_elem")), ("wyckofftransformer-1", ("chi2_groups", "ks_sites"))):
+    for key, columns in (
+        ("symmcd-2", ("d_sg", "d_rho", "d_elem")),
+        ("wyckofftransformer-1", ("chi2_groups", "ks_sites")),
+    ):
         for system in {row.system for row in TABLES[key].rows if row.system.startswith("real crystals")}:
             found = sorted((row for row in TABLES[key].rows if row.system == system), key=lambda row: row.n)
             for column in columns:
@@ -268,8 +298,15 @@ def test_reported_and_measured_rows_are_told_apart(path, capsys):
     for part in ("crystals", "test.npz (n 7342)", "train.npz", "two cores", "symjax 0.3.0", "12 s"):
         assert part in measured["source"]
     assert json.loads(out)["measured_as"] == ["struct.: d", "comp.: d", "d_sg: d (0.1)"]
-    told = ("struct. 94 to 96.6", "metrics of the report: symmcd, lemat", "COV-R: needs matminer", "COV-P: needs matminer",
-            "needs the extra", "d_sg 900", "2 samples unusable")
+    told = (
+        "struct. 94 to 96.6",
+        "metrics of the report: symmcd, lemat",
+        "COV-R: needs matminer",
+        "COV-P: needs matminer",
+        "needs the extra",
+        "d_sg 900",
+        "2 samples unusable",
+    )
     for part in told:
         assert part in measured["note"]
 
@@ -295,7 +332,9 @@ def test_heat_map_becomes_shares_by_crystal_system(tmp_path, capsys):
     names = ["triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic"]
     counts = {225: [0, 0, 1, 0, 0, 0, 7], 221: [0, 0, 0, 0, 0, 0, 2], 2: [3, 1, 0, 0, 0, 0, 0]}
     place = tmp_path / "report.json"
-    place.write_text(json.dumps(report(heat_map={"rows": list(counts), "columns": names, "counts": list(counts.values())})))
+    place.write_text(
+        json.dumps(report(heat_map={"rows": list(counts), "columns": names, "counts": list(counts.values())}))
+    )
     _, out, _ = run(capsys, "adaptor-figure-2", "--report", place, "--format", "json")
     (measured,) = [row for row in json.loads(out)["rows"] if row["kind"] == "measured"]
     cells = measured["values"]
@@ -356,8 +395,16 @@ def test_a_report_replaces_the_row_of_its_system_only_if_that_has_weights(path, 
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("symop_geometry", "symop"), ("SymmCD", "symmcd"), ("wyckoffdiff", "wyckoffdiff"), ("wyckoffdiff_adaptor", "adaptor"),
-     ("WyckoffDiff-Adaptor", "adaptor"), ("WyFormer", "wyckofftransformer"), ("DiffCSP", None), ("", None)],
+    [
+        ("symop_geometry", "symop"),
+        ("SymmCD", "symmcd"),
+        ("wyckoffdiff", "wyckoffdiff"),
+        ("wyckoffdiff_adaptor", "adaptor"),
+        ("WyckoffDiff-Adaptor", "adaptor"),
+        ("WyFormer", "wyckofftransformer"),
+        ("DiffCSP", None),
+        ("", None),
+    ],
 )
 def test_owner_of_a_name(name, key):
     assert owner(name) == key
@@ -434,7 +481,9 @@ def test_bytes_and_folders_are_no_report(tmp_path, capsys):
 
 def test_a_sparse_report_is_enough(tmp_path, capsys):
     place = tmp_path / "sparse.json"
-    place.write_text(json.dumps({"symjax": "1", "samples": {}, "figures": [figure("symmcd.d_sg", "x", interval=[1], floor=3)]}))
+    place.write_text(
+        json.dumps({"symjax": "1", "samples": {}, "figures": [figure("symmcd.d_sg", "x", interval=[1], floor=3)]})
+    )
     code, out, _ = run(capsys, "symmcd-2", "--report", place)
     assert code == 0 and "sparse" in out and "undefined" in out
 

@@ -36,7 +36,9 @@ def test_the_two_commands(text):
 
 
 def test_named_files_exist(text, repository):
-    for name in re.findall(r"\]\(([^)]+)\)", text) + re.findall(r"`((?:symjax|configs|experiments|benchmarks)/[\w/.]*)", text):
+    for name in re.findall(r"\]\(([^)]+)\)", text) + re.findall(
+        r"`((?:symjax|configs|experiments|benchmarks)/[\w/.]*)", text
+    ):
         if "://" not in name:
             assert (repository / name.rstrip("/")).exists(), name
 

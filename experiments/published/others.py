@@ -34,37 +34,94 @@ AUGEN_1 = Table(
     rows=(
         Row(
             "CDVAE",
-            {"seconds": 906, "struct": 99.99, "comp": 85.66, "un": 98.2, "w_rho": 0.6590, "w_nel": 1.423, "jsd_g": 0.6957,
-             "jsd_dw": 0.4590, "cmd": 0.4821, "div_struct": 0.6539, "div_comp": 13.70},
+            {
+                "seconds": 906,
+                "struct": 99.99,
+                "comp": 85.66,
+                "un": 98.2,
+                "w_rho": 0.6590,
+                "w_nel": 1.423,
+                "jsd_g": 0.6957,
+                "jsd_dw": 0.4590,
+                "cmd": 0.4821,
+                "div_struct": 0.6539,
+                "div_comp": 13.70,
+            },
             AUGEN,
             n=10000,
         ),
         Row(
             "DiffCSP",
-            {"seconds": 154, "struct": 99.92, "comp": 82.21, "un": 85.6, "w_rho": 0.1454, "w_nel": 0.4000, "jsd_g": 0.4638,
-             "jsd_dw": 0.2328, "cmd": 0.1766, "div_struct": 0.9588, "div_comp": 15.69},
+            {
+                "seconds": 154,
+                "struct": 99.92,
+                "comp": 82.21,
+                "un": 85.6,
+                "w_rho": 0.1454,
+                "w_nel": 0.4000,
+                "jsd_g": 0.4638,
+                "jsd_dw": 0.2328,
+                "cmd": 0.1766,
+                "div_struct": 0.9588,
+                "div_comp": 15.69,
+            },
             AUGEN,
             n=10000,
         ),
         Row(
             "DiffCSP++ (templates of the training set)",
-            {"seconds": 484, "struct": 99.92, "comp": 85.94, "un": 84.7, "w_rho": 0.1658, "w_nel": 0.5002, "jsd_g": 0.1608,
-             "jsd_dw": 0.0449, "cmd": 0.1079, "div_struct": 0.9329, "div_comp": 15.23},
+            {
+                "seconds": 484,
+                "struct": 99.92,
+                "comp": 85.94,
+                "un": 84.7,
+                "w_rho": 0.1658,
+                "w_nel": 0.5002,
+                "jsd_g": 0.1608,
+                "jsd_dw": 0.0449,
+                "cmd": 0.1079,
+                "div_struct": 0.9329,
+                "div_comp": 15.23,
+            },
             AUGEN,
             n=10000,
         ),
         Row(
             "SymmCD",
-            {"seconds": 139, "struct": 88.24, "comp": 86.76, "un": 87.7, "w_rho": 0.1640, "w_nel": 0.3213, "jsd_g": 0.1669,
-             "jsd_dw": 0.0344, "cmd": 0.3233, "div_struct": 0.9111, "div_comp": 15.62},
+            {
+                "seconds": 139,
+                "struct": 88.24,
+                "comp": 86.76,
+                "un": 87.7,
+                "w_rho": 0.1640,
+                "w_nel": 0.3213,
+                "jsd_g": 0.1669,
+                "jsd_dw": 0.0344,
+                "cmd": 0.3233,
+                "div_struct": 0.9111,
+                "div_comp": 15.62,
+            },
             AUGEN,
             n=10000,
         ),
-        Row("FlowMM", {"struct": 96.85, "comp": 83.19}, AUGEN, n=10000, note="quoted there as its own paper reports it"),
+        Row(
+            "FlowMM", {"struct": 96.85, "comp": 83.19}, AUGEN, n=10000, note="quoted there as its own paper reports it"
+        ),
         Row(
             "WyckoffAUGen",
-            {"seconds": 2, "struct": 82.35, "comp": 82.20, "un": 34.3, "w_rho": 0.3367, "w_nel": 0.0379, "jsd_g": 0.2752,
-             "jsd_dw": 0.1071, "cmd": 0.2225, "div_struct": 0.9614, "div_comp": 15.53},
+            {
+                "seconds": 2,
+                "struct": 82.35,
+                "comp": 82.20,
+                "un": 34.3,
+                "w_rho": 0.3367,
+                "w_nel": 0.0379,
+                "jsd_g": 0.2752,
+                "jsd_dw": 0.1071,
+                "cmd": 0.2225,
+                "div_struct": 0.9614,
+                "div_comp": 15.53,
+            },
             AUGEN,
             n=10000,
             note="2 s is rounded: the speed-ups of about 70 and 220 in the text give 2.2 s",
@@ -95,8 +152,13 @@ TIMING = Table(
     ),
     rows=(
         Row("MatterGen", {"total": 366}, f"{ADAPTOR}, Table 1", n=16, note="one V100 with 16 GB"),
-        Row("WyckoffDiff-Adaptor", {"generation": 34, "realisation": 26, "total": 60}, f"{ADAPTOR}, Table 1", n=16,
-            note="one V100 with 16 GB"),
+        Row(
+            "WyckoffDiff-Adaptor",
+            {"generation": 34, "realisation": 26, "total": 60},
+            f"{ADAPTOR}, Table 1",
+            n=16,
+            note="one V100 with 16 GB",
+        ),
     ),
     caveats=(
         "Times on different hardware do not compare; the published ones are for one V100 with 16 GB.",
@@ -118,8 +180,13 @@ HEAT_MAP = Table(
     ),
     rows=(
         Row("MatterGen", {}, f"{ADAPTOR}, Figure 2", "picture"),
-        Row("WyckoffDiff-Adaptor", {}, f"{ADAPTOR}, Figure 2", "picture",
-            note="under 64 a group, as duplicate protostructures are removed first"),
+        Row(
+            "WyckoffDiff-Adaptor",
+            {},
+            f"{ADAPTOR}, Figure 2",
+            "picture",
+            note="under 64 a group, as duplicate protostructures are removed first",
+        ),
     ),
     caveats=(
         "The paper shows counts of 20 requested groups by 7 crystal systems as colours and prints no numbers: no "
@@ -137,16 +204,41 @@ PHASES = Table(
     title="Formation-energy phase diagrams of Li-O and Ti-O from generated crystals",
     paper=f"{ADAPTOR}, Figure 3",
     columns=tuple(
-        Column(f"found-{key}", f"known {system} phases found", "%", "higher", f"adaptor.phases_found_structure_{key}", 100.0)
+        Column(
+            f"found-{key}",
+            f"known {system} phases found",
+            "%",
+            "higher",
+            f"adaptor.phases_found_structure_{key}",
+            100.0,
+        )
         for system, key in (("Li-O", "li_o"), ("O-Ti", "o_ti"))
     ),
     rows=(
-        Row("WyckoffDiff-Adaptor, Li-O", {}, f"{ADAPTOR}, Figure 3", "picture", n=1280,
-            note="the text says that the hull was reproduced and that the minimum is Li2O like mp-1960"),
-        Row("WyckoffDiff-Adaptor, Ti-O", {}, f"{ADAPTOR}, Figure 3", "picture", n=1280,
-            note="the text says that the hull was found but the lowest TiO2 is not the Materials Project's"),
-        Row("MatterGen, Li-O and Ti-O", {}, f"{ADAPTOR}, Figure 3", "picture", n=1280,
-            note="the text says that both models reproduced the Li-O hull"),
+        Row(
+            "WyckoffDiff-Adaptor, Li-O",
+            {},
+            f"{ADAPTOR}, Figure 3",
+            "picture",
+            n=1280,
+            note="the text says that the hull was reproduced and that the minimum is Li2O like mp-1960",
+        ),
+        Row(
+            "WyckoffDiff-Adaptor, Ti-O",
+            {},
+            f"{ADAPTOR}, Figure 3",
+            "picture",
+            n=1280,
+            note="the text says that the hull was found but the lowest TiO2 is not the Materials Project's",
+        ),
+        Row(
+            "MatterGen, Li-O and Ti-O",
+            {},
+            f"{ADAPTOR}, Figure 3",
+            "picture",
+            n=1280,
+            note="the text says that both models reproduced the Li-O hull",
+        ),
     ),
     caveats=(
         "The paper prints no numbers in this figure: no published value exists to compare with. "
@@ -166,8 +258,13 @@ WYCKOFFDIFF = Table(
         Column("fwd", "FWD", "", "lower"),
     ),
     rows=(
-        Row("WyckoffDiff and the models it is compared with", {}, "WyckoffDiff (arXiv 2502.06485)", "elsewhere",
-            note="the body of the paper was not at hand; its models are trained on WBM, not MP-20"),
+        Row(
+            "WyckoffDiff and the models it is compared with",
+            {},
+            "WyckoffDiff (arXiv 2502.06485)",
+            "elsewhere",
+            note="the body of the paper was not at hand; its models are trained on WBM, not MP-20",
+        ),
     ),
     caveats=(
         "FWD depends on a trained Wrenformer; which layer and weights the paper uses was not found, so values "
@@ -192,8 +289,13 @@ MP20_MODELS = Table(
         Column("sun", "S.U.N.", "%", "higher", "symmcd.sun", 100.0),
     ),
     rows=tuple(
-        Row(system, dict(zip(("struct", "comp", "recall", "precision", "d_rho", "d_elem", "stable", "sun"), values)), SBCD,
-            "third-party" if third else "paper", n=10000)
+        Row(
+            system,
+            dict(zip(("struct", "comp", "recall", "precision", "d_rho", "d_elem", "stable", "sun"), values)),
+            SBCD,
+            "third-party" if third else "paper",
+            n=10000,
+        )
         for system, third, values in (
             ("CDVAE", True, (99.97, 85.61, 99.31, 99.47, 0.70, 1.28, 4.42, 4.26)),
             ("DiffCSP", True, (97.43, 82.50, 99.55, 98.73, 0.18, 0.56, 11.32, 8.92)),
@@ -236,17 +338,34 @@ SUN_MODELS = Table(
         Row("CrystalDiT", {"un": 63.28, "sun": 9.62}, "CrystalDiT (arXiv 2508.16614), abstract"),
         Row("FlowMM", {"sun": 4.38}, LATER, "third-party"),
         Row("MatterGen", {"sun": 3.42}, LATER, "third-party"),
-        Row("SGEquiDiff", {"sun": 12.5}, FIVE, "inferred",
-            note="by DFT; 44.6 % of the comparison less the 32.1 points by which it says to exceed the authors' figure"),
+        Row(
+            "SGEquiDiff",
+            {"sun": 12.5},
+            FIVE,
+            "inferred",
+            note="by DFT; 44.6 % of the comparison less the 32.1 points by which it says to exceed the authors' figure",
+        ),
         *(
-            Row(system, {"msun": value}, FIVE, "third-party", n=1000,
-                note="CHGNet, at most 100 relaxation steps, 0.1 eV/atom")
+            Row(
+                system,
+                {"msun": value},
+                FIVE,
+                "third-party",
+                n=1000,
+                note="CHGNet, at most 100 relaxation steps, 0.1 eV/atom",
+            )
             for system, value in (
-                ("ADiT", 60.3), ("MiAD", 58.1), ("CrystalDiT", 56.9), ("SGEquiDiff", 44.6), ("WyFormer", 27.6),
+                ("ADiT", 60.3),
+                ("MiAD", 58.1),
+                ("CrystalDiT", 56.9),
+                ("SGEquiDiff", 44.6),
+                ("WyFormer", 27.6),
             )
         ),
     ),
-    caveats=("Every source has its own hull, threshold, relaxation and novelty rule: columns do not compare across sources.",),
+    caveats=(
+        "Every source has its own hull, threshold, relaxation and novelty rule: columns do not compare across sources.",
+    ),
     systems=EVERY,
 )
 
@@ -264,8 +383,13 @@ LEMAT = Table(
         Column("msun", "metastable U.N.", "%", "higher", "lemat.msun", 100.0),
     ),
     rows=(
-        Row("models of its leaderboard", {}, "LeMat-GenBench (arXiv 2512.04562) and its leaderboard", "elsewhere",
-            note="the benchmark scores exactly 2,500 crystals against its own reference set and hull"),
+        Row(
+            "models of its leaderboard",
+            {},
+            "LeMat-GenBench (arXiv 2512.04562) and its leaderboard",
+            "elsewhere",
+            note="the benchmark scores exactly 2,500 crystals against its own reference set and hull",
+        ),
     ),
     caveats=(
         "In the style of that benchmark only: its reference set, potentials and hull are not those of a report here.",

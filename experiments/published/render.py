@@ -81,7 +81,8 @@ def document(table: Table, lines: Sequence[Line], told: Sequence[str]) -> dict[s
         "title": table.title,
         "paper": table.paper,
         "columns": [
-            {"key": c.key, "heading": c.heading, "unit": c.unit, "better": c.better, "metric": c.metric} for c in table.columns
+            {"key": c.key, "heading": c.heading, "unit": c.unit, "better": c.better, "metric": c.metric}
+            for c in table.columns
         ],
         "rows": [
             {
@@ -90,7 +91,14 @@ def document(table: Table, lines: Sequence[Line], told: Sequence[str]) -> dict[s
                 "provenance": line.provenance,
                 "n": line.n,
                 "values": {
-                    key: {"value": cell.value, "sd": cell.sd, "low": cell.low, "high": cell.high, "n": cell.n, "status": cell.word}
+                    key: {
+                        "value": cell.value,
+                        "sd": cell.sd,
+                        "low": cell.low,
+                        "high": cell.high,
+                        "n": cell.n,
+                        "status": cell.word,
+                    }
                     for key, cell in line.cells.items()
                 },
                 "source": line.source,
@@ -150,7 +158,10 @@ def _text(table: Table, lines: Sequence[Line], told: Sequence[str]) -> str:
         len(set(row[3:-1])) == 1 and line.cells[table.columns[0].key].value is None for row, line in zip(rows, lines)
     ]
     widths = [
-        max([len(heads[i])] + [len(row[i]) for row, wide in zip(rows, spanned) if not (wide and 3 <= i < len(heads) - 1)])
+        max(
+            [len(heads[i])]
+            + [len(row[i]) for row, wide in zip(rows, spanned) if not (wide and 3 <= i < len(heads) - 1)]
+        )
         for i in range(len(heads))
     ]
     inner = sum(widths[3:-1]) + 2 * (len(table.columns) - 1)

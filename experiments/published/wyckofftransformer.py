@@ -13,7 +13,9 @@ NOTEBOOK = "WyckoffTransformer, authors' evaluation notebook of 2 November 2024,
 PAPER = "WyckoffTransformer (NeurIPS 2024 workshop)"
 CODE = "public repository SymmetryAdvantage/WyckoffTransformer"
 RAW = "raw Wyckoff representations, no structures; S.U.N. over the first 999 relaxed ones"
-SUBSET_FLOOR = "reference notes of this project: bootstrap of the binary and ternary MP-20 test crystals against themselves"
+SUBSET_FLOOR = (
+    "reference notes of this project: bootstrap of the binary and ternary MP-20 test crystals against themselves"
+)
 
 KEYS = ("novelty", "charge", "ks_sites", "ks_elements", "ks_dof", "p1", "chi2_groups", "chi2_elements", "sun")
 
@@ -42,38 +44,108 @@ TABLE_1 = Table(
         Column("sun", "S.U.N.", "%", "higher", "wyckofftransformer.sun", 100.0),
     ),
     rows=(
-        Row("MP-20 test crystals", {"charge": 91.0, "p1": 1.81}, CODE, "notebook", n=9046,
-            note='"Novelty 100" in the paper is a convention; by fingerprint alone 95.6 % of the test crystals are novel'),
-        Row("WyckoffTransformer, MP-20",
+        Row(
+            "MP-20 test crystals",
+            {"charge": 91.0, "p1": 1.81},
+            CODE,
+            "notebook",
+            n=9046,
+            note='"Novelty 100" in the paper is a convention; by fingerprint alone 95.6 % of the test crystals are novel',
+        ),
+        Row(
+            "WyckoffTransformer, MP-20",
             _values(90.0, 80.44, 0.0576, 0.0548, 0.0664, 3.33, 0.2220, 0.0399, 39.24, unique=100.0),
-            NOTEBOOK, "notebook", n=1000, note="relaxed without symmetry, then analysed again; S.U.N. = 392 of 999"),
-        Row("WyckoffTransformer + DiffCSP++, MP-20",
+            NOTEBOOK,
+            "notebook",
+            n=1000,
+            note="relaxed without symmetry, then analysed again; S.U.N. = 392 of 999",
+        ),
+        Row(
+            "WyckoffTransformer + DiffCSP++, MP-20",
             _values(89.5, 80.34, 0.0464, 0.0552, 0.0402, 1.45, 0.2114, 0.0391, 36.7, unique=100.0),
-            NOTEBOOK, "notebook", n=1000, note="relaxed with fixed symmetry; S.U.N. = 367 of 1,000"),
-        Row("DiffCSP, MP-20",
+            NOTEBOOK,
+            "notebook",
+            n=1000,
+            note="relaxed with fixed symmetry; S.U.N. = 367 of 1,000",
+        ),
+        Row(
+            "DiffCSP, MP-20",
             _values(90.06, 80.94, 0.4152, 0.1638, 0.4065, 36.57, 7.947, 0.0991, 57.4, unique=99.6),
-            NOTEBOOK, "notebook", n=1000, note="relaxed; 996 unique of 1,000; S.U.N. = 574 of 1,000"),
+            NOTEBOOK,
+            "notebook",
+            n=1000,
+            note="relaxed; 996 unique of 1,000; S.U.N. = 574 of 1,000",
+        ),
         Row("WyckoffTransformer, MP-20, raw", {"formal": 97.7}, CODE, "notebook", note="before relaxation"),
-        Row("WyckoffTransformer, MP-20, raw", {"p1": 1.88}, f"reference notes of this project, on samples of the {CODE}", "rerun",
-            note="before relaxation; the training distribution has 1.71 % P1"),
-        Row("binary and ternary MP-20 test crystals", {"charge": 89.81, "p1": 1.11}, CODE, "notebook", n=7118,
-            note="by fingerprint alone 96.0 % of them are novel"),
-        Row("WyckoffTransformer, binary and ternary",
-            {"formal": 97.0, **_values(89.37, 79.25, 0.0523, 0.0293, 0.0557, 1.12, 0.0630, 0.0187, 38.74, unique=98.22)},
-            NOTEBOOK, "notebook", n=10000, note=f"{RAW}, 387 of 999; formal validity 97 % as in the paper"),
-        Row("WyckoffTransformer, binary and ternary, relaxed",
+        Row(
+            "WyckoffTransformer, MP-20, raw",
+            {"p1": 1.88},
+            f"reference notes of this project, on samples of the {CODE}",
+            "rerun",
+            note="before relaxation; the training distribution has 1.71 % P1",
+        ),
+        Row(
+            "binary and ternary MP-20 test crystals",
+            {"charge": 89.81, "p1": 1.11},
+            CODE,
+            "notebook",
+            n=7118,
+            note="by fingerprint alone 96.0 % of them are novel",
+        ),
+        Row(
+            "WyckoffTransformer, binary and ternary",
+            {
+                "formal": 97.0,
+                **_values(89.37, 79.25, 0.0523, 0.0293, 0.0557, 1.12, 0.0630, 0.0187, 38.74, unique=98.22),
+            },
+            NOTEBOOK,
+            "notebook",
+            n=10000,
+            note=f"{RAW}, 387 of 999; formal validity 97 % as in the paper",
+        ),
+        Row(
+            "WyckoffTransformer, binary and ternary, relaxed",
             _values(91.09, 77.25, 0.0514, 0.0574, 0.0470, 1.43, 0.2238, 0.0472, 38.44, unique=100.0),
-            NOTEBOOK, "notebook", n=999, note="the same model, about 910 novel relaxed crystals: chi2 is mostly sampling floor"),
-        Row("WyCryst, binary and ternary",
-            {"formal": 72.0, **_values(52.62, 75.53, 0.2873, 0.0024, 0.2825, 4.78, 0.8244, 0.1397, 36.72, unique=100.0)},
-            NOTEBOOK, "notebook", n=994, note="relaxed; S.U.N. = 365 of 994; formal validity 72 % as in the paper"),
-        Row("CrystalFormer", {"novelty": 74.0}, CODE, "notebook",
-            note="by fingerprint, where WyckoffTransformer has 88 % (sizes differ)"),
-        Row("published checkpoint of the repository", {"formal": 95.2}, CODE, "notebook", n=10000,
-            note="trained without augmentation"),
+            NOTEBOOK,
+            "notebook",
+            n=999,
+            note="the same model, about 910 novel relaxed crystals: chi2 is mostly sampling floor",
+        ),
+        Row(
+            "WyCryst, binary and ternary",
+            {
+                "formal": 72.0,
+                **_values(52.62, 75.53, 0.2873, 0.0024, 0.2825, 4.78, 0.8244, 0.1397, 36.72, unique=100.0),
+            },
+            NOTEBOOK,
+            "notebook",
+            n=994,
+            note="relaxed; S.U.N. = 365 of 994; formal validity 72 % as in the paper",
+        ),
+        Row(
+            "CrystalFormer",
+            {"novelty": 74.0},
+            CODE,
+            "notebook",
+            note="by fingerprint, where WyckoffTransformer has 88 % (sizes differ)",
+        ),
+        Row(
+            "published checkpoint of the repository",
+            {"formal": 95.2},
+            CODE,
+            "notebook",
+            n=10000,
+            note="trained without augmentation",
+        ),
         *(
-            Row("real crystals", dict(zip(("chi2_groups", "chi2_elements", "ks_sites", "ks_elements", "ks_dof"), values)),
-                SUBSET_FLOOR, "rerun", n=n, note="real crystals against themselves: what sampling alone costs at this n")
+            Row(
+                "real crystals",
+                dict(zip(("chi2_groups", "chi2_elements", "ks_sites", "ks_elements", "ks_dof"), values)),
+                SUBSET_FLOOR,
+                "rerun",
+                n=n,
+                note="real crystals against themselves: what sampling alone costs at this n",
+            )
             for n, values in (
                 (300, (0.50, 0.115, 0.034, 0.019, 0.041)),
                 (900, (0.168, 0.038, 0.018, 0.011, 0.022)),
@@ -83,9 +155,14 @@ TABLE_1 = Table(
             )
         ),
         *(
-            Row("real crystals, validation against test",
+            Row(
+                "real crystals, validation against test",
                 dict(zip(("chi2_groups", "chi2_elements", "ks_elements", "ks_sites", "ks_dof"), values)),
-                NOTES, "rerun", n=n, note=FLOOR_NOTE)
+                NOTES,
+                "rerun",
+                n=n,
+                note=FLOOR_NOTE,
+            )
             for n, values in (
                 (100, (1.56, 0.342, 0.027, 0.054, 0.064)),
                 (300, (0.513, 0.112, 0.020, 0.030, 0.041)),
@@ -124,23 +201,61 @@ TABLE_2 = Table(
         Column("sigma", "s.d. over orders", "nats", "lower", "wyckofftransformer.permutation_sigma"),
     ),
     rows=(
-        Row("WyckoffTransformer, temperature 1", {"own": 17.0, "averaged": 19.0}, f"{PAPER}, Table 2 and text", n=9046,
-            note="minus the mean log-likelihood; the paper's H = 19.0 is the order-averaged one"),
-        Row("WyckoffTransformer, temperature 1", {"kl": 2.0}, f"{PAPER}, Table 2 and text", "inferred", n=9046,
-            note="19.0 less 17.0, which is how the paper's KL is defined"),
-        Row("WyckoffTransformer, high temperature, corrected", {"own": 373.6},
-            f"{PAPER}, Table 2, corrected by the authors' notebook", "notebook",
+        Row(
+            "WyckoffTransformer, temperature 1",
+            {"own": 17.0, "averaged": 19.0},
+            f"{PAPER}, Table 2 and text",
+            n=9046,
+            note="minus the mean log-likelihood; the paper's H = 19.0 is the order-averaged one",
+        ),
+        Row(
+            "WyckoffTransformer, temperature 1",
+            {"kl": 2.0},
+            f"{PAPER}, Table 2 and text",
+            "inferred",
+            n=9046,
+            note="19.0 less 17.0, which is how the paper's KL is defined",
+        ),
+        Row(
+            "WyckoffTransformer, high temperature, corrected",
+            {"own": 373.6},
+            f"{PAPER}, Table 2, corrected by the authors' notebook",
+            "notebook",
             note="standard deviation 498.7; the paper swaps the two and says temperature 100, the notebook 1000; samples "
-            "without STOP count as one position there, whatever their length", spread={"own": 498.7}),
-        Row("WyckoffTransformer, high temperature, as printed", {"own": 498.7}, f"{PAPER}, Table 2", "inferred",
-            note="the row above with mean and standard deviation swapped, as in the paper", spread={"own": 373.6}),
-        Row("test and training crystals", {"own": 93.0}, f"{PAPER}, Table 2",
-            note="impossible for a trained model (uniform guessing costs about 65 nats): another tokenisation was read"),
-        Row("published checkpoint, temperature 1", {"own": 18.34, "averaged": 20.56, "kl": 2.22, "sigma": 1.53},
-            "reference notes of this project, run on the repository's checkpoint", "rerun", n=1996,
-            note="trained without augmentation; only samples with a STOP", spread={"own": 6.95}),
-        Row("binary and ternary test crystals, published checkpoint", {"own": 16.97, "averaged": 16.84, "sigma": 0.85},
-            "reference notes of this project, run on the repository's checkpoint", "rerun", n=7118, spread={"own": 6.48}),
+            "without STOP count as one position there, whatever their length",
+            spread={"own": 498.7},
+        ),
+        Row(
+            "WyckoffTransformer, high temperature, as printed",
+            {"own": 498.7},
+            f"{PAPER}, Table 2",
+            "inferred",
+            note="the row above with mean and standard deviation swapped, as in the paper",
+            spread={"own": 373.6},
+        ),
+        Row(
+            "test and training crystals",
+            {"own": 93.0},
+            f"{PAPER}, Table 2",
+            note="impossible for a trained model (uniform guessing costs about 65 nats): another tokenisation was read",
+        ),
+        Row(
+            "published checkpoint, temperature 1",
+            {"own": 18.34, "averaged": 20.56, "kl": 2.22, "sigma": 1.53},
+            "reference notes of this project, run on the repository's checkpoint",
+            "rerun",
+            n=1996,
+            note="trained without augmentation; only samples with a STOP",
+            spread={"own": 6.95},
+        ),
+        Row(
+            "binary and ternary test crystals, published checkpoint",
+            {"own": 16.97, "averaged": 16.84, "sigma": 0.85},
+            "reference notes of this project, run on the repository's checkpoint",
+            "rerun",
+            n=7118,
+            spread={"own": 6.48},
+        ),
     ),
     caveats=(
         "Only models with a tractable likelihood have this row; the tokenisations of two models differ, so their "

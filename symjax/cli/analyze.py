@@ -13,10 +13,11 @@ OPERATIONS_SHOWN = 24
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand `analyze`."""
     parser = subparsers.add_parser(
-        "analyze", help="operations, closure, group, orbits and lattice freedom of a crystal",
+        "analyze",
+        help="operations, closure, group, orbits and lattice freedom of a crystal",
         description="The crystal is brought to the standard setting of the group found at the tolerance; all else is worked out "
         "from its operations.",
-    )  # fmt: skip
+    )
     parser.add_argument("file", type=Path, help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
     parser.add_argument("--symprec", type=float, default=0.1, help="tolerance of the symmetry search, angstrom (0.1)")
     parser.add_argument("--angle-tolerance", type=float, default=5.0, help="its angle tolerance, degrees (5)")
@@ -24,9 +25,10 @@ def add_parser(subparsers: Any) -> None:
         "--all", action="store_true", help=f"show all operations, not only the first {OPERATIONS_SHOWN}"
     )
     parser.add_argument(
-        "--equivalent", action="store_true",
+        "--equivalent",
+        action="store_true",
         help="also all equivalent Wyckoff representations: the letters under every choice of origin and axes",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
@@ -78,9 +80,13 @@ def show(file: Path, report: dict[str, Any], limit: int | None) -> None:
         orbits.add_column(name)
     for orbit in report["orbits"]:
         orbits.add_row(
-            orbit["element"], str(orbit["multiplicity"]), orbit["site_symmetry"], str(orbit["free_coordinates"]), orbit["position"],
+            orbit["element"],
+            str(orbit["multiplicity"]),
+            orbit["site_symmetry"],
+            str(orbit["free_coordinates"]),
+            orbit["position"],
             ", ".join(f"{v:.5f}" for v in orbit["representative"]),
-        )  # fmt: skip
+        )
     console.print(orbits)
     operations = Table(title="operations", title_justify="left")
     for name in ("#", "x, y, z", "Seitz", "meaning"):

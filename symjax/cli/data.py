@@ -14,10 +14,11 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("data", help="prepare crystals for training, look into prepared files")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     prepare = actions.add_parser(
-        "prepare", help="CSV with a cif column, folder of CIFs, extxyz or the AFLOW prototypes -> one array file",
+        "prepare",
+        help="CSV with a cif column, folder of CIFs, extxyz or the AFLOW prototypes -> one array file",
         description="Every row is brought to the standard setting of the group found; rows that cannot be used are reported "
         "with their reason beside the output (OUT.report.json) and never stop the run. A stopped run continues where it was.",
-    )  # fmt: skip
+    )
     prepare.add_argument("input", nargs="?", type=Path, help=".csv, .csv.gz, folder of CIFs, .cif, .extxyz")
     prepare.add_argument(
         "--source", choices=("file", "prototypes"), default="file", help="prototypes: needs no input file"
@@ -59,13 +60,21 @@ def _prepare(args: argparse.Namespace) -> int:
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
     options = RowOptions(
-        symprec=args.symprec, angle_tolerance=args.angle_tolerance, min_distance=args.min_distance, max_atoms=args.max_atoms,
+        symprec=args.symprec,
+        angle_tolerance=args.angle_tolerance,
+        min_distance=args.min_distance,
+        max_atoms=args.max_atoms,
         max_orbits=args.max_orbits,
-    )  # fmt: skip
+    )
     report = prepare(
-        args.input or "prototypes", args.out, options, workers=args.workers, substitutions=args.substitutions,
-        limit=args.limit, progress=not args.quiet and sys.stderr.isatty(),
-    )  # fmt: skip
+        args.input or "prototypes",
+        args.out,
+        options,
+        workers=args.workers,
+        substitutions=args.substitutions,
+        limit=args.limit,
+        progress=not args.quiet and sys.stderr.isatty(),
+    )
     summary = {
         "rows": report.rows,
         "accepted": len(report.dataset),
@@ -94,11 +103,17 @@ def _info(args: argparse.Namespace) -> int:
     data = load(args.file)
     number, atoms = data.num_orbits, data.num_atoms
     facts: dict[str, Any] = {
-        "crystals": len(data), "sets": int(len(np.unique(data.set_index))), "orbits": int(len(data.orbit_z)),
-        "elements": int(len(np.unique(data.orbit_z))), "max_operations": int(data.num_ops.max()),
-        "max_orbits": int(number.max()), "mean_orbits": round(float(number.mean()), 3), "max_atoms": int(atoms.max()),
-        "share_p1": round(float((data.num_ops == 1).mean()), 5), "properties": sorted(data.properties),
-    }  # fmt: skip
+        "crystals": len(data),
+        "sets": int(len(np.unique(data.set_index))),
+        "orbits": int(len(data.orbit_z)),
+        "elements": int(len(np.unique(data.orbit_z))),
+        "max_operations": int(data.num_ops.max()),
+        "max_orbits": int(number.max()),
+        "mean_orbits": round(float(number.mean()), 3),
+        "max_atoms": int(atoms.max()),
+        "share_p1": round(float((data.num_ops == 1).mean()), 5),
+        "properties": sorted(data.properties),
+    }
     if args.json:
         print(json.dumps(facts | {"meta": data.meta}, sort_keys=True))
         return 0

@@ -31,32 +31,52 @@ LARGEST_TRIED = (1, 2, 3, 4)
 def add_parser(subparsers: Any) -> None:
     """Register the subcommand."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "derive", help="symmetry-reduced structures of a crystal", epilog=EPILOG,
+        "derive",
+        help="symmetry-reduced structures of a crystal",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Write structures that keep a subgroup of a crystal's group and no more: CIF files, index.json, table.csv and "
         "a picture in one folder.",
-    )  # fmt: skip
+    )
     parser.add_argument("file", type=Path, help="the parent: CIF, POSCAR, .vasp or .extxyz, plain or .gz")
-    parser.add_argument("--to", required=True, metavar="TYPE", help="type of the subgroup: number 1..230 or symbol, as P4mm")
+    parser.add_argument(
+        "--to", required=True, metavar="TYPE", help="type of the subgroup: number 1..230 or symbol, as P4mm"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
     parser.add_argument("--num", type=int, default=20, metavar="N", help="structures to draw (20)")
-    parser.add_argument("--amplitude", type=float, default=0.1, metavar="A", help="largest displacement, angstrom (0.1)")
+    parser.add_argument(
+        "--amplitude", type=float, default=0.1, metavar="A", help="largest displacement, angstrom (0.1)"
+    )
     parser.add_argument("--strain", type=float, default=1.0, metavar="S", help="largest principal strain, percent (1)")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal structures (0)")
-    parser.add_argument("--max-cell", type=int, metavar="K",
-                        help="primitive cells up to K times the parent's, 1 to 8 (the smallest that will do, up to 4)")  # fmt: skip
+    parser.add_argument(
+        "--max-cell",
+        type=int,
+        metavar="K",
+        help="primitive cells up to K times the parent's, 1 to 8 (the smallest that will do, up to 4)",
+    )
     parser.add_argument("--relation", type=int, metavar="I", help="only class I of the table of classes, from 1")
-    parser.add_argument("--min-distance", type=float, metavar="D",
-                        help="atoms nearer than D angstrom collide (0.7 of the parent's shortest distance)")  # fmt: skip
-    parser.add_argument("--symprec", type=float, default=0.01, help="tolerance of the parent's symmetry, angstrom (0.01)")
+    parser.add_argument(
+        "--min-distance",
+        type=float,
+        metavar="D",
+        help="atoms nearer than D angstrom collide (0.7 of the parent's shortest distance)",
+    )
+    parser.add_argument(
+        "--symprec", type=float, default=0.01, help="tolerance of the parent's symmetry, angstrom (0.01)"
+    )
     parser.add_argument("--no-picture", action="store_true", help="write no structures.png")
     parser.add_argument("--quiet", "-q", action="store_true", help="no tables and no progress bar")
     parser.add_argument("--json", action="store_true", help="print the index as JSON instead of tables")
     relax = parser.add_argument_group("relaxation (pip install 'symjax[stability]')")
-    relax.add_argument("--relax", action="store_true", help="relax each under its own symmetry; energies against the parent")
+    relax.add_argument(
+        "--relax", action="store_true", help="relax each under its own symmetry; energies against the parent"
+    )
     relax.add_argument("--fmax", type=float, default=0.02, help="largest force after relaxation, eV/angstrom (0.02)")
     relax.add_argument("--steps", type=int, default=500, help="steps at most (500)")
-    relax.add_argument("--cache", type=Path, help="file of finished relaxations (the user's cache folder, or $SYMJAX_CACHE)")
+    relax.add_argument(
+        "--cache", type=Path, help="file of finished relaxations (the user's cache folder, or $SYMJAX_CACHE)"
+    )
     relax.add_argument("--no-cache", action="store_true", help="keep no finished relaxations")
     relax.add_argument("--workers", type=int, help="processes (all cores)")
 
@@ -118,7 +138,12 @@ def check_numbers(args: argparse.Namespace) -> None:
         ("--amplitude", args.amplitude, 0 <= args.amplitude <= 10, "0 to 10 angstrom"),
         ("--strain", args.strain, 0 <= args.strain <= 50, "0 to 50 percent"),
         ("--max-cell", args.max_cell, args.max_cell is None or 1 <= args.max_cell <= MAX_INDEX, f"1 to {MAX_INDEX}"),
-        ("--min-distance", args.min_distance, args.min_distance is None or args.min_distance >= 0, "at least 0 angstrom"),
+        (
+            "--min-distance",
+            args.min_distance,
+            args.min_distance is None or args.min_distance >= 0,
+            "at least 0 angstrom",
+        ),
         ("--seed", args.seed, 0 <= args.seed < 2**32, "0 to 4294967295"),
     )
     for name, value, good, allowed in rules:
@@ -178,7 +203,9 @@ def _no_subgroup(parent: Parent, number: int, max_cell: int) -> str:
     from symjax.evaluate.picture import short_symbol
     from symjax.navigate.selection import nearest
 
-    near = ", ".join(f"{short_symbol(n)} ({n}, index {i})" for n, i in nearest(parent.opset, number, max_k=min(max_cell, 2)))
+    near = ", ".join(
+        f"{short_symbol(n)} ({n}, index {i})" for n, i in nearest(parent.opset, number, max_k=min(max_cell, 2))
+    )
     cells = "cells of the same size" if max_cell == 1 else f"primitive cells up to {max_cell} times as large"
     return (
         f"{short_symbol(number)} ({number}) is no subgroup of {parent.symbol} ({parent.number}) with {cells}; "
@@ -216,9 +243,12 @@ def distinct(derived: Derived) -> Derived:
         return derived
     keep = np.sort(np.unique(np.array(rows), axis=0, return_index=True)[1])
     return replace(
-        derived, crystals=[derived.crystals[i] for i in keep], amplitude=derived.amplitude[keep], strain=derived.strain[keep],
+        derived,
+        crystals=[derived.crystals[i] for i in keep],
+        amplitude=derived.amplitude[keep],
+        strain=derived.strain[keep],
         shortest=derived.shortest[keep],
-    )  # fmt: skip
+    )
 
 
 def _potential() -> Any:
@@ -228,7 +258,9 @@ def _potential() -> Any:
     return load_potential("chgnet")
 
 
-def _relax(parent: Parent, sets: list[tuple[Class, Derived]], potential: Any, args: argparse.Namespace) -> list[dict[str, Any]]:
+def _relax(
+    parent: Parent, sets: list[tuple[Class, Derived]], potential: Any, args: argparse.Namespace
+) -> list[dict[str, Any]]:
     """Results of the parent and then of every structure, in order."""
     from symjax.cli.derive_report import cell_of_crystal
     from symjax.evaluate.cache import Cache, default_path
@@ -238,6 +270,10 @@ def _relax(parent: Parent, sets: list[tuple[Class, Derived]], potential: Any, ar
     options = RelaxOptions(fmax=args.fmax, steps=args.steps, symmetric=True)
     with Cache(None if args.no_cache else args.cache or default_path()) as cache:
         return relax_many(
-            [cell_of_crystal(c) for c in crystals], potential, options, cache=cache, processes=args.workers,
+            [cell_of_crystal(c) for c in crystals],
+            potential,
+            options,
+            cache=cache,
+            processes=args.workers,
             progress=not (args.quiet or args.json),
-        )  # fmt: skip
+        )

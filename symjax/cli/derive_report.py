@@ -30,9 +30,14 @@ def cell_of_crystal(crystal: Crystal) -> Cell:
     """All atoms of a crystal with its operations."""
     atoms = expand_crystal(crystal)
     return Cell(
-        lattice=atoms.L, frac=atoms.x, numbers=atoms.z, orbit=np.repeat(np.arange(len(crystal.z)), crystal.multiplicity),
-        W=crystal.W, w=crystal.w, den=crystal.den,
-    )  # fmt: skip
+        lattice=atoms.L,
+        frac=atoms.x,
+        numbers=atoms.z,
+        orbit=np.repeat(np.arange(len(crystal.z)), crystal.multiplicity),
+        W=crystal.W,
+        w=crystal.w,
+        den=crystal.den,
+    )
 
 
 def write(
@@ -71,16 +76,20 @@ def write(
         _draw(stage / "structures.png", parent, own, entries=entries, cells=cells)
     _write_csv(stage / "table.csv", entries)
     index = {
-        "program": "symjax derive", "version": __version__,
-        "options": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()
-                    if name not in ("command", "debug", "quiet", "out", "json")},
+        "program": "symjax derive",
+        "version": __version__,
+        "options": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(args).items()
+            if name not in ("command", "debug", "quiet", "out", "json")
+        },
         "parent": _parent_entry(parent, own, relaxed),
         "target": {"number": classes[0].relation.number, "symbol": classes[0].relation.symbol},
         "classes": [_class_entry(one, by_class.get(one.number)) for one in classes],
         "collisions": _collisions(sets),
         "files": sorted({file.name for file in stage.iterdir()} | {INDEX}),
         "structures": entries,
-    }  # fmt: skip
+    }
     write_json(stage / INDEX, index)
     return index
 
@@ -97,12 +106,16 @@ def _parent_entry(parent: Parent, cell: Cell, relaxed: list[dict[str, Any]] | No
     from symjax.evaluate.composition import formula_of
 
     entry = {
-        "file": "parent.cif", "formula": formula_of(tuple(cell.counts.items())),
-        "group": {"number": parent.number, "symbol": parent.symbol}, "num_atoms": len(cell.numbers),
+        "file": "parent.cif",
+        "formula": formula_of(tuple(cell.counts.items())),
+        "group": {"number": parent.number, "symbol": parent.symbol},
+        "num_atoms": len(cell.numbers),
         "ladder": {f"{t:g}": n for t, n in parent.ladder.items()},
-    }  # fmt: skip
+    }
     if relaxed:
-        entry |= {"energy_relaxed": relaxed[0]["energy_final"]} | {name: relaxed[0][name] for name in ("converged", "reason")}
+        entry |= {"energy_relaxed": relaxed[0]["energy_final"]} | {
+            name: relaxed[0][name] for name in ("converged", "reason")
+        }
     return entry
 
 
@@ -111,15 +124,25 @@ def _class_entry(one: Class, derived: Derived | None) -> dict[str, Any]:
     relation, modes = one.relation, one.modes
     s = relation.setting
     return {
-        "class": one.number, "index": relation.index, "kind": relation.kind, "t_index": relation.t_index,
-        "k_index": relation.k_index, "conjugates": relation.num_conjugates,
+        "class": one.number,
+        "index": relation.index,
+        "kind": relation.kind,
+        "t_index": relation.t_index,
+        "k_index": relation.k_index,
+        "conjugates": relation.num_conjugates,
         "basis": [[_fraction(v, s.P_den) for v in row] for row in s.P],
-        "origin": [_fraction(v, s.p_den) for v in s.p], "free_lattice": modes.num_lattice,
-        "free_coordinates": modes.num_coordinates, "freed_strains": len(modes.strain), "freed_modes": len(modes.displacement),
-        "primary_strains": modes.num_primary_strain, "primary_modes": modes.num_primary, "translations": modes.num_translations,
-        "structures": len(derived.crystals) if derived else 0, "collided": derived.skipped if derived else 0,
+        "origin": [_fraction(v, s.p_den) for v in s.p],
+        "free_lattice": modes.num_lattice,
+        "free_coordinates": modes.num_coordinates,
+        "freed_strains": len(modes.strain),
+        "freed_modes": len(modes.displacement),
+        "primary_strains": modes.num_primary_strain,
+        "primary_modes": modes.num_primary,
+        "translations": modes.num_translations,
+        "structures": len(derived.crystals) if derived else 0,
+        "collided": derived.skipped if derived else 0,
         "problem": one.problem or None,
-    }  # fmt: skip
+    }
 
 
 def _fraction(value: Any, den: int) -> str:
@@ -132,9 +155,10 @@ def _collisions(sets: list[tuple[Class, Derived]]) -> dict[str, Any]:
     skipped = sum(derived.skipped for _, derived in sets)
     closest = min((derived.closest for _, derived in sets), default=np.inf)
     return {
-        "skipped": skipped, "min_distance": round(sets[0][1].min_distance, 6),
+        "skipped": skipped,
+        "min_distance": round(sets[0][1].min_distance, 6),
         "closest": round(closest, 6) if np.isfinite(closest) else None,
-    }  # fmt: skip
+    }
 
 
 def _entry(index: int, one: Class, derived: Derived, *, place: int, cell: Cell) -> dict[str, Any]:
@@ -146,17 +170,30 @@ def _entry(index: int, one: Class, derived: Derived, *, place: int, cell: Cell) 
     found = {f"{t:g}": detected_number(cell, t, -1.0) for t in TOLERANCES}
     parameters = lattice_parameters(cell.lattice)
     return {
-        "file": f"{index:05d}-{plain_formula(formula)}.cif", "formula": formula, "class": one.number,
-        "group": {"number": one.relation.number, "symbol": one.relation.symbol}, "group_found": found,
-        "as_asked": set(found.values()) == {one.relation.number}, "num_atoms": len(cell.numbers),
-        "amplitude": round(float(derived.amplitude[place]), 8), "strain": round(float(derived.strain[place]), 8),
-        "shortest_distance": round(float(derived.shortest[place]), 6), "lengths": np.round(parameters[:3], 6).tolist(),
-        "angles": np.round(parameters[3:], 6).tolist(), "volume": round(cell.volume, 6),
-    }  # fmt: skip
+        "file": f"{index:05d}-{plain_formula(formula)}.cif",
+        "formula": formula,
+        "class": one.number,
+        "group": {"number": one.relation.number, "symbol": one.relation.symbol},
+        "group_found": found,
+        "as_asked": set(found.values()) == {one.relation.number},
+        "num_atoms": len(cell.numbers),
+        "amplitude": round(float(derived.amplitude[place]), 8),
+        "strain": round(float(derived.strain[place]), 8),
+        "shortest_distance": round(float(derived.shortest[place]), 6),
+        "lengths": np.round(parameters[:3], 6).tolist(),
+        "angles": np.round(parameters[3:], 6).tolist(),
+        "volume": round(cell.volume, 6),
+    }
 
 
 def _relaxed_entry(
-    stage: Path, entry: dict[str, Any], crystal: Crystal, cell: Cell, *, outcome: dict[str, Any], reference: float | None
+    stage: Path,
+    entry: dict[str, Any],
+    crystal: Crystal,
+    cell: Cell,
+    *,
+    outcome: dict[str, Any],
+    reference: float | None,
 ) -> dict[str, Any]:
     """What relaxation made of a structure; the relaxed structure is written beside it."""
     from symjax.evaluate.stability import relaxed_cell
@@ -164,18 +201,26 @@ def _relaxed_entry(
 
     after, energy = relaxed_cell(cell, outcome), outcome["energy_final"]
     out: dict[str, Any] = {
-        "energy": outcome["energy_initial"], "energy_relaxed": energy, "converged": outcome["converged"],
+        "energy": outcome["energy_initial"],
+        "energy_relaxed": energy,
+        "converged": outcome["converged"],
         "reason": outcome["reason"],
         "energy_against_parent": None if energy is None or reference is None else 1000 * (energy - reference),
-        "group_relaxed": None, "file_relaxed": None,
-    }  # fmt: skip
+        "group_relaxed": None,
+        "file_relaxed": None,
+    }
     if after is not None:
         out["group_relaxed"] = {f"{t:g}": detected_number(after, t, -1.0) for t in LOOSE}
         out["file_relaxed"] = entry["file"].removesuffix(".cif") + "-relaxed.cif"
         moved = Crystal(
-            W=crystal.W, w=crystal.w, L=after.lattice, z=crystal.z, x=after.frac[cell.representatives], stab=crystal.stab,
+            W=crystal.W,
+            w=crystal.w,
+            L=after.lattice,
+            z=crystal.z,
+            x=after.frac[cell.representatives],
+            stab=crystal.stab,
             den=crystal.den,
-        )  # fmt: skip
+        )
         _write_cif(stage / out["file_relaxed"], moved, entry["group"]["number"])
     return out
 
@@ -190,20 +235,59 @@ def _write_csv(path: Path, entries: list[dict[str, Any]]) -> None:
     """The structures as a table, in the order of the screen."""
     import csv
 
-    names = ["file", "formula", "class", "number", "symbol", "as_asked", "num_atoms", "amplitude_angstrom", "strain_percent",
-             "shortest_angstrom", "a", "b", "c", "alpha", "beta", "gamma", "volume", "energy_relaxed_eV_per_atom",
-             "against_parent_meV_per_atom", "group_relaxed_0.01", "group_relaxed_0.1", "converged", "reason"]  # fmt: skip
+    names = [
+        "file",
+        "formula",
+        "class",
+        "number",
+        "symbol",
+        "as_asked",
+        "num_atoms",
+        "amplitude_angstrom",
+        "strain_percent",
+        "shortest_angstrom",
+        "a",
+        "b",
+        "c",
+        "alpha",
+        "beta",
+        "gamma",
+        "volume",
+        "energy_relaxed_eV_per_atom",
+        "against_parent_meV_per_atom",
+        "group_relaxed_0.01",
+        "group_relaxed_0.1",
+        "converged",
+        "reason",
+    ]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(names)
         for e in entries:
             after = e.get("group_relaxed") or {}
-            writer.writerow([
-                e["file"], e["formula"], e["class"], e["group"]["number"], e["group"]["symbol"], e["as_asked"], e["num_atoms"],
-                e["amplitude"], e["strain"], e["shortest_distance"], *e["lengths"], *e["angles"], e["volume"],
-                e.get("energy_relaxed"), e.get("energy_against_parent"), after.get("0.01"), after.get("0.1"), e.get("converged"),
-                e.get("reason"),
-            ])  # fmt: skip
+            writer.writerow(
+                [
+                    e["file"],
+                    e["formula"],
+                    e["class"],
+                    e["group"]["number"],
+                    e["group"]["symbol"],
+                    e["as_asked"],
+                    e["num_atoms"],
+                    e["amplitude"],
+                    e["strain"],
+                    e["shortest_distance"],
+                    *e["lengths"],
+                    *e["angles"],
+                    e["volume"],
+                    e.get("energy_relaxed"),
+                    e.get("energy_against_parent"),
+                    after.get("0.01"),
+                    after.get("0.1"),
+                    e.get("converged"),
+                    e.get("reason"),
+                ]
+            )
 
 
 def _draw(path: Path, parent: Parent, own: Cell, *, entries: list[dict[str, Any]], cells: list[Cell]) -> None:
@@ -221,7 +305,9 @@ def _draw(path: Path, parent: Parent, own: Cell, *, entries: list[dict[str, Any]
     figure = Figure(figsize=(2.15 * max(columns, 3), 2.55 * rows + 0.5), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     tall = 2.55 * rows + 0.5
-    grid = figure.add_gridspec(rows, columns, hspace=0.3, wspace=0.06, left=0.03, right=0.97, top=1 - 0.85 / tall, bottom=0.02)
+    grid = figure.add_gridspec(
+        rows, columns, hspace=0.3, wspace=0.06, left=0.03, right=0.97, top=1 - 0.85 / tall, bottom=0.02
+    )
     formula = pretty_formula(formula_of(tuple(own.counts.items())))
     heading = f"{formula}: {symbol_of(parent.number)} ({parent.number})"
     if entries:
@@ -278,15 +364,34 @@ def _class_table(index: dict[str, Any]) -> Any:
     parent, groups = index["parent"], (index["parent"]["group"], index["target"])
     title = f"{parent['formula']}: " + " to ".join(f"{g['symbol']} ({g['number']})" for g in groups)
     table = Table(title=title, title_justify="left")
-    for name in ("class", "index", "kind", "basis a; b; c", "origin", "strains", "modes", "primary", "structures", "remark"):
+    for name in (
+        "class",
+        "index",
+        "kind",
+        "basis a; b; c",
+        "origin",
+        "strains",
+        "modes",
+        "primary",
+        "structures",
+        "remark",
+    ):
         table.add_column(name, justify="left" if name in ("kind", "basis a; b; c", "origin", "remark") else "right")
     for one in index["classes"]:
         basis = "; ".join(",".join(row[i] for row in one["basis"]) for i in range(3))
         remark = "" if one["problem"] is None else one["problem"].split(": ")[-1]
         table.add_row(
-            str(one["class"]), str(one["index"]), one["kind"], basis, ",".join(one["origin"]), str(one["freed_strains"]),
-            str(one["freed_modes"]), f"{one['primary_strains']} + {one['primary_modes']}", str(one["structures"]), remark,
-        )  # fmt: skip
+            str(one["class"]),
+            str(one["index"]),
+            one["kind"],
+            basis,
+            ",".join(one["origin"]),
+            str(one["freed_strains"]),
+            str(one["freed_modes"]),
+            f"{one['primary_strains']} + {one['primary_modes']}",
+            str(one["structures"]),
+            remark,
+        )
     return table
 
 
@@ -297,10 +402,19 @@ def _structure_table(entries: list[dict[str, Any]], *, relaxed: bool) -> Any:
     names = ["file", "class", "atoms", "group found", "moved, Å", "strain, %", "shortest, Å"]
     names += ["meV/atom to parent", "group relaxed", "remark"] if relaxed else ["cell, Å"]
     for name in names:
-        table.add_column(name, justify="left" if name in ("file", "cell, Å", "remark") else "right", no_wrap=name == "file")
+        table.add_column(
+            name, justify="left" if name in ("file", "cell, Å", "remark") else "right", no_wrap=name == "file"
+        )
     for e in entries:
-        row = [e["file"], str(e["class"]), str(e["num_atoms"]), "/".join(map(str, dict.fromkeys(e["group_found"].values()))),
-               f"{e['amplitude']:.3f}", f"{e['strain']:.3f}", f"{e['shortest_distance']:.2f}"]  # fmt: skip
+        row = [
+            e["file"],
+            str(e["class"]),
+            str(e["num_atoms"]),
+            "/".join(map(str, dict.fromkeys(e["group_found"].values()))),
+            f"{e['amplitude']:.3f}",
+            f"{e['strain']:.3f}",
+            f"{e['shortest_distance']:.2f}",
+        ]
         if relaxed:
             energy = e["energy_against_parent"]
             after = e["group_relaxed"] or {}

@@ -32,7 +32,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("samples", help="the crystals to judge; or the word hull, followed by build DATA")
     parser.add_argument("more", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--reference", "-r", help="real crystals that distributions are compared with")
-    parser.add_argument("--train", "-t", action="append", help="what novelty is against (may be repeated: train and val)")
+    parser.add_argument(
+        "--train", "-t", action="append", help="what novelty is against (may be repeated: train and val)"
+    )
     parser.add_argument("--out", "-o", type=Path, help="folder for report.json and report.html (hull build: the file)")
     parser.add_argument(
         "--metrics",

@@ -38,9 +38,12 @@ examples:
 def add_parser(subparsers: Any) -> None:
     """Register the subcommand."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "generate", help="generate crystals", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        "generate",
+        help="generate crystals",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Generate crystals: files, index.json, crystals.npz and a picture in one folder.",
-    )  # fmt: skip
+    )
     parser.add_argument("--num", type=_count, required=True, metavar="N", help="how many crystals")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
     about = "; ".join(f"{name}: {part.ABOUT}" for name, part in PARTS.items())
@@ -52,14 +55,21 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--steps", type=_count, metavar="N", help="diffusion steps (default: the model's own)")
     parser.add_argument("--batch", type=_count, default=64, metavar="N", help="crystals at a time (default 64)")
-    parser.add_argument("--min-ratio", type=_ratio, default=0.6, metavar="R",
-                        help="redraw geometry with atoms closer than R covalent radii; 0: never (default 0.6)")  # fmt: skip
+    parser.add_argument(
+        "--min-ratio",
+        type=_ratio,
+        default=0.6,
+        metavar="R",
+        help="redraw geometry with atoms closer than R covalent radii; 0: never (default 0.6)",
+    )
     generate_relax.add_options(parser)
     parser.add_argument("--no-picture", action="store_true", help="write no crystals.png")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no table")
     _add_constraints(parser.add_argument_group("what is asked for", "nothing by default; constraints combine"))
     generate_parent.add_options(
-        parser.add_argument_group("from a parent crystal", "its symmetry lowered or raised by the model, with exact probabilities")
+        parser.add_argument_group(
+            "from a parent crystal", "its symmetry lowered or raised by the model, with exact probabilities"
+        )
     )
     generate_wyckoff_transformer.add_options(
         parser.add_argument_group("wyckoff_transformer", "elements on Wyckoff positions, then coordinates for them")
@@ -69,8 +79,12 @@ def add_parser(subparsers: Any) -> None:
 def _add_constraints(group: Any) -> None:
     group.add_argument("--formula", help="exact formula of the cell's content, up to a common factor: SrTiO3")
     group.add_argument("--elements", metavar="A,B", help="exactly these elements: Li,O")
-    group.add_argument("--space-group", metavar="N", help="number 1..230 or symbol, as in Fm-3m; but for symop also several: 2,12")
-    group.add_argument("--orbits", type=_count, metavar="M", help="not symop: number of orbits (default: as often as in the data)")
+    group.add_argument(
+        "--space-group", metavar="N", help="number 1..230 or symbol, as in Fm-3m; but for symop also several: 2,12"
+    )
+    group.add_argument(
+        "--orbits", type=_count, metavar="M", help="not symop: number of orbits (default: as often as in the data)"
+    )
     group.add_argument("--point-group", metavar="SYMBOL", help="as in m-3m, 4/mmm, 222")
     group.add_argument("--crystal-system", choices=SYSTEMS)
     inversion = group.add_mutually_exclusive_group()
@@ -149,8 +163,10 @@ class Part(Protocol):
 
 
 PARTS: dict[str, Part] = {
-    "symop": generate_symop, "symmcd": generate_symmcd, "wyckoff_transformer": generate_wyckoff_transformer
-}  # fmt: skip
+    "symop": generate_symop,
+    "symmcd": generate_symmcd,
+    "wyckoff_transformer": generate_wyckoff_transformer,
+}
 
 
 def refuse_foreign(args: argparse.Namespace) -> None:
@@ -193,7 +209,12 @@ def parse_formula(text: str) -> dict[str, int]:
     while place < len(text):
         match = re.compile(r"([A-Z][a-z]?|\(|\))(\d*)").match(text, place)
         token, digits = (match[1], match[2]) if match else ("", "")
-        if not token or (token == "(" and digits) or (token == ")" and len(stack) == 1) or (digits and int(digits) == 0):
+        if (
+            not token
+            or (token == "(" and digits)
+            or (token == ")" and len(stack) == 1)
+            or (digits and int(digits) == 0)
+        ):
             raise InputError(f"formula {text!r}: cannot read {text[place:]!r}; write it as SrTiO3 or Ca3(PO4)2")
         count = int(digits or 1)
         if token == "(":
@@ -252,10 +273,16 @@ def show(entries: list[dict[str, Any]], cells: list[Cell], folder: Path, args: a
     for index, entry in enumerate(entries[:ROWS_ON_SCREEN]):
         group = entry["group"]
         table.add_row(
-            str(index), entry["formula"], f"{group['symbol']} ({group['number']})", str(entry["num_operations"]),
-            str(len(entry["orbits"])), str(entry["num_atoms"]), f"{entry['volume'] / entry['num_atoms']:.1f} Å³",
-            f"{entry['shortest_distance']:.2f} Å", f"{entry['shortest_over_covalent_radii']:.2f}",
-        )  # fmt: skip
+            str(index),
+            entry["formula"],
+            f"{group['symbol']} ({group['number']})",
+            str(entry["num_operations"]),
+            str(len(entry["orbits"])),
+            str(entry["num_atoms"]),
+            f"{entry['volume'] / entry['num_atoms']:.1f} Å³",
+            f"{entry['shortest_distance']:.2f} Å",
+            f"{entry['shortest_over_covalent_radii']:.2f}",
+        )
     console.print(table)
     if len(entries) > ROWS_ON_SCREEN:
         console.print(f"... and {len(entries) - ROWS_ON_SCREEN} more, all in {folder / 'index.json'}")

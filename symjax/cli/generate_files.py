@@ -20,9 +20,12 @@ PICTURED = 18
 
 
 def write(
-    stage: Path, dataset: CrystalDataset | None, args: argparse.Namespace, drawing: dict[str, Any],
+    stage: Path,
+    dataset: CrystalDataset | None,
+    args: argparse.Namespace,
+    drawing: dict[str, Any],
     each: list[dict[str, Any]] | None = None,
-) -> tuple[list[Cell], list[dict[str, Any]]]:  # fmt: skip
+) -> tuple[list[Cell], list[dict[str, Any]]]:
     """Write all files into ``stage``; returns the crystals and their index entries.
 
     Args:
@@ -58,7 +61,14 @@ def write(
     asked = {name: value for name, value in vars(args).items() if name not in ("command", "debug", "quiet", "out")}
     write_json(
         stage / INDEX,
-        {"program": "symjax generate", "version": __version__, "options": asked, **drawing, "files": files, "crystals": entries},
+        {
+            "program": "symjax generate",
+            "version": __version__,
+            "options": asked,
+            **drawing,
+            "files": files,
+            "crystals": entries,
+        },
     )
     return cells, entries
 
@@ -93,6 +103,10 @@ def _draw(path: Path, cells: list[Cell], entries: list[dict[str, Any]]) -> None:
     groups = [entry["group"]["number"] for entry in entries]
     order = grid_order(groups, [-len(cell.numbers) for cell in cells], PICTURED)
     draw_page(
-        [cells[i] for i in order], [entries[i]["formula"] for i in order], [groups[i] for i in order], path,
-        all_groups=groups, heading=f"{len(cells)} generated crystals" if len(cells) > 1 else "",
-    )  # fmt: skip
+        [cells[i] for i in order],
+        [entries[i]["formula"] for i in order],
+        [groups[i] for i in order],
+        path,
+        all_groups=groups,
+        heading=f"{len(cells)} generated crystals" if len(cells) > 1 else "",
+    )

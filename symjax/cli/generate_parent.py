@@ -20,29 +20,61 @@ if TYPE_CHECKING:
 ROWS_ON_SCREEN = 15
 _EXACT = 0.001  # angstrom
 DEFAULTS: dict[str, Any] = {
-    "direction": "below", "measure": "type", "strength": None, "symprec": 0.01, "tolerance": 0.3, "strain": 5.0,
+    "direction": "below",
+    "measure": "type",
+    "strength": None,
+    "symprec": 0.01,
+    "tolerance": 0.3,
+    "strain": 5.0,
     "keep_parent": False,
-}  # fmt: skip
+}
 _ASKED = (
-    "formula", "elements", "space_group", "point_group", "crystal_system", "centrosymmetric", "no_inversion", "polar", "chiral",
-    "require", "forbid",
-)  # fmt: skip
+    "formula",
+    "elements",
+    "space_group",
+    "point_group",
+    "crystal_system",
+    "centrosymmetric",
+    "no_inversion",
+    "polar",
+    "chiral",
+    "require",
+    "forbid",
+)
 
 
 def add_options(group: Any) -> None:
     """Register the options; their defaults are filled in by `check` so that stray ones can be told."""
     group.add_argument("--parent", metavar="FILE", help="CIF, POSCAR or extxyz; its elements and sites are kept")
-    group.add_argument("--direction", choices=("below", "above"),
-                       help="below: fewer operations; above: more, which it nearly has (default below)")  # fmt: skip
-    group.add_argument("--strength", type=float, metavar="T",
-                       help="diffusion time (0, 1] the geometry is noised to (default 0.3; above: 0, averaged only)")  # fmt: skip
-    group.add_argument("--measure", choices=("type", "walk"),
-                       help="type: how likely the model draws the atoms so described; walk: only the walk among the parent's "
-                       "operations (default type)")  # fmt: skip
-    group.add_argument("--symprec", type=float, metavar="A", help="symmetry search of the parent, angstrom (default 0.01)")
-    group.add_argument("--tolerance", type=float, metavar="A", help="above: largest move of an atom, angstrom (default 0.3)")
-    group.add_argument("--strain", type=float, metavar="PCT", help="above: largest change of an edge, percent (default 5)")
-    group.add_argument("--keep-parent", action="store_true", default=None, help="the parent's own group may be drawn too")
+    group.add_argument(
+        "--direction",
+        choices=("below", "above"),
+        help="below: fewer operations; above: more, which it nearly has (default below)",
+    )
+    group.add_argument(
+        "--strength",
+        type=float,
+        metavar="T",
+        help="diffusion time (0, 1] the geometry is noised to (default 0.3; above: 0, averaged only)",
+    )
+    group.add_argument(
+        "--measure",
+        choices=("type", "walk"),
+        help="type: how likely the model draws the atoms so described; walk: only the walk among the parent's "
+        "operations (default type)",
+    )
+    group.add_argument(
+        "--symprec", type=float, metavar="A", help="symmetry search of the parent, angstrom (default 0.01)"
+    )
+    group.add_argument(
+        "--tolerance", type=float, metavar="A", help="above: largest move of an atom, angstrom (default 0.3)"
+    )
+    group.add_argument(
+        "--strain", type=float, metavar="PCT", help="above: largest change of an edge, percent (default 5)"
+    )
+    group.add_argument(
+        "--keep-parent", action="store_true", default=None, help="the parent's own group may be drawn too"
+    )
 
 
 def check(args: argparse.Namespace) -> None:
@@ -86,11 +118,21 @@ def draw(args: argparse.Namespace) -> tuple[Parent, Derivatives]:
     parent.warn()
     with StageBar(args.num, show=not args.quiet) as bar:
         found = derivatives(
-            load_weights(args.weights), parent.crystal, args.num, direction=args.direction, measure=args.measure,
-            strength=args.strength, seed=args.seed, tolerance=args.tolerance, strain=args.strain / 100,
-            keep_parent=args.keep_parent, sampler=None if args.steps is None else sampler_of(args.steps),
-            min_ratio=args.min_ratio, batch_size=min(args.batch, args.num), progress=bar,
-        )  # fmt: skip
+            load_weights(args.weights),
+            parent.crystal,
+            args.num,
+            direction=args.direction,
+            measure=args.measure,
+            strength=args.strength,
+            seed=args.seed,
+            tolerance=args.tolerance,
+            strain=args.strain / 100,
+            keep_parent=args.keep_parent,
+            sampler=None if args.steps is None else sampler_of(args.steps),
+            min_ratio=args.min_ratio,
+            batch_size=min(args.batch, args.num),
+            progress=bar,
+        )
     return parent, found
 
 
@@ -108,7 +150,9 @@ def for_index(parent: Parent, found: Derivatives) -> tuple[dict[str, Any], list[
         },
         "subgroups": [{**_row(row), "drawn": int(count)} for row, count in zip(rows, drawn, strict=True)],
     }
-    each = [{"subgroup": int(i), "index_in_parent": rows[i].index, "free_parameters": rows[i].free} for i in found.chosen]
+    each = [
+        {"subgroup": int(i), "index_in_parent": rows[i].index, "free_parameters": rows[i].free} for i in found.chosen
+    ]
     return about, each
 
 
@@ -117,17 +161,27 @@ def _row(row: Candidate) -> dict[str, Any]:
     import numpy as np
 
     values: dict[str, Any] = {
-        "number": row.number, "symbol": row.symbol, "index": row.index, "conjugates": row.conjugates,
-        "free_parameters": row.free, "status": row.status, "probability": float(np.exp(row.log_probability)),
-        "log_type": row.log_type, "log_walk": row.log_walk, "log_likelihood": row.log_likelihood,
-    }  # fmt: skip
+        "number": row.number,
+        "symbol": row.symbol,
+        "index": row.index,
+        "conjugates": row.conjugates,
+        "free_parameters": row.free,
+        "status": row.status,
+        "probability": float(np.exp(row.log_probability)),
+        "log_type": row.log_type,
+        "log_walk": row.log_walk,
+        "log_likelihood": row.log_likelihood,
+    }
     if row.reduction is not None:
         setting = row.reduction.setting
         values |= {
-            "basis": (setting.P / setting.P_den).tolist(), "origin": (setting.p / setting.p_den).tolist(),
+            "basis": (setting.P / setting.P_den).tolist(),
+            "origin": (setting.p / setting.p_den).tolist(),
             "averaging_moves": round(row.reduction.displacement, 6),
-        }  # fmt: skip
-    return {name: value if not isinstance(value, float) or np.isfinite(value) else None for name, value in values.items()}
+        }
+    return {
+        name: value if not isinstance(value, float) or np.isfinite(value) else None for name, value in values.items()
+    }
 
 
 def show(parent: Parent, found: Derivatives, cells: list[Cell]) -> None:
@@ -144,28 +198,51 @@ def show(parent: Parent, found: Derivatives, cells: list[Cell]) -> None:
     below = candidates.direction == "below"
     table = Table(
         title=f"{'subgroups' if below else 'supergroups'} of {parent.symbol} ({parent.number}), by learned probability",
-        title_justify="left", row_styles=["", "dim"],
-    )  # fmt: skip
-    for name in ("group", "index", "class", "free", "ln p(type)", "ln p(walk)", "probability", "drawn", "found exactly"):
+        title_justify="left",
+        row_styles=["", "dim"],
+    )
+    for name in (
+        "group",
+        "index",
+        "class",
+        "free",
+        "ln p(type)",
+        "ln p(walk)",
+        "probability",
+        "drawn",
+        "found exactly",
+    ):
         table.add_column(name, justify="left" if name == "group" else "right")
     drawn = np.bincount(found.chosen, minlength=len(rows))
     # lengths judge the angles too: five degrees would hide a strain
-    exactly = [detected_number(cell, _EXACT, LENGTH_RULE) == rows[i].number for cell, i in zip(cells, found.chosen, strict=True)]
+    exactly = [
+        detected_number(cell, _EXACT, LENGTH_RULE) == rows[i].number
+        for cell, i in zip(cells, found.chosen, strict=True)
+    ]
     again = np.bincount(found.chosen, weights=exactly, minlength=len(rows))
     usable = [i for i, row in enumerate(rows) if row.status == "open"]
     for i in usable[:ROWS_ON_SCREEN]:
         row = rows[i]
         table.add_row(
-            f"{row.symbol} ({row.number})", str(row.index), str(row.conjugates), str(row.free),
-            "-" if row.log_type is None else f"{row.log_type:.2f}", f"{row.log_walk:.2f}", f"{np.exp(row.log_probability):.4f}",
-            f"{drawn[i] / len(found.chosen):.3f}", f"{int(again[i])} of {drawn[i]}" if drawn[i] else "-",
-        )  # fmt: skip
+            f"{row.symbol} ({row.number})",
+            str(row.index),
+            str(row.conjugates),
+            str(row.free),
+            "-" if row.log_type is None else f"{row.log_type:.2f}",
+            f"{row.log_walk:.2f}",
+            f"{np.exp(row.log_probability):.4f}",
+            f"{drawn[i] / len(found.chosen):.3f}",
+            f"{int(again[i])} of {drawn[i]}" if drawn[i] else "-",
+        )
     console.print(table)
-    left_out = {word: sum(row.status == word for row in rows) for word in ("unattainable", "too large", "atoms do not fit")}
+    left_out = {
+        word: sum(row.status == word for row in rows) for word in ("unattainable", "too large", "atoms do not fit")
+    }
     said = {
-        "unattainable": "that these atoms cannot tell from a larger group", "too large": "too large for the model",
+        "unattainable": "that these atoms cannot tell from a larger group",
+        "too large": "too large for the model",
         "atoms do not fit": "that would move atoms too far",
-    }  # fmt: skip
+    }
     more = [f"{count} {said[word]}" for word, count in left_out.items() if count]
     console.print(
         f"{len(usable)} {'class' if len(usable) == 1 else 'classes'} of {'subgroups' if below else 'supergroups'} can be drawn"

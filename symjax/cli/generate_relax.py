@@ -22,7 +22,9 @@ FMAX, STEPS = 0.05, 500
 
 def add_options(group: Any) -> None:
     """Register the option."""
-    group.add_argument("--relax", action="store_true", help="relax under the crystal's symmetry (pip install 'symjax[stability]')")
+    group.add_argument(
+        "--relax", action="store_true", help="relax under the crystal's symmetry (pip install 'symjax[stability]')"
+    )
 
 
 def check(args: argparse.Namespace) -> None:

@@ -48,16 +48,23 @@ def draw(args: argparse.Namespace) -> Generated:
 
     groups = [] if args.space_group is None else [parse_space_group(part) for part in args.space_group.split(",")]
     request = Request(
-        groups=tuple(dict.fromkeys(groups)), orbits=args.orbits,
+        groups=tuple(dict.fromkeys(groups)),
+        orbits=args.orbits,
         elements=() if args.elements is None else parse_elements(args.elements),
         formula=None if args.formula is None else parse_formula(args.formula),
-    )  # fmt: skip
+    )
     weights = load_weights(args.weights)
     with StageBar(args.num, show=not args.quiet) as bar:
         return generate(
-            weights, args.num, seed=args.seed, request=request, sampler=SamplerOptions(num_steps=args.steps),
-            min_ratio=args.min_ratio, batch_size=min(args.batch, args.num), progress=bar,
-        )  # fmt: skip
+            weights,
+            args.num,
+            seed=args.seed,
+            request=request,
+            sampler=SamplerOptions(num_steps=args.steps),
+            min_ratio=args.min_ratio,
+            batch_size=min(args.batch, args.num),
+            progress=bar,
+        )
 
 
 def for_index(found: Generated) -> dict[str, Any]:
@@ -74,7 +81,9 @@ def for_entries(found: Generated) -> list[dict[str, Any]] | None:
 def show(found: Generated) -> None:
     """Say how many draws gave no crystal, and why."""
     if "requested_group" in found.dataset.properties:
-        print("unit-cell weights: the space group is only a condition; crystals are in P1, with requested_group in the index")
+        print(
+            "unit-cell weights: the space group is only a condition; crystals are in P1, with requested_group in the index"
+        )
     lost = sum(found.failed.values())
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(found.failed.items()))
     print(f"{lost} of {found.attempts} draws gave no crystal{f' ({reasons})' if lost else ''}")

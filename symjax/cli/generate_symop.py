@@ -17,9 +17,20 @@ if TYPE_CHECKING:
 
 ABOUT = "operations first"
 TAKES: tuple[str, ...] = (
-    "formula", "elements", "space_group", "point_group", "crystal_system", "centrosymmetric", "no_inversion", "polar", "chiral",
-    "require", "forbid", "parent", *generate_parent.DEFAULTS,
-)  # fmt: skip
+    "formula",
+    "elements",
+    "space_group",
+    "point_group",
+    "crystal_system",
+    "centrosymmetric",
+    "no_inversion",
+    "polar",
+    "chiral",
+    "require",
+    "forbid",
+    "parent",
+    *generate_parent.DEFAULTS,
+)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -80,6 +91,12 @@ def _generate(args: argparse.Namespace, constraints: Constraints) -> CrystalData
     weights = load_weights(args.weights)
     with StageBar(args.num, show=not args.quiet) as bar:
         return generate(
-            weights, args.num, seed=args.seed, constraints=constraints, sampler=sampler_of(args.steps),
-            min_ratio=args.min_ratio, batch_size=min(args.batch, args.num), progress=bar,
-        ).dataset  # fmt: skip
+            weights,
+            args.num,
+            seed=args.seed,
+            constraints=constraints,
+            sampler=sampler_of(args.steps),
+            min_ratio=args.min_ratio,
+            batch_size=min(args.batch, args.num),
+            progress=bar,
+        ).dataset

@@ -20,8 +20,18 @@ if TYPE_CHECKING:
 
 ABOUT = "elements on Wyckoff positions, one after the other"
 TAKES: tuple[str, ...] = (
-    "space_group", "orbits", "elements", "allow", "include", "prefix", "temperature", "unmasked", "realise", "attempts", "seconds",
-)  # fmt: skip
+    "space_group",
+    "orbits",
+    "elements",
+    "allow",
+    "include",
+    "prefix",
+    "temperature",
+    "unmasked",
+    "realise",
+    "attempts",
+    "seconds",
+)
 REALISE = ("diffusion", "pyxtal", "none")
 GENES = "genes.jsonl"
 _LISTED = 10
@@ -31,13 +41,24 @@ def add_options(group: Any) -> None:
     """Register the options; defaults are filled in by `check` so that stray ones can be told."""
     group.add_argument("--allow", metavar="A,B", help="no other elements than these")
     group.add_argument("--include", metavar="A,B", help="at least these elements")
-    group.add_argument("--prefix", metavar="E:P,..", help="given orbits to go on from, as in Na:4a,O:24e; needs one --space-group")
-    group.add_argument("--temperature", type=float, metavar="T", help="above 1: more varied, below 1: more typical (default 1)")
-    group.add_argument("--unmasked", action="store_true", help="published sampling: invalid samples occur and are drawn again")
-    group.add_argument("--realise", choices=REALISE,
-                       help="lattice and coordinates: by symop's diffusion, random by PyXtal, or representations only "
-                       "(default diffusion)")  # fmt: skip
-    group.add_argument("--attempts", type=int, metavar="N", help="pyxtal: attempts for each representation (default 30)")
+    group.add_argument(
+        "--prefix", metavar="E:P,..", help="given orbits to go on from, as in Na:4a,O:24e; needs one --space-group"
+    )
+    group.add_argument(
+        "--temperature", type=float, metavar="T", help="above 1: more varied, below 1: more typical (default 1)"
+    )
+    group.add_argument(
+        "--unmasked", action="store_true", help="published sampling: invalid samples occur and are drawn again"
+    )
+    group.add_argument(
+        "--realise",
+        choices=REALISE,
+        help="lattice and coordinates: by symop's diffusion, random by PyXtal, or representations only "
+        "(default diffusion)",
+    )
+    group.add_argument(
+        "--attempts", type=int, metavar="N", help="pyxtal: attempts for each representation (default 30)"
+    )
     group.add_argument("--seconds", type=float, metavar="S", help="pyxtal: time for each representation (default 20)")
 
 
@@ -70,12 +91,10 @@ def crystals(args: argparse.Namespace) -> Drawn:
     request = _request(args)
     weights = load_weights(args.weights)
     with StageBar(args.num, show=not args.quiet) as bar:
-        made = generate(
-            weights, args.num, seed=args.seed, request=request, realise=_realiser(args, bar), progress=bar
-        )  # fmt: skip
+        made = generate(weights, args.num, seed=args.seed, request=request, realise=_realiser(args, bar), progress=bar)
     return Drawn(
         made.dataset, for_index(made), after=lambda: show(made), files=lambda folder: write_genes(folder / GENES, made)
-    )  # fmt: skip
+    )
 
 
 def _request(args: argparse.Namespace) -> Request:
@@ -87,10 +106,15 @@ def _request(args: argparse.Namespace) -> Request:
         () if text is None else parse_elements(text) for text in (args.elements, args.allow, args.include)
     )
     return Request(
-        groups=tuple(dict.fromkeys(groups)), elements=elements, allowed=allowed, required=required,
-        prefix=() if args.prefix is None else parse_prefix(args.prefix), orbits=args.orbits,
-        temperature=1.0 if args.temperature is None else args.temperature, masked=not args.unmasked,
-    )  # fmt: skip
+        groups=tuple(dict.fromkeys(groups)),
+        elements=elements,
+        allowed=allowed,
+        required=required,
+        prefix=() if args.prefix is None else parse_prefix(args.prefix),
+        orbits=args.orbits,
+        temperature=1.0 if args.temperature is None else args.temperature,
+        masked=not args.unmasked,
+    )
 
 
 def parse_prefix(text: str) -> tuple[tuple[str, str], ...]:
@@ -103,7 +127,9 @@ def parse_prefix(text: str) -> tuple[tuple[str, str], ...]:
     for part in text.split(","):
         element, colon, position = (piece.strip() for piece in part.partition(":"))
         if not (element and colon and position):
-            raise InputError(f"prefix {text!r}: cannot read {part!r}; write orbits as element and position, as in Na:4a,Cl:4b")
+            raise InputError(
+                f"prefix {text!r}: cannot read {part!r}; write orbits as element and position, as in Na:4a,Cl:4b"
+            )
         orbits.append((element, position))
     return tuple(orbits)
 
@@ -122,7 +148,11 @@ def _realiser(args: argparse.Namespace, bar: StageBar) -> Realiser | None:
     from symjax.models.wyckoff_transformer.generate import Diffusion
 
     return Diffusion(
-        load_weights(), sampler=sampler_of(args.steps), min_ratio=args.min_ratio, batch_size=min(args.batch, args.num), progress=bar
+        load_weights(),
+        sampler=sampler_of(args.steps),
+        min_ratio=args.min_ratio,
+        batch_size=min(args.batch, args.num),
+        progress=bar,
     )
 
 
@@ -131,11 +161,14 @@ def for_index(made: Generated) -> dict[str, Any]:
     invalid, lost = sum(made.invalid.values()), len(made.unrealised)
     return {
         "representations": {
-            "drawn": made.attempts, "invalid": made.invalid, "valid": made.attempts - invalid,
-            "realised": None if made.dataset is None else made.attempts - invalid - lost, "missing": made.missing,
+            "drawn": made.attempts,
+            "invalid": made.invalid,
+            "valid": made.attempts - invalid,
+            "realised": None if made.dataset is None else made.attempts - invalid - lost,
+            "missing": made.missing,
         },
         "unrealised": [{**gene, "reason": reason} for gene, reason in made.unrealised],
-    }  # fmt: skip
+    }
 
 
 def write_genes(path: Path, made: Generated) -> None:
@@ -158,7 +191,9 @@ def show(made: Generated) -> None:
         print(f"{len(made.number)} representations in {GENES}, one a line")
         return
     valid = made.attempts - invalid
-    print(f"{valid - lost} of {valid} valid representations realised{_reasons(Counter(reason for _, reason in made.unrealised))}")
+    print(
+        f"{valid - lost} of {valid} valid representations realised{_reasons(Counter(reason for _, reason in made.unrealised))}"
+    )
     for gene, reason in made.unrealised[:_LISTED]:
         orbits = ", ".join(f"{orbit['element']} {orbit['position']}" for orbit in gene["orbits"])
         print(f"  not realised: {gene['formula']} in {gene['space_group']} ({orbits}): {reason}")

@@ -23,9 +23,10 @@ COMMANDS = ("generate", "data", "analyze", "train", "evaluate", "subgroups", "su
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line as one parser."""
     parser = argparse.ArgumentParser(
-        prog="symjax", description="Crystals generated from symmetry operations.",
+        prog="symjax",
+        description="Crystals generated from symmetry operations.",
         epilog="`symjax COMMAND --help` tells the options of one command.",
-    )  # fmt: skip
+    )
     parser.add_argument("--version", action="version", version=f"symjax {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -133,5 +133,7 @@ def _warnings(name: str, ladder: dict[float, int], used: float, asked: float) ->
         )
     if used != asked:
         fell = "no tolerance; the identity alone is left" if used == 0 else f"{used:g} angstrom only"
-        found.append(f"{name}: at {asked:g} angstrom the atoms do not form whole orbits of the group found; they do at {fell}")
+        found.append(
+            f"{name}: at {asked:g} angstrom the atoms do not form whole orbits of the group found; they do at {fell}"
+        )
     return found

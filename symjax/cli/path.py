@@ -23,13 +23,15 @@ CHAINS_SHOWN = 6
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand `path`."""
     parser = subparsers.add_parser(
-        "path", help="a path between two phases through a common subgroup", epilog=EPILOG,
+        "path",
+        help="a path between two phases through a common subgroup",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Find which cells of two phases go over into each other, which atom becomes which, and the operations that "
         "both phases share under that mapping; interpolate with those operations kept. Sorted by cost = sqrt(rms displacement^2 + "
         "(strain * d)^2) in angstrom, strain the root of the summed squares of the principal logarithmic strains and d the cube "
         "root of the volume per atom.",
-    )  # fmt: skip
+    )
     parser.add_argument("first", type=Path, metavar="A", help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
     parser.add_argument("second", type=Path, metavar="B", help="the other phase")
     parser.add_argument("--images", type=int, default=9, metavar="N", help="images between the two ends (9)")
@@ -81,9 +83,11 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     """Refuse numbers that cannot be meant."""
     for name, value, low, high in (
-        ("--images", args.images, 1, 1000), ("--max-cell", args.max_cell, 1, 16), ("--num", args.num, 1, 100),
+        ("--images", args.images, 1, 1000),
+        ("--max-cell", args.max_cell, 1, 16),
+        ("--num", args.num, 1, 100),
         ("--which", args.which, 1, args.num),
-    ):  # fmt: skip
+    ):
         if not low <= value <= high:
             raise InputError(f"{name} must be {low} to {high}, got {value}")
     if not 0 < args.max_strain <= 60:
@@ -107,8 +111,9 @@ def _phase(path: Path, symprec: float) -> Phase:
     if len(set(ladder.values())) > 1:
         print(
             f"symjax: warning: {path}: the symmetry depends on the tolerance: {ladder_text(ladder)}; {phase.symbol} "
-            f"({phase.number}) is used and the atoms are moved onto it (--symprec)", file=sys.stderr,
-        )  # fmt: skip
+            f"({phase.number}) is used and the atoms are moved onto it (--symprec)",
+            file=sys.stderr,
+        )
     return phase
 
 
@@ -127,9 +132,14 @@ def _search(args: argparse.Namespace, A: Phase, B: Phase) -> tuple[list[Transiti
             bar.update(done - bar.n)
 
         paths = find_transitions(
-            A, B, max_cell=args.max_cell, max_strain=args.max_strain / 100, num=args.num,
-            names=(str(args.first), str(args.second)), progress=progress,
-        )  # fmt: skip
+            A,
+            B,
+            max_cell=args.max_cell,
+            max_strain=args.max_strain / 100,
+            num=args.num,
+            names=(str(args.first), str(args.second)),
+            progress=progress,
+        )
     return paths, counts
 
 
@@ -146,11 +156,15 @@ def images_of(path: Transition, num: int) -> list[dict[str, Any]]:
         near = shortest(make_cell(image.L, image.x, image.z))
         found.append(
             {
-                "s": _round(float(s)), "number": group.number, "symbol": group.symbol, "higher": group.number != path.number,
-                "shortest_distance": _round(near.distance), "shortest_over_covalent_radii": _round(near.ratio),
+                "s": _round(float(s)),
+                "number": group.number,
+                "symbol": group.symbol,
+                "higher": group.number != path.number,
+                "shortest_distance": _round(near.distance),
+                "shortest_over_covalent_radii": _round(near.ratio),
                 "volume_per_atom": _round(abs(float(np.linalg.det(image.L))) / len(image.z)),
             }
-        )  # fmt: skip
+        )
     return found
 
 
@@ -204,9 +218,12 @@ def _entry(path: Transition, A: Phase, B: Phase, *, detailed: bool) -> dict[str,
     ):
         setting = relation.setting
         entry[name] = {
-            "index": t * k, "t_index": t, "k_index": k, "basis": [[_round(v) for v in row] for row in setting.matrix],
+            "index": t * k,
+            "t_index": t,
+            "k_index": k,
+            "basis": [[_round(v) for v in row] for row in setting.matrix],
             "origin": [_round(v) for v in setting.origin],
-        }  # fmt: skip
+        }
         if detailed:
             entry[name]["chains"] = _chains(relation)
     if detailed:
@@ -246,10 +263,13 @@ def _mapping(path: Transition) -> list[dict[str, Any]]:
         step = last - first
         rows.append(
             {
-                "element": symbol(int(z)), "multiplicity": int(n), "first": [_round(v) for v in first],
-                "second": [_round(v) for v in first + step - np.rint(step)], "displacement": _round(float(length)),
+                "element": symbol(int(z)),
+                "multiplicity": int(n),
+                "first": [_round(v) for v in first],
+                "second": [_round(v) for v in first + step - np.rint(step)],
+                "displacement": _round(float(length)),
             }
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -287,8 +307,9 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
     first, second = report["first"], report["second"]
     table = Table(
         title=f"{report['formula']}: {first['symbol']} ({first['number']}) to {second['symbol']} ({second['number']})",
-        title_justify="left", row_styles=["", "dim"],
-    )  # fmt: skip
+        title_justify="left",
+        row_styles=["", "dim"],
+    )
     for name in (
         "#",
         "common subgroup",
@@ -304,10 +325,16 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
         table.add_column(name, justify="left" if name == "common subgroup" else "right")
     for at, entry in enumerate(report["paths"], start=1):
         table.add_row(
-            str(at), f"{entry['symbol']} ({entry['number']})", *(_index(entry[name]) for name in ("in_first", "in_second")),
-            "{} : {}".format(*entry["primitive_cells"]), f"{entry['max_displacement']:.4f} Å", f"{entry['rms_displacement']:.4f} Å",
-            f"{entry['max_strain']:.2f} %", f"{entry['cost']:.4f} Å", str(entry["given_up"] or ""),
-        )  # fmt: skip
+            str(at),
+            f"{entry['symbol']} ({entry['number']})",
+            *(_index(entry[name]) for name in ("in_first", "in_second")),
+            "{} : {}".format(*entry["primitive_cells"]),
+            f"{entry['max_displacement']:.4f} Å",
+            f"{entry['rms_displacement']:.4f} Å",
+            f"{entry['max_strain']:.2f} %",
+            f"{entry['cost']:.4f} Å",
+            str(entry["given_up"] or ""),
+        )
     console.print(table)
     console.print(
         "index: t * k; cells: primitive cells of A and B in the common cell; largest, rms: displacement about the common centroid, "

@@ -22,8 +22,17 @@ def draw(file: Path, crystals: list[Any], report: dict[str, Any], columns: int =
     width, tall = 2.15 * max(columns, 4), 2.45 * rows + 2.3
     figure = Figure(figsize=(width, tall), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(rows + 1, columns, height_ratios=[2.45] * rows + [1.7], hspace=0.24, wspace=0.06,
-                               left=0.07, right=0.93, top=1 - 0.62 / tall, bottom=0.5 / tall)  # fmt: skip
+    grid = figure.add_gridspec(
+        rows + 1,
+        columns,
+        height_ratios=[2.45] * rows + [1.7],
+        hspace=0.24,
+        wspace=0.06,
+        left=0.07,
+        right=0.93,
+        top=1 - 0.62 / tall,
+        bottom=0.5 / tall,
+    )
     heading = (
         f"{pretty_formula(report['formula'])}: {symbol_of(report['first']['number'])} to {symbol_of(report['second']['number'])} "
         f"through {symbol_of(path['number'])} ({path['number']}), {path['max_displacement']:.2f} Å, {path['max_strain']:.1f} %"

@@ -37,15 +37,23 @@ DEFAULT_MAX_CELL = 4
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand `subgroups`."""
     parser = subparsers.add_parser(
-        "subgroups", help="subgroups of a crystal's group: types, settings, splittings, freed modes, paths", epilog=EPILOG,
+        "subgroups",
+        help="subgroups of a crystal's group: types, settings, splittings, freed modes, paths",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="The crystal is brought to the standard setting of its group; all subgroups are worked out from operations.",
-    )  # fmt: skip
+    )
     parser.add_argument("file", nargs="?", type=Path, help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
-    parser.add_argument("--group", metavar="N", help="a space group by number or symbol instead of a file: relations only")
+    parser.add_argument(
+        "--group", metavar="N", help="a space group by number or symbol instead of a file: relations only"
+    )
     parser.add_argument("--symprec", type=float, default=0.01, help="tolerance of the symmetry search, angstrom (0.01)")
     parser.add_argument(
-        "--max-index", type=int, default=2, metavar="K", help="maximal klassengleiche subgroups up to this index, 1 to 8 (2)"
+        "--max-index",
+        type=int,
+        default=2,
+        metavar="K",
+        help="maximal klassengleiche subgroups up to this index, 1 to 8 (2)",
     )
     parser.add_argument("--depth", type=int, default=1, metavar="N", help="levels of maximal subgroups (1)")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -76,10 +84,18 @@ def run(args: argparse.Namespace) -> int:
             _check_writable(path)
     report: dict[str, Any] = {"program": "symjax subgroups", "file": None if args.file is None else str(args.file)}
     if parent is not None:
-        report |= {"formula": _formula(parent.crystal), "symmetry_ladder": {f"{t:g}": n for t, n in parent.ladder.items()}}
+        report |= {
+            "formula": _formula(parent.crystal),
+            "symmetry_ladder": {f"{t:g}": n for t, n in parent.ladder.items()},
+        }
         report["warnings"] = parent.warnings
     report["parent"] = describe_group(number, crystal)
-    report["asked"] = {"selection": selection.describe(), "max_index": args.max_index, "depth": args.depth, "all": args.all}
+    report["asked"] = {
+        "selection": selection.describe(),
+        "max_index": args.max_index,
+        "depth": args.depth,
+        "all": args.all,
+    }
     if selection.empty and not args.all:
         branches = _maximal(args, number, crystal, report)
         if args.dot or args.svg or args.png:
@@ -146,9 +162,12 @@ def _selection(args: argparse.Namespace, number: int) -> Selection:
 
     opset = standard_setting(number)
     selection = Selection(
-        number=None if args.to is None else parse_space_group(args.to), polar=args.polar, chiral=args.chiral,
-        remove=tuple(args.remove), keep=kept_operations(opset, args.keep, number=number),
-    )  # fmt: skip
+        number=None if args.to is None else parse_space_group(args.to),
+        polar=args.polar,
+        chiral=args.chiral,
+        remove=tuple(args.remove),
+        keep=kept_operations(opset, args.keep, number=number),
+    )
     check_selection(opset, selection)
     return selection
 
@@ -158,7 +177,9 @@ def _check_limits(args: argparse.Namespace, selection: Selection) -> None:
 
     for name, value in (("--max-index", args.max_index), ("--max-cell", args.max_cell)):
         if value is not None and not 1 <= value <= MAX_INDEX:
-            raise InputError(f"{name} {value}: subgroups are worked out for cells of 1 to {MAX_INDEX} times the parent's")
+            raise InputError(
+                f"{name} {value}: subgroups are worked out for cells of 1 to {MAX_INDEX} times the parent's"
+            )
     if args.depth < 1:
         raise InputError(f"--depth {args.depth}: at least one level")
     if args.depth > 1 and not selection.empty:

@@ -58,7 +58,9 @@ def _parent_lines(report: dict[str, Any]) -> list[str]:
         free += f", {_count(parent['free_coordinates'], 'coordinate')}"
     lines = [name, f"{', '.join(traits)}; {free}"]
     if "orbits" in parent:
-        lines += [_wrap([f"{o['element']} {o['letter']} {o['site_symmetry']} ({o['coordinates']})" for o in parent["orbits"]])]
+        lines += [
+            _wrap([f"{o['element']} {o['letter']} {o['site_symmetry']} ({o['coordinates']})" for o in parent["orbits"]])
+        ]
     asked, classes = report["asked"], _count(len(report["subgroups"]), "class", "classes")
     if asked["selection"] == "any" and not asked["all"]:
         k = f" and klassengleiche up to index {asked['max_index']}" if asked["max_index"] > 1 else ""
@@ -83,7 +85,9 @@ def _subgroup_lines(about: dict[str, Any]) -> list[str]:
         free += f", coordinates {about['free_coordinates']}, displacement modes +{about['freed_displacements']}"
         strains, displacements = about["order_parameter_strains"], about["order_parameter_displacements"]
         coupled = about["realized"] is None and not strains and not displacements
-        free += f"; order parameter: {'several coupled, no one mode alone' if coupled else _modes(strains, displacements)}"
+        free += (
+            f"; order parameter: {'several coupled, no one mode alone' if coupled else _modes(strains, displacements)}"
+        )
         if about["uniform_translations"]:
             free += f" (and {_count(about['uniform_translations'], 'uniform translation')})"
     lines.append(f"{'; '.join(what) + '; ' if what else ''}free: {free}")
@@ -91,7 +95,9 @@ def _subgroup_lines(about: dict[str, Any]) -> list[str]:
         lines.append(_wrap([_split_text(orbit) for orbit in about["orbits"]]))
         if about["realized"] is not None:
             kept = about["realized"]
-            lines.append(f"these atoms cannot have it: whatever is free in it keeps {kept['symbol']} ({kept['number']})")
+            lines.append(
+                f"these atoms cannot have it: whatever is free in it keeps {kept['symbol']} ({kept['number']})"
+            )
     return lines
 
 
@@ -128,7 +134,9 @@ def _count(number: int, noun: str, many: str | None = None) -> str:
 
 
 def _direction(vector: list[int]) -> str:
-    return f"[{','.join(str(v) for v in vector)}]" if max(map(abs, vector)) > 9 else f"[{''.join(str(v) for v in vector)}]"
+    return (
+        f"[{','.join(str(v) for v in vector)}]" if max(map(abs, vector)) > 9 else f"[{''.join(str(v) for v in vector)}]"
+    )
 
 
 def _wrap(parts: list[str]) -> str:

@@ -25,12 +25,14 @@ MODES_SHOWN = 12
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand `supergroups`."""
     parser = subparsers.add_parser(
-        "supergroups", help="parents of a distorted structure, with displacement, strain and mode amplitudes", epilog=EPILOG,
+        "supergroups",
+        help="parents of a distorted structure, with displacement, strain and mode amplitudes",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Find the operations that a structure nearly has, the supergroups they generate together with its own, and for "
         "each the nearest structure that has them exactly. Displacements are those of the atoms from that parent about the common "
         "centroid; strains are principal logarithmic strains of its lattice.",
-    )  # fmt: skip
+    )
     parser.add_argument("file", type=Path, help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
     parser.add_argument(
         "--tolerance", type=float, default=0.2, metavar="A", help="largest displacement, angstrom (0.2)"
@@ -122,9 +124,13 @@ def _search(args: argparse.Namespace, structure: AtomicStructure) -> Search:
             bar.update(done - bar.n)
 
         return find_supergroups(
-            structure, tolerance=args.tolerance, strain_tolerance=args.strain_tolerance / 100, symprec=args.symprec,
-            max_groups=args.max_groups, progress=progress,
-        )  # fmt: skip
+            structure,
+            tolerance=args.tolerance,
+            strain_tolerance=args.strain_tolerance / 100,
+            symprec=args.symprec,
+            max_groups=args.max_groups,
+            progress=progress,
+        )
 
 
 def report_of(
@@ -238,12 +244,13 @@ def _near(search: Search, found: Supergroup) -> list[dict[str, Any]]:
     rows = zip(near, pure, format_xyz(operations, 24), seitz(operations, 24), describe(operations, 24), strict=True)
     return [
         {
-            "xyz": "" if translation else xyz, "seitz": "" if translation else name,
+            "xyz": "" if translation else xyz,
+            "seitz": "" if translation else name,
             "meaning": "translation " + ", ".join(f"{v:.4g}" for v in one.w) if translation else str(meaning),
             "mismatch": _round(one.mismatch),
         }
         for one, translation, xyz, name, meaning in rows
-    ]  # fmt: skip
+    ]
 
 
 def _detected(parent: Any) -> int:
@@ -290,8 +297,9 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
     if not report["supergroups"]:
         console.print(
             f"{head}\nno supergroup within {args.tolerance:g} angstrom and a strain of {args.strain_tolerance:g} percent; "
-            "raise --tolerance or --strain-tolerance", markup=False,
-        )  # fmt: skip
+            "raise --tolerance or --strain-tolerance",
+            markup=False,
+        )
         return
     table = Table(title=head, title_justify="left", row_styles=["", "dim"])
     for name in (
@@ -312,11 +320,18 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
         modes = entry["modes"]
         times = f" x{entry['equivalent']}" if entry["equivalent"] > 1 else ""
         table.add_row(
-            f"{entry['symbol']} ({entry['number']}){times}", str(entry["index"]), str(entry["t_index"]), str(entry["k_index"]),
-            "yes" if entry["minimal"] else "", f"{entry['max_displacement']:.4f} Å", f"{entry['rms_displacement']:.4f} Å",
-            f"{entry['max_strain']:.2f} %", f"{len(modes['displacements'])} + {len(modes['strains'])}",
-            ", ".join(f"{e} {a:.3f}" for e, a in modes["amplitude_by_element"].items() if a > 5e-4) or "none", _summary(entry),
-        )  # fmt: skip
+            f"{entry['symbol']} ({entry['number']}){times}",
+            str(entry["index"]),
+            str(entry["t_index"]),
+            str(entry["k_index"]),
+            "yes" if entry["minimal"] else "",
+            f"{entry['max_displacement']:.4f} Å",
+            f"{entry['rms_displacement']:.4f} Å",
+            f"{entry['max_strain']:.2f} %",
+            f"{len(modes['displacements'])} + {len(modes['strains'])}",
+            ", ".join(f"{e} {a:.3f}" for e, a in modes["amplitude_by_element"].items() if a > 5e-4) or "none",
+            _summary(entry),
+        )
     console.print(table)
     console.print(
         "largest, rms: displacement from the parent; strain: largest principal logarithmic strain; modes: displacements + strains "
@@ -342,8 +357,9 @@ def _show_modes(console: Any, entry: dict[str, Any], report: dict[str, Any]) -> 
     modes = entry["modes"]
     table = Table(
         title=f"modes of the structure over {entry['symbol']} ({entry['number']}), in the conventional cell of "
-        f"{report['group']['symbol']}", title_justify="left",
-    )  # fmt: skip
+        f"{report['group']['symbol']}",
+        title_justify="left",
+    )
     for name in ("mode", "amplitude", "kept by no group between", "share of elements"):
         table.add_column(name, justify="right" if name == "amplitude" else "left")
     rows = list(zip(modes["displacements"], modes["shares"], strict=True))
@@ -351,9 +367,11 @@ def _show_modes(console: Any, entry: dict[str, Any], report: dict[str, Any]) -> 
     for at in shown:
         amplitude, shares = rows[at]
         table.add_row(
-            f"displacement {at + 1}", f"{abs(amplitude):.4f} Å", "yes" if at < modes["of_the_order_parameter"][0] else "",
+            f"displacement {at + 1}",
+            f"{abs(amplitude):.4f} Å",
+            "yes" if at < modes["of_the_order_parameter"][0] else "",
             ", ".join(f"{e} {100 * v:.0f} %" for e, v in shares.items() if v > 5e-3),
-        )  # fmt: skip
+        )
     for at, amplitude in enumerate(modes["strains"]):
         primary = "yes" if at < modes["of_the_order_parameter"][1] else ""
         table.add_row(f"strain {at + 1}", f"{abs(amplitude):.3f} %", primary, "")

@@ -161,6 +161,6 @@ def unstack_crystals(batch: CrystalBatch) -> list[Crystal]:
                 z=fields["z"][i][orbits],
                 x=fields["x"][i][orbits],
                 stab=fields["stab"][i][orbits][:, ops],
-            )  # fmt: skip
+            )
         )
     return crystals

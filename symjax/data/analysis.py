@@ -57,20 +57,30 @@ def analyze_structure(structure: AtomicStructure, symprec: float = 0.1, angle_to
         "atoms_in_primitive_cell": crystal.num_atoms // centrings,
         "group": _group(opset),
         "properties": {
-            "order": found.order, "point_group": found.point_group, "crystal_system": found.crystal_system,
-            "centring": found.centring.tolist(), "centrosymmetric": found.centrosymmetric, "chiral": found.sohncke,
-            "polar": found.polar, "polar_directions": found.polar_directions.tolist(), "symmorphic": found.symmorphic,
+            "order": found.order,
+            "point_group": found.point_group,
+            "crystal_system": found.crystal_system,
+            "centring": found.centring.tolist(),
+            "centrosymmetric": found.centrosymmetric,
+            "chiral": found.sohncke,
+            "polar": found.polar,
+            "polar_directions": found.polar_directions.tolist(),
+            "symmorphic": found.symmorphic,
         },
         "closure": _closure(opset),
         "lattice": {
-            "free_parameters": found.num_free_lattice, "lengths": parameters[:3].tolist(), "angles": parameters[3:].tolist(),
-            "volume": float(volume(crystal.L)), "matrix": crystal.L.tolist(), "log_coefficients": result.k.tolist(),
+            "free_parameters": found.num_free_lattice,
+            "lengths": parameters[:3].tolist(),
+            "angles": parameters[3:].tolist(),
+            "volume": float(volume(crystal.L)),
+            "matrix": crystal.L.tolist(),
+            "log_coefficients": result.k.tolist(),
         },
         "transformation": result.transform.tolist(),
         "origin_shift": result.origin.tolist(),
         "orbits": _orbits(table, opset, result.z, result.pos, result.x),
         "operations": _operations(opset),
-    }  # fmt: skip
+    }
 
 
 def _group(opset: OpSet) -> dict[str, Any]:

@@ -74,9 +74,14 @@ class CrystalDataset:
         num = len(self.set_index)
         orbits = len(self.orbit_z)
         shapes = {
-            "k": (num, 6), "orbit_start": (num + 1,), "orbit_pos": (orbits,), "orbit_x": (orbits, 3), "ids": (num,),
-            "formula": (num,), "row": (num,),
-        }  # fmt: skip
+            "k": (num, 6),
+            "orbit_start": (num + 1,),
+            "orbit_pos": (orbits,),
+            "orbit_x": (orbits, 3),
+            "ids": (num,),
+            "formula": (num,),
+            "row": (num,),
+        }
         for name, shape in shapes.items():
             if np.shape(getattr(self, name)) != shape:
                 raise SymjaxError(
@@ -142,11 +147,19 @@ class CrystalDataset:
         start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         orbit = np.repeat(self.orbit_start[index] - start[:-1], counts) + np.arange(start[-1])
         return replace(
-            self, set_index=self.set_index[index], k=self.k[index], orbit_start=start, orbit_z=self.orbit_z[orbit],
-            orbit_pos=self.orbit_pos[orbit], orbit_x=self.orbit_x[orbit], ids=self.ids[index], formula=self.formula[index],
-            row=self.row[index], properties={name: values[index] for name, values in self.properties.items()},
+            self,
+            set_index=self.set_index[index],
+            k=self.k[index],
+            orbit_start=start,
+            orbit_z=self.orbit_z[orbit],
+            orbit_pos=self.orbit_pos[orbit],
+            orbit_x=self.orbit_x[orbit],
+            ids=self.ids[index],
+            formula=self.formula[index],
+            row=self.row[index],
+            properties={name: values[index] for name, values in self.properties.items()},
             derived={name: values[orbit] for name, values in self.derived.items()},
-        )  # fmt: skip
+        )
 
     def batch(
         self, indices: Sequence[int] | np.ndarray, num_ops: int | None = None, num_orbits: int | None = None
@@ -173,10 +186,15 @@ class CrystalDataset:
         W = _fit(table.W[part.set_index], ops, axis=1, fill=0)
         W[:, table.W.shape[1] :] = np.eye(3, dtype=np.int32)
         return CrystalBatch(
-            W=W, w=_fit(table.w[part.set_index], ops, axis=1, fill=0),
-            op_mask=_fit(table.mask[part.set_index], ops, axis=1, fill=False), L=part.lattices(),
-            z=z, x=x, stab=stab, orbit_mask=mask,
-        )  # fmt: skip
+            W=W,
+            w=_fit(table.w[part.set_index], ops, axis=1, fill=0),
+            op_mask=_fit(table.mask[part.set_index], ops, axis=1, fill=False),
+            L=part.lattices(),
+            z=z,
+            x=x,
+            stab=stab,
+            orbit_mask=mask,
+        )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat name -> array, what the file holds besides ``meta``."""
@@ -237,9 +255,14 @@ def _from_arrays(arrays: Mapping[str, np.ndarray], path: str | Path) -> CrystalD
             name: arrays[name].astype(dtype, copy=False) for name, (dtype, _) in _COLUMNS.items()
         }
         return CrystalDataset(
-            sets=SetTable.from_arrays(group("sets/")), ids=arrays["ids"], formula=arrays["formula"],
-            properties=group("properties/"), derived=group("derived/"), meta=meta, **columns,
-        )  # fmt: skip
+            sets=SetTable.from_arrays(group("sets/")),
+            ids=arrays["ids"],
+            formula=arrays["formula"],
+            properties=group("properties/"),
+            derived=group("derived/"),
+            meta=meta,
+            **columns,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise SymjaxError(f"{path}: not a prepared data set of this version ({error})") from error
 

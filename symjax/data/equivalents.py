@@ -57,10 +57,16 @@ class EquivalentRepresentation:
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {
-            "word": self.word, "elements": list(self.elements), "letters": list(self.letters),
-            "site_symmetries": list(self.site_symmetries), "enumerations": list(self.enumerations), "mirrored": self.mirrored,
-            "lattice": self.structure.L.tolist(), "z": self.structure.z.tolist(), "x": self.structure.x.tolist(),
-        }  # fmt: skip
+            "word": self.word,
+            "elements": list(self.elements),
+            "letters": list(self.letters),
+            "site_symmetries": list(self.site_symmetries),
+            "enumerations": list(self.enumerations),
+            "mirrored": self.mirrored,
+            "lattice": self.structure.L.tolist(),
+            "z": self.structure.z.tolist(),
+            "x": self.structure.x.tolist(),
+        }
 
 
 def equivalent_representations(
@@ -108,8 +114,12 @@ def _describe(
     """The names of positions."""
     names, letters = site_symbols.symbols(), wyckoff_letters(number)
     return EquivalentRepresentation(
-        number=number, elements=tuple(symbol(int(one)) for one in z), letters=tuple(letters[p] for p in positions),
+        number=number,
+        elements=tuple(symbol(int(one)) for one in z),
+        letters=tuple(letters[p] for p in positions),
         site_symmetries=tuple(names[i] for i in site_symbols.position_symbols(number)[positions]),
         enumerations=tuple(site_symbols.position_enumerations(number)[positions].tolist()),
-        multiplicities=tuple(site_symbols.position_multiplicity(number)[positions].tolist()), structure=moved[0], mirrored=moved[1],
-    )  # fmt: skip
+        multiplicities=tuple(site_symbols.position_multiplicity(number)[positions].tolist()),
+        structure=moved[0],
+        mirrored=moved[1],
+    )

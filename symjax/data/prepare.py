@@ -56,9 +56,15 @@ class PrepareReport:
 
 
 def prepare(
-    source: str | Path, out: str | Path, options: RowOptions | None = None, *, workers: int | None = None, substitutions: int = 0,
-    limit: int | None = None, progress: bool = True,
-) -> PrepareReport:  # fmt: skip
+    source: str | Path,
+    out: str | Path,
+    options: RowOptions | None = None,
+    *,
+    workers: int | None = None,
+    substitutions: int = 0,
+    limit: int | None = None,
+    progress: bool = True,
+) -> PrepareReport:
     """Prepare ``source`` into the array file ``out`` and write ``OUT.report.json`` beside it.
 
     Args:
@@ -256,12 +262,18 @@ def assemble(
     )
     names = sorted({name for r in good for name in r["properties"]})
     meta = {
-        "source": source, "source_sha256": source_hash, "options": options_dict(options), "substitutions": substitutions,
-        "versions": versions(), "rows": len(results), "accepted": len(good), "rejected": len(rejected),
+        "source": source,
+        "source_sha256": source_hash,
+        "options": options_dict(options),
+        "substitutions": substitutions,
+        "versions": versions(),
+        "rows": len(results),
+        "accepted": len(good),
+        "rejected": len(rejected),
         "rejected_by_reason": dict(sorted(Counter(r["kind"] for r in rejected).items())),
         "symprec_used": {str(k): v for k, v in sorted(Counter(r["symprec"] for r in good).items())},
         "space_group_numbers": numbers,
-    }  # fmt: skip
+    }
     counts = [len(r["z"]) for r in good]
     dataset = CrystalDataset(
         sets=sets,

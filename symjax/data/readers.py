@@ -140,7 +140,9 @@ def _json(path: Path) -> list[SourceRow]:
     else:
         entries = [("", entry) for entry in (content if isinstance(content, list) else [content])]
     if not any(isinstance(entry, dict) for _, entry in entries):
-        raise DataError(f"{path}: holds no structures; expected a list of pymatgen Structure dictionaries, or names with them")
+        raise DataError(
+            f"{path}: holds no structures; expected a list of pymatgen Structure dictionaries, or names with them"
+        )
     rows = []
     for i, (name, entry) in enumerate(entries):
         if not isinstance(entry, dict):
@@ -186,7 +188,7 @@ def _csv(path: Path) -> list[SourceRow]:
                 text=values.get("cif", ""),
                 problem=problem,
                 properties={name: _number(values.get(name, "")) for name in numeric},
-            )  # fmt: skip
+            )
         )
     return rows
 

@@ -83,9 +83,14 @@ def _describe(structure: AtomicStructure, options: RowOptions) -> dict[str, Any]
     if options.max_orbits and len(result.z) > options.max_orbits:
         raise UnusableCrystal("too many orbits", f"{len(result.z)} orbits, the limit is {options.max_orbits}")
     return {
-        "number": result.number, "k": result.k.tolist(), "z": result.z.tolist(), "pos": result.pos.tolist(),
-        "x": result.x.tolist(), "symprec": result.symprec, "formula": reduced_formula(structure.z),
-    }  # fmt: skip
+        "number": result.number,
+        "k": result.k.tolist(),
+        "z": result.z.tolist(),
+        "pos": result.pos.tolist(),
+        "x": result.x.tolist(),
+        "symprec": result.symprec,
+        "formula": reduced_formula(structure.z),
+    }
 
 
 def reduced_formula(z: np.ndarray) -> str:

@@ -108,9 +108,14 @@ def to_crystal(result: Standardized) -> Crystal:
 
     opset, table = standard_set(result.number)
     return Crystal(
-        W=opset.W, w=opset.w, L=lattice_from_log(result.k, int(table.frame[0])), z=result.z, x=result.x,
-        stab=table.pos_stab[0, result.pos], den=opset.den,
-    )  # fmt: skip
+        W=opset.W,
+        w=opset.w,
+        L=lattice_from_log(result.k, int(table.frame[0])),
+        z=result.z,
+        x=result.x,
+        stab=table.pos_stab[0, result.pos],
+        den=opset.den,
+    )
 
 
 def right_handed(structure: AtomicStructure) -> AtomicStructure:
@@ -241,14 +246,23 @@ def _orbits(
         found.append((int(z[atom]), *position))
     found.sort(key=lambda orbit: (orbit[1], orbit[0], tuple(np.round(orbit[2], 6))))
     return (
-        np.array([o[0] for o in found], np.int64), np.array([o[1] for o in found], np.int64), np.array([o[2] for o in found])
-    )  # fmt: skip
+        np.array([o[0] for o in found], np.int64),
+        np.array([o[1] for o in found], np.int64),
+        np.array([o[2] for o in found]),
+    )
 
 
 def _images_hit(
-    W: np.ndarray, w: np.ndarray, x: np.ndarray, z: np.ndarray, *, atom: int, free: np.ndarray, cartesian: np.ndarray,
+    W: np.ndarray,
+    w: np.ndarray,
+    x: np.ndarray,
+    z: np.ndarray,
+    *,
+    atom: int,
+    free: np.ndarray,
+    cartesian: np.ndarray,
     tolerance: float,
-) -> np.ndarray | None:  # fmt: skip
+) -> np.ndarray | None:
     """(n,) the free atom of the same species nearest to each image of ``atom``; None when an image hits nothing."""
     candidates = np.flatnonzero(free & (z == z[atom]))
     images = W @ x[atom] + w

@@ -22,7 +22,9 @@ def cosine_alpha_sigma(t: Array, power: float = 1.0) -> tuple[Array, Array]:
     return jnp.cos(angle), jnp.sin(angle)
 
 
-def cosine_levels(num_steps: int, *, offset: float = 0.008, smallest: float = 1e-4, largest: float = 0.9999) -> np.ndarray:
+def cosine_levels(
+    num_steps: int, *, offset: float = 0.008, smallest: float = 1e-4, largest: float = 0.9999
+) -> np.ndarray:
     """Shares `abar` of the signal's variance kept after step 0 .. num_steps, `(num_steps + 1,)` float64; the first is one.
 
     The rates `beta_t = 1 - f(t) / f(t - 1)` with `f(t) = cos^2((t / T + offset) / (1 + offset) pi / 2)` are clipped before they are

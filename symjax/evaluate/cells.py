@@ -78,9 +78,13 @@ def make_cell(lattice: Any, frac: Any, numbers: Any) -> Cell:
     """A cell with no known operations: every atom is its own orbit."""
     numbers = np.asarray(numbers, np.int64)
     return Cell(
-        lattice=np.asarray(lattice, np.float64), frac=_wrap(np.asarray(frac, np.float64)), numbers=numbers,
-        orbit=np.arange(len(numbers)), W=np.zeros((0, 3, 3), np.int64), w=np.zeros((0, 3), np.int64),
-    )  # fmt: skip
+        lattice=np.asarray(lattice, np.float64),
+        frac=_wrap(np.asarray(frac, np.float64)),
+        numbers=numbers,
+        orbit=np.arange(len(numbers)),
+        W=np.zeros((0, 3, 3), np.int64),
+        w=np.zeros((0, 3), np.int64),
+    )
 
 
 def cell_of(dataset: CrystalDataset, index: int) -> Cell:
@@ -101,9 +105,14 @@ def cell_of(dataset: CrystalDataset, index: int) -> Cell:
         orbit += [slot] * len(images)
     lattice = np.asarray(lattice_from_log(np.asarray(dataset.k[index]), int(sets.frame[row])), np.float64)
     return Cell(
-        lattice=lattice, frac=_wrap(np.concatenate(frac)), numbers=np.array(numbers, np.int64),
-        orbit=np.array(orbit, np.int64), W=W, w=w, den=den,
-    )  # fmt: skip
+        lattice=lattice,
+        frac=_wrap(np.concatenate(frac)),
+        numbers=np.array(numbers, np.int64),
+        orbit=np.array(orbit, np.int64),
+        W=W,
+        w=w,
+        den=den,
+    )
 
 
 def cells_of(dataset: CrystalDataset) -> list[Cell]:

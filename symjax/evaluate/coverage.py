@@ -95,23 +95,37 @@ def coverage(
     (sg, cg), (sr, cr) = _rows(structure_gen, composition_gen), _rows(structure_ref, composition_ref)
     all_ref = len(sr) if num_reference is None else num_reference
     if len(sr) == 0 or (len(sg) and (sg.shape[1], cg.shape[1]) != (sr.shape[1], cr.shape[1])):
-        raise InputError(f"generated fingerprints {sg.shape}, {cg.shape} do not fit the reference's {sr.shape}, {cr.shape}")
+        raise InputError(
+            f"generated fingerprints {sg.shape}, {cg.shape} do not fit the reference's {sr.shape}, {cr.shape}"
+        )
     if num_generated < len(sg) or all_ref < len(sr):
-        raise InputError(f"{num_generated} generated and {all_ref} reference crystals for {len(sg)} and {len(sr)} fingerprints")
+        raise InputError(
+            f"{num_generated} generated and {all_ref} reference crystals for {len(sg)} and {len(sr)} fingerprints"
+        )
     near, joint_gen, joint_ref = _nearest(sg, cg, sr, cr, (structure_cutoff, composition_cutoff))
     s_gen, c_gen, s_ref, c_ref = near
     in_s_gen, in_c_gen = s_gen <= structure_cutoff, c_gen <= composition_cutoff
     in_s_ref, in_c_ref = s_ref <= structure_cutoff, c_ref <= composition_cutoff
     return Coverage(
-        recall=_share(in_s_ref & in_c_ref, all_ref), precision=_share(in_s_gen & in_c_gen, num_generated),
-        recall_structure=_share(in_s_ref, all_ref), recall_composition=_share(in_c_ref, all_ref),
-        precision_structure=_share(in_s_gen, num_generated), precision_composition=_share(in_c_gen, num_generated),
-        recall_joint=_share(joint_ref, all_ref), precision_joint=_share(joint_gen, num_generated),
-        amsd_recall=_mean(s_ref), amsd_precision=_mean(s_gen), amcd_recall=_mean(c_ref), amcd_precision=_mean(c_gen),
-        num_generated=num_generated, num_reference=all_ref,
-        structure_cutoff=structure_cutoff, composition_cutoff=composition_cutoff,
-        covered_reference=in_s_ref & in_c_ref, covered_generated=in_s_gen & in_c_gen,
-    )  # fmt: skip
+        recall=_share(in_s_ref & in_c_ref, all_ref),
+        precision=_share(in_s_gen & in_c_gen, num_generated),
+        recall_structure=_share(in_s_ref, all_ref),
+        recall_composition=_share(in_c_ref, all_ref),
+        precision_structure=_share(in_s_gen, num_generated),
+        precision_composition=_share(in_c_gen, num_generated),
+        recall_joint=_share(joint_ref, all_ref),
+        precision_joint=_share(joint_gen, num_generated),
+        amsd_recall=_mean(s_ref),
+        amsd_precision=_mean(s_gen),
+        amcd_recall=_mean(c_ref),
+        amcd_precision=_mean(c_gen),
+        num_generated=num_generated,
+        num_reference=all_ref,
+        structure_cutoff=structure_cutoff,
+        composition_cutoff=composition_cutoff,
+        covered_reference=in_s_ref & in_c_ref,
+        covered_generated=in_s_gen & in_c_gen,
+    )
 
 
 def standardise(composition: np.ndarray, means: np.ndarray | None = None, sds: np.ndarray | None = None) -> np.ndarray:
@@ -220,9 +234,13 @@ def _rows(structure: np.ndarray, composition: np.ndarray) -> tuple[np.ndarray, n
     if s.size == 0 and c.size == 0:
         return s.reshape(0, 0), c.reshape(0, 0)
     if s.ndim != 2 or c.ndim != 2 or len(s) != len(c):
-        raise InputError(f"need structure and composition fingerprints of the same crystals, got {s.shape} and {c.shape}")
+        raise InputError(
+            f"need structure and composition fingerprints of the same crystals, got {s.shape} and {c.shape}"
+        )
     if not (np.isfinite(s).all() and np.isfinite(c).all()):
-        raise InputError("fingerprints must be finite: standardise compositions, and leave out crystals without fingerprints")
+        raise InputError(
+            "fingerprints must be finite: standardise compositions, and leave out crystals without fingerprints"
+        )
     return s, c
 
 

@@ -171,9 +171,10 @@ def _steinhardt(order: int, found: Angles) -> float:
 def _at_jump(kind: str, p: Parameters, found: Angles) -> bool:
     """Whether an angle is so near a jump that rounding decides."""
     jumps = {
-        "bcc": lambda: [p["min_SPP"], np.pi / 2], "cuboct_max": lambda: [p["min_SPP"], p[2], p[4]],
+        "bcc": lambda: [p["min_SPP"], np.pi / 2],
+        "cuboct_max": lambda: [p["min_SPP"], p[2], p[4]],
         "pent_plan_max": lambda: [p["TA"] * np.pi],
-    }.get(kind, lambda: [p["min_SPP"]] if kind in _SOUTH else [])()  # fmt: skip
+    }.get(kind, lambda: [p["min_SPP"]] if kind in _SOUTH else [])()
     theta = found.theta[found.pairs]
     if any((np.abs(theta - jump) < NEAR).any() for jump in jumps):
         return True

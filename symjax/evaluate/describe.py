@@ -87,7 +87,10 @@ def setting_symbol(number: int, W: np.ndarray, w: np.ndarray) -> str | None:
     from symjax.groups import default_hall, standard_setting
 
     standard = standard_setting(number)
-    known = {(Wi.tobytes(), wi.tobytes()) for Wi, wi in zip(np.asarray(standard.W, np.int32), np.asarray(standard.w, np.int32))}
+    known = {
+        (Wi.tobytes(), wi.tobytes())
+        for Wi, wi in zip(np.asarray(standard.W, np.int32), np.asarray(standard.w, np.int32))
+    }
     given = {(Wi.tobytes(), wi.tobytes()) for Wi, wi in zip(np.asarray(W, np.int32), np.asarray(w, np.int32) % 24)}
     if known != given:
         return None

@@ -72,7 +72,9 @@ def unique_and_novel(
         progress: whether to show a progress bar on stderr.
     """
     ours = labels if labels is not None else [cell.reduced if cell is not None else () for cell in samples]
-    theirs = reference_labels if reference_labels is not None else [c.reduced if c is not None else () for c in reference]
+    theirs = (
+        reference_labels if reference_labels is not None else [c.reduced if c is not None else () for c in reference]
+    )
     buckets: dict[Any, list[int]] = defaultdict(list)
     for index, cell in enumerate(samples):
         if cell is not None:

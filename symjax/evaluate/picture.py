@@ -16,9 +16,14 @@ from symjax.evaluate.cells import Cell
 from symjax.evaluate.render import render
 
 SYSTEMS = (
-    ("triclinic", 2, "#8d99ae"), ("monoclinic", 15, "#4c78a8"), ("orthorhombic", 74, "#54a5a0"),
-    ("tetragonal", 142, "#7cb342"), ("trigonal", 167, "#e6b422"), ("hexagonal", 194, "#ef7f3b"), ("cubic", 230, "#c8385a"),
-)  # fmt: skip
+    ("triclinic", 2, "#8d99ae"),
+    ("monoclinic", 15, "#4c78a8"),
+    ("orthorhombic", 74, "#54a5a0"),
+    ("tetragonal", 142, "#7cb342"),
+    ("trigonal", 167, "#e6b422"),
+    ("hexagonal", 194, "#ef7f3b"),
+    ("cubic", 230, "#c8385a"),
+)
 """Crystal systems with their last space-group number and a colour."""
 
 INK = "#22262e"
@@ -61,16 +66,30 @@ def draw_page(
     width, tall = 2.15 * max(columns, 4), 2.45 * rows + 2.6
     figure = Figure(figsize=(width, tall), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(rows + 1, columns, height_ratios=[2.45] * rows + [2.0], hspace=0.24, wspace=0.06,
-                               left=0.05, right=0.98, top=1 - 0.62 / tall, bottom=0.55 / tall)  # fmt: skip
+    grid = figure.add_gridspec(
+        rows + 1,
+        columns,
+        height_ratios=[2.45] * rows + [2.0],
+        hspace=0.24,
+        wspace=0.06,
+        left=0.05,
+        right=0.98,
+        top=1 - 0.62 / tall,
+        bottom=0.55 / tall,
+    )
     if heading:
         figure.text(0.05, 1 - 0.24 / tall, heading, fontsize=13, color=INK, va="center", weight="bold")
     for index in range(shown):
         axes = figure.add_subplot(grid[index // columns, index % columns])
         axes.imshow(render(cells[index]), interpolation="antialiased")
         axes.set_axis_off()
-        axes.set_title(f"{pretty_formula(titles[index])}\n{symbol_of(groups[index])}  ({groups[index]})", fontsize=8.5,
-                       color=INK, pad=2, linespacing=1.25)  # fmt: skip
+        axes.set_title(
+            f"{pretty_formula(titles[index])}\n{symbol_of(groups[index])}  ({groups[index]})",
+            fontsize=8.5,
+            color=INK,
+            pad=2,
+            linespacing=1.25,
+        )
     _draw_histogram(figure.add_subplot(grid[rows, :]), list(groups if all_groups is None else all_groups))
     figure.savefig(path, metadata={"Software": None})
 
@@ -90,8 +109,15 @@ def _draw_histogram(axes: Any, numbers: list[int]) -> None:
     for number, count in counts.most_common(12):
         if all(abs(number - other) > 7 for other in placed):
             placed.append(number)
-            axes.annotate(symbol_of(number), (number, count), xytext=(0, 2), textcoords="offset points", ha="center",
-                          fontsize=7.5, color=INK)  # fmt: skip
+            axes.annotate(
+                symbol_of(number),
+                (number, count),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7.5,
+                color=INK,
+            )
     axes.set_xlim(0, 231)
     axes.set_ylim(0, top * 1.25)
     axes.set_xticks([1, 25, 50, 75, 100, 125, 150, 175, 200, 225])
@@ -101,8 +127,15 @@ def _draw_histogram(axes: Any, numbers: list[int]) -> None:
     axes.tick_params(labelsize=8, colors=INK)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(ncols=7, fontsize=7.5, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 0.98), handlelength=1.0,
-                columnspacing=1.2)  # fmt: skip
+    axes.legend(
+        ncols=7,
+        fontsize=7.5,
+        frameon=False,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.98),
+        handlelength=1.0,
+        columnspacing=1.2,
+    )
 
 
 def pretty_formula(formula: str) -> str:

@@ -26,7 +26,9 @@ from symjax.lattice import log_from_lattice
 from symjax.models.symop.structure_types import StructureTypes, closest_ratios
 from symjax.models.wyckoff_transformer.generate import Realised
 
-_ON_FLAT = 1e-3  # fractional; PyXtal's points are good to rounding, other representatives of special points are 1/48 apart
+_ON_FLAT = (
+    1e-3  # fractional; PyXtal's points are good to rounding, other representatives of special points are 1/48 apart
+)
 
 
 class _Job(NamedTuple):
@@ -96,8 +98,9 @@ class Pyxtal:
         multiplicity = np.asarray(types.sets.pos_mult)[types.set_index[row]]
         orbits = tuple(
             (SYMBOLS[z], f"{multiplicity[p]}{letters[p]}", int(multiplicity[p]))
-            for z, p in zip(types.z[row].tolist(), types.pos[row].tolist(), strict=True) if z
-        )  # fmt: skip
+            for z, p in zip(types.z[row].tolist(), types.pos[row].tolist(), strict=True)
+            if z
+        )
         return _Job(number, orbits, self.attempts, self.seconds, self.factor, (seed * 1_000_003 + row) % 2**32)
 
 
@@ -144,9 +147,15 @@ def _from_random(job: _Job) -> Any:
     counts = [sum(atoms for symbol, _, atoms in job.orbits if symbol == one) for one in species]
     crystal = pyxtal()
     crystal.from_random(
-        dim=3, group=job.number, species=species, numIons=counts, sites=sites, max_count=job.attempts, random_state=job.seed,
+        dim=3,
+        group=job.number,
+        species=species,
+        numIons=counts,
+        sites=sites,
+        max_count=job.attempts,
+        random_state=job.seed,
         tm=Tol_matrix(prototype="atomic", factor=job.factor),
-    )  # fmt: skip
+    )
     return crystal
 
 

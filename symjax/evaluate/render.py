@@ -65,9 +65,11 @@ def render(cell: Cell, size: int = 360, supersample: int = 2) -> np.ndarray:
     span = max(float((high - low).max()) * 1.04, 1e-3)
     pixels = size * supersample
     canvas = Canvas(
-        color=np.ones((pixels, pixels, 3)), depth=np.full((pixels, pixels), -np.inf), origin=(low + high - span) / 2,
+        color=np.ones((pixels, pixels, 3)),
+        depth=np.full((pixels, pixels), -np.inf),
+        origin=(low + high - span) / 2,
         scale=pixels / span,
-    )  # fmt: skip
+    )
     thin = 0.006 * span
     for i, j in itertools.combinations(range(8), 2):
         if np.abs(corners[i] - corners[j]).sum() == 1:

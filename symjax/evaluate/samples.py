@@ -54,9 +54,13 @@ def draw_geometry(
     types, _ = types_from_dataset(dataset)
     with StageBar(len(dataset), progress) as bar:
         k, x = sample_geometry(
-            loaded.geometry, options, jax.random.key(seed), types, sampler=sampler_of(steps),
+            loaded.geometry,
+            options,
+            jax.random.key(seed),
+            types,
+            sampler=sampler_of(steps),
             progress=lambda done: bar("lattice and coordinates", done),
-        )  # fmt: skip
+        )
     return dataset_from_types(types, k, x, properties={}, meta={"model": "symop", "seed": seed})
 
 

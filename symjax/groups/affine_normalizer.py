@@ -63,9 +63,13 @@ class AffineNormalizer:
 def _signed_permutations() -> np.ndarray:
     """(48, 3, 3) the holohedry of a cubic lattice, the identity first."""
     one = np.eye(3, dtype=np.int64)
-    return np.array([
-        one[list(order)] * signs for order in itertools.permutations(range(3)) for signs in itertools.product((1, -1), repeat=3)
-    ])  # fmt: skip
+    return np.array(
+        [
+            one[list(order)] * signs
+            for order in itertools.permutations(range(3))
+            for signs in itertools.product((1, -1), repeat=3)
+        ]
+    )
 
 
 def candidate_rotations(number: int) -> np.ndarray:
@@ -74,7 +78,9 @@ def candidate_rotations(number: int) -> np.ndarray:
     if number <= 2:
         return signed[[0, 7]]
     if number <= 15:
-        return signed[(signed == signed * np.eye(3, dtype=np.int64)).all(axis=(1, 2)) & (signed[:, 0, 0] == signed[:, 2, 2])]
+        return signed[
+            (signed == signed * np.eye(3, dtype=np.int64)).all(axis=(1, 2)) & (signed[:, 0, 0] == signed[:, 2, 2])
+        ]
     if standard_frame(number) == 0:
         return signed
     sixfold = np.array([[1, -1, 0], [1, 0, 0], [0, 0, 1]])
@@ -113,13 +119,17 @@ def derive_normalizer(number: int) -> AffineNormalizer:
     for M in candidates[np.argsort(-exact.determinant(candidates), kind="stable")]:
         if M.tobytes() in tried:
             continue
-        tried |= {np.ascontiguousarray(image).tobytes() for image in M @ rotations}  # differ by an operation of the group
+        tried |= {
+            np.ascontiguousarray(image).tobytes() for image in M @ rotations
+        }  # differ by an operation of the group
         for t in _shifts(form, generators, M):
             permutation = _permutation(opset.W, opset.w / opset.den, positions, M, t / DEN)
             found.setdefault(permutation, (M, t))
     order = [tuple(range(len(positions))), *sorted(set(found) - {tuple(range(len(positions)))})]
     return AffineNormalizer(
-        M=np.array([found[p][0] for p in order]), t=np.array([found[p][1] for p in order]), permutations=np.array(order, np.int64)
+        M=np.array([found[p][0] for p in order]),
+        t=np.array([found[p][1] for p in order]),
+        permutations=np.array(order, np.int64),
     )
 
 
@@ -146,7 +156,9 @@ def _shifts(form: PrimitiveForm, generators: list[int], M: np.ndarray) -> list[n
     return sorted(reduced, key=lambda t: (int((t != 0).sum()), int(t.sum()), t.tolist()))
 
 
-def _permutation(W: np.ndarray, w: np.ndarray, positions: WyckoffPositions, M: np.ndarray, t: np.ndarray) -> tuple[int, ...]:
+def _permutation(
+    W: np.ndarray, w: np.ndarray, positions: WyckoffPositions, M: np.ndarray, t: np.ndarray
+) -> tuple[int, ...]:
     """Where each position goes: that of the image of a generic point of it."""
     points = positions.x0 + positions.basis @ _GENERIC
     images = points @ M.T + t

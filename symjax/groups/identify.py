@@ -84,9 +84,7 @@ def identify_many(opsets: OpSet) -> list[Identified]:
     W, w, mask = (np.asarray(a) for a in (opsets.W, opsets.w, opsets.mask))
     if mask.ndim != 2:
         raise InputError(f"identify_many takes a batch of sets (b, n), got a mask of shape {mask.shape}")
-    return [
-        identify(OpSet(W=W[i], w=w[i], mask=mask[i], den=opsets.den), name=f"set {i}") for i in range(len(mask))
-    ]
+    return [identify(OpSet(W=W[i], w=w[i], mask=mask[i], den=opsets.den), name=f"set {i}") for i in range(len(mask))]
 
 
 def _key(inner: OpSet) -> bytes:
@@ -117,7 +115,9 @@ def _ask_spglib(W: np.ndarray, w: np.ndarray, G: np.ndarray, name: str) -> int:
                 W.astype(np.intc), w, lattice=np.linalg.cholesky(metric), symprec=1e-5
             )
         except Exception as error:  # its errors share no public base class in all versions
-            raise SymjaxError(f"{name}: spglib could not name the closed set of {len(W)} operations ({error})") from error
+            raise SymjaxError(
+                f"{name}: spglib could not name the closed set of {len(W)} operations ({error})"
+            ) from error
     if found is None:
         raise SymjaxError(f"{name}: spglib could not name the closed set of {len(W)} operations")
     return int(found.number)
@@ -153,12 +153,15 @@ def _inverse(P: np.ndarray) -> np.ndarray:
     """Inverse of a unimodular matrix of Python integers."""
     cofactors = np.array(
         [
-            [P[(i + 1) % 3][(j + 1) % 3] * P[(i + 2) % 3][(j + 2) % 3] - P[(i + 1) % 3][(j + 2) % 3] * P[(i + 2) % 3][(j + 1) % 3]
-             for j in range(3)]
+            [
+                P[(i + 1) % 3][(j + 1) % 3] * P[(i + 2) % 3][(j + 2) % 3]
+                - P[(i + 1) % 3][(j + 2) % 3] * P[(i + 2) % 3][(j + 1) % 3]
+                for j in range(3)
+            ]
             for i in range(3)
         ],
         dtype=object,
-    )  # fmt: skip
+    )
     return cofactors.T * int((P[0] * cofactors[0]).sum())  # the determinant is its own inverse
 
 
@@ -172,7 +175,11 @@ def reduce_metric(G: np.ndarray) -> np.ndarray:
 
     def dot(a: list[int], b: list[int]) -> int:
         x, y, z = b
-        return a[0] * (g00 * x + g01 * y + g02 * z) + a[1] * (g01 * x + g11 * y + g12 * z) + a[2] * (g02 * x + g12 * y + g22 * z)
+        return (
+            a[0] * (g00 * x + g01 * y + g02 * z)
+            + a[1] * (g01 * x + g11 * y + g12 * z)
+            + a[2] * (g02 * x + g12 * y + g22 * z)
+        )
 
     while True:
         basis.sort(key=lambda v: dot(v, v))
@@ -245,9 +252,14 @@ def _origin_of(table: PrimitiveForm, form: PrimitiveForm) -> tuple[float, float,
 def _identified(number: int, hall: int, setting: str, shift: tuple[float, float, float] | None) -> Identified:
     names = setting_symbols(hall)
     return Identified(
-        number=number, hall_number=hall, symbol=setting_symbols(default_hall(number))["international"],
-        hall_symbol=names["hall_symbol"], point_group=names["point_group"], setting=setting, origin_shift=shift,
-    )  # fmt: skip
+        number=number,
+        hall_number=hall,
+        symbol=setting_symbols(default_hall(number))["international"],
+        hall_symbol=names["hall_symbol"],
+        point_group=names["point_group"],
+        setting=setting,
+        origin_shift=shift,
+    )
 
 
 def identify_motions(W: Any, t: Any, *, tolerance: float = 1e-4, name: str = "the set of operations") -> int:
@@ -283,7 +295,9 @@ def _to_grid(W: np.ndarray, t: np.ndarray, tolerance: float, name: str) -> OpSet
     den = len(W)
     grid = np.rint(moved * den)
     if np.abs(moved * den - grid).max() > 0.25:
-        raise NotAGroupError(f"{name}: no origin brings the translations to multiples of 1/{den}; the set does not close")
+        raise NotAGroupError(
+            f"{name}: no origin brings the translations to multiples of 1/{den}; the set does not close"
+        )
     mask = np.ones(len(W), bool)
     return OpSet(W=W.astype(np.int32), w=(grid % den).astype(np.int32), mask=mask, den=den)
 

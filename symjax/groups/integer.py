@@ -32,9 +32,7 @@ def smith(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     V = [[int(i == j) for j in range(n)] for i in range(n)]
     for k in range(min(m, n)):
         while True:
-            pivot = min(
-                ((abs(A[i][j]), i, j) for i in range(k, m) for j in range(k, n) if A[i][j]), default=None
-            )
+            pivot = min(((abs(A[i][j]), i, j) for i in range(k, m) for j in range(k, n) if A[i][j]), default=None)
             if pivot is None:
                 break
             _, i, j = pivot

@@ -18,10 +18,12 @@ from symjax.ops.types import Op
 
 _TURNS = {Kind.ROTATION: ("rotation", (2, 3, 4, 6)), Kind.SCREW: ("screw", (2, 3, 4, 6))}
 OPERATION_KINDS = (
-    "inversion", "mirror", "glide",
+    "inversion",
+    "mirror",
+    "glide",
     *(f"{name}-{n}" for name, orders in _TURNS.values() for n in orders),
     *(f"rotoinversion-{n}" for n in (3, 4, 6)),
-)  # fmt: skip
+)
 
 
 def operation_kinds(opset: OpSet) -> frozenset[str]:

@@ -117,9 +117,13 @@ def _divide(W: np.ndarray, w: np.ndarray, den: int) -> PrimitiveForm | None:
     order = np.concatenate([order[identity], np.delete(order, identity)])
     common = int(np.gcd.reduce(np.append(rows[:, 9:].ravel(), volume)))
     return PrimitiveForm(
-        W=rows[order, :9].reshape(-1, 3, 3), w=rows[order, 9:] // common, den=volume // common, columns=columns, source_den=den,
+        W=rows[order, :9].reshape(-1, 3, 3),
+        w=rows[order, 9:] // common,
+        den=volume // common,
+        columns=columns,
+        source_den=den,
         num_translations=num,
-    )  # fmt: skip
+    )
 
 
 def _closes(form: PrimitiveForm) -> bool:

@@ -67,7 +67,9 @@ class SetTable:
     def opset(self, index: int) -> OpSet:
         """One set, unpadded (numpy)."""
         mask = np.asarray(self.mask[index])
-        return OpSet(W=np.asarray(self.W[index])[mask], w=np.asarray(self.w[index])[mask], mask=mask[mask], den=DEFAULT_DEN)
+        return OpSet(
+            W=np.asarray(self.W[index])[mask], w=np.asarray(self.w[index])[mask], mask=mask[mask], den=DEFAULT_DEN
+        )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat name -> numpy array, for an npz file."""
@@ -86,22 +88,31 @@ class SetTable:
         table = cls(**{name: np.asarray(arrays[name]) for name in _FIELDS})
         s, n, p = (*np.shape(table.mask), np.shape(table.pos_mask)[-1])
         expected = {
-            "W": (s, n, 3, 3), "w": (s, n, 3), "frame": (s,), "vocab": (s, n), "k_projector": (s, 6, 6), "pos_mask": (s, p),
-            "pos_stab": (s, p, n), "pos_x0": (s, p, 3), "pos_basis": (s, p, 3, 3), "pos_dof": (s, p), "pos_mult": (s, p),
+            "W": (s, n, 3, 3),
+            "w": (s, n, 3),
+            "frame": (s,),
+            "vocab": (s, n),
+            "k_projector": (s, 6, 6),
+            "pos_mask": (s, p),
+            "pos_stab": (s, p, n),
+            "pos_x0": (s, p, 3),
+            "pos_basis": (s, p, 3, 3),
+            "pos_dof": (s, p),
+            "pos_mult": (s, p),
             "pos_images": (s, p, n),
-        }  # fmt: skip
+        }
         for name, shape in expected.items():
             if np.shape(getattr(table, name)) != shape:
-                raise InputError(f"table of operation sets: {name} has shape {np.shape(getattr(table, name))}, expected {shape}")
+                raise InputError(
+                    f"table of operation sets: {name} has shape {np.shape(getattr(table, name))}, expected {shape}"
+                )
         return table
 
 
 _FIELDS = tuple(f.name for f in fields(SetTable))
 
 
-def build_set_table(
-    opsets: Sequence[OpSet], num_ops: int | None = None, num_positions: int | None = None
-) -> SetTable:
+def build_set_table(opsets: Sequence[OpSet], num_ops: int | None = None, num_positions: int | None = None) -> SetTable:
     """Stacks closed sets with their positions and projectors (host, deterministic).
 
     Args:
@@ -121,13 +132,20 @@ def build_set_table(
     p = _slots("positions", [len(q) for q in positions], num_positions)
     s = len(sets)
     arrays: dict[str, np.ndarray] = {
-        "W": np.broadcast_to(np.eye(3, dtype=np.int32), (s, n, 3, 3)).copy(), "w": np.zeros((s, n, 3), np.int32),
-        "mask": np.zeros((s, n), bool), "frame": np.zeros(s, np.int32),
-        "vocab": np.full((s, n), vocabulary().size, np.int32), "k_projector": np.zeros((s, 6, 6)),
-        "pos_mask": np.zeros((s, p), bool), "pos_stab": np.zeros((s, p, n), bool), "pos_x0": np.zeros((s, p, 3)),
-        "pos_basis": np.zeros((s, p, 3, 3)), "pos_dof": np.zeros((s, p), np.int32), "pos_mult": np.zeros((s, p), np.int32),
+        "W": np.broadcast_to(np.eye(3, dtype=np.int32), (s, n, 3, 3)).copy(),
+        "w": np.zeros((s, n, 3), np.int32),
+        "mask": np.zeros((s, n), bool),
+        "frame": np.zeros(s, np.int32),
+        "vocab": np.full((s, n), vocabulary().size, np.int32),
+        "k_projector": np.zeros((s, 6, 6)),
+        "pos_mask": np.zeros((s, p), bool),
+        "pos_stab": np.zeros((s, p, n), bool),
+        "pos_x0": np.zeros((s, p, 3)),
+        "pos_basis": np.zeros((s, p, 3, 3)),
+        "pos_dof": np.zeros((s, p), np.int32),
+        "pos_mult": np.zeros((s, p), np.int32),
         "pos_images": np.full((s, p, n), -1, np.int32),
-    }  # fmt: skip
+    }
     for i, (opset, found) in enumerate(zip(sets, positions, strict=True)):
         order, count = len(opset.W), len(found)
         frame = choose_frame(opset.W)

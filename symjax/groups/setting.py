@@ -157,9 +157,16 @@ def _table(number: int) -> _Table:
     product = rotation_products(W)
     generators, words = generating_rows(product)
     return _Table(
-        W, form.w @ inverse.T % form.den, form.den, generators, words, product, _kinds(W),
-        exact.cofactors(columns).T * form.source_den, det,
-    )  # fmt: skip
+        W,
+        form.w @ inverse.T % form.den,
+        form.den,
+        generators,
+        words,
+        product,
+        _kinds(W),
+        exact.cofactors(columns).T * form.source_den,
+        det,
+    )
 
 
 def rotation_products(W: np.ndarray) -> np.ndarray:
@@ -216,8 +223,13 @@ def _intertwiners(W: np.ndarray, table: _Table, sigma: np.ndarray, factor: int) 
     basis = kernel(as_rows(np.concatenate(rows))) if rows else np.eye(9, dtype=np.int64)
     dim = len(basis)
     if dim == 9:
-        X = np.array([np.eye(3, dtype=np.int64)[list(order)] * signs for order in itertools.permutations(range(3)) for signs in
-                      itertools.product((1, -1), repeat=3)])  # fmt: skip
+        X = np.array(
+            [
+                np.eye(3, dtype=np.int64)[list(order)] * signs
+                for order in itertools.permutations(range(3))
+                for signs in itertools.product((1, -1), repeat=3)
+            ]
+        )
     elif dim in _BOX:
         X = (_box(dim, _BOX[dim] * factor) @ basis).reshape(-1, 3, 3)
     else:
@@ -272,9 +284,7 @@ def cell_costs(P: np.ndarray, metric: np.ndarray) -> list[tuple]:
     ]
 
 
-def _origins(
-    w: np.ndarray, den: int, table: _Table, X: np.ndarray, sigma: np.ndarray
-) -> list[tuple[np.ndarray, int]]:
+def _origins(w: np.ndarray, den: int, table: _Table, X: np.ndarray, sigma: np.ndarray) -> list[tuple[np.ndarray, int]]:
     """Origins in the reduced basis of the set, as (3,) integers and their unit, for one intertwiner; none if it does not fit."""
     gens = list(table.generators)
     inverse = exact.inverse_matrix(X)

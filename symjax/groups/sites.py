@@ -57,7 +57,13 @@ def assign_orbits(
     inner = members(opset)
     x, species = np.asarray(x, float), np.asarray(species)
     lattice = np.asarray(lattice, float)
-    if x.ndim != 2 or x.shape[1] != 3 or species.shape != x.shape[:1] or lattice.shape != (3, 3) or not np.isfinite(x).all():
+    if (
+        x.ndim != 2
+        or x.shape[1] != 3
+        or species.shape != x.shape[:1]
+        or lattice.shape != (3, 3)
+        or not np.isfinite(x).all()
+    ):
         raise SymjaxError(
             f"assign_orbits needs x (a, 3) finite, species (a,) and lattice (3, 3); got {x.shape}, {species.shape}, {lattice.shape}"
         )

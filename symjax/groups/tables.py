@@ -45,7 +45,9 @@ def hall_to_number(hall: int) -> int:
 def setting_symbols(hall: int) -> dict[str, str]:
     """Names of a Hall setting: keys 'international' (short symbol), 'choice', 'hall_symbol', 'point_group'."""
     _check_hall(hall)
-    return {name: str(arrays("tables")[name][hall]) for name in ("international", "choice", "hall_symbol", "point_group")}
+    return {
+        name: str(arrays("tables")[name][hall]) for name in ("international", "choice", "hall_symbol", "point_group")
+    }
 
 
 def hall_setting(hall: int) -> OpSet:
@@ -71,8 +73,18 @@ def wyckoff_letters(number: int) -> str:
 
 
 ENANTIOMORPHS = (
-    (76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154), (169, 170), (171, 172), (178, 179), (180, 181), (212, 213),
-)  # fmt: skip
+    (76, 78),
+    (91, 95),
+    (92, 96),
+    (144, 145),
+    (151, 153),
+    (152, 154),
+    (169, 170),
+    (171, 172),
+    (178, 179),
+    (180, 181),
+    (212, 213),
+)
 """The eleven pairs of types that a reflection maps onto each other."""
 
 

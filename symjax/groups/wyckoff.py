@@ -160,8 +160,10 @@ def _all_flats(W: np.ndarray, w: np.ndarray, modulus: int) -> list[list[_Flats]]
 
 def _stabilizers(flats: _Flats, W: np.ndarray, w: np.ndarray, modulus: int) -> np.ndarray:
     """(m, n) bool: operations that fix every point of each flat."""
-    keep = ((W @ flats.directions.T - flats.directions.T) == 0).all(axis=(1, 2)) if len(flats.directions) else np.ones(
-        len(W), bool
+    keep = (
+        ((W @ flats.directions.T - flats.directions.T) == 0).all(axis=(1, 2))
+        if len(flats.directions)
+        else np.ones(len(W), bool)
     )
     points = flats.points
     out = np.zeros((len(points), len(W)), bool)
@@ -261,9 +263,13 @@ def wyckoff_positions(opset: OpSet) -> WyckoffPositions:
     rows.sort(key=lambda row: row[0])
     n, p = len(W), len(rows)
     out = WyckoffPositions(
-        stab=np.zeros((p, n), bool), x0=np.zeros((p, 3)), basis=np.zeros((p, 3, 3)), dof=np.zeros(p, np.int32),
-        multiplicity=np.zeros(p, np.int32), images=np.full((p, n), -1, np.int32),
-    )  # fmt: skip
+        stab=np.zeros((p, n), bool),
+        x0=np.zeros((p, 3)),
+        basis=np.zeros((p, 3, 3)),
+        dof=np.zeros(p, np.int32),
+        multiplicity=np.zeros(p, np.int32),
+        images=np.full((p, n), -1, np.int32),
+    )
     for i, ((multiplicity, dof, *_), stab, x0, directions, images) in enumerate(rows):
         out.stab[i], out.x0[i], out.dof[i], out.multiplicity[i] = stab, x0, dof, multiplicity
         out.basis[i, :, :dof] = directions.T

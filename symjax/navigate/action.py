@@ -73,14 +73,25 @@ class Action:
         rows, shifts, basis = _inside(form, lower)
         index = len(form.W) // len(rows) * abs(int(exact.determinant(basis)))
         if index > MAX_COSETS:
-            raise InputError(f"the subgroup has index {index}; groups in between are looked for up to index {MAX_COSETS}")
+            raise InputError(
+                f"the subgroup has index {index}; groups in between are looked for up to index {MAX_COSETS}"
+            )
         reached = product[:, rows]
         name, best = reached.min(axis=1), reached.argmin(axis=1)
         named, places = np.unique(name, return_inverse=True)
         lattices = np.array([hermite(as_rows((form.W[row] @ basis).T)) for row in named], np.int64)
         return cls(
-            form, product, moved // form.den, rows, shifts, best, places.reshape(-1), named, lattices, hermite(as_rows(basis.T)),
-        )  # fmt: skip
+            form,
+            product,
+            moved // form.den,
+            rows,
+            shifts,
+            best,
+            places.reshape(-1),
+            named,
+            lattices,
+            hermite(as_rows(basis.T)),
+        )
 
     @property
     def k_index(self) -> int:
@@ -97,7 +108,9 @@ class Action:
         """(n,) rows and (n, 3) translations of one element of each coset; the first is the identity."""
         rows, shifts = [], []
         for row, lattice in zip(self.named, self.lattices, strict=True):
-            box = np.stack(np.meshgrid(*[np.arange(d) for d in np.diag(lattice)], indexing="ij"), axis=-1).reshape(-1, 3)
+            box = np.stack(np.meshgrid(*[np.arange(d) for d in np.diag(lattice)], indexing="ij"), axis=-1).reshape(
+                -1, 3
+            )
             rows.append(np.full(len(box), row))
             shifts.append(box)
         return np.concatenate(rows), np.concatenate(shifts)
@@ -154,7 +167,9 @@ class Action:
             n = (rows[i], shifts[i])
             row, shift = self.inverse(n)
             right = self.times((rows, shifts), (np.broadcast_to(row, rows.shape), np.broadcast_to(shift, shifts.shape)))
-            found.append(self.locate(self.times((np.broadcast_to(n[0], rows.shape), np.broadcast_to(n[1], shifts.shape)), right)))
+            found.append(
+                self.locate(self.times((np.broadcast_to(n[0], rows.shape), np.broadcast_to(n[1], shifts.shape)), right))
+            )
         return np.array(found)
 
     def element(self, W: np.ndarray, w: np.ndarray, den: int) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +180,9 @@ class Action:
         """
         columns, unit = self.form.columns, self.form.source_den
         det, adjugate = int(exact.determinant(columns)), exact.cofactors(columns).T
-        row = self.form.index.get(np.ascontiguousarray(adjugate @ np.asarray(W, np.int64) @ columns // det).tobytes(), -1)
+        row = self.form.index.get(
+            np.ascontiguousarray(adjugate @ np.asarray(W, np.int64) @ columns // det).tobytes(), -1
+        )
         # adjugate w unit / (det den) - w_row / form.den, over det den form.den
         shift = adjugate @ np.asarray(w, np.int64) * (unit * self.form.den) - self.form.w[row] * (det * den)
         if row < 0 or (shift % (det * den * self.form.den)).any():
@@ -312,7 +329,11 @@ def _inside(form: PrimitiveForm, lower: Setting) -> tuple[np.ndarray, np.ndarray
     # w' = B w + (1 - W) p, all in units of 1/common
     p, p_unit = to_primitive @ lower.p, det * lower.p_den
     common = math.lcm(table.den, p_unit, form.den)
-    w = table.w @ basis.T * (common // table.den) + (p - W @ p) * (common // p_unit) - form.w[rows] * (common // form.den)
+    w = (
+        table.w @ basis.T * (common // table.den)
+        + (p - W @ p) * (common // p_unit)
+        - form.w[rows] * (common // form.den)
+    )
     if (w % common).any():
         raise outside
     return rows, w // common, basis

@@ -35,13 +35,7 @@ class Correspondence:
 
 
 def correspondences(
-    L_A: np.ndarray,
-    L_B: np.ndarray,
-    sizes: tuple[int, int],
-    max_strain: float,
-    *,
-    W_A: np.ndarray,
-    W_B: np.ndarray,
+    L_A: np.ndarray, L_B: np.ndarray, sizes: tuple[int, int], max_strain: float, *, W_A: np.ndarray, W_B: np.ndarray
 ) -> list[Correspondence]:
     """All correspondences of one pair of supercell sizes, least strained first (root mean square of the strains).
 

@@ -208,9 +208,19 @@ def cosets_of(parent: OpSet, setting: Setting) -> Cosets:
     m = len(form.W)
     w = (form.w * (unit // form.den))[:, None] + shifts[None] * unit
     return Cosets(
-        form=form, product=rotation_products(form.W), unit=unit, C=C, C_den=C_den, M=M, q=q, lower=lower,
-        row=np.repeat(np.arange(m), volume), w=w.reshape(-1, 3), H_row=H_row, H_w=H_w,
-    )  # fmt: skip
+        form=form,
+        product=rotation_products(form.W),
+        unit=unit,
+        C=C,
+        C_den=C_den,
+        M=M,
+        q=q,
+        lower=lower,
+        row=np.repeat(np.arange(m), volume),
+        w=w.reshape(-1, 3),
+        H_row=H_row,
+        H_w=H_w,
+    )
 
 
 def _divided(values: np.ndarray, divisor: int, message: str) -> np.ndarray:

@@ -164,10 +164,20 @@ def make_plan(modes: Modes) -> Plan:
 
 def _empty(M: int, K: int, Q: int, B: int) -> dict[str, np.ndarray]:
     shapes = {
-        "L": (3, 3), "x0": (M, 3), "basis": (M, 3, 3), "v0": (M, 3), "free": (K, M, 3), "modes": (K, M, 3), "strain": (6, 3, 3),
-        "W": (M, Q, 3, 3), "w": (M, Q, 3), "breaks": (B, K, K), "breaks_strain": (B, 6, 6), "reduced": (3, 3),
+        "L": (3, 3),
+        "x0": (M, 3),
+        "basis": (M, 3, 3),
+        "v0": (M, 3),
+        "free": (K, M, 3),
+        "modes": (K, M, 3),
+        "strain": (6, 3, 3),
+        "W": (M, Q, 3, 3),
+        "w": (M, Q, 3),
+        "breaks": (B, K, K),
+        "breaks_strain": (B, 6, 6),
+        "reduced": (3, 3),
         "unreduced": (3, 3),
-    }  # fmt: skip
+    }
     out = {name: np.zeros(shape) for name, shape in shapes.items()}
     masks = {"mode_mask": (K,), "strain_mask": (6,), "atom_mask": (M, Q), "break_mask": (B,)}
     return out | {name: np.zeros(shape, bool) for name, shape in masks.items()}
@@ -267,9 +277,13 @@ def _one(plan: Plan, normal: Array, amplitude: Array, strain: Array) -> Batch:
     L = plan.L + plan.L @ deformation
     moved = jnp.einsum("k,kmi->mi", c, plan.modes, precision="highest")
     return Batch(
-        x=x, L=L, amplitude=jnp.sqrt((moved**2).sum(-1)).max(), strain=100 * jnp.abs(jnp.linalg.eigvalsh(deformation)).max(),
-        shortest=_shortest(plan, x, L), margin=margin[best],
-    )  # fmt: skip
+        x=x,
+        L=L,
+        amplitude=jnp.sqrt((moved**2).sum(-1)).max(),
+        strain=100 * jnp.abs(jnp.linalg.eigvalsh(deformation)).max(),
+        shortest=_shortest(plan, x, L),
+        margin=margin[best],
+    )
 
 
 def _positive(values: Array) -> Array:
@@ -335,11 +349,17 @@ def derive(
 
 def require_realized(modes: Modes, *, displacement: bool = True, strain: bool = True) -> None:
     """Raises InputError where the freedoms used leave a larger group than H, and says which."""
-    larger = modes.realized if displacement and strain else realized_group(modes, displacement=displacement, strain=strain)
+    larger = (
+        modes.realized if displacement and strain else realized_group(modes, displacement=displacement, strain=strain)
+    )
     if larger is None:
         return
     relation = modes.split.relation
-    used = {(True, True): "by any strain and displacement", (True, False): "without strain", (False, True): "without displacements"}
+    used = {
+        (True, True): "by any strain and displacement",
+        (True, False): "without strain",
+        (False, True): "without displacements",
+    }
     raise InputError(
         f"this crystal cannot have {relation.symbol} ({relation.number}) of index {relation.index} and no more "
         f"{used.get((displacement, strain), 'without strain and displacements')}: its atoms then keep {larger.symbol} "
@@ -353,11 +373,16 @@ def collect(modes: Modes, batch: Batch, min_distance: float) -> Derived:
     good = np.flatnonzero(batch.shortest >= min_distance)
     bad = batch.shortest[batch.shortest < min_distance]
     return Derived(
-        relation=modes.split.relation, modes=modes,
+        relation=modes.split.relation,
+        modes=modes,
         crystals=[modes.split.crystal(L=batch.L[i], x=batch.x[i, :m]) for i in good],
-        amplitude=batch.amplitude[good], strain=batch.strain[good], shortest=batch.shortest[good], skipped=len(bad),
-        closest=float(bad.min(initial=np.inf)), min_distance=min_distance,
-    )  # fmt: skip
+        amplitude=batch.amplitude[good],
+        strain=batch.strain[good],
+        shortest=batch.shortest[good],
+        skipped=len(bad),
+        closest=float(bad.min(initial=np.inf)),
+        min_distance=min_distance,
+    )
 
 
 def shortest_distance(crystal: Crystal) -> float:

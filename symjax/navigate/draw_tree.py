@@ -33,7 +33,11 @@ _MEANING = {"t": "t: translationengleiche", "k": "k: klassengleiche", "i": "i: i
 
 def dot_text(graph: Graph) -> str:
     """The tree for Graphviz."""
-    lines = ["digraph subgroups {", '  node [shape=box, fontname="Helvetica"];', '  edge [fontname="Helvetica", fontsize=10];']
+    lines = [
+        "digraph subgroups {",
+        '  node [shape=box, fontname="Helvetica"];',
+        '  edge [fontname="Helvetica", fontsize=10];',
+    ]
     for i, vertex in enumerate(graph.vertices):
         rows = [f"{vertex.setting.symbol} ({vertex.setting.number})", *(" ".join(row) for row in vertex.rows)]
         style = ", penwidth=2" if vertex.target else ""
@@ -76,7 +80,9 @@ def _extent(text: str, size: float, bold: bool = False) -> float:
 
     if not text.strip():
         return 0.0
-    return float(TextPath((0, 0), text, prop=FontProperties(size=size, weight="bold" if bold else "normal")).get_extents().width)
+    return float(
+        TextPath((0, 0), text, prop=FontProperties(size=size, weight="bold" if bold else "normal")).get_extents().width
+    )
 
 
 def _label_lines(edge: Edge) -> list[str]:
@@ -284,8 +290,24 @@ def _draw_edges(
         axes.plot(xs, ys, color=colour, linewidth=1.0, solid_joinstyle="round", zorder=1)
         for k, line in enumerate(lines):
             y = high - 2.0 - (k + 0.8) * _LABEL * _LINE
-            axes.text(x, y, line, fontsize=_LABEL, ha="center", va="baseline", color=colour, weight="bold" if k == 0 else "normal")
-        arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.0, "shrinkA": 0.0, "shrinkB": 0.0, "mutation_scale": 8.0}
+            axes.text(
+                x,
+                y,
+                line,
+                fontsize=_LABEL,
+                ha="center",
+                va="baseline",
+                color=colour,
+                weight="bold" if k == 0 else "normal",
+            )
+        arrow = {
+            "arrowstyle": "-|>",
+            "color": colour,
+            "linewidth": 1.0,
+            "shrinkA": 0.0,
+            "shrinkB": 0.0,
+            "mutation_scale": 8.0,
+        }
         axes.annotate("", xy=(x, top[end.layer]), xytext=(x, top[end.layer] + 9.0), arrowprops=arrow)
 
 
@@ -299,10 +321,16 @@ def _draw_box(axes: Any, box: _Box, top: float) -> None:
     face = "#eef1f6" if root else "#fff4d6" if vertex.target else "white"
     axes.add_patch(
         FancyBboxPatch(
-            (left, low), box.width, box.height, boxstyle="round,pad=0,rounding_size=4", facecolor=face, edgecolor="#333333",
-            linewidth=1.6 if vertex.target or root else 0.9, zorder=2,
+            (left, low),
+            box.width,
+            box.height,
+            boxstyle="round,pad=0,rounding_size=4",
+            facecolor=face,
+            edgecolor="#333333",
+            linewidth=1.6 if vertex.target or root else 0.9,
+            zorder=2,
         )
-    )  # fmt: skip
+    )
     y = top - _PAD - 0.8 * _HEAD
     head, number = mathtext(vertex.setting.symbol), f" {vertex.setting.number}"
     width = _extent(head, _HEAD)
@@ -312,11 +340,11 @@ def _draw_box(axes: Any, box: _Box, top: float) -> None:
     rows, widths = _table(vertex)
     left = box.x - sum(widths) / 2
     if rows:
-        axes.plot([box.x - box.width / 2, box.x + box.width / 2], [y - 5.0, y - 5.0], color="#999999", linewidth=0.5, zorder=3)
+        axes.plot(
+            [box.x - box.width / 2, box.x + box.width / 2], [y - 5.0, y - 5.0], color="#999999", linewidth=0.5, zorder=3
+        )
     for k, row in enumerate(rows):
         at = left
         for text, wide in zip(row, widths, strict=True):
             axes.text(at + 3.0, y - 6.0 - (k + 0.85) * _TEXT * _LINE, text, fontsize=_TEXT, va="baseline", zorder=3)
             at += wide
-
-

@@ -99,9 +99,15 @@ def graph_below(number: int, branches: Sequence[Branch], crystal: Crystal | None
     graph, parent = _root(number, crystal)
 
     waiting: list[tuple[int, Relation, Branch]] = [(0, whole_relation(parent, number), branch) for branch in branches]
-    for upper, above, branch in waiting:  # level after level, so that the groups of one are there when those below are placed
+    for (
+        upper,
+        above,
+        branch,
+    ) in waiting:  # level after level, so that the groups of one are there when those below are placed
         one, setting = branch.relation, graph.vertices[upper].setting
-        own = Relation(parent, composed(setting, one.setting), above.t_index * one.t_index, above.k_index * one.k_index, 1)
+        own = Relation(
+            parent, composed(setting, one.setting), above.t_index * one.t_index, above.k_index * one.k_index, 1
+        )
         key, own = _found_below(graph, parent, setting, own)
         new = key not in graph._known
         lower = _vertex(graph, key, own, crystal, target=False)

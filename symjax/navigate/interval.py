@@ -120,7 +120,12 @@ class Interval:
             setting = self.lower if block == 1 else self.action.setting_of(block)
             t_index, k_index = self.action.indices_of(block)
             self._nodes[position] = Node(
-                setting, t_index, k_index, block, len(set(self.moves[:, position].tolist())), self.action.conjugates_of(block)
+                setting,
+                t_index,
+                k_index,
+                block,
+                len(set(self.moves[:, position].tolist())),
+                self.action.conjugates_of(block),
             )
         return self._nodes[position]
 
@@ -200,7 +205,8 @@ def interval(relation: Relation) -> Interval:
                 largest.append(i)
         below.append(tuple(sorted(largest)))
     moves = {
-        tuple(position[_image(block, move)] for block in blocks) for move in map(np.ndarray.tolist, action.conjugations())
+        tuple(position[_image(block, move)] for block in blocks)
+        for move in map(np.ndarray.tolist, action.conjugations())
     }
     return Interval(action, blocks, tuple(below), np.array(sorted(moves), np.int64), relation.setting)
 
@@ -225,8 +231,6 @@ def relative(upper: Setting, lower: Setting) -> Setting:
     difference = lower.p * (unit // lower.p_den) - upper.p * (unit // upper.p_den)
     basis = (adjugate @ lower.P, det * lower.P_den)
     return make_setting(lower.number, lower.symbol, basis, (adjugate @ difference, det * unit))
-
-
 
 
 def _chain_key(chain: Chain) -> tuple:

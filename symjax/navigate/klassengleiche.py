@@ -192,6 +192,4 @@ def own_basis(form: PrimitiveForm, B: np.ndarray, w: np.ndarray) -> OpSet:
     den = form.den * scale
     w = (w @ adjugate.T) % den
     common = int(np.gcd.reduce(np.append(w.ravel(), den)))
-    return OpSet(
-        W=W.astype(np.int32), w=(w // common).astype(np.int32), mask=np.ones(len(W), bool), den=den // common
-    )
+    return OpSet(W=W.astype(np.int32), w=(w // common).astype(np.int32), mask=np.ones(len(W), bool), den=den // common)

@@ -140,7 +140,9 @@ class ModeSpace:
                 blocks[p] = self._block(p, mask)
             mine = np.flatnonzero(self.split.parent_orbit == g)
             ratio = self.scale[mine][:, None] / self.scale[mine]
-            piece = np.einsum("iab,ijac,jcd->ibjd", U[mine], blocks[p] * ratio[:, :, None, None], U[mine], optimize=True)
+            piece = np.einsum(
+                "iab,ijac,jcd->ibjd", U[mine], blocks[p] * ratio[:, :, None, None], U[mine], optimize=True
+            )
             out[mine[:, None, None, None], np.arange(3)[:, None, None], mine[:, None], np.arange(3)] = piece
         live = np.concatenate([3 * i + np.arange(columns.shape[1]) for i, columns in enumerate(self.U)]).astype(int)
         full = out.reshape(3 * count, 3 * count)[np.ix_(live, live)]
@@ -189,7 +191,9 @@ class ModeSpace:
     def fixes(self, displacement: np.ndarray, strain: np.ndarray) -> np.ndarray:
         """(n,) bool, the cosets e such that all of e H keeps every displacement field (k, m, 3) and every strain (s, 3, 3)."""
         s = self.cosets
-        good = (np.abs(np.einsum("rij,sjk,rlk->rsil", self.R, strain, self.R) - strain) < 1e-6).all(axis=(1, 2, 3))[s.row]
+        good = (np.abs(np.einsum("rij,sjk,rlk->rsil", self.R, strain, self.R) - strain) < 1e-6).all(axis=(1, 2, 3))[
+            s.row
+        ]
         for g, p in enumerate(self.split.parent_position.tolist()):
             orbit, row = self._targets[p]
             f = displacement[:, self.split.parent_orbit == g]
@@ -240,7 +244,9 @@ def modes_of(split: SplitCrystal, between: Sequence[Setting] | None = None) -> M
     H[space.cosets.H] = True
     T = space.translations
     inside = np.eye(space.dim) - T @ T.T
-    freed = inside - inside @ space.projector(whole) @ inside  # projectors that commute: K maps translations on translations
+    freed = (
+        inside - inside @ space.projector(whole) @ inside
+    )  # projectors that commute: K maps translations on translations
     primary = inside - _span([inside @ space.projector(K) @ inside for K in overgroups], space.dim)
     strain_H, strain_G = space.strain_projector(H), space.strain_projector(whole)
     primary_strain = strain_H - _span([space.strain_projector(K) for K in overgroups], 6)
@@ -251,12 +257,19 @@ def modes_of(split: SplitCrystal, between: Sequence[Setting] | None = None) -> M
     parent = split.splitter.parent
     kept = space.vectors(_basis(inside))
     return Modes(
-        split=split, strain=strain, displacement=displacement, num_primary_strain=first_strain.shape[1],
-        num_primary=first.shape[1], num_translations=T.shape[1] - _rank(T.T @ space.projector(whole) @ T),
-        num_lattice=_rank(strain_H), num_coordinates=space.dim, parent_lattice=_rank(strain_G),
-        parent_coordinates=int(parent.dof[split.parent_position].sum()), between=minimal,
+        split=split,
+        strain=strain,
+        displacement=displacement,
+        num_primary_strain=first_strain.shape[1],
+        num_primary=first.shape[1],
+        num_translations=T.shape[1] - _rank(T.T @ space.projector(whole) @ T),
+        num_lattice=_rank(strain_H),
+        num_coordinates=space.dim,
+        parent_lattice=_rank(strain_G),
+        parent_coordinates=int(parent.dof[split.parent_position].sum()),
+        between=minimal,
         realized=_realized(space, space.fixes(kept, np.einsum("as,aij->sij", _basis(strain_H), K_BASIS))),
-    )  # fmt: skip
+    )
 
 
 def realized_group(modes: Modes, *, displacement: bool = True, strain: bool = True) -> Realized | None:
@@ -310,7 +323,9 @@ def _realized(space: ModeSpace, mask: np.ndarray) -> Realized | None:
     if int(mask.sum()) == len(s.H):
         return None
     pure = np.flatnonzero(mask & (s.row == 0))
-    N = hermite(as_rows(np.concatenate([s.w[pure] // s.unit, s.lower]))).T  # its translations, columns, in the primitive basis
+    N = hermite(
+        as_rows(np.concatenate([s.w[pure] // s.unit, s.lower]))
+    ).T  # its translations, columns, in the primitive basis
     adjugate, det = exact.cofactors(N).T, int(exact.determinant(N))
     first = np.array([np.flatnonzero(mask & (s.row == r))[0] for r in np.unique(s.row[mask])])
     W = adjugate @ s.W[first] @ N // det

@@ -96,4 +96,4 @@ def relation_below(
     rotations = len(W) // translations
     return Relation(
         parent=standard, setting=setting, t_index=len(W_upper) // rotations, k_index=k // translations, num_conjugates=0
-    )  # fmt: skip
+    )

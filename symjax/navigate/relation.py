@@ -66,7 +66,7 @@ class Relation:
 
     @property
     def kind(self) -> str:
-        """"t" (translationengleiche), "k" (klassengleiche) or "general" (Hermann: a t step, then a k step)."""
+        """One of "t" (translationengleiche), "k" (klassengleiche), "general" (Hermann: a t step, then a k step)."""
         if self.k_index == 1:
             return "t"
         return "k" if self.t_index == 1 else "general"
@@ -146,7 +146,9 @@ def verify(relation: Relation) -> None:
     if ratio[0] != ratio[1] * relation.k_index:
         raise SymjaxError(f"{s.symbol}: the lattice has index {ratio[0]} / {ratio[1]}, not {relation.k_index}")
     if len(parent.W) != len(own.W) * relation.t_index:
-        raise SymjaxError(f"{s.symbol}: the point groups have orders {len(parent.W)} and {len(own.W)}, not 1 / {relation.t_index}")
+        raise SymjaxError(
+            f"{s.symbol}: the point groups have orders {len(parent.W)} and {len(own.W)}, not 1 / {relation.t_index}"
+        )
 
 
 def t_relations(
@@ -223,9 +225,14 @@ def relations_up_to(parent: OpSet, index: int, *, metric: np.ndarray | None = No
 
 
 def _relations(
-    parent: OpSet, metric: np.ndarray | None, *,
-    max_k: int, max_index: int | None = None, number: int | None = None, wanted: str | None = None,
-) -> Iterator[Relation]:  # fmt: skip
+    parent: OpSet,
+    metric: np.ndarray | None,
+    *,
+    max_k: int,
+    max_index: int | None = None,
+    number: int | None = None,
+    wanted: str | None = None,
+) -> Iterator[Relation]:
     """Conjugacy classes of subgroups by Hermann's theorem: each is klassengleiche in one translationengleiche subgroup M of G.
 
     Classes of M that conjugation by G merges are given once, with the number of their conjugates under G (of either hand).

@@ -84,7 +84,8 @@ def kept_operations(parent: OpSet, texts: Sequence[str], *, number: int) -> Op |
         return None
     basis = "hexagonal" if standard_frame(number) else "orthogonal"
     found = [
-        symbols.parse_seitz(text, basis, parent.den) if "{" in text else symbols.parse_xyz(text, parent.den) for text in texts
+        symbols.parse_seitz(text, basis, parent.den) if "{" in text else symbols.parse_xyz(text, parent.den)
+        for text in texts
     ]
     group = members(parent)
     own = {_key(W, w, parent.den) for W, w in zip(group.W, group.w, strict=True)}

@@ -64,9 +64,14 @@ class SplitCrystal:
         inner = self.relation.subgroup
         positions = standard_positions(self.relation.number)
         return Crystal(
-            W=inner.W, w=inner.w, L=self.L if L is None else L, z=self.z, x=self.x if x is None else x,
-            stab=positions.stab[self.position], den=inner.den,
-        )  # fmt: skip
+            W=inner.W,
+            w=inner.w,
+            L=self.L if L is None else L,
+            z=self.z,
+            x=self.x if x is None else x,
+            stab=positions.stab[self.position],
+            den=inner.den,
+        )
 
 
 def split_crystal(crystal: Crystal, relation: Relation, splitter: Splitter | None = None) -> SplitCrystal:
@@ -83,7 +88,9 @@ def split_crystal(crystal: Crystal, relation: Relation, splitter: Splitter | Non
     parent = relation.parent
     if len(crystal.W) != int(np.asarray(parent.mask).sum()):
         order = int(np.asarray(parent.mask).sum())
-        raise InputError(f"the relation is one of a group with {order} operations in the cell, the crystal has {len(crystal.W)}")
+        raise InputError(
+            f"the relation is one of a group with {order} operations in the cell, the crystal has {len(crystal.W)}"
+        )
     splitter = Splitter(relation) if splitter is None else splitter
     positions = splitter.parent
     places = [_place(positions, parent, x, multiplicity=int(n)) for x, n in zip(crystal.x, crystal.multiplicity)]
@@ -95,9 +102,15 @@ def split_crystal(crystal: Crystal, relation: Relation, splitter: Splitter | Non
             origin.append(i)
             points.append(o.A @ x + o.c)
     return SplitCrystal(
-        relation=relation, splitter=splitter, lattice=crystal.L, parent_position=np.array([p for p, _ in places], np.int64),
-        parent_orbit=np.array(origin, np.int64), orbits=tuple(orbits), z=crystal.z[origin], x=np.array(points).reshape(-1, 3),
-    )  # fmt: skip
+        relation=relation,
+        splitter=splitter,
+        lattice=crystal.L,
+        parent_position=np.array([p for p, _ in places], np.int64),
+        parent_orbit=np.array(origin, np.int64),
+        orbits=tuple(orbits),
+        z=crystal.z[origin],
+        x=np.array(points).reshape(-1, 3),
+    )
 
 
 def _place(positions: WyckoffPositions, parent: OpSet, x: np.ndarray, *, multiplicity: int) -> tuple[int, np.ndarray]:
@@ -111,4 +124,6 @@ def _place(positions: WyckoffPositions, parent: OpSet, x: np.ndarray, *, multipl
         if len(on):
             u = np.linalg.inv(positions.completion[p])[:dof] @ (images[on[0]] - positions.x0[p])
             return int(p), positions.x0[p] + positions.basis[p][:, :dof] @ u
-    raise InputError(f"an atom at {np.round(x, 5).tolist()} lies on no position of multiplicity {multiplicity} of the parent group")
+    raise InputError(
+        f"an atom at {np.round(x, 5).tolist()} lies on no position of multiplicity {multiplicity} of the parent group"
+    )

@@ -107,19 +107,23 @@ def _site_symbols(number: int) -> tuple[str, ...]:
 def parent_positions(parent: OpSet) -> WyckoffPositions:
     """Wyckoff positions of a set, cached by its content (a parent is asked for many times)."""
     return _positions_by_content(
-        np.asarray(parent.W, np.int32).tobytes(), np.asarray(parent.w, np.int32).tobytes(), np.asarray(parent.mask, bool).tobytes(),
+        np.asarray(parent.W, np.int32).tobytes(),
+        np.asarray(parent.w, np.int32).tobytes(),
+        np.asarray(parent.mask, bool).tobytes(),
         parent.den,
-    )  # fmt: skip
+    )
 
 
 @cache
 def _positions_by_content(W: bytes, w: bytes, mask: bytes, den: int) -> WyckoffPositions:
     return wyckoff_positions(
         OpSet(
-            W=np.frombuffer(W, np.int32).reshape(-1, 3, 3), w=np.frombuffer(w, np.int32).reshape(-1, 3),
-            mask=np.frombuffer(mask, bool), den=den,
+            W=np.frombuffer(W, np.int32).reshape(-1, 3, 3),
+            w=np.frombuffer(w, np.int32).reshape(-1, 3),
+            mask=np.frombuffer(mask, bool),
+            den=den,
         )
-    )  # fmt: skip
+    )
 
 
 class Splitter:
@@ -189,9 +193,14 @@ class Splitter:
         order = sorted(range(len(orbits)), key=lambda i: (orbits[i].position, i))
         rank = np.argsort(np.array(order))
         return PositionSplitting(
-            position, int(self.parent.multiplicity[position]), D.shape[1], tuple(orbits[i] for i in order), image_of,
-            rank[orbit_of], op_of,
-        )  # fmt: skip
+            position,
+            int(self.parent.multiplicity[position]),
+            D.shape[1],
+            tuple(orbits[i] for i in order),
+            image_of,
+            rank[orbit_of],
+            op_of,
+        )
 
     def _after(self, element: int, shift: np.ndarray) -> np.ndarray:
         """(h,) cosets of the products (operation of H)(element with translation `shift`)."""
@@ -199,9 +208,7 @@ class Splitter:
         W = s.form.W[s.H_row]
         return s.index_of(s.product[s.H_row, s.row[element]], s.H_w + exact.matvec(W, shift))
 
-    def _place(
-        self, element: int, image_of: np.ndarray, y0: np.ndarray, D: np.ndarray
-    ) -> tuple[int, int, np.ndarray]:
+    def _place(self, element: int, image_of: np.ndarray, y0: np.ndarray, D: np.ndarray) -> tuple[int, int, np.ndarray]:
         """Position in H of the orbit through (element)(flat), and the member of the orbit on the position's own flat.
 
         Returns:
@@ -242,11 +249,22 @@ class Splitter:
         v0, V = np.zeros(3), np.zeros((3, 3))
         v0[:dof], V[:dof, : D.shape[1]] = to_free @ (z0 - child.x0[position]), to_free @ E
         return SplitOrbit(
-            position=position, multiplicity=multiplicity, site_order=len(s.H) // multiplicity,
-            site_symmetry=_site_symbols(self.relation.number)[position], dof=dof, gained=dof - D.shape[1],
-            W=W, w=w, den=den, A=inverse @ W, c=inverse @ (w / den - self.relation.setting.origin), v0=v0, V=V,
-            element=element, shift=shift,
-        )  # fmt: skip
+            position=position,
+            multiplicity=multiplicity,
+            site_order=len(s.H) // multiplicity,
+            site_symmetry=_site_symbols(self.relation.number)[position],
+            dof=dof,
+            gained=dof - D.shape[1],
+            W=W,
+            w=w,
+            den=den,
+            A=inverse @ W,
+            c=inverse @ (w / den - self.relation.setting.origin),
+            v0=v0,
+            V=V,
+            element=element,
+            shift=shift,
+        )
 
 
 def _distinct(offsets: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -261,9 +261,17 @@ def _node(
     columns = columns @ inner
     named = identify(motions.opset())
     node = _Node(
-        number=named.number, symbol=named.symbol, primitive=primitive, motions=motions, columns=columns, origin=origin,
-        atom=images[atom], x=x, L=np.linalg.inv(columns).T @ primitive.L, chain=(*chain, named.number),
-    )  # fmt: skip
+        number=named.number,
+        symbol=named.symbol,
+        primitive=primitive,
+        motions=motions,
+        columns=columns,
+        origin=origin,
+        atom=images[atom],
+        x=x,
+        L=np.linalg.inv(columns).T @ primitive.L,
+        chain=(*chain, named.number),
+    )
     if below is not None and has_more(primitive, motions, EXACT):
         return _node(base, primitive, exact_motions(primitive, EXACT), chain=chain, below=node)
     return node
@@ -312,11 +320,20 @@ def _collect(base: Arrangement, nodes: list[_Node], limits: _Limits, *, complete
     found: list[Supergroup] = []
     for at, node in enumerate(nodes[1:], start=1):
         one = Supergroup(
-            number=node.number, symbol=node.symbol, t_index=len(node.motions) // len(start.motions),
-            k_index=int(round(1 / abs(np.linalg.det(node.columns)))), minimal=at in start.above and at not in indirect,
-            cell=node.primitive, motions=node.motions, columns=node.columns, origin=node.origin, atom=node.atom,
-            displacement=(base.x - node.x) @ node.L, strain=log_strain(node.L @ node.L.T, base.metric), chain=node.chain,
-        )  # fmt: skip
+            number=node.number,
+            symbol=node.symbol,
+            t_index=len(node.motions) // len(start.motions),
+            k_index=int(round(1 / abs(np.linalg.det(node.columns)))),
+            minimal=at in start.above and at not in indirect,
+            cell=node.primitive,
+            motions=node.motions,
+            columns=node.columns,
+            origin=node.origin,
+            atom=node.atom,
+            displacement=(base.x - node.x) @ node.L,
+            strain=log_strain(node.L @ node.L.T, base.metric),
+            chain=node.chain,
+        )
         if not limits.within(one):
             continue
         for row, other in enumerate(found):
@@ -336,7 +353,6 @@ def _equivalent(one: Supergroup, other: Supergroup) -> bool:
     figures = [
         np.concatenate([np.sort(np.linalg.norm(g.displacement, axis=1)), np.sort(g.strain)]) for g in (one, other)
     ]
-    return (
-        (one.number, one.t_index, one.k_index) == (other.number, other.t_index, other.k_index)
-        and bool(np.abs(figures[0] - figures[1]).max() < _SAME)
-    )  # fmt: skip
+    return (one.number, one.t_index, one.k_index) == (other.number, other.t_index, other.k_index) and bool(
+        np.abs(figures[0] - figures[1]).max() < _SAME
+    )

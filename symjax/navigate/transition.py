@@ -172,9 +172,7 @@ def common_sizes(A: Phase, B: Phase, max_cell: int, names: tuple[str, str] = ("A
             f"{names[0]} is {texts[0]} and {names[1]} is {texts[1]}: a path needs two phases of one composition"
         )
     common = math.lcm(*units)
-    pairs = [
-        (k * common // units[0], k * common // units[1]) for k in range(1, max_cell + 1)
-    ]  # fmt: skip
+    pairs = [(k * common // units[0], k * common // units[1]) for k in range(1, max_cell + 1)]
     within = [pair for pair in pairs if max(pair) <= max_cell]
     if not within:
         raise DataError(
@@ -299,11 +297,22 @@ def _mapped(
             continue  # a smaller common cell holds the same path, and with it the rotations that this one is too large to show
         named, rotations = identify(motions.opset()), len(motions)
         yield Transition(
-            number=named.number, symbol=named.symbol, cells=cells, S=option.S, V=option.V, first=first, second=end,
-            motions=motions, indices_first=(len(A.motions) // rotations, cells[0]),
-            indices_second=(len(B.motions) // rotations, cells[1]), displacement=middle, strain=option.strain, cost=cost,
-            origin_in_B=origin_in_B[perm], broken=broken,
-        )  # fmt: skip
+            number=named.number,
+            symbol=named.symbol,
+            cells=cells,
+            S=option.S,
+            V=option.V,
+            first=first,
+            second=end,
+            motions=motions,
+            indices_first=(len(A.motions) // rotations, cells[0]),
+            indices_second=(len(B.motions) // rotations, cells[1]),
+            displacement=middle,
+            strain=option.strain,
+            cost=cost,
+            origin_in_B=origin_in_B[perm],
+            broken=broken,
+        )
 
 
 def _mappings(

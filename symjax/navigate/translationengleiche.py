@@ -128,7 +128,9 @@ def _named(opset: OpSet, choose: Callable[[list[int]], list[int]]) -> list[TSubg
     for conjugates in conjugacy_classes(product, kept):
         members = np.array([[r >= 0 and bool(mask >> r & 1) for r in row] for mask in conjugates], bool)
         first = members[0]
-        inner = OpSet(W=np.asarray(opset.W)[first], w=np.asarray(opset.w)[first], mask=np.ones(first.sum(), bool), den=opset.den)
+        inner = OpSet(
+            W=np.asarray(opset.W)[first], w=np.asarray(opset.w)[first], mask=np.ones(first.sum(), bool), den=opset.den
+        )
         named = identify(inner)
         found.append(TSubgroup(len(product) // conjugates[0].bit_count(), named.number, named.symbol, members))
     return sorted(found, key=lambda one: (one.index, -one.number, one.masks[0].tobytes()))

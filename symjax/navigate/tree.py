@@ -31,9 +31,14 @@ from symjax.navigate.splitcrystal import SplitCrystal, split_crystal
 from symjax.navigate.splitting import standard_positions
 
 _PARAMETERS = {
-    "triclinic": ("a", "b", "c", "alpha", "beta", "gamma"), "monoclinic": ("a", "b", "c", "beta"), "orthorhombic": ("a", "b", "c"),
-    "tetragonal": ("a", "c"), "trigonal": ("a", "c"), "hexagonal": ("a", "c"), "cubic": ("a",),
-}  # fmt: skip
+    "triclinic": ("a", "b", "c", "alpha", "beta", "gamma"),
+    "monoclinic": ("a", "b", "c", "beta"),
+    "orthorhombic": ("a", "b", "c"),
+    "tetragonal": ("a", "c"),
+    "trigonal": ("a", "c"),
+    "hexagonal": ("a", "c"),
+    "cubic": ("a",),
+}
 """Independent parameters of the cell in the standard settings (unique axis b, hexagonal axes)."""
 MAX_TREE = 2000
 """Subgroups of a tree of several levels beyond this number are refused."""
@@ -54,10 +59,16 @@ def describe_group(number: int, crystal: Crystal | None = None) -> dict[str, Any
     """A parent: its type, properties and, of a crystal, the orbits and free parameters."""
     known = facts(number)
     about: dict[str, Any] = {
-        "number": number, "symbol": symbol_of(number), "point_group": known.point_group, "crystal_system": known.crystal_system,
-        "polar": known.polar, "chiral": known.sohncke, "centrosymmetric": known.centrosymmetric,
-        "free_lattice": known.num_free_lattice, "lattice_parameters": list(_PARAMETERS[known.crystal_system]),
-    }  # fmt: skip
+        "number": number,
+        "symbol": symbol_of(number),
+        "point_group": known.point_group,
+        "crystal_system": known.crystal_system,
+        "polar": known.polar,
+        "chiral": known.sohncke,
+        "centrosymmetric": known.centrosymmetric,
+        "free_lattice": known.num_free_lattice,
+        "lattice_parameters": list(_PARAMETERS[known.crystal_system]),
+    }
     if crystal is not None:
         own = whole_relation(crystal_opset(crystal), number)
         about["orbits"] = _orbits(split_crystal(crystal, own), number)
@@ -92,26 +103,45 @@ def describe_subgroup(number: int, relation: Relation, crystal: Crystal | None =
     above, below = facts(number), facts(relation.number)
     P, p = fractions_of(relation.setting)
     about: dict[str, Any] = {
-        "number": relation.number, "symbol": relation.symbol, "index": relation.index, "t_index": relation.t_index,
-        "k_index": relation.k_index, "kind": relation.kind, "kind_in_words": kind_in_words(relation),
-        "maximal": relation.maximal, "conjugates": relation.num_conjugates, "basis": basis_text(relation.setting),
-        "origin": origin_text(relation.setting), "P": P, "p": p, "point_group": below.point_group,
-        "crystal_system": below.crystal_system, "polar": below.polar, "chiral": below.sohncke,
-        "centrosymmetric": below.centrosymmetric, "ferroelastic": below.num_free_lattice > above.num_free_lattice,
-        "polar_directions": _directions(relation, below), "changes": changes(above, below),
-        "free_lattice": below.num_free_lattice, "freed_lattice": below.num_free_lattice - above.num_free_lattice,
+        "number": relation.number,
+        "symbol": relation.symbol,
+        "index": relation.index,
+        "t_index": relation.t_index,
+        "k_index": relation.k_index,
+        "kind": relation.kind,
+        "kind_in_words": kind_in_words(relation),
+        "maximal": relation.maximal,
+        "conjugates": relation.num_conjugates,
+        "basis": basis_text(relation.setting),
+        "origin": origin_text(relation.setting),
+        "P": P,
+        "p": p,
+        "point_group": below.point_group,
+        "crystal_system": below.crystal_system,
+        "polar": below.polar,
+        "chiral": below.sohncke,
+        "centrosymmetric": below.centrosymmetric,
+        "ferroelastic": below.num_free_lattice > above.num_free_lattice,
+        "polar_directions": _directions(relation, below),
+        "changes": changes(above, below),
+        "free_lattice": below.num_free_lattice,
+        "freed_lattice": below.num_free_lattice - above.num_free_lattice,
         "lattice_parameters": list(_PARAMETERS[below.crystal_system]),
-    }  # fmt: skip
+    }
     if crystal is not None:
         split = split_crystal(crystal, relation)
         modes = modes_of(split)
         about["orbits"] = _splitting(split, number)
         about |= {
-            "free_coordinates": modes.num_coordinates, "freed_displacements": len(modes.displacement),
-            "order_parameter_displacements": modes.num_primary, "order_parameter_strains": modes.num_primary_strain,
+            "free_coordinates": modes.num_coordinates,
+            "freed_displacements": len(modes.displacement),
+            "order_parameter_displacements": modes.num_primary,
+            "order_parameter_strains": modes.num_primary_strain,
             "uniform_translations": modes.num_translations,
-            "realized": None if modes.realized is None else {"number": modes.realized.number, "symbol": modes.realized.symbol},
-        }  # fmt: skip
+            "realized": None
+            if modes.realized is None
+            else {"number": modes.realized.number, "symbol": modes.realized.symbol},
+        }
     return about
 
 
@@ -156,19 +186,24 @@ def _orbits(split: SplitCrystal, number: int) -> list[dict[str, Any]]:
     letters, positions = wyckoff_letters(number), standard_positions(number)
     return [
         {
-            "element": element(int(z)), "letter": f"{o.multiplicity}{letters[o.position]}", "multiplicity": o.multiplicity,
-            "site_symmetry": o.site_symmetry, "free": o.dof,
+            "element": element(int(z)),
+            "letter": f"{o.multiplicity}{letters[o.position]}",
+            "multiplicity": o.multiplicity,
+            "site_symmetry": o.site_symmetry,
+            "free": o.dof,
             "free_coordinates": free_text(np.rint(positions.basis[o.position][:, : o.dof])),
-            "x": [float(v) for v in x], "coordinates": coordinate_text(x),
+            "x": [float(v) for v in x],
+            "coordinates": coordinate_text(x),
         }
         for z, o, x in zip(split.z, split.orbits, split.x, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def orbit_rows(split: SplitCrystal) -> tuple[tuple[str, str, str, str], ...]:
     """Element, Wyckoff letter, site symmetry and coordinates of each orbit of a split crystal, as texts."""
     return tuple(
-        (one["element"], one["letter"], one["site_symmetry"], one["coordinates"]) for one in _orbits(split, split.relation.number)
+        (one["element"], one["letter"], one["site_symmetry"], one["coordinates"])
+        for one in _orbits(split, split.relation.number)
     )
 
 
@@ -181,10 +216,12 @@ def _splitting(split: SplitCrystal, number: int) -> list[dict[str, Any]]:
         mine = [piece for piece, origin in zip(pieces, split.parent_orbit, strict=True) if origin == i]
         found.append(
             {
-                "element": mine[0]["element"], "letter": f"{int(positions.multiplicity[position])}{letters[position]}",
-                "free": int(positions.dof[position]), "into": mine,
+                "element": mine[0]["element"],
+                "letter": f"{int(positions.multiplicity[position])}{letters[position]}",
+                "free": int(positions.dof[position]),
+                "into": mine,
             }
-        )  # fmt: skip
+        )
     return found
 
 
@@ -211,11 +248,20 @@ def _path(number: int, chain: Chain, parent: OpSet, crystal: Crystal | None) -> 
         P, p = fractions_of(step.setting)
         upper, lower = facts(above), facts(node.setting.number)
         one: dict[str, Any] = {
-            "number": node.setting.number, "symbol": node.setting.symbol, "label": step.label, "kind": step.kind,
-            "index": step.index, "index_in_parent": node.index, "conjugates": node.num_conjugates,
-            "basis": basis_text(step.setting), "origin": origin_text(step.setting), "P": P, "p": p,
-            "changes": changes(upper, lower), "freed_lattice": lower.num_free_lattice - upper.num_free_lattice,
-        }  # fmt: skip
+            "number": node.setting.number,
+            "symbol": node.setting.symbol,
+            "label": step.label,
+            "kind": step.kind,
+            "index": step.index,
+            "index_in_parent": node.index,
+            "conjugates": node.num_conjugates,
+            "basis": basis_text(step.setting),
+            "origin": origin_text(step.setting),
+            "P": P,
+            "p": p,
+            "changes": changes(upper, lower),
+            "freed_lattice": lower.num_free_lattice - upper.num_free_lattice,
+        }
         if crystal is not None:
             relation = Relation(parent, node.setting, node.t_index, node.k_index, node.num_conjugates)
             freed = freed_displacements(split_crystal(crystal, relation), number)
@@ -284,4 +330,6 @@ def maximal_tree(
 
 def sort_relations(relations: Sequence[Relation]) -> list[Relation]:
     """Translationengleiche first, then by index; the higher type first among equals."""
-    return sorted(relations, key=lambda one: (one.k_index > 1, one.index, one.k_index, -one.number, one.setting.p.tolist()))
+    return sorted(
+        relations, key=lambda one: (one.k_index > 1, one.index, one.k_index, -one.number, one.setting.p.tolist())
+    )

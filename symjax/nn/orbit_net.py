@@ -29,7 +29,15 @@ class Neighbours(NamedTuple):
 
 
 def find_neighbours(
-    rep: Array, atom: Array, *, lattice: Array, atom_mask: Array, atom_orbit: Array, home: Array, offsets: Array, num: int
+    rep: Array,
+    atom: Array,
+    *,
+    lattice: Array,
+    atom_mask: Array,
+    atom_orbit: Array,
+    home: Array,
+    offsets: Array,
+    num: int,
 ) -> Neighbours:
     """Nearest periodic images of each representative.
 

@@ -59,9 +59,7 @@ def name_op(op: Op, index: int, den: int) -> str:
     return f"operation {index} ({format_xyz(Op(op.W[index], op.w[index]), den)})"
 
 
-def change_basis_rational(
-    op: Op, P: Any, p: Any = None, den: int = DEN, *, max_den: int = MAX_DEN
-) -> tuple[Op, int]:
+def change_basis_rational(op: Op, P: Any, p: Any = None, den: int = DEN, *, max_den: int = MAX_DEN) -> tuple[Op, int]:
     """Conjugation by a basis change of any determinant and any rational origin shift.
 
     W' = P^-1 W P, w' = P^-1 (w + (W - I) p), reduced modulo the NEW lattice. The number of operations stays the same:
@@ -178,8 +176,7 @@ def snap(W: Any, w: Any, den: int = DEN, *, tol: float = 0.01) -> Op:
             place = f"operation {which[0] if len(which) == 1 else which}" if which else "operation"
             grid = "an integer" if units == 1 else f"a multiple of 1/{den}"
             raise SnapError(
-                f"{place}: {name} entry {at[-rank:]} is {values[at]:.6g}, "
-                f"{off[at]:.2g} from {grid} (tolerance {tol})"
+                f"{place}: {name} entry {at[-rank:]} is {values[at]:.6g}, {off[at]:.2g} from {grid} (tolerance {tol})"
             )
     return exact.reduce(as_op(np.round(W).astype(np.int64), np.round(w * den).astype(np.int64)), den)
 

@@ -111,7 +111,4 @@ def as_op(W: Any, w: Any) -> Op:
     W = W.astype(np.int32)
     check_unimodular(W, np.rint(np.linalg.det(W.astype(np.float64))).astype(np.int64), what="rotation part")
     batch = np.broadcast_shapes(W.shape[:-2], w.shape[:-1])
-    return Op(
-        np.broadcast_to(W, (*batch, 3, 3)).copy(),
-        np.broadcast_to(w.astype(np.int32), (*batch, 3)).copy(),
-    )
+    return Op(np.broadcast_to(W, (*batch, 3, 3)).copy(), np.broadcast_to(w.astype(np.int32), (*batch, 3)).copy())

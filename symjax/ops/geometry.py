@@ -327,7 +327,9 @@ def _describe_one(g: Geometry, op: Op, index: int, den: int) -> Description:
     )
     what, order, intrinsic = Kind(int(g.kind)), int(g.rotation), fractions(g.intrinsic, PART_FACTOR)
     k = int(g.pitch)
-    symbol = {Kind.TRANSLATION: "t", Kind.MIRROR: "m", Kind.SCREW: f"{order}_{k}" if k else str(order)}.get(what, str(order))
+    symbol = {Kind.TRANSLATION: "t", Kind.MIRROR: "m", Kind.SCREW: f"{order}_{k}" if k else str(order)}.get(
+        what, str(order)
+    )
     if what == Kind.GLIDE:
         symbol = glide_letter(intrinsic)
     place = None if what in (Kind.IDENTITY, Kind.TRANSLATION) else fractions(g.point, POINT_FACTOR)

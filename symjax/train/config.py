@@ -133,8 +133,9 @@ def _check_model_and_data(config: ConfigDict) -> list[str]:
     if needs_data and not config.data.val:
         problems += [
             f"config.train.{name} = {config.train[name]!r}: needs a validation set (config.data.val)"
-            for name in ("plateau_factor", "stop_after", "export_best") if config.train.get(name)
-        ]  # fmt: skip
+            for name in ("plateau_factor", "stop_after", "export_best")
+            if config.train.get(name)
+        ]
     for role in ("train", "val"):
         path = config.data[role]
         if path and not Path(path).is_file() and (role, path) != ("train", PROTOTYPES):

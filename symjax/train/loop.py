@@ -169,8 +169,14 @@ class Trainer:
 
     def _record(self) -> dict[str, Any]:
         config = json.loads(json.dumps(flat(self.config)))
-        return {"task": self.task.name, "config": config, "data_hash": self.data_hash, "best": self._best,
-                "metrics": {k: v for k, v in self._metrics.items() if np.isfinite(v)}, "versions": versions()}  # fmt: skip
+        return {
+            "task": self.task.name,
+            "config": config,
+            "data_hash": self.data_hash,
+            "best": self._best,
+            "metrics": {k: v for k, v in self._metrics.items() if np.isfinite(v)},
+            "versions": versions(),
+        }
 
     def evaluate(self, params: PyTree, root: jax.Array) -> dict[str, float]:
         """Mean validation metrics over all held-out examples; empty without any."""

@@ -135,7 +135,9 @@ def shipped_weights(model: str) -> Path:
     return Path(str(importlib.resources.files("symjax") / "weights" / model))
 
 
-def load_model(folder: str | Path | None, model: str, *, stats: Collection[str] = ()) -> tuple[dict[str, Any], ConfigDict]:
+def load_model(
+    folder: str | Path | None, model: str, *, stats: Collection[str] = ()
+) -> tuple[dict[str, Any], ConfigDict]:
     """Parameters and configuration of one model (default folder: the shipped weights).
 
     Args:
@@ -148,7 +150,9 @@ def load_model(folder: str | Path | None, model: str, *, stats: Collection[str] 
     """
     folder = shipped_weights(model) if folder is None else Path(folder)
     if (folder / "operations").is_dir():
-        raise WeightsError(f"{folder} holds the two parts of symop; --model symop reads them, --model {model} needs its own")
+        raise WeightsError(
+            f"{folder} holds the two parts of symop; --model symop reads them, --model {model} needs its own"
+        )
     params, config = load_params(folder)
     if config["model"]["name"] != model:
         raise WeightsError(f"weights in {folder} are of model {config['model']['name']!r}, not of {model}")

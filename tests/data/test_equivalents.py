@@ -18,12 +18,14 @@ from symjax.errors import InputError
 from symjax.models.wyckoff_transformer.variants import fingerprints
 
 HEUSLER = AtomicStructure(
-    L=7.0 * np.eye(3), z=[12] * 4 + [69] * 4 + [80] * 8,
+    L=7.0 * np.eye(3),
+    z=[12] * 4 + [69] * 4 + [80] * 8,
     x=[
-        *([0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]), *([0.5, 0.5, 0.5], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]),
+        *([0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]),
+        *([0.5, 0.5, 0.5], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]),
         *[[a, b, c] for a in (0.25, 0.75) for b in (0.25, 0.75) for c in (0.25, 0.75)],
     ],
-)  # fmt: skip
+)
 
 
 def on_position(number, letter, multiplicity, x):
@@ -39,7 +41,9 @@ def on_position(number, letter, multiplicity, x):
         images = np.array([op.operate(point) for op in position.ops])
         offset = images[:, None] - x[None]
         offset -= np.rint(offset)
-        if (np.abs(offset).max(-1) < 1e-4).any(1).all() and np.abs((images[0] - point) - np.rint(images[0] - point)).max() < 1e-4:
+        if (np.abs(offset).max(-1) < 1e-4).any(1).all() and np.abs(
+            (images[0] - point) - np.rint(images[0] - point)
+        ).max() < 1e-4:
             return True
     return False
 
@@ -57,7 +61,10 @@ def check(crystal_or_structure, expected=None):
         assert StructureMatcher(primitive_cell=True, scale=False).fit(first, to_pymatgen(one.structure))
         start = 0
         for letter, multiplicity in zip(one.letters, one.multiplicities, strict=True):
-            assert on_position(one.number, letter, multiplicity, one.structure.x[start : start + multiplicity]), (one.word, letter)
+            assert on_position(one.number, letter, multiplicity, one.structure.x[start : start + multiplicity]), (
+                one.word,
+                letter,
+            )
             start += multiplicity
     return found
 
@@ -89,7 +96,9 @@ def test_the_canonical_form_is_that_of_the_crystal(prototype_dataset):
         found = [standardize(one, 0.1, 5.0) for one in (structure, AtomicStructure(L=L, z=structure.z, x=x % 1.0))]
         forms = [fingerprints([one.number], one.z[None], one.pos[None])[0] for one in found]
         assert forms[0] == forms[1], found
-        changed += sorted(zip(found[0].z, found[0].pos, strict=True)) != sorted(zip(found[1].z, found[1].pos, strict=True))
+        changed += sorted(zip(found[0].z, found[0].pos, strict=True)) != sorted(
+            zip(found[1].z, found[1].pos, strict=True)
+        )
     assert len(few) > 20 and changed > 3
 
 

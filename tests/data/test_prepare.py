@@ -51,13 +51,20 @@ BAD = {  # what is wrong -> (CIF text, class of reason, words of the reason)
     "same place": (GOOD + "Cl Cl2 0.5 0.5 0.5 1\n", "overlap|occupancy", ""),
     "zero edge": (GOOD.replace("length_a 4.12", "length_a 0.0"), "zero volume", "_cell_length_a is 0"),
     "negative edge": (GOOD.replace("length_a 4.12", "length_a -4.12"), "zero volume", "_cell_length_a is -4.12"),
-    "flat angles": (GOOD.replace("alpha 90", "alpha 120").replace("beta 90", "beta 120").replace("gamma 90", "gamma 120"),
-                    "zero volume", "do not close a cell"),
+    "flat angles": (
+        GOOD.replace("alpha 90", "alpha 120").replace("beta 90", "beta 120").replace("gamma 90", "gamma 120"),
+        "zero volume",
+        "do not close a cell",
+    ),
     "tiny edge": (GOOD.replace("length_a 4.12", "length_a 0.2"), "overlap", "lattice has a vector of 0.200"),
     "not a number": (GOOD.replace("Cl1 0.5", "Cl1 ?"), "truncated cif", "site 2: coordinate x is not a number"),
     "nan": (GOOD.replace("Cl1 0.5", "Cl1 nan"), "truncated cif", "not a number"),
-    "words for an edge": (GOOD.replace("length_a 4.12", "length_a big"), "truncated cif", "_cell_length_a is not a number"),
-}  # fmt: skip
+    "words for an edge": (
+        GOOD.replace("length_a 4.12", "length_a big"),
+        "truncated cif",
+        "_cell_length_a is not a number",
+    ),
+}
 
 
 def write_csv(path, rows, header=("material_id", "band_gap", "note", "cif")):
@@ -196,17 +203,27 @@ def test_mixed_up_columns_are_named(tmp_path):
 
 def test_official_mp20_columns_are_read(tmp_path):
     header = (
-        "", "material_id", "formation_energy_per_atom", "band_gap", "pretty_formula", "e_above_hull", "elements", "cif",
+        "",
+        "material_id",
+        "formation_energy_per_atom",
+        "band_gap",
+        "pretty_formula",
+        "e_above_hull",
+        "elements",
+        "cif",
         "spacegroup.number",
-    )  # fmt: skip
+    )
     rows = [["0", "mp-1", "-2.1", "5.0", "CsCl", "0.0", "['Cl', 'Cs']", GOOD, "221"]]
     data = prepare(
         write_csv(tmp_path / "train.csv", rows, header), tmp_path / "o.npz", workers=1, progress=False
     ).dataset
     assert data.ids.tolist() == ["mp-1"]
     assert {k: v[0] for k, v in data.properties.items()} == {
-        "formation_energy_per_atom": -2.1, "band_gap": 5.0, "e_above_hull": 0.0, "spacegroup.number": 221.0,
-    }  # fmt: skip
+        "formation_energy_per_atom": -2.1,
+        "band_gap": 5.0,
+        "e_above_hull": 0.0,
+        "spacegroup.number": 221.0,
+    }
 
 
 def test_folders_and_extxyz(prototype_dataset, tmp_path):
@@ -240,9 +257,14 @@ def test_sources_that_cannot_be_used(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"x")
     (tmp_path / "a.xyz").write_text("many\n")
     for name, words in {
-        "none.csv": "no such file", "empty": "without .cif", "e.csv": "empty file", "h.csv": "holds no crystals",
-        "z.csv.gz": "cannot be read", "a.parquet": "cannot tell the kind", "a.xyz": "line 1 must hold",
-    }.items():  # fmt: skip
+        "none.csv": "no such file",
+        "empty": "without .cif",
+        "e.csv": "empty file",
+        "h.csv": "holds no crystals",
+        "z.csv.gz": "cannot be read",
+        "a.parquet": "cannot tell the kind",
+        "a.xyz": "line 1 must hold",
+    }.items():
         with pytest.raises(DataError, match=words):
             prepare(tmp_path / name, tmp_path / "o.npz", workers=1, progress=False)
     write_csv(tmp_path / "all.csv", [["a", "1", "", GOOD.replace("Cs Cs0", "Xq Xq0")]])

@@ -74,9 +74,12 @@ def test_posterior_is_bayes_rule_with_matrices(seed, t, zeros):
         if not likely.sum():
             continue
         got = discrete.posterior(
-            jnp.asarray(clean, jnp.float32), jnp.asarray(z), abar=jnp.asarray(ABAR[t], jnp.float32),
-            abar_to=jnp.asarray(ABAR[t - 1], jnp.float32), marginal=jnp.asarray(marginal, jnp.float32),
-        )  # fmt: skip
+            jnp.asarray(clean, jnp.float32),
+            jnp.asarray(z),
+            abar=jnp.asarray(ABAR[t], jnp.float32),
+            abar_to=jnp.asarray(ABAR[t - 1], jnp.float32),
+            marginal=jnp.asarray(marginal, jnp.float32),
+        )
         assert float(got.sum()) == pytest.approx(1.0, abs=1e-5)
         np.testing.assert_allclose(got, likely / likely.sum(), atol=2e-3)
 
@@ -145,8 +148,12 @@ def test_ancestral_step_is_the_textbook_one(t):
     noisy, eps, fresh = jax.random.normal(jax.random.key(t), (3, 40, 6))
     abar, abar_to = ABAR[t], ABAR[t - 1]
     alpha, beta = abar / abar_to, 1 - abar / abar_to
-    expected = (noisy - beta / np.sqrt(1 - abar) * eps) / np.sqrt(alpha) + np.sqrt(beta * (1 - abar_to) / (1 - abar)) * fresh
-    got = gaussian.ddpm_step(noisy, eps, fresh, abar=jnp.asarray(abar, jnp.float32), abar_to=jnp.asarray(abar_to, jnp.float32))
+    expected = (noisy - beta / np.sqrt(1 - abar) * eps) / np.sqrt(alpha) + np.sqrt(
+        beta * (1 - abar_to) / (1 - abar)
+    ) * fresh
+    got = gaussian.ddpm_step(
+        noisy, eps, fresh, abar=jnp.asarray(abar, jnp.float32), abar_to=jnp.asarray(abar_to, jnp.float32)
+    )
     np.testing.assert_allclose(got, expected, atol=3e-3)
 
 
@@ -170,6 +177,8 @@ def test_ancestral_steps_recover_the_moments_of_a_gaussian():
         variance = abar * spread**2 + 1 - abar
         eps = np.sqrt(1 - abar) * (x - np.sqrt(abar) * mean) / variance
         fresh = jax.random.normal(jax.random.key(i + 1), x.shape) * (to > 0)
-        x = gaussian.ddpm_step(x, eps, fresh, abar=jnp.asarray(abar, jnp.float32), abar_to=jnp.asarray(ABAR[to], jnp.float32))
+        x = gaussian.ddpm_step(
+            x, eps, fresh, abar=jnp.asarray(abar, jnp.float32), abar_to=jnp.asarray(ABAR[to], jnp.float32)
+        )
     assert float(x.mean()) == pytest.approx(mean, abs=0.02)
     assert float(x.std()) == pytest.approx(spread, rel=0.1)

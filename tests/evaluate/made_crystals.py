@@ -29,8 +29,15 @@ def random_dataset(groups, seed):
         assert live.any()
     num = len(groups)
     return CrystalDataset(
-        sets=table, set_index=set_index, k=np.array(k), orbit_start=np.arange(0, 2 * num + 1, 2, dtype=np.int64),
-        orbit_z=np.array(z, np.int16), orbit_pos=np.array(pos, np.int16), orbit_x=np.array(x),
-        ids=np.array([f"c{i}" for i in range(num)]), formula=np.array(["?"] * num), row=np.arange(num),
+        sets=table,
+        set_index=set_index,
+        k=np.array(k),
+        orbit_start=np.arange(0, 2 * num + 1, 2, dtype=np.int64),
+        orbit_z=np.array(z, np.int16),
+        orbit_pos=np.array(pos, np.int16),
+        orbit_x=np.array(x),
+        ids=np.array([f"c{i}" for i in range(num)]),
+        formula=np.array(["?"] * num),
+        row=np.arange(num),
         properties={"log_bound": -np.ones(num)},
-    )  # fmt: skip
+    )

@@ -26,9 +26,11 @@ class Pair:
         self.calls += 1
         parts = [self._one(cell) for cell in cells]
         return Evaluation(
-            np.array([p[0] for p in parts]), [p[1] if forces and p[3] is None else np.zeros((0, 3)) for p in parts],
-            np.array([p[2] for p in parts]), [p[3] for p in parts],
-        )  # fmt: skip
+            np.array([p[0] for p in parts]),
+            [p[1] if forces and p[3] is None else np.zeros((0, 3)) for p in parts],
+            np.array([p[2] for p in parts]),
+            [p[3] for p in parts],
+        )
 
     def _one(self, cell):
         if any(int(z) in self.fail for z in cell.numbers):

@@ -24,9 +24,13 @@ def rock_salt(a=5.64, numbers=(11, 17), group=225):
     ops = standard_setting(group)
     frac = np.concatenate([FACE, (FACE + 0.5) % 1])
     return Cell(
-        lattice=a * np.eye(3), frac=frac, numbers=np.repeat(numbers, 4), orbit=np.repeat([0, 1], 4),
-        W=np.asarray(ops.W, np.int64), w=np.asarray(ops.w, np.int64),
-    )  # fmt: skip
+        lattice=a * np.eye(3),
+        frac=frac,
+        numbers=np.repeat(numbers, 4),
+        orbit=np.repeat([0, 1], 4),
+        W=np.asarray(ops.W, np.int64),
+        w=np.asarray(ops.w, np.int64),
+    )
 
 
 def test_primitive_of_a_face_centred_cell():
@@ -105,10 +109,13 @@ def test_missing_electronegativity_passes_in_the_published_rule_only():
 
 
 @pytest.mark.parametrize(
-    ("formula", "plain"), [("Lu(GaGe)2", "LuGa2Ge2"), ("NaCl", "NaCl"), ("Ce11Al", "AlCe11"), ("O2", "O2"), ("Fe", "Fe")]
+    ("formula", "plain"),
+    [("Lu(GaGe)2", "LuGa2Ge2"), ("NaCl", "NaCl"), ("Ce11Al", "AlCe11"), ("O2", "O2"), ("Fe", "Fe")],
 )
 def test_formulas_for_file_names(formula, plain):
-    assert sorted(re.findall("[A-Z][a-z]?[0-9]*", plain_formula(formula))) == sorted(re.findall("[A-Z][a-z]?[0-9]*", plain))
+    assert sorted(re.findall("[A-Z][a-z]?[0-9]*", plain_formula(formula))) == sorted(
+        re.findall("[A-Z][a-z]?[0-9]*", plain)
+    )
 
 
 def test_generated_operations_are_found_again():

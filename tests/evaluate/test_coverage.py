@@ -38,9 +38,15 @@ def test_coverage_against_a_literal_computation():
     assert found.recall_structure == pytest.approx(sum(a for a, _, _ in back) / 90)
     assert found.precision_joint == pytest.approx(sum(both for _, _, both in near) / 75)
     assert found.recall_joint == pytest.approx(sum(both for _, _, both in back) / 90)
-    assert found.amsd_precision == pytest.approx(s.min(axis=1).mean()) and found.amsd_recall == pytest.approx(s.min(axis=0).mean())
-    assert found.amcd_precision == pytest.approx(c.min(axis=1).mean()) and found.amcd_recall == pytest.approx(c.min(axis=0).mean())
-    assert 0 < found.precision_joint < found.precision < 1 and 0 < found.recall_joint < found.recall < 1  # the case can fail
+    assert found.amsd_precision == pytest.approx(s.min(axis=1).mean()) and found.amsd_recall == pytest.approx(
+        s.min(axis=0).mean()
+    )
+    assert found.amcd_precision == pytest.approx(c.min(axis=1).mean()) and found.amcd_recall == pytest.approx(
+        c.min(axis=0).mean()
+    )
+    assert (
+        0 < found.precision_joint < found.precision < 1 and 0 < found.recall_joint < found.recall < 1
+    )  # the case can fail
     assert (found.num_generated, found.num_reference) == (75, 90)
     assert found.covered_generated.sum() == round(75 * found.precision)
     assert found.covered_reference.sum() == round(90 * found.recall)
@@ -77,8 +83,18 @@ def test_partners_may_differ_unless_joint():
 
 
 def test_a_distance_equal_to_the_cutoff_passes():
-    assert coverage([[0.5]], [[4.0]], [[0.0]], [[0.0]], num_generated=1, structure_cutoff=0.5, composition_cutoff=4).precision == 1
-    assert coverage([[0.5]], [[4.0]], [[0.0]], [[0.0]], num_generated=1, structure_cutoff=0.5, composition_cutoff=3).precision == 0
+    assert (
+        coverage(
+            [[0.5]], [[4.0]], [[0.0]], [[0.0]], num_generated=1, structure_cutoff=0.5, composition_cutoff=4
+        ).precision
+        == 1
+    )
+    assert (
+        coverage(
+            [[0.5]], [[4.0]], [[0.0]], [[0.0]], num_generated=1, structure_cutoff=0.5, composition_cutoff=3
+        ).precision
+        == 0
+    )
 
 
 def test_more_samples_never_cover_less():
@@ -133,9 +149,42 @@ def test_published_scaler_fits_the_order_of_the_features():
     from symjax.evaluate.fingerprints import composition_fingerprint
 
     generator = np.random.default_rng(0)
-    elements = [3, 6, 7, 8, 8, 9, 11, 12, 13, 14, 15, 16, 17, 20, 22, 26, 28, 29, 30, 34, 38, 40, 47, 49, 51, 56, 57, 65, 79, 82]
+    elements = [
+        3,
+        6,
+        7,
+        8,
+        8,
+        9,
+        11,
+        12,
+        13,
+        14,
+        15,
+        16,
+        17,
+        20,
+        22,
+        26,
+        28,
+        29,
+        30,
+        34,
+        38,
+        40,
+        47,
+        49,
+        51,
+        56,
+        57,
+        65,
+        79,
+        82,
+    ]
     drawn = [sorted(generator.choice(elements, 3, replace=False)) for _ in range(150)]
-    rows = np.array([composition_fingerprint(tuple((int(z), int(generator.integers(1, 4))) for z in set(zs))) for zs in drawn])
+    rows = np.array(
+        [composition_fingerprint(tuple((int(z), int(generator.integers(1, 4))) for z in set(zs))) for zs in drawn]
+    )
     scaled = standardise(rows)
     assert np.abs(scaled.mean(axis=0)).max() < 1.5
     assert np.median(np.abs(scaled.mean(axis=0))) < 0.4
@@ -188,7 +237,9 @@ def test_moment_discrepancy_of_sets():
     assert central_moment_discrepancy(x, x**2) > 3 * central_moment_discrepancy(x, y)
 
 
-@pytest.mark.parametrize("change", [{"bounds": (1, 1)}, {"moments": 0}, {"y": np.zeros((3, 2))}, {"y": np.full((3, 1), np.inf)}])
+@pytest.mark.parametrize(
+    "change", [{"bounds": (1, 1)}, {"moments": 0}, {"y": np.zeros((3, 2))}, {"y": np.full((3, 1), np.inf)}]
+)
 def test_moment_discrepancy_refuses(change):
     given = {"x": np.zeros((2, 1)), "y": np.ones((2, 1))} | change
     with pytest.raises(InputError):

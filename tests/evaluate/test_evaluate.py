@@ -108,7 +108,10 @@ def test_every_distance_has_its_floor(against, cells):
     """Whatever is compared with the reference says what the reference scores against itself."""
     figures = against([shaken(cell, 0.2) for cell in cells])
     for key, figure in figures.items():
-        if any(word in key for word in ("d_sg", "wasserstein", "ks_", "chi2", "jsd_", "templates_unique")) and figure.num:
+        if (
+            any(word in key for word in ("d_sg", "wasserstein", "ks_", "chi2", "jsd_", "templates_unique"))
+            and figure.num
+        ):
             assert figure.floor is not None, key
             assert figure.floor.num == figure.num, key
     assert figures["symmcd.d_sg_divergence"].value == pytest.approx(figures["symmcd.d_sg"].value ** 2)
@@ -122,10 +125,13 @@ def test_order_does_not_matter(base, against, cells):
 
 def test_a_supercell_is_the_same_crystal(base, against, cells):
     doubled = [
-        make_cell(np.diag([2, 1, 1]) @ c.lattice, np.concatenate([c.frac * [0.5, 1, 1], c.frac * [0.5, 1, 1] + [0.5, 0, 0]]),
-                  np.tile(c.numbers, 2))
+        make_cell(
+            np.diag([2, 1, 1]) @ c.lattice,
+            np.concatenate([c.frac * [0.5, 1, 1], c.frac * [0.5, 1, 1] + [0.5, 0, 0]]),
+            np.tile(c.numbers, 2),
+        )
         for c in cells
-    ]  # fmt: skip
+    ]
     longest = max(np.linalg.norm(c.lattice, axis=1).max() for c in doubled)
     assert longest < 40  # or SymmCD's limit on edges would tell them apart
     moved = changed(base, against(doubled))
@@ -136,8 +142,10 @@ def test_an_origin_shift_moves_only_letters_as_found(base, against, cells):
     """Letters depend on the origin; words over the normalizer do not (trap of the published templates)."""
     shifted = [make_cell(c.lattice, c.frac + [0.1, 0.2, 0.3], c.numbers) for c in cells]
     assert changed(base, against(shifted)) <= {
-        "symmcd.templates_unique", "symmcd.templates_in_train", "symmcd.templates_new"
-    }  # fmt: skip
+        "symmcd.templates_unique",
+        "symmcd.templates_in_train",
+        "symmcd.templates_new",
+    }
 
 
 def test_copies_lower_uniqueness_alone(base, against, cells):
@@ -160,11 +168,21 @@ def test_other_elements_leave_symmetry_alone(base, against, cells):
     }
     assert must <= moved
     still = {
-        "symmcd.structural_validity", "symmcd.d_sg_all", "symmcd.templates_unique", "symmcd.templates_unique_normalizer",
-        "symmcd.templates_in_train_normalizer", "symmcd.templates_new_normalizer", "wyckoffaugen.structural_validity",
-        "wyckofftransformer.formal_validity", "wyckofftransformer.uniqueness", "lemat.unique", "lemat.unique_fast",
-        "symop.mean_sites", "symop.mean_atoms", "symop.distance_0.5",
-    }  # fmt: skip
+        "symmcd.structural_validity",
+        "symmcd.d_sg_all",
+        "symmcd.templates_unique",
+        "symmcd.templates_unique_normalizer",
+        "symmcd.templates_in_train_normalizer",
+        "symmcd.templates_new_normalizer",
+        "wyckoffaugen.structural_validity",
+        "wyckofftransformer.formal_validity",
+        "wyckofftransformer.uniqueness",
+        "lemat.unique",
+        "lemat.unique_fast",
+        "symop.mean_sites",
+        "symop.mean_atoms",
+        "symop.distance_0.5",
+    }
     assert not still & moved
 
 
@@ -181,17 +199,25 @@ def test_random_displacements_break_symmetry_alone(base, against, cells):
     } <= moved
     assert figures["wyckofftransformer.p1"].value > 0.8
     still = {
-        "symmcd.composition_validity", "symmcd.composition_validity_icsd24", "symmcd.wasserstein_density_all",
-        "wyckoffaugen.composition_validity", "lemat.valid_charge", "lemat.valid_density", "lemat.unique", "lemat.new_formula",
-    }  # fmt: skip
+        "symmcd.composition_validity",
+        "symmcd.composition_validity_icsd24",
+        "symmcd.wasserstein_density_all",
+        "wyckoffaugen.composition_validity",
+        "lemat.valid_charge",
+        "lemat.valid_density",
+        "lemat.unique",
+        "lemat.new_formula",
+    }
     assert not still & moved
 
 
 def test_a_nudge_changes_nothing_but_letters(base, against, cells):
     """1e-4 angstrom is within every tolerance."""
     assert changed(base, against([shaken(cell, 1e-4) for cell in cells])) <= {
-        "symmcd.templates_unique", "symmcd.templates_in_train", "symmcd.templates_new"
-    }  # fmt: skip
+        "symmcd.templates_unique",
+        "symmcd.templates_in_train",
+        "symmcd.templates_new",
+    }
 
 
 def test_generated_operations_are_judged_by_their_atoms(cache):
@@ -264,8 +290,9 @@ def test_an_element_beyond_the_radii_is_named_not_fatal(cells, cache):
     heavy = make_cell(4 * np.eye(3), [[0, 0, 0]], [110])
     found = evaluate(from_cells([heavy, salt()], "made", ["heavy", "salt"]), from_cells(cells), None, OPTIONS, cache)
     assert {(row["name"], row["stage"]) for row in found.report["samples"]["failed_stages"]} == {
-        ("heavy", "geometry"), ("heavy", "composition")
-    }  # fmt: skip
+        ("heavy", "geometry"),
+        ("heavy", "composition"),
+    }
     assert found["symmcd.structural_validity"].value == 0.5
 
 
@@ -392,7 +419,9 @@ def test_coverage_and_diversity_of_fingerprints(cells, cache):
     assert own["wyckoffaugen.cmd"].num == 0  # nothing is novel
     fresh = evaluate(real, real, None, options, cache)
     assert fresh["wyckoffaugen.cmd"].value == pytest.approx(0, abs=1e-12)
-    assert fresh["wyckoffaugen.diversity_structure"].value == pytest.approx(fresh["wyckoffaugen.diversity_structure"].reference)
+    assert fresh["wyckoffaugen.diversity_structure"].value == pytest.approx(
+        fresh["wyckoffaugen.diversity_structure"].reference
+    )
     nothing = make_cell(np.zeros((3, 3)), [[0, 0, 0]], [11])
     mixed = evaluate(from_cells([simple[0], *far, nothing]), real, None, options, cache)
     assert mixed["symmcd.coverage_precision"].value == pytest.approx(1 / 3)  # the row that is no crystal counts
@@ -413,8 +442,15 @@ def test_two_halves_of_real_data_are_at_the_floor(tmp_path):
     order = np.random.default_rng(0).permutation(len(whole))
     halves = whole.take(order[: len(order) // 2]), whole.take(order[len(order) // 2 :])
     found = evaluate(*halves, halves[1], Options(metrics="-coverage"))
-    for key in ("symmcd.d_sg_all", "wyckofftransformer.ks_sites", "wyckofftransformer.ks_dof", "wyckofftransformer.chi2_elements",
-                "wyckofftransformer.chi2_groups", "wyckofftransformer.ks_elements", "symmcd.wasserstein_density_all"):  # fmt: skip
+    for key in (
+        "symmcd.d_sg_all",
+        "wyckofftransformer.ks_sites",
+        "wyckofftransformer.ks_dof",
+        "wyckofftransformer.chi2_elements",
+        "wyckofftransformer.chi2_groups",
+        "wyckofftransformer.ks_elements",
+        "symmcd.wasserstein_density_all",
+    ):
         figure = found[key]
         # Both halves are drawn, the floor draws one: its noise is the square root of two smaller.
         assert figure.value < 1.5 * figure.floor.mean + 5 * figure.floor.sd, key

@@ -102,8 +102,11 @@ def test_weights_half_way_between_roundings():
     edges = [[6.495298165196388, 0, 0.05458249218086238], [0.05412575413553074, 6.495072644516212, 0.05458249218086238]]
     mo, s = np.array([0.776918, 0.580279, 0.439909]), np.array([0.248164, 0.632338, 0.872009])
     turned = [np.roll(x, k) for x in (mo, 1 - mo, s, 1 - s) for k in range(3)]
-    cell = make_cell([*edges, [0, 0, 6.49552686]], [[0, 0, 0], *[[x] * 3 for x in (0.762956, 0.237044)], *turned],
-                     [68, 16, 16] + [42] * 6 + [16] * 6)  # fmt: skip
+    cell = make_cell(
+        [*edges, [0, 0, 6.49552686]],
+        [[0, 0, 0], *[[x] * 3 for x in (0.762956, 0.237044)], *turned],
+        [68, 16, 16] + [42] * 6 + [16] * 6,
+    )
     rows = every_atom(cell)
     assert 1e-4 < np.ptp(rows[9:], axis=0).max() < 2e-3
     assert np.ptp(rows[3:9], axis=0).max() < 1e-6
@@ -134,7 +137,9 @@ def test_one_atom_of_each_orbit(monkeypatch):
     """Speed rests on it: eight atoms of two kinds are two Voronoi constructions."""
     asked = []
     real = fingerprints._neighbours
-    monkeypatch.setattr(fingerprints, "_neighbours", lambda structure, index: asked.append(index) or real(structure, index))
+    monkeypatch.setattr(
+        fingerprints, "_neighbours", lambda structure, index: asked.append(index) or real(structure, index)
+    )
     structure_fingerprint(rock_salt())
     assert len(asked) == 2
     structure_fingerprint(distorted())
@@ -177,7 +182,9 @@ def test_same_crystal_same_fingerprint(name, how):
 def test_small_and_sparse_crystals():
     assert structure_fingerprint(make_cell(3.35 * np.eye(3), [[0, 0, 0]], [84])).sum() > 1
     assert not structure_fingerprint(make_cell(30 * np.eye(3), [[0, 0, 0]], [10])).any()  # beyond every distance cutoff
-    numbers = dict(zip(structure_names(), structure_fingerprint(make_cell(20 * np.eye(3), [[0, 0, 0], [0.037, 0, 0]], [1, 1]))))
+    numbers = dict(
+        zip(structure_names(), structure_fingerprint(make_cell(20 * np.eye(3), [[0, 0, 0], [0.037, 0, 0]], [1, 1])))
+    )
     assert numbers["wt CN_1"] == pytest.approx(1) and numbers["sgl_bd CN_1"] == pytest.approx(1)
     assert np.isfinite(structure_fingerprint(make_cell(np.diag([3, 3, 40.0]), [[0, 0, 0]], [29]))).all()
 
@@ -196,7 +203,7 @@ CLOUD = np.random.default_rng(0).random((20, 3))
         (make_cell(0.5 * np.eye(3), CLOUD, [6] * 20), "dense"),
         (make_cell(np.diag([2, 2, 300.0]), CLOUD * [1, 1, 0.05], [6] * 20), "empty"),
     ],
-)  # fmt: skip
+)
 def test_failures_have_a_reason(cell, reason):
     assert reason in fingerprint_stage(cell)["error"]
     with pytest.raises(InputError, match=reason):

@@ -41,8 +41,14 @@ def test_labels():
     assert short_symbol(225) == "Fm-3m"
     assert symbol_of(225) == r"$Fm\bar{3}m$"
     assert [crystal_system(n) for n in (1, 3, 16, 75, 143, 168, 195)] == [
-        "triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic",
-    ]  # fmt: skip
+        "triclinic",
+        "monoclinic",
+        "orthorhombic",
+        "tetragonal",
+        "trigonal",
+        "hexagonal",
+        "cubic",
+    ]
 
 
 def test_every_group_comes_before_any_comes_twice():

@@ -13,7 +13,26 @@ from symjax.groups.site_symbols import position_dof, position_multiplicity
 from symjax.groups.tables import standard_setting, wyckoff_letters
 from symjax.models.symop.structure_types import StructureTypes, dataset_from_types
 
-GROUPS = (1, 2, 5, 9, 14, 15, 48, 62, 88, 139, 148, 161, 167, 194, 205, 216, 225, 227)  # settings with a choice among them
+GROUPS = (
+    1,
+    2,
+    5,
+    9,
+    14,
+    15,
+    48,
+    62,
+    88,
+    139,
+    148,
+    161,
+    167,
+    194,
+    205,
+    216,
+    225,
+    227,
+)  # settings with a choice among them
 
 
 def types_of(orbits):
@@ -65,7 +84,9 @@ def test_volume_is_that_of_pyxtal(small):
     index = int(small.set_index[GROUPS.index(62)])
     k = realise._coefficients(small.sets, index, lattice)
     again = lattice_from_log(k, int(np.asarray(small.sets.frame)[index]))
-    np.testing.assert_allclose(np.sort(np.linalg.norm(again, axis=1)), np.sort(np.linalg.norm(lattice, axis=1)), rtol=1e-6)
+    np.testing.assert_allclose(
+        np.sort(np.linalg.norm(again, axis=1)), np.sort(np.linalg.norm(lattice, axis=1)), rtol=1e-6
+    )
 
 
 def test_equal_seeds_give_equal_crystals(small):

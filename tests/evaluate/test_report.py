@@ -36,10 +36,20 @@ SYSTEM_NAMES = ["triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigon
 
 def figure(key, value, **more):
     row = {
-        "key": key, "name": key.split(".")[1].replace("_", " "), "value": value, "num": 90, "definition": f"what {key} counts",
-        "source": "a paper, table 1", "tolerance": "", "unit": "", "better": "", "interval": None, "floor": None,
-        "reference": None, "note": "",
-    }  # fmt: skip
+        "key": key,
+        "name": key.split(".")[1].replace("_", " "),
+        "value": value,
+        "num": 90,
+        "definition": f"what {key} counts",
+        "source": "a paper, table 1",
+        "tolerance": "",
+        "unit": "",
+        "better": "",
+        "interval": None,
+        "floor": None,
+        "reference": None,
+        "note": "",
+    }
     return row | more
 
 
@@ -64,15 +74,26 @@ def full():
 
     floor = {"mean": 0.14, "sd": 0.01, "num": 90}
     return {
-        "program": "symjax evaluate", "symjax": "0.2", "created": "2026-01-02T03:04:05+00:00", "seconds": 12.5,
-        "hardware": {"cpu": "x", "cores": 2, "gpu": None}, "versions": {"numpy": "2.1"}, "command": "symjax evaluate a -r b",
-        "samples": {"source": "folder", "num": 92, "num_usable": 90, "sha256": "ab" * 32,
-                    "unusable": [{"name": "first.cif", "reason": "zero volume"}, {"name": "second.cif", "reason": "empty"}],
-                    "failed_stages": [{"name": "third.cif", "stage": "symmetry", "reason": "no group"}],
-                    "duplicates": [{"name": "fifth.cif", "same_as": "fourth.cif"}]},
+        "program": "symjax evaluate",
+        "symjax": "0.2",
+        "created": "2026-01-02T03:04:05+00:00",
+        "seconds": 12.5,
+        "hardware": {"cpu": "x", "cores": 2, "gpu": None},
+        "versions": {"numpy": "2.1"},
+        "command": "symjax evaluate a -r b",
+        "samples": {
+            "source": "folder",
+            "num": 92,
+            "num_usable": 90,
+            "sha256": "ab" * 32,
+            "unusable": [{"name": "first.cif", "reason": "zero volume"}, {"name": "second.cif", "reason": "empty"}],
+            "failed_stages": [{"name": "third.cif", "stage": "symmetry", "reason": "no group"}],
+            "duplicates": [{"name": "fifth.cif", "same_as": "fourth.cif"}],
+        },
         "reference": {"source": "test.npz", "num": 100, "num_usable": 100, "sha256": "cd" * 32, "unusable": []},
         "train": {"source": "train.npz", "num": 200, "num_usable": 200, "sha256": "ef" * 32, "unusable": []},
-        "options": {"metrics": ["symmcd"], "seed": 0}, "skipped": [{"metric": "stability", "reason": "no potential here"}],
+        "options": {"metrics": ["symmcd"], "seed": 0},
+        "skipped": [{"metric": "stability", "reason": "no potential here"}],
         "families": [{"key": "other", "title": "Other"}, {"key": "symmcd", "title": "SymmCD, tables 1 to 3"}],
         "figures": [
             figure("symmcd.structural_validity", 0.95, better="higher", interval=[0.9, 0.99], reference=1.0),
@@ -93,12 +114,23 @@ def full():
             "volume per atom": values("Å³", lambda n: rng.gamma(9, 2, n)),
             "energy above hull": values("eV/atom", lambda n: rng.normal(0.05, 0.1, n)),
         },
-        "heat_map": {"rows": [225, 62, 1], "columns": SYSTEM_NAMES, "counts": [[0, 0, 1, 0, 0, 0, 9], [0, 2, 8, 0, 0, 0, 0],
-                     [5, 0, 0, 0, 0, 0, 0]], "preserved": [0.9, 0.8, 1.0], "overall": 0.88, "when": "after relaxation"},
+        "heat_map": {
+            "rows": [225, 62, 1],
+            "columns": SYSTEM_NAMES,
+            "counts": [[0, 0, 1, 0, 0, 0, 9], [0, 2, 8, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0, 0]],
+            "preserved": [0.9, 0.8, 1.0],
+            "overall": 0.88,
+            "when": "after relaxation",
+        },
         "ladder": {"tolerances": [1e-4, 1e-2, 0.1], "contains": [0.5, 1.0, 1.0], "equals": [0.5, 1.0, 0.8]},
-        "phase_diagrams": [{"title": "Li-O", "png_base64": base64.b64encode(example_png(CELL)).decode(),
-                            "counts": {"known": 3, "found_by_composition": 2}}],
-    }  # fmt: skip
+        "phase_diagrams": [
+            {
+                "title": "Li-O",
+                "png_base64": base64.b64encode(example_png(CELL)).decode(),
+                "counts": {"known": 3, "found_by_composition": 2},
+            }
+        ],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -165,9 +197,24 @@ def test_page_holds_everything(page, full):
     found = Page(page)
     for row in full["figures"]:
         assert row["name"] in found.text and row["definition"] in found.text
-    for said in ("ab" * 32, "cd" * 32, "first.cif", "zero volume", "third.cif", "symmetry: no group", "fourth.cif", "stability",
-                 "no potential here", "symjax evaluate a -r b", "90 of 92", "[0.1400, 0.1900]", "0.1400 ± 0.010", "at the floor",
-                 "0.9000 g/cm³", "2 of 3 known phases"):  # fmt: skip
+    for said in (
+        "ab" * 32,
+        "cd" * 32,
+        "first.cif",
+        "zero volume",
+        "third.cif",
+        "symmetry: no group",
+        "fourth.cif",
+        "stability",
+        "no potential here",
+        "symjax evaluate a -r b",
+        "90 of 92",
+        "[0.1400, 0.1900]",
+        "0.1400 ± 0.010",
+        "at the floor",
+        "0.9000 g/cm³",
+        "2 of 3 known phases",
+    ):
         assert said in found.text, said
     assert len(found.of("h1")) == 1
     assert len(found.of("caption")) == len(found.of("table")) > 3
@@ -218,13 +265,28 @@ def test_written_page_is_utf8_and_replaces_the_old_one(tmp_path, light):
 def test_hostile_names_stay_text(full):
     """Names are from users' files: none may become markup, styling of the terminal, or mathematics in a plot."""
     report = json.loads(json.dumps(full))
-    report["samples"] |= {"source": EVIL, "sha256": EVIL, "unusable": [{"name": EVIL, "reason": EVIL}],
-                          "duplicates": [{"name": EVIL, "same_as": EVIL}]}  # fmt: skip
+    report["samples"] |= {
+        "source": EVIL,
+        "sha256": EVIL,
+        "unusable": [{"name": EVIL, "reason": EVIL}],
+        "duplicates": [{"name": EVIL, "same_as": EVIL}],
+    }
     report["skipped"] = [{"metric": EVIL, "reason": EVIL}]
     report["families"][1]["title"] = report["command"] = report["created"] = EVIL
     report["versions"] = report["options"] = report["hardware"] = {EVIL: EVIL}
-    report["figures"] = [figure(f"symmcd.{EVIL}", 1.0, unit=EVIL, definition=EVIL, source=EVIL, note=EVIL, tolerance=EVIL,
-                                better="lower", floor={"mean": 0.5, "sd": 0.1, "num": 3})]  # fmt: skip
+    report["figures"] = [
+        figure(
+            f"symmcd.{EVIL}",
+            1.0,
+            unit=EVIL,
+            definition=EVIL,
+            source=EVIL,
+            note=EVIL,
+            tolerance=EVIL,
+            better="lower",
+            floor={"mean": 0.5, "sd": 0.1, "num": 3},
+        )
+    ]
     report["distributions"] = {key: report["distributions"][key] for key in ("sites", "density")}
     for found in report["distributions"].values():
         found |= {"title": EVIL, "xlabel": EVIL}
@@ -240,8 +302,25 @@ def test_hostile_names_stay_text(full):
     assert "\x1b" not in text and "[red]" in text.replace("\n", "")
 
 
-@pytest.mark.parametrize("key", ["figures", "distributions", "samples", "reference", "train", "families", "heat_map", "skipped",
-                                 "phase_diagrams", "options", "hardware", "versions", "command", "seconds"])  # fmt: skip
+@pytest.mark.parametrize(
+    "key",
+    [
+        "figures",
+        "distributions",
+        "samples",
+        "reference",
+        "train",
+        "families",
+        "heat_map",
+        "skipped",
+        "phase_diagrams",
+        "options",
+        "hardware",
+        "versions",
+        "command",
+        "seconds",
+    ],
+)
 def test_any_part_may_be_missing(light, key):
     rest = {k: v for k, v in (light | {"distributions": {}}).items() if k != key}
     for report in (rest, rest | {key: None}):
@@ -345,8 +424,12 @@ def test_odd_data_leave_plots_whole(full):
     assert plots["density"](values([float("nan"), None, "x"], [])) is None
     assert plots["density"](values([3.0], [3.0, 3.0]))
     assert plots["density"](values([1e300, 1.0, 2.0, float("inf")], [1.0, 2.0, 3.0]))
-    for name, key in (("space groups", "space-groups"), ("sites", "sites"), ("elements", "element-bars"),
-                      ("crystal systems", "crystal-systems")):  # fmt: skip
+    for name, key in (
+        ("space groups", "space-groups"),
+        ("sites", "sites"),
+        ("elements", "element-bars"),
+        ("crystal systems", "crystal-systems"),
+    ):
         odd = {"kind": "counts", "samples": {"nonsense": 3, "nan": 1, "-4": 2, "2.5": 1}, "reference": {"1000": 0}}
         assert plots[key]({"distributions": {name: odd}}) is None, name
         assert plots[key]({"distributions": {name: {"kind": "other"}}}) is None
@@ -403,9 +486,19 @@ def test_element_ratios():
 
 def test_table_holds_everything(full):
     text = printed(full)
-    for said in ("SymmCD, tables 1 to 3", "structural validity", "[0.9000, 0.9900]", "0.1400 ± 0.010", "0.1510 *", "0.9000 g/cm³",
-                 "samples: folder, 90 of 92 crystals", "first.cif: zero volume", "third.cif: symmetry: no group",
-                 "fifth.cif = fourth.cif", "stability: no potential here"):  # fmt: skip
+    for said in (
+        "SymmCD, tables 1 to 3",
+        "structural validity",
+        "[0.9000, 0.9900]",
+        "0.1400 ± 0.010",
+        "0.1510 *",
+        "0.9000 g/cm³",
+        "samples: folder, 90 of 92 crystals",
+        "first.cif: zero volume",
+        "third.cif: symmetry: no group",
+        "fifth.cif = fourth.cif",
+        "stability: no potential here",
+    ):
         assert said in text, said
     assert text.index("Other") < text.index("SymmCD")
     assert max(map(len, text.splitlines())) <= 120
@@ -443,9 +536,23 @@ def test_default_console(full, capsys):
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(0.99441, "0.9944"), (1.0, "1"), (0, "0"), (12345.6, "12,346"), (3.14159, "3.142"), (0.00042, "0.0004"), (2e-7, "2.00e-07"),
-     (None, "–"), (float("nan"), "–"), (float("inf"), "–"), (-0.5, "-0.5000"), ("text", "–"), (1e300, "1e+300"), (True, "–")],
-)  # fmt: skip
+    [
+        (0.99441, "0.9944"),
+        (1.0, "1"),
+        (0, "0"),
+        (12345.6, "12,346"),
+        (3.14159, "3.142"),
+        (0.00042, "0.0004"),
+        (2e-7, "2.00e-07"),
+        (None, "–"),
+        (float("nan"), "–"),
+        (float("inf"), "–"),
+        (-0.5, "-0.5000"),
+        ("text", "–"),
+        (1e300, "1e+300"),
+        (True, "–"),
+    ],
+)
 def test_numbers(value, said):
     assert write_number(value) == said
 
@@ -492,8 +599,12 @@ def test_families_keep_every_figure(full):
 
 
 def test_key_figures(full):
-    assert [row["key"] for row in key_figures(full)] == ["symmcd.structural_validity", "other.novelty", "symmcd.d_sg",
-                                                        "symmcd.wasserstein_density"]  # fmt: skip
+    assert [row["key"] for row in key_figures(full)] == [
+        "symmcd.structural_validity",
+        "other.novelty",
+        "symmcd.d_sg",
+        "symmcd.wasserstein_density",
+    ]
     named = full | {"key_figures": ["other.novelty", "absent.one"]}
     assert [row["key"] for row in key_figures(named)] == ["other.novelty"]
 

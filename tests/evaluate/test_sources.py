@@ -66,7 +66,10 @@ def test_every_format_gives_the_same_crystals(structures, tmp_path):
         for ours, theirs in zip(found.cells, expected.cells):
             assert np.array_equal(np.sort(ours.numbers), np.sort(theirs.numbers)), name
             assert to_structure(ours).volume == pytest.approx(to_structure(theirs).volume, rel=1e-6)
-    assert read_crystals(tmp_path / "all.csv.gz", processes=1).properties["formation_energy_per_atom"].tolist() == [-1.5] * 4
+    assert (
+        read_crystals(tmp_path / "all.csv.gz", processes=1).properties["formation_energy_per_atom"].tolist()
+        == [-1.5] * 4
+    )
     assert read_crystals(tmp_path / "named.json", processes=1).names == ("n0", "n1", "n2", "n3")
     assert read_crystals(tmp_path / "deep.json", processes=1).names == ("d0", "d1", "d2", "d3")
     assert read_crystals(tmp_path / "list.json", processes=1).sha256 == expected.sha256  # JSON keeps every digit
@@ -148,7 +151,16 @@ def test_the_command_line(structures, tmp_path, capsys):
     for i, structure in enumerate(structures):
         (tmp_path / "a" / f"{i}.cif").write_text(structure.to(fmt="cif") if i else GOOD)
     (tmp_path / "b.json").write_text(json.dumps([s.as_dict() for s in structures]))
-    common = ["--reference", str(tmp_path / "b.json"), "--no-cache", "--workers", "1", "--draws", "3", "--metrics=-coverage"]
+    common = [
+        "--reference",
+        str(tmp_path / "b.json"),
+        "--no-cache",
+        "--workers",
+        "1",
+        "--draws",
+        "3",
+        "--metrics=-coverage",
+    ]
     assert main(["evaluate", str(tmp_path / "a"), *common, "--out", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
     assert "SymmCD" in shown
@@ -169,7 +181,15 @@ def test_the_command_line(structures, tmp_path, capsys):
         "one too many": [str(tmp_path / "a"), "b", *common],
         "--draws": [str(tmp_path / "a"), *common, "--draws", "1"],
         "hull build DATA [DATA": ["hull", "build", "--out", "x"],
-        "different elements": [str(tmp_path / "a"), *common[:-1], "--metrics=stability", "--hull", "h.json", "--system", "Li"],
+        "different elements": [
+            str(tmp_path / "a"),
+            *common[:-1],
+            "--metrics=stability",
+            "--hull",
+            "h.json",
+            "--system",
+            "Li",
+        ],
     }
     for word, arguments in wrong.items():
         assert main(["evaluate", *arguments]) == 2

@@ -55,17 +55,23 @@ def test_group_change():
     found = group_change([225, 62, 1, 0, 14], [225, 14, 2, 5, 0])
     assert (found["num"], found["missing"]) == (3, 2)
     assert found["same_group"] == pytest.approx(1 / 3) and found["same_system"] == pytest.approx(2 / 3)
-    assert found["lower"] == pytest.approx(1 / 3) and found["higher"] == 0 and found["p1_before"] == pytest.approx(1 / 3)
+    assert (
+        found["lower"] == pytest.approx(1 / 3) and found["higher"] == 0 and found["p1_before"] == pytest.approx(1 / 3)
+    )
     assert np.isnan(group_change([], [])["same_group"]) and heat_map([], []).counts.shape == (0, 7)
 
 
 @pytest.mark.parametrize(
     ("first", "second", "common", "distance"),
     [
-        (225, 225, 192, 0.0), (225, 216, 96, 1.0), (221, 200, 24, 1.0), (225, 221, 48, 2.0), (2, 6, 1, 2.0),
+        (225, 225, 192, 0.0),
+        (225, 216, 96, 1.0),
+        (221, 200, 24, 1.0),
+        (225, 221, 48, 2.0),
+        (2, 6, 1, 2.0),
         (225, 1, 1, np.log2(192)),
     ],
-)  # fmt: skip
+)
 def test_subgroup_distance_of_known_groups(first, second, common, distance):
     found = subgroup_distance(operations(first), operations(second), np.eye(3) * 5)
     assert found.common == common and found.distance == pytest.approx(distance)
@@ -108,12 +114,18 @@ LI2O, LIO = ((3, 2), (8, 1)), ((3, 1), (8, 1))
 def made_hull():
     return Hull(
         (
-            Entry(((3, 1),), -2.0, "Li"), Entry(((8, 1),), -5.0, "O"), Entry(LI2O, -5.0, "li2o"), Entry(LIO, -5.3, "lio"),
-            Entry(LIO, -5.0, "lio worse"), Entry(((3, 1), (8, 3)), -4.0, "unstable"), Entry(((26, 1),), -8.0, "Fe"),
-            Entry(((8, 3), (26, 2)), -7.5, "hematite"), Entry(((3, 1), (8, 2), (26, 1)), -7.0, "ternary"),
+            Entry(((3, 1),), -2.0, "Li"),
+            Entry(((8, 1),), -5.0, "O"),
+            Entry(LI2O, -5.0, "li2o"),
+            Entry(LIO, -5.3, "lio"),
+            Entry(LIO, -5.0, "lio worse"),
+            Entry(((3, 1), (8, 3)), -4.0, "unstable"),
+            Entry(((26, 1),), -8.0, "Fe"),
+            Entry(((8, 3), (26, 2)), -7.5, "hematite"),
+            Entry(((3, 1), (8, 2), (26, 1)), -7.0, "ternary"),
         ),
         "made up",
-    )  # fmt: skip
+    )
 
 
 def salt(edge, shift=0.5):
@@ -122,16 +134,25 @@ def salt(edge, shift=0.5):
 
 def test_phase_diagram_by_hand(tmp_path):
     found = phase_diagram(
-        made_hull(), [8, 3], [LIO, LIO, LI2O, ((26, 1),), LI2O, ((3, 3), (8, 1))], [-5.4, -5.2, -4.8, -8.0, None, -2.2],
-        cells=[salt(3.0), salt(3.1), None, None, None, None], reference_cells={"lio": salt(3.05), "li2o": salt(3.0)},
+        made_hull(),
+        [8, 3],
+        [LIO, LIO, LI2O, ((26, 1),), LI2O, ((3, 3), (8, 1))],
+        [-5.4, -5.2, -4.8, -8.0, None, -2.2],
+        cells=[salt(3.0), salt(3.1), None, None, None, None],
+        reference_cells={"lio": salt(3.05), "li2o": salt(3.0)},
         names=["a", "b", "c", "d", "e", "f"],
-    )  # fmt: skip
+    )
     assert found["system"] == "Li-O"
     assert {p["name"] for p in found["reference"] if p["on_hull"]} == {"Li", "O", "li2o", "lio"}
     assert found["counts"] == {
-        "in_system": 5, "outside": 1, "without_energy": 1, "known": 2, "found_by_composition": 2, "found_by_structure": 1,
+        "in_system": 5,
+        "outside": 1,
+        "without_energy": 1,
+        "known": 2,
+        "found_by_composition": 2,
+        "found_by_structure": 1,
         "below_reference_hull": 1,
-    }  # fmt: skip
+    }
     known = {k["name"]: k for k in found["known_phases"]}
     assert known["lio"]["found_by_structure"] is True and known["lio"]["difference"] == pytest.approx(-0.1)
     assert known["li2o"]["found_by_structure"] is None  # no generated cell of this composition was given

@@ -103,14 +103,18 @@ class TestChgnet:
 
     def test_what_it_cannot_handle_is_a_reason(self):
         cells = [
-            make_cell(20 * np.eye(3), [[0, 0, 0]], [3]), make_cell(4 * np.eye(3), [[0, 0, 0]], [100]), rock_salt(5.6),
+            make_cell(20 * np.eye(3), [[0, 0, 0]], [3]),
+            make_cell(4 * np.eye(3), [[0, 0, 0]], [100]),
+            rock_salt(5.6),
             make_cell(5 * np.eye(3), [[0, 0, 0], [0, 0, 0]], [3, 3]),
-        ]  # fmt: skip
+        ]
         found = single_points(cells, load_potential(device="cpu"))
         assert "no neighbour within 6 angstrom" in found[0]["reason"]
         assert "element 100 is unknown to CHGNet" in found[1]["reason"]
         assert found[2]["energy"] == pytest.approx(-3.70, abs=0.05)  # Materials Project, anion correction included
-        assert found[3]["reason"] or found[3]["energy"] is not None  # atoms on each other: any finite energy or a reason
+        assert (
+            found[3]["reason"] or found[3]["energy"] is not None
+        )  # atoms on each other: any finite energy or a reason
         relaxed = relax_many(cells, load_potential(device="cpu"), processes=1)
         assert [one["energy_final"] is None for one in relaxed] == [True, True, False, True]
 

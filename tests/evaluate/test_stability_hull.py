@@ -70,7 +70,9 @@ def test_distance_is_that_of_pymatgen(seed, method):
 
 
 def test_distance_by_hand():
-    hull = Hull((Entry(((3, 1),), -2.0, "Li"), Entry(((8, 1),), -5.0, "O"), Entry(((3, 2), (8, 1)), -5.0, "Li2O")), "hand")
+    hull = Hull(
+        (Entry(((3, 1),), -2.0, "Li"), Entry(((8, 1),), -5.0, "O"), Entry(((3, 2), (8, 1)), -5.0, "Li2O")), "hand"
+    )
     assert energy_above_hull(hull, {3: 4, 8: 2}, -4.9).value == pytest.approx(0.1)
     assert energy_above_hull(hull, {3: 2, 8: 1}, -5.2).value == pytest.approx(-0.2)
     halfway = energy_above_hull(hull, ((3, 1), (8, 1)), -5.0)  # 3/4 of the atoms in Li2O, 1/4 in O
@@ -113,10 +115,12 @@ def test_wrong_compositions(wrong):
 def crystals():
     lattice = 4.0 * np.eye(3)
     cells = [
-        make_cell(lattice, [[0, 0, 0]], [3]), make_cell(lattice, [[0, 0, 0]], [8]),
-        make_cell(lattice, [[0, 0, 0], [0.5, 0.5, 0.5]], [3, 8]), make_cell(lattice, [[0, 0, 0], [0.5, 0.5, np.nan]], [3, 8]),
+        make_cell(lattice, [[0, 0, 0]], [3]),
+        make_cell(lattice, [[0, 0, 0]], [8]),
+        make_cell(lattice, [[0, 0, 0], [0.5, 0.5, 0.5]], [3, 8]),
+        make_cell(lattice, [[0, 0, 0], [0.5, 0.5, np.nan]], [3, 8]),
         make_cell(lattice, [[0, 0, 0], [0.5, 0.5, 0.5]], [11, 17]),
-    ]  # fmt: skip
+    ]
     return cells, ["Li", "O", "LiO", "broken", "NaCl"]
 
 
@@ -163,9 +167,11 @@ def test_pymatgen_entries(tmp_path):
     from pymatgen.entries.computed_entries import ComputedEntry
 
     rows = [
-        ComputedEntry("Li2", -4.0, entry_id="a").as_dict(), ComputedEntry("O2", -8.0, correction=-2.0, entry_id="b").as_dict(),
-        PDEntry(Composition("Li4O2"), -30.0, name="c").as_dict(), {"nonsense": 1},
-    ]  # fmt: skip
+        ComputedEntry("Li2", -4.0, entry_id="a").as_dict(),
+        ComputedEntry("O2", -8.0, correction=-2.0, entry_id="b").as_dict(),
+        PDEntry(Composition("Li4O2"), -30.0, name="c").as_dict(),
+        {"nonsense": 1},
+    ]
     path = tmp_path / "entries.json"
     path.write_text(json.dumps(rows))
     hull = load_hull(path)

@@ -34,7 +34,9 @@ def run_of(**more):
 def judged(cells, run, names=None, train=None, cache=None, metrics="stability"):
     real = from_cells([rock_salt()], "real", ["known"])
     options = Options(metrics=metrics, processes=1, draws=3, stability=run)
-    return evaluate(from_cells(cells, "made", names), real, real if train is None else from_cells(train), options, cache)
+    return evaluate(
+        from_cells(cells, "made", names), real, real if train is None else from_cells(train), options, cache
+    )
 
 
 def test_every_sample_has_a_distance_or_a_reason():

@@ -21,9 +21,13 @@ FACE = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 def rock_salt(a=5.0, numbers=(11, 17)):
     ops = standard_setting(225)
     return Cell(
-        lattice=a * np.eye(3), frac=np.concatenate([FACE, (FACE + 0.5) % 1]), numbers=np.repeat(numbers, 4),
-        orbit=np.repeat([0, 1], 4), W=np.asarray(ops.W, np.int64), w=np.asarray(ops.w, np.int64),
-    )  # fmt: skip
+        lattice=a * np.eye(3),
+        frac=np.concatenate([FACE, (FACE + 0.5) % 1]),
+        numbers=np.repeat(numbers, 4),
+        orbit=np.repeat([0, 1], 4),
+        W=np.asarray(ops.W, np.int64),
+        w=np.asarray(ops.w, np.int64),
+    )
 
 
 def bent(seed=0, size=0.08):
@@ -75,9 +79,11 @@ def ase_run(cell, filtered, fmax, steps=500):
             found = Pair().evaluate([now])
             s = found.stresses[0]
             self.results = {
-                "energy": float(found.energies[0]), "free_energy": float(found.energies[0]), "forces": found.forces[0],
+                "energy": float(found.energies[0]),
+                "free_energy": float(found.energies[0]),
+                "forces": found.forces[0],
                 "stress": s[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]],
-            }  # fmt: skip
+            }
 
     atoms = Atoms(numbers=cell.numbers, cell=cell.lattice, scaled_positions=cell.frac, pbc=True, calculator=Calc())
     run = FIRE(FrechetCellFilter(atoms) if filtered else atoms, logfile=None)
@@ -188,7 +194,9 @@ def test_operations_of_the_small_cell():
 def test_crystal_without_operations_gets_them_from_a_search():
     rough = rock_salt(5.2)
     rng = np.random.default_rng(3)
-    rough = make_cell(rough.lattice + 1e-3 * rng.normal(size=(3, 3)), rough.frac + 2e-4 * rng.normal(size=(8, 3)), rough.numbers)
+    rough = make_cell(
+        rough.lattice + 1e-3 * rng.normal(size=(3, 3)), rough.frac + 2e-4 * rng.normal(size=(8, 3)), rough.numbers
+    )
     operations, number = found_operations(rough, 0.05)
     assert number == 225 and len(operations.W) == 192
     assert defect(rough, operations) > 1e-4
@@ -264,7 +272,7 @@ class Raises(Pair):
         (Pair(), make_cell(3 * np.eye(3), np.zeros((0, 3)), []), "no atoms"),
         (Pair(), make_cell(0.8 * np.eye(3), [[0, 0, 0]], [3]), "atoms per cubic angstrom"),
     ],
-)  # fmt: skip
+)
 def test_failures_are_reasons(potential, cell, reason):
     found = relax_many([cell, rock_salt(5.0, (12, 8))], potential, processes=1)
     assert reason in found[0]["reason"]
@@ -314,7 +322,9 @@ def test_a_kill_in_the_middle_resumes(tmp_path):
         again = Pair()
         assert relax_many(cells, again, RelaxOptions(steps=9, fmax=1e-9), cache=cache, processes=1) == found
         assert again.calls == 0
-        relax_many(cells[:1], again, RelaxOptions(steps=9, fmax=1e-8), cache=cache, processes=1)  # other options, other results
+        relax_many(
+            cells[:1], again, RelaxOptions(steps=9, fmax=1e-8), cache=cache, processes=1
+        )  # other options, other results
         assert again.calls == 10
     assert without_time(found) == without_time(relax_many(cells, Pair(), RelaxOptions(steps=9, fmax=1e-9), processes=1))
 
@@ -324,7 +334,10 @@ def test_failures_of_the_machine_are_tried_again():
     assert "no memory" in relax_many([rock_salt()], Raises(), options, cache=cache)[0]["reason"]
     assert relax_many([rock_salt()], Pair(), options, cache=cache)[0]["energy_final"] is not None
     broken = make_cell(3 * np.eye(3), [[0, 0, 0], [0.01, 0, 0]], [3, 3])  # this one is the crystal's own fault
-    first, again = relax_many([broken], Pair(), options, cache=cache), relax_many([broken], Raises(), options, cache=cache)
+    first, again = (
+        relax_many([broken], Pair(), options, cache=cache),
+        relax_many([broken], Raises(), options, cache=cache),
+    )
     assert first == again
 
 
@@ -341,7 +354,9 @@ def test_a_step_is_a_pure_function():
         found = potential.evaluate([state.cell])
         arguments = (float(found.energies[0]), found.forces[0], found.stresses[0])
         first, second = (advance(prepared, state, *arguments, options=options) for _ in range(2))
-        assert np.array_equal(first.cell.frac, second.cell.frac) and np.array_equal(first.cell.lattice, second.cell.lattice)
+        assert np.array_equal(first.cell.frac, second.cell.frac) and np.array_equal(
+            first.cell.lattice, second.cell.lattice
+        )
         state = first
 
 
@@ -355,7 +370,9 @@ def test_single_points():
     assert single_points([], Pair()) == [] and relax_many([], Pair()) == []
 
 
-@pytest.mark.parametrize("wrong", [{"fmax": 0}, {"steps": -1}, {"max_seconds": 0}, {"volume_factor": 1}, {"fmax": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong", [{"fmax": 0}, {"steps": -1}, {"max_seconds": 0}, {"volume_factor": 1}, {"fmax": float("nan")}]
+)
 def test_wrong_options(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         RelaxOptions(**wrong)

@@ -36,7 +36,9 @@ numbers = st.lists(st.integers(0, 9), min_size=1, max_size=40)
 @given(st.data())
 def test_jensen_shannon_is_scipys(data):
     p = np.array(data.draw(counts), float)
-    q = np.array(data.draw(st.lists(st.integers(0, 50), min_size=len(p), max_size=len(p)).filter(lambda v: sum(v) > 0)), float)
+    q = np.array(
+        data.draw(st.lists(st.integers(0, 50), min_size=len(p), max_size=len(p)).filter(lambda v: sum(v) > 0)), float
+    )
     p, q = p / p.sum(), q / q.sum()
     assert jensen_shannon(p, q) == pytest.approx(jensenshannon(p, q), abs=1e-7)
     assert jensen_shannon(p, q) == pytest.approx(jensen_shannon(q, p))
@@ -134,7 +136,9 @@ def test_quantities_are_those_of_the_libraries(real):
             assert where["number_tight"] == SpacegroupAnalyzer(structure).get_space_group_number()
             symmetrized = analyzer.get_symmetrized_structure()
             assert where["primitive_atoms"] == len(analyzer.find_primitive())
-        assert sorted(letter for _, letter in where["orbits"]) == sorted(text[-1] for text in symmetrized.wyckoff_symbols)
+        assert sorted(letter for _, letter in where["orbits"]) == sorted(
+            text[-1] for text in symmetrized.wyckoff_symbols
+        )
         rules = composition(cell)
         assert rules["icsd24"] == smact_validity(structure.composition)
         assert [tuple(pair) for pair in rules["reduced"]] == list(cell.reduced)

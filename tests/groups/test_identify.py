@@ -45,7 +45,14 @@ def test_counts_over_the_230_types():
     assert sum(p.polar for p in found) == 68
     assert sum(p.symmorphic for p in found) == 73
     assert len({p.point_group for p in found}) == 32
-    limits = {"triclinic": 2, "monoclinic": 15, "orthorhombic": 74, "tetragonal": 142, "trigonal": 167, "hexagonal": 194}
+    limits = {
+        "triclinic": 2,
+        "monoclinic": 15,
+        "orthorhombic": 74,
+        "tetragonal": 142,
+        "trigonal": 167,
+        "hexagonal": 194,
+    }
     systems = [p.crystal_system for p in found]
     for number, system in enumerate(systems, 1):
         assert system == next((name for name, last in limits.items() if number <= last), "cubic"), number
@@ -64,7 +71,16 @@ def test_point_groups_agree_with_spglib():
 def test_properties_do_not_depend_on_the_basis(hall, seed):
     opset = hall_setting(hall)
     a, b = properties(opset), properties(sheared(opset.W, opset.w, 24, np.random.default_rng(seed), 8))
-    for name in ("order", "point_group", "crystal_system", "centrosymmetric", "sohncke", "polar", "symmorphic", "num_free_lattice"):
+    for name in (
+        "order",
+        "point_group",
+        "crystal_system",
+        "centrosymmetric",
+        "sohncke",
+        "polar",
+        "symmorphic",
+        "num_free_lattice",
+    ):
         assert getattr(a, name) == getattr(b, name), name
     assert a.polar_directions.shape == b.polar_directions.shape and a.centring.shape == b.centring.shape
 
@@ -109,7 +125,9 @@ def test_origin_shift_leads_back_to_the_setting():
         assert found.setting in ("same", "origin") and found.number == hall_to_number(hall)
         table = hall_setting(found.hall_number)
         back = moved.w / moved.den + (moved.W - EYE) @ np.array(found.origin_shift)
-        key = lambda W, t: {(tuple(a.ravel().tolist()), tuple((np.rint(b * 24) % 24).tolist())) for a, b in zip(W, t, strict=True)}
+        key = lambda W, t: {
+            (tuple(a.ravel().tolist()), tuple((np.rint(b * 24) % 24).tolist())) for a, b in zip(W, t, strict=True)
+        }
         assert np.abs(back * 24 - np.rint(back * 24)).max() < 1e-9
         assert key(moved.W, back) == key(table.W, table.w / 24), hall
 

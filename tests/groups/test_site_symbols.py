@@ -43,9 +43,10 @@ def test_all_positions_are_pyxtals():
     for number in ALL:
         columns = (
             (site_symbols.symbols()[i] for i in site_symbols.position_symbols(number)),
-            site_symbols.position_enumerations(number).tolist(), site_symbols.position_dof(number).tolist(),
+            site_symbols.position_enumerations(number).tolist(),
+            site_symbols.position_dof(number).tolist(),
             site_symbols.position_multiplicity(number).tolist(),
-        )  # fmt: skip
+        )
         ours = dict(zip(wyckoff_letters(number), zip(*columns, strict=True), strict=True))
         assert ours == positions_of_pyxtal(number), number
         rows += [(number, *row) for row in ours.values()]
@@ -61,7 +62,9 @@ def test_symbols_follow_from_operations():
     classes agree but for their directions (..2 of group 98 is along [110] or along [1-10])."""
     for number in ALL:
         of_classes, of_symbol = defaultdict(set), defaultdict(set)
-        for symbol, classes in zip(site_symbols.position_symbols(number).tolist(), position_site_symmetry(number), strict=True):
+        for symbol, classes in zip(
+            site_symbols.position_symbols(number).tolist(), position_site_symmetry(number), strict=True
+        ):
             of_classes[classes.tobytes()].add(symbol)
             of_symbol[symbol].add(np.sort(classes).tobytes())
         assert all(len(one) == 1 for one in (*of_classes.values(), *of_symbol.values())), number
@@ -71,12 +74,24 @@ def test_rock_salt_group():
     letters, names = wyckoff_letters(225), site_symbols.symbols()
     found = {
         letter: (names[s], int(e))
-        for letter, s, e in zip(letters, site_symbols.position_symbols(225), site_symbols.position_enumerations(225), strict=True)
+        for letter, s, e in zip(
+            letters, site_symbols.position_symbols(225), site_symbols.position_enumerations(225), strict=True
+        )
     }
     assert found == {
-        "a": ("m-3m", 0), "b": ("m-3m", 1), "c": ("-43m", 0), "d": ("m.mm", 0), "e": ("4m.m", 0), "f": (".3m", 0), "g": ("2.mm", 0),
-        "h": ("m.m2", 0), "i": ("m.m2", 1), "j": ("m..", 0), "k": ("..m", 0), "l": ("1", 0),
-    }  # fmt: skip
+        "a": ("m-3m", 0),
+        "b": ("m-3m", 1),
+        "c": ("-43m", 0),
+        "d": ("m.mm", 0),
+        "e": ("4m.m", 0),
+        "f": (".3m", 0),
+        "g": ("2.mm", 0),
+        "h": ("m.m2", 0),
+        "i": ("m.m2", 1),
+        "j": ("m..", 0),
+        "k": ("..m", 0),
+        "l": ("1", 0),
+    }
 
 
 def test_group_matrices_are_pyxtals():
@@ -85,7 +100,9 @@ def test_group_matrices_are_pyxtals():
     for number in range(1, 231, 3):
         theirs = pyxtal_groups()[number].get_spg_symmetry_object().to_matrix_representation()
         assert (matrices[number, :270] == np.asarray(theirs).ravel()).all()
-    assert {"PABCIRF"[row.argmax()] for row in matrices[1:, 270:]} == set("PACIRF") and (matrices[1:, 270:].sum(1) == 1).all()
+    assert {"PABCIRF"[row.argmax()] for row in matrices[1:, 270:]} == set("PACIRF") and (
+        matrices[1:, 270:].sum(1) == 1
+    ).all()
     ones = {n: int(matrices[n, :270].sum()) for n in (1, 2, 14, 62, 139, 166, 194, 216, 221, 225, 227, 230)}
     expected = (15, 30, 32, 36, 42, 37, 43, 31, 58, 58, 58, 58)
     assert tuple(ones.values()) == expected
@@ -97,7 +114,9 @@ def test_normalizers_permute_as_pyxtals_alternatives():
     for number, group in pyxtal_groups().items():
         letters = wyckoff_letters(number)
         words = [text.split() for text in group.get_alternatives()["Transformed WP"]]
-        theirs = {tuple(letters.index(dict(zip(words[0], word, strict=True))[one]) for one in letters) for word in words}
+        theirs = {
+            tuple(letters.index(dict(zip(words[0], word, strict=True))[one]) for one in letters) for word in words
+        }
         ours = normalizer(number).permutations
         assert {tuple(row) for row in ours.tolist()} == theirs and len(ours) == len(theirs), number
         assert (ours[0] == np.arange(len(letters))).all()
@@ -138,7 +157,11 @@ def test_permutations_move_flats_as_their_maps_do():
     """A point of a position goes to a point whose site symmetry is that of the new position."""
     free = np.array([0.1371, 0.2718, 0.3183])
     for number in (16, 47, 65, 123, 194, 221, 225):
-        opset, positions, found = standard_setting(number), wyckoff_positions(standard_setting(number)), normalizer(number)
+        opset, positions, found = (
+            standard_setting(number),
+            wyckoff_positions(standard_setting(number)),
+            normalizer(number),
+        )
         points = positions.x0 + positions.basis @ free
         for M, t, permutation in zip(found.M, found.t, found.permutations, strict=True):
             images = points @ M.T + t / DEN
@@ -158,7 +181,9 @@ def test_permutations_that_change_the_symbol():
         for row in permutations:
             if (symbol[row] != symbol).any():
                 changing.add(number)
-                published = tuple(named[pair] for pair in zip(symbol.tolist(), enum[row].tolist(), strict=True))  # always defined
+                published = tuple(
+                    named[pair] for pair in zip(symbol.tolist(), enum[row].tolist(), strict=True)
+                )  # always defined
                 if published not in images:
                     harmful.add(number)
     assert sorted(changing) == [16, 17, *range(20, 26), 35, 42, 44, 47, 48, 49, 50, 59, *range(65, 75)]
@@ -167,7 +192,12 @@ def test_permutations_that_change_the_symbol():
 
 @pytest.mark.parametrize("number", [0, 231, -1, True])
 def test_numbers_that_are_none(number):
-    for function in (site_symbols.position_symbols, site_symbols.position_enumerations, site_symbols.position_dof, normalizer):
+    for function in (
+        site_symbols.position_symbols,
+        site_symbols.position_enumerations,
+        site_symbols.position_dof,
+        normalizer,
+    ):
         with pytest.raises(InputError, match="from 1 to 230"):
             function(number)
 

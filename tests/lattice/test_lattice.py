@@ -52,7 +52,9 @@ def test_log_round_trip_metric_and_volume(frame, k):
 def test_cell_parameters_round_trip(k):
     L = lattice.lattice_from_log(k, 0)
     parameters = lattice.lattice_parameters(L)
-    np.testing.assert_allclose(lattice.lattice_parameters(lattice.lattice_from_parameters(parameters)), parameters, rtol=1e-7)
+    np.testing.assert_allclose(
+        lattice.lattice_parameters(lattice.lattice_from_parameters(parameters)), parameters, rtol=1e-7
+    )
 
 
 def test_cell_parameters_of_a_hexagonal_cell():
@@ -72,7 +74,9 @@ def test_jax_agrees_with_numpy_jits_and_batches():
     for number in (62, 166):
         W, of = standard_setting(number).W, standard_frame(number)
         np.testing.assert_allclose(
-            jax.jit(lattice.k_projector, static_argnums=2)(jnp.asarray(W), None, of), lattice.k_projector(W, None, of), atol=1e-6
+            jax.jit(lattice.k_projector, static_argnums=2)(jnp.asarray(W), None, of),
+            lattice.k_projector(W, None, of),
+            atol=1e-6,
         )
 
 
@@ -124,7 +128,9 @@ def test_metric_projection_in_any_basis(seed, number):
     A = rng.normal(size=(3, 3))
     G = lattice.project_metric(W, None, A @ A.T)
     assert lattice.compatibility_defect(W, None, G) < 1e-10
-    np.testing.assert_allclose(np.einsum("dij,dkl,kl->ij", metrics, metrics, G), G, rtol=1e-8, atol=1e-8 * np.abs(G).max())
+    np.testing.assert_allclose(
+        np.einsum("dij,dkl,kl->ij", metrics, metrics, G), G, rtol=1e-8, atol=1e-8 * np.abs(G).max()
+    )
 
 
 def test_padding_changes_nothing():

@@ -67,10 +67,18 @@ def as_p1(data, basis):
         k.append(log_from_lattice(basis @ lattice, 0))
     num = len(data)
     return CrystalDataset(
-        sets=build_set_table([standard_setting(1)]), set_index=np.zeros(num, np.int32), k=np.array(k),
-        orbit_start=np.array(start), orbit_z=np.array(z, np.int16), orbit_pos=np.zeros(len(z), np.int16), orbit_x=np.concatenate(x),
-        ids=data.ids, formula=data.formula, row=data.row, properties=data.properties,
-    )  # fmt: skip
+        sets=build_set_table([standard_setting(1)]),
+        set_index=np.zeros(num, np.int32),
+        k=np.array(k),
+        orbit_start=np.array(start),
+        orbit_z=np.array(z, np.int16),
+        orbit_pos=np.zeros(len(z), np.int16),
+        orbit_x=np.concatenate(x),
+        ids=data.ids,
+        formula=data.formula,
+        row=data.row,
+        properties=data.properties,
+    )
 
 
 def test_edges_are_those_of_pymatgen():
@@ -165,12 +173,19 @@ def test_training_learns_and_predicts(crystals, tmp_path):
     from symjax.train.weights import load_params
 
     config = tiny()
-    changes = {"train.steps": 150, "train.learning_rate": 5e-3, "model.regression.buckets": ((5, 20),), "train.ema": 0.9}
+    changes = {
+        "train.steps": 150,
+        "train.learning_rate": 5e-3,
+        "model.regression.buckets": ((5, 20),),
+        "train.ema": 0.9,
+    }
     apply(config, changes)
     task = registry.entry("regression").build(config, crystals, crystals)
     assert isinstance(task, RegressionTask) and len(task.buckets()) == 1
     result = Trainer(task, config, tmp_path).run()
-    assert result.metrics["val/mae"] < 0.25 * np.abs(crystals.properties[NAME] - crystals.properties[NAME].mean()).mean()
+    assert (
+        result.metrics["val/mae"] < 0.25 * np.abs(crystals.properties[NAME] - crystals.properties[NAME].mean()).mean()
+    )
     params, stored = load_params(result.weights)
     mine = predict_dataset(params, stored, crystals, batch_size=16)
     assert np.abs(mine - crystals.properties[NAME]).mean() == pytest.approx(result.metrics["val/mae"], rel=0.1)
@@ -205,10 +220,17 @@ def test_bad_data_and_configurations(crystals):
     with pytest.raises(DataError, match="no value"):
         targets_of(dataclasses.replace(crystals, properties={NAME: np.full(40, np.nan)}), NAME, "test")
     with pytest.raises(DataError, match="no training crystal fits"):
-        RegressionTask(apply(tiny(), {"model.regression.buckets": ((1, 1),)}), crystals.subset(crystals.num_orbits > 1), None)
+        RegressionTask(
+            apply(tiny(), {"model.regression.buckets": ((1, 1),)}), crystals.subset(crystals.num_orbits > 1), None
+        )
     for field, value in (
-        ("graph", "crystalnn"), ("cutoff", 0.0), ("num_neighbours", 1), ("width", 1), ("num_layers", -1), ("buckets", ()),
-    ):  # fmt: skip
+        ("graph", "crystalnn"),
+        ("cutoff", 0.0),
+        ("num_neighbours", 1),
+        ("width", 1),
+        ("num_layers", -1),
+        ("buckets", ()),
+    ):
         with pytest.raises(ConfigError, match=r"config\.model\.regression"):
             options_from_config(apply(tiny(), {f"model.regression.{field}": value}).model.regression)
     with pytest.raises(ConfigError, match="graph='all'"):
@@ -218,17 +240,40 @@ def test_bad_data_and_configurations(crystals):
 
 def test_table_has_published_and_measured_rows():
     runs = [
-        {"graph": graph, "sites": sites, "seed": 0, "size": "small", "test_mae": mae, "test_error": 0.001, "test_num": 7342,
-         "test_left_out": 0, "val_mae": None, "mean_mae": 0.8, "train_num": 10796, "steps": 3000, "batch_size": 64,
-         "parameters": 1, "edges": 40.0, "seconds": None if sites == "with" else 100.0, "device": "1 x cpu"}
-        for graph, sites, mae in (("multigraph", "with", 0.111), ("multigraph", "without", 0.122), ("asymmetric", "with", 0.133),
-                                  ("asymmetric", "without", 0.144))
-    ]  # fmt: skip
+        {
+            "graph": graph,
+            "sites": sites,
+            "seed": 0,
+            "size": "small",
+            "test_mae": mae,
+            "test_error": 0.001,
+            "test_num": 7342,
+            "test_left_out": 0,
+            "val_mae": None,
+            "mean_mae": 0.8,
+            "train_num": 10796,
+            "steps": 3000,
+            "batch_size": 64,
+            "parameters": 1,
+            "edges": 40.0,
+            "seconds": None if sites == "with" else 100.0,
+            "device": "1 x cpu",
+        }
+        for graph, sites, mae in (
+            ("multigraph", "with", 0.111),
+            ("multigraph", "without", 0.122),
+            ("asymmetric", "with", 0.133),
+            ("asymmetric", "without", 0.144),
+        )
+    ]
     text = experiment.table_text(runs, "made up")
     rows = [line.split() for line in text.splitlines() if "site symmetry" in line and line.startswith("with")]
     assert [[cell for cell in row if cell.startswith("0.")] for row in rows] == [
-        ["0.0214", "0.0711"], ["0.0212", "0.049"], ["0.122", "0.144"], ["0.111", "0.133"],
-    ]  # fmt: skip
+        ["0.0214", "0.0711"],
+        ["0.0212", "0.049"],
+        ["0.122", "0.144"],
+        ["0.111", "0.133"],
+    ]
     assert "SchNet" in text and text.count("100 s of training") == 2
 
 
@@ -238,9 +283,11 @@ def test_wrong_input_is_one_line(crystals, tmp_path, capsys):
     dataclasses.replace(crystals, properties={}).save(bare)
     common = ["--workdir", str(tmp_path / "runs"), "--train", str(good)]
     for rest, word in (
-        (["--test", str(bare)], "no property"), (["--test", str(tmp_path / "none.npz")], "none.npz"),
-        (["--test", str(good), "--steps", "0"], "--steps"), (["--test", str(good), "--seeds", "1", "1"], "--seeds"),
-    ):  # fmt: skip
+        (["--test", str(bare)], "no property"),
+        (["--test", str(tmp_path / "none.npz")], "none.npz"),
+        (["--test", str(good), "--steps", "0"], "--steps"),
+        (["--test", str(good), "--seeds", "1", "1"], "--seeds"),
+    ):
         assert experiment.main([*common, *rest]) == 2
         out, err = capsys.readouterr()
         assert word in err and err.count("\n") == 1 and not out

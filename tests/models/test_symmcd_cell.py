@@ -20,9 +20,15 @@ from symjax.models.symmcd.weights import load_weights
 from symjax.train.weights import save_params
 
 SIZES = {
-    "model.symmcd.width": 16, "model.symmcd.num_layers": 1, "model.symmcd.num_frequencies": 2, "model.symmcd.latent": 8,
-    "model.symmcd.group_hidden": 8, "model.symmcd.buckets": (4, 8), "model.symmcd.max_pairs": 256, "train.batch_size": 12,
-}  # fmt: skip
+    "model.symmcd.width": 16,
+    "model.symmcd.num_layers": 1,
+    "model.symmcd.num_frequencies": 2,
+    "model.symmcd.latent": 8,
+    "model.symmcd.group_hidden": 8,
+    "model.symmcd.buckets": (4, 8),
+    "model.symmcd.max_pairs": 256,
+    "train.batch_size": 12,
+}
 FEW = SamplerOptions(num_steps=4)
 
 
@@ -97,7 +103,19 @@ def test_crystals_come_in_p1_with_the_group_asked_for_beside(folder):
 
 
 def test_command_with_unit_cell_weights(folder, tmp_path, capsys):
-    options = ["--model", "symmcd", "--weights", str(folder), "--num", "3", "--steps", "4", "--min-ratio", "0", "--no-picture"]
+    options = [
+        "--model",
+        "symmcd",
+        "--weights",
+        str(folder),
+        "--num",
+        "3",
+        "--steps",
+        "4",
+        "--min-ratio",
+        "0",
+        "--no-picture",
+    ]
     assert main(["generate", *options, "--space-group", "225", "--out", str(tmp_path / "cells")]) == 0
     assert "only a condition" in capsys.readouterr().out
     index = json.loads((tmp_path / "cells" / "index.json").read_text())

@@ -29,9 +29,12 @@ from symjax.models.symop.fitting import ANY, FormulaFitter
 from symjax.train.weights import save_params
 
 SIZES = {
-    "model.symmcd.width": 16, "model.symmcd.num_layers": 1, "model.symmcd.num_frequencies": 2, "model.symmcd.latent": 8,
+    "model.symmcd.width": 16,
+    "model.symmcd.num_layers": 1,
+    "model.symmcd.num_frequencies": 2,
+    "model.symmcd.latent": 8,
     "model.symmcd.group_hidden": 8,
-}  # fmt: skip
+}
 FEW = sampling.SamplerOptions(num_steps=4, corrector_step=0.0)  # few programs, soon compiled
 FORMULAS = [(1,), (1, 1), (1, 2), (1, 1, 3), (1, 2, 4), (2, 3)]
 
@@ -42,10 +45,19 @@ def folder(request, tmp_path_factory):
     config = get_config(f"tiny,atoms={request.param}")
     config.update_from_flattened_dict(SIZES | {"model.symmcd.buckets": (8,)})
     options = options_from_config(config.model.symmcd)
-    nodes = Nodes(*(np.zeros(shape, kind) for shape, kind in (
-        ((1, 397), np.float32), ((1, 6), np.float32), ((1, 1), np.int32), ((1, 1, 15), np.int32), ((1, 1, 3), np.float32),
-        ((1, 1), bool),
-    )))  # fmt: skip
+    nodes = Nodes(
+        *(
+            np.zeros(shape, kind)
+            for shape, kind in (
+                ((1, 397), np.float32),
+                ((1, 6), np.float32),
+                ((1, 1), np.int32),
+                ((1, 1, 15), np.int32),
+                ((1, 1, 3), np.float32),
+                ((1, 1), bool),
+            )
+        )
+    )
     shapes = jax.eval_shape(SymmcdNet(options.network).init, jax.random.key(0), nodes, np.ones(1, np.float32))
     rng = np.random.default_rng(0)
     net = jax.tree.map(lambda leaf: 0.2 * rng.normal(size=leaf.shape).astype(np.float32), shapes)
@@ -88,8 +100,11 @@ def test_numbers_of_orbits_agree_with_the_other_count(number):
     classes = site_classes(number)
     dof = tuple(int(room == NO_LIMIT) for room in classes.capacity)
     # a class of n positions without freedom is n positions there
-    mult = [m for m, room in zip(classes.multiplicity.tolist(), classes.capacity.tolist(), strict=True)
-            for _ in range(1 if room == NO_LIMIT else room)]  # fmt: skip
+    mult = [
+        m
+        for m, room in zip(classes.multiplicity.tolist(), classes.capacity.tolist(), strict=True)
+        for _ in range(1 if room == NO_LIMIT else room)
+    ]
     free = [d for d, room in zip(dof, classes.capacity.tolist(), strict=True) for _ in range(1 if d else room)]
     fitter = FormulaFitter(tuple(mult), tuple(free))
     for formula in FORMULAS:
@@ -127,8 +142,12 @@ def brute_force(classes, counts, type_scores, site_scores, max_atoms):
 
 
 @settings(max_examples=25, deadline=None)
-@given(number=st.sampled_from([2, 47, 123, 221, 225]), counts=st.sampled_from([(1, 1), (1, 2), (1, 3)]), m=st.integers(2, 3),
-       seed=st.integers(0, 10**6))  # fmt: skip
+@given(
+    number=st.sampled_from([2, 47, 123, 221, 225]),
+    counts=st.sampled_from([(1, 1), (1, 2), (1, 3)]),
+    m=st.integers(2, 3),
+    seed=st.integers(0, 10**6),
+)
 def test_the_best_placement_is_that_of_brute_force(number, counts, m, seed):
     rng = np.random.default_rng(seed)
     whole = site_classes(number)
@@ -179,7 +198,9 @@ def test_groups_and_orbits_given_the_formula():
     assert set(found) == {(221, 3), (221, 4), (225, 4)}
     for pair, weight in {(221, 3): 0.3, (221, 4): 0.2, (225, 4): 0.2}.items():
         assert found[pair] / 4000 == pytest.approx(weight / 0.7, abs=0.03)
-    asked = Request(groups=(1,), formula=request.formula)  # no training crystal of P1 has 5 orbits, but the group was asked for
+    asked = Request(
+        groups=(1,), formula=request.formula
+    )  # no training crystal of P1 has 5 orbits, but the group was asked for
     number, orbits = draw_requests(counts, asked, 5, rng=np.random.default_rng(0), max_orbits=8)
     assert set(number) == {1} and set(orbits) == {5}
 
@@ -188,7 +209,10 @@ def test_groups_and_orbits_given_the_formula():
     ("request_of", "words"),
     [
         (Request(groups=(225,), formula={"Na": 1, "Cl": 1, "O": 5}), "NaClO5 does not fit in space group 225"),
-        (Request(groups=(225,), orbits=3, formula={"Sr": 1, "Ti": 1, "O": 3}), r"on 3 orbit\(s\) in space group 225; it does on 4"),
+        (
+            Request(groups=(225,), orbits=3, formula={"Sr": 1, "Ti": 1, "O": 3}),
+            r"on 3 orbit\(s\) in space group 225; it does on 4",
+        ),
         (Request(formula={"Sr": 40, "O": 41}), "any space group of the training data"),
         (Request(formula={"Sr": 1, "Ti": 1, "O": 1, "N": 1, "F": 1, "Cl": 1}), "as well"),
     ],
@@ -215,10 +239,26 @@ def test_atoms_have_no_positions_to_fill():
 
 
 def test_command(folder, weights, tmp_path, capsys, monkeypatch):
-    options = ["--model", "symmcd", "--weights", str(folder), "--num", "8", "--steps", "4", "--min-ratio", "0", "--no-picture"]
+    options = [
+        "--model",
+        "symmcd",
+        "--weights",
+        str(folder),
+        "--num",
+        "8",
+        "--steps",
+        "4",
+        "--min-ratio",
+        "0",
+        "--no-picture",
+    ]
     few = generation.generate
-    monkeypatch.setattr(generation, "generate", lambda *args, **kinds: few(*args, **kinds | {"sampler": FEW, "batch_size": 8}))
-    code = main(["generate", *options, "--formula", "CaTiO3", "--space-group", "221", "--out", str(tmp_path / "crystals")])
+    monkeypatch.setattr(
+        generation, "generate", lambda *args, **kinds: few(*args, **kinds | {"sampler": FEW, "batch_size": 8})
+    )
+    code = main(
+        ["generate", *options, "--formula", "CaTiO3", "--space-group", "221", "--out", str(tmp_path / "crystals")]
+    )
     assert code == 0, capsys.readouterr().err
     index = json.loads((tmp_path / "crystals" / "index.json").read_text())
     for entry in index["crystals"]:  # the unit-cell variant's crystals are in P1, the group asked for beside

@@ -24,9 +24,13 @@ from symjax.models.symmcd.weights import load_weights
 from symjax.train.weights import load_params, save_params, shipped_weights
 
 SIZES = {
-    "model.symmcd.width": 16, "model.symmcd.num_layers": 1, "model.symmcd.num_frequencies": 2, "model.symmcd.latent": 8,
-    "model.symmcd.group_hidden": 8, "model.symmcd.buckets": (4,),
-}  # fmt: skip
+    "model.symmcd.width": 16,
+    "model.symmcd.num_layers": 1,
+    "model.symmcd.num_frequencies": 2,
+    "model.symmcd.latent": 8,
+    "model.symmcd.group_hidden": 8,
+    "model.symmcd.buckets": (4,),
+}
 FEW = sampling.SamplerOptions(num_steps=4)
 
 
@@ -81,9 +85,14 @@ def test_exact_predictions_give_the_crystals_back(monkeypatch, weights, data, st
     know_the_answer(monkeypatch, weights, examples)
     try:
         drawn = sampling.reverse_diffusion(
-            weights.params, jax.random.key(0), examples.number, examples.mask, allowed=jnp.ones(94), options=weights.options,
+            weights.params,
+            jax.random.key(0),
+            examples.number,
+            examples.mask,
+            allowed=jnp.ones(94),
+            options=weights.options,
             sampler=sampling.SamplerOptions(num_steps=steps),
-        )  # fmt: skip
+        )
     finally:
         sampling.reverse_diffusion.clear_cache()
     mask = truth.mask
@@ -118,7 +127,9 @@ def test_every_crystal_has_its_group_even_from_untrained_weights(weights):
 
 def test_equal_seeds_give_equal_crystals_and_requests_are_kept(weights):
     request = generation.Request(groups=(225, 216), orbits=2, elements=("Na", "Cl"))
-    one, two = (generation.generate(weights, 5, seed=7, request=request, sampler=FEW, batch_size=8).dataset for _ in range(2))
+    one, two = (
+        generation.generate(weights, 5, seed=7, request=request, sampler=FEW, batch_size=8).dataset for _ in range(2)
+    )
     assert one.data_hash() == two.data_hash()
     assert (one.num_orbits == 2).all() and set(one.orbit_z) == {11, 17}
     other = generation.generate(weights, 5, seed=8, request=request, sampler=FEW, batch_size=8).dataset
@@ -134,8 +145,12 @@ def test_groups_and_orbits_follow_the_training_data(weights, data):
         assert (number == n).mean() == pytest.approx((truth.number == n).mean(), abs=0.015)
     most = int(np.bincount(truth.number).argmax())
     for m in range(1, 5):
-        assert (orbits[number == most] == m).mean() == pytest.approx((truth.num_orbits[truth.number == most] == m).mean(), abs=0.06)
-    some, _ = generation.draw_requests(weights.counts, generation.Request(groups=(225, 186)), 200, rng=rng, max_orbits=4)
+        assert (orbits[number == most] == m).mean() == pytest.approx(
+            (truth.num_orbits[truth.number == most] == m).mean(), abs=0.06
+        )
+    some, _ = generation.draw_requests(
+        weights.counts, generation.Request(groups=(225, 186)), 200, rng=rng, max_orbits=4
+    )
     assert set(some) == {186, 225}
     given, count = generation.draw_requests(weights.counts, generation.Request(orbits=3), 500, rng=rng, max_orbits=4)
     assert set(given) <= set(truth.number[truth.num_orbits == 3]) and (count == 3).all()
@@ -210,7 +225,19 @@ def test_foreign_weights_are_refused(folder, tmp_path):
 
 def test_command(folder, tmp_path, capsys):
     out = tmp_path / "crystals"
-    options = ["--model", "symmcd", "--weights", str(folder), "--num", "3", "--steps", "4", "--min-ratio", "0", "--no-picture"]
+    options = [
+        "--model",
+        "symmcd",
+        "--weights",
+        str(folder),
+        "--num",
+        "3",
+        "--steps",
+        "4",
+        "--min-ratio",
+        "0",
+        "--no-picture",
+    ]
     code = main(["generate", *options, "--space-group", "Fm-3m", "--orbits", "2", "--out", str(out)])
     shown = capsys.readouterr()
     assert code == 0, shown.err
@@ -223,14 +250,27 @@ def test_command(folder, tmp_path, capsys):
     lost = sum(index["failed_draws"].values())
     said = usable({"samples": source}, "samples")  # stands beside every metric
     assert said.startswith(f"3 ({lost} of {3 + lost} draws gave no crystal")
-    assert source["asked"] == {"model": "symmcd", "space_group": "Fm-3m", "orbits": 2, "steps": 4, "min_ratio": 0.0, "seed": 0}
+    assert source["asked"] == {
+        "model": "symmcd",
+        "space_group": "Fm-3m",
+        "orbits": 2,
+        "steps": 4,
+        "min_ratio": 0.0,
+        "seed": 0,
+    }
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model", "symmcd", "--formula", "NaCl", "--space-group", "225", "--orbits", "1"], "Na, Cl do not fit on 1 orbit"),
-        (["--model", "symmcd", "--formula", "NaClO5", "--space-group", "225"], "NaClO5 does not fit in space group 225"),
+        (
+            ["--model", "symmcd", "--formula", "NaCl", "--space-group", "225", "--orbits", "1"],
+            "Na, Cl do not fit on 1 orbit",
+        ),
+        (
+            ["--model", "symmcd", "--formula", "NaClO5", "--space-group", "225"],
+            "NaClO5 does not fit in space group 225",
+        ),
         (["--model", "symmcd", "--formula", "NaCl", "--elements", "Na,O"], "contradict"),
         (["--model", "symmcd", "--formula", "NaCl2("], "a bracket is not closed"),
         (["--model", "symmcd", "--chiral"], "--chiral"),
@@ -268,6 +308,8 @@ def test_shipped_weights_are_small_and_whole():
     assert sum(file.stat().st_size for file in folder.iterdir()) < 6_000_000
     assert weights.counts.group.sum() == pytest.approx(1.0, abs=1e-4) and weights.counts.group[225] > 0.01
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(weights.params))
-    number, orbits = generation.draw_requests(weights.counts, generation.Request(), 50, rng=np.random.default_rng(0), max_orbits=20)
+    number, orbits = generation.draw_requests(
+        weights.counts, generation.Request(), 50, rng=np.random.default_rng(0), max_orbits=20
+    )
     assert number.min() >= 1 and orbits.min() >= 1
     assert "/" not in load_params(folder)[1].data.train

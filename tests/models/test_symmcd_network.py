@@ -21,7 +21,15 @@ from symjax.models.symmcd.network import (
 )
 
 SMALL = NetworkOptions(
-    width=16, num_layers=2, num_frequencies=3, time_dim=10, latent=8, group_hidden=8, kind_dim=4, head_dim=5, site_symmetry=True
+    width=16,
+    num_layers=2,
+    num_frequencies=3,
+    time_dim=10,
+    latent=8,
+    group_hidden=8,
+    kind_dim=4,
+    head_dim=5,
+    site_symmetry=True,
 )
 B, M = 3, 4
 
@@ -31,10 +39,13 @@ def case():
     """Parameters, a padded batch (2, 4 and 3 real orbits) and steps of noise."""
     rng = np.random.default_rng(0)
     nodes = Nodes(
-        group=jnp.asarray(rng.integers(0, 2, (B, 397)), jnp.float32), k=jnp.asarray(rng.normal(size=(B, 6)), jnp.float32),
-        types=jnp.asarray(rng.integers(0, 94, (B, M))), sites=jnp.asarray(rng.integers(0, 13, (B, M, 15))),
-        x=jnp.asarray(rng.random((B, M, 3)), jnp.float32), mask=jnp.arange(M) < jnp.asarray([[2], [4], [3]]),
-    )  # fmt: skip
+        group=jnp.asarray(rng.integers(0, 2, (B, 397)), jnp.float32),
+        k=jnp.asarray(rng.normal(size=(B, 6)), jnp.float32),
+        types=jnp.asarray(rng.integers(0, 94, (B, M))),
+        sites=jnp.asarray(rng.integers(0, 13, (B, M, 15))),
+        x=jnp.asarray(rng.random((B, M, 3)), jnp.float32),
+        mask=jnp.arange(M) < jnp.asarray([[2], [4], [3]]),
+    )
     t = jnp.asarray([1.0, 500.0, 1000.0])
     params = jax.jit(SymmcdNet(SMALL).init)(jax.random.key(0), nodes, t)
     apply = jax.jit(lambda nodes: SymmcdNet(SMALL).apply(params, nodes, t))
@@ -90,7 +101,9 @@ def test_split_edge_product_is_the_plain_network(case):
     params, nodes, t, apply = case
     got = apply(nodes)
     for i, m in enumerate((2, 4, 3)):
-        one = Nodes(*(np.asarray(a[i] if a.ndim < 2 or n in ("group", "k") else a[i, :m]) for n, a in nodes._asdict().items()))
+        one = Nodes(
+            *(np.asarray(a[i] if a.ndim < 2 or n in ("group", "k") else a[i, :m]) for n, a in nodes._asdict().items())
+        )
         expected = plain(params, one, float(t[i]))
         np.testing.assert_allclose(got.k[i], expected[0], atol=3e-5)
         for ours, theirs in zip((got.x, got.types, got.sites), expected[1:]):
@@ -122,9 +135,10 @@ def test_permutation_periods_and_padding(case):
     assert float(jnp.abs(moved.types - got.types).max()) > 1e-3  # not invariant under an origin shift, as published
     real = nodes.mask
     garbage = nodes._replace(
-        types=jnp.where(real, nodes.types, 5), x=jnp.where(real[..., None], nodes.x, 0.777),
+        types=jnp.where(real, nodes.types, 5),
+        x=jnp.where(real[..., None], nodes.x, 0.777),
         sites=jnp.where(real[..., None], nodes.sites, 11),
-    )  # fmt: skip
+    )
     other = apply(garbage)
     np.testing.assert_array_equal(np.asarray(other.k), np.asarray(got.k))
     np.testing.assert_array_equal(np.asarray(other.types)[real], np.asarray(got.types)[real])
@@ -134,10 +148,17 @@ def test_permutation_periods_and_padding(case):
 def fake_stats(mean_orbits):
     rng = np.random.default_rng(1)
     values = {
-        "group": np.ones(231) / 231, "orbits": np.ones((231, 21)) / 21, "elements": rng.dirichlet(np.ones(94)),
-        "site": rng.dirichlet(np.ones(13), (231, 15)), "features": rng.integers(0, 2, (231, 397)), "k_free": np.ones((231, 6)),
-        "k_constant": np.zeros((231, 6)), "k_shift": np.zeros(6), "k_scale": np.ones(6), "mean_orbits": np.asarray(mean_orbits),
-    }  # fmt: skip
+        "group": np.ones(231) / 231,
+        "orbits": np.ones((231, 21)) / 21,
+        "elements": rng.dirichlet(np.ones(94)),
+        "site": rng.dirichlet(np.ones(13), (231, 15)),
+        "features": rng.integers(0, 2, (231, 397)),
+        "k_free": np.ones((231, 6)),
+        "k_constant": np.zeros((231, 6)),
+        "k_shift": np.zeros(6),
+        "k_scale": np.ones(6),
+        "mean_orbits": np.asarray(mean_orbits),
+    }
     values["k_free"][195:, :5] = 0
     return {name: jnp.asarray(v, jnp.float32) for name, v in values.items()}
 
@@ -152,7 +173,9 @@ def fake_examples(nodes, numbers):
 
 
 # one program for all tests of the loss
-loss_of = jax.jit(lambda net, stats, batch, key: tasks.diffusion_loss({"net": net, "stats": stats}, fake_options(), batch, key))
+loss_of = jax.jit(
+    lambda net, stats, batch, key: tasks.diffusion_loss({"net": net, "stats": stats}, fake_options(), batch, key)
+)
 
 
 def test_losses_are_the_published_averages(case):
@@ -194,7 +217,10 @@ def test_sums_differ_from_means_by_the_number_of_orbits():
     np.testing.assert_allclose(shares(mask, SMALL), [[0.5, 0.5, 0], [1, 0, 0]])
     np.testing.assert_allclose(shares(mask, dataclasses.replace(SMALL, sum_messages=True)), mask)
     options = tasks.options_from_config(get_config("tiny,messages=sum").model.symmcd)
-    assert options.network.sum_messages and not tasks.options_from_config(get_config("tiny").model.symmcd).network.sum_messages
+    assert (
+        options.network.sum_messages
+        and not tasks.options_from_config(get_config("tiny").model.symmcd).network.sum_messages
+    )
 
 
 def test_unit_cell_variant_has_no_site_symmetries(case):
@@ -207,7 +233,12 @@ def test_unit_cell_variant_has_no_site_symmetries(case):
 
 @pytest.mark.parametrize(
     ("field", "value", "word"),
-    [("buckets", (4, 4), "rising"), ("buckets", (), "rising"), ("time_dim", 7, "even"), ("sigma_max", 0.001, "sigma_min")],
+    [
+        ("buckets", (4, 4), "rising"),
+        ("buckets", (), "rising"),
+        ("time_dim", 7, "even"),
+        ("sigma_max", 0.001, "sigma_min"),
+    ],
 )
 def test_bad_options_are_named(field, value, word):
     section = get_config("tiny").model.symmcd.copy_and_resolve_references()

@@ -198,8 +198,14 @@ def test_site_symmetry_by_probability_and_by_hamming_distance(tables):
     scores = np.full((15, 13), np.log(0.01))
     scores[np.arange(15), site] = np.log(0.88)
     scores[0, 0] = np.log(0.9)  # most likely alone, but no position of the group has it with the rest
-    found = PROJECT(tables, [225], 6.0 * np.eye(3)[None], np.array([[[0.5, 0.5, 0.3]]]), site_log_prob=scores[None, None],
-                    mask=np.ones((1, 1), bool))  # fmt: skip
+    found = PROJECT(
+        tables,
+        [225],
+        6.0 * np.eye(3)[None],
+        np.array([[[0.5, 0.5, 0.3]]]),
+        site_log_prob=scores[None, None],
+        mask=np.ones((1, 1), bool),
+    )
     assert letters[int(found.pos[0, 0])] == "e"
     assert float(found.site_cost[0, 0]) == pytest.approx(np.log(0.9 / 0.88), abs=1e-3)
     assert np.asarray(hamming_log_prob(site))[0].tolist() == [0.0 if i == site[0] else -1.0 for i in range(13)]

@@ -186,9 +186,7 @@ def test_bad_input_is_refused(light, represented):
     other = canonicalize(make_opset(turn @ opset.W @ turn.T, opset.w @ turn.T))
     sets = build_set_table([other])
     assert set_numbers(sets).tolist() == [0]
-    one = light.subset(
-        np.flatnonzero(set_numbers(light.sets)[light.set_index] == 62)[:1]
-    )
+    one = light.subset(np.flatnonzero(set_numbers(light.sets)[light.set_index] == 62)[:1])
     foreign = replace(one, sets=sets, set_index=np.zeros(1, np.int32))
     with pytest.raises(InputError, match="no standard setting, to which the directions"):
         represent(foreign)

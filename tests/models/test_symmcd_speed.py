@@ -37,7 +37,9 @@ def test_shares_add_up():
 
 def test_whole_batch_has_the_proportions_and_the_mean_of_its_parts(prototype_dataset):
     config = get_config("tiny")
-    config.update_from_flattened_dict({"model.symmcd.width": 8, "model.symmcd.num_layers": 1, "model.symmcd.buckets": (2, 4)})
+    config.update_from_flattened_dict(
+        {"model.symmcd.width": 8, "model.symmcd.num_layers": 1, "model.symmcd.buckets": (2, 4)}
+    )
     whole = speed.WholeBatch(SymmcdTask(config, prototype_dataset, None))
     batch = whole.batch(10, seed=0)
     shares = [part.weight for part in whole.parts]

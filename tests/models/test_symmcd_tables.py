@@ -15,7 +15,15 @@ from symjax.models.symmcd.requests import TEN_GROUPS, Request, draw_requests
 from symjax.models.symmcd.weights import load_weights
 
 FOUND = {
-    "orbits": {"pairs": 26.0, "waste": 0.13, "memory": 0.41, "max_batch": 49000.4, "step": 0.1, "rate": 422.0, "epoch": 64.3},
+    "orbits": {
+        "pairs": 26.0,
+        "waste": 0.13,
+        "memory": 0.41,
+        "max_batch": 49000.4,
+        "step": 0.1,
+        "rate": 422.0,
+        "epoch": 64.3,
+    },
     "cell": {"pairs": 400.0, "waste": 0.19, "step": 0.5, "rate": 84.0, "epoch": 323.1},
 }
 
@@ -38,7 +46,11 @@ def test_speed_fills_table_4(tmp_path, capsys):
     place = tmp_path / "speed.json"
     measured.write(place, "symmcd-4", speed.lines_of(FOUND, args, "cpu, 2 cores", 10796), figures=FOUND)
     unit, cell = rows(capsys, "symmcd-4", place)
-    assert {key: value["value"] for key, value in unit["values"].items()} == {"max_batch": 49000.4, "memory": 0.41, "epoch": 64.3}
+    assert {key: value["value"] for key, value in unit["values"].items()} == {
+        "max_batch": 49000.4,
+        "memory": 0.41,
+        "epoch": 64.3,
+    }
     assert cell["values"]["epoch"]["value"] == 323.1 and cell["values"]["memory"]["status"] == "not measured"
     assert "train.npz (n 10796)" in unit["source"] and "cpu, 2 cores" in unit["source"] and "27,136" in unit["note"]
     assert json.loads(place.read_text())["figures"]["orbits"]["pairs"] == 26.0
@@ -51,13 +63,33 @@ def test_speed_fills_table_4(tmp_path, capsys):
 
 def test_regression_fills_table_5(tmp_path, capsys):
     runs = [
-        {"graph": graph, "sites": sites, "seed": seed, "size": "small", "test_mae": mae + 0.01 * seed, "test_error": 0.001,
-         "test_num": 7342, "test_left_out": 0, "val_mae": None, "mean_mae": 0.8, "train_num": 10796, "steps": 3000,
-         "batch_size": 64, "parameters": 1, "edges": 40.0, "seconds": None, "device": "1 x cpu"}
-        for graph, sites, mae in (("multigraph", "with", 0.111), ("multigraph", "without", 0.122), ("asymmetric", "with", 0.133),
-                                  ("asymmetric", "without", 0.144))
+        {
+            "graph": graph,
+            "sites": sites,
+            "seed": seed,
+            "size": "small",
+            "test_mae": mae + 0.01 * seed,
+            "test_error": 0.001,
+            "test_num": 7342,
+            "test_left_out": 0,
+            "val_mae": None,
+            "mean_mae": 0.8,
+            "train_num": 10796,
+            "steps": 3000,
+            "batch_size": 64,
+            "parameters": 1,
+            "edges": 40.0,
+            "seconds": None,
+            "device": "1 x cpu",
+        }
+        for graph, sites, mae in (
+            ("multigraph", "with", 0.111),
+            ("multigraph", "without", 0.122),
+            ("asymmetric", "with", 0.133),
+            ("asymmetric", "without", 0.144),
+        )
         for seed in (0, 1)
-    ]  # fmt: skip
+    ]
     place = tmp_path / "energies.json"
     measured.write(place, "symmcd-5", formation_energy.lines_of(runs, "made up"), runs=runs)
     without, with_sites = rows(capsys, "symmcd-5", place)
@@ -93,16 +125,28 @@ def test_rows_cannot_be_written_nowhere(tmp_path):
 
 
 def report(**samples):
-    figures = [{"key": "symmcd.d_sg", "value": 0.47, "num": 900, "definition": "d", "tolerance": "", "note": ""},
-               {"key": "symmcd.structural_validity", "value": 0.97, "num": 1000, "definition": "d", "tolerance": "", "note": ""}]
+    figures = [
+        {"key": "symmcd.d_sg", "value": 0.47, "num": 900, "definition": "d", "tolerance": "", "note": ""},
+        {
+            "key": "symmcd.structural_validity",
+            "value": 0.97,
+            "num": 1000,
+            "definition": "d",
+            "tolerance": "",
+            "note": "",
+        },
+    ]
     return {"symjax": "1", "samples": {"source": "ten", "num": 1000, "num_usable": 1000} | samples, "figures": figures}
 
 
 def test_ten_groups_have_a_row_that_says_so(tmp_path, capsys):
     """The options of `symjax generate` and the share of failed draws travel from the index to the note of the row."""
     groups = ",".join(map(str, TEN_GROUPS))
-    facts = {"options": {"model": "symmcd", "space_group": groups, "orbits": None, "seed": 0}, "draws": 1010,
-             "failed_draws": {"no cell": 4, "coinciding atoms": 6}}
+    facts = {
+        "options": {"model": "symmcd", "space_group": groups, "orbits": None, "seed": 0},
+        "draws": 1010,
+        "failed_draws": {"no cell": 4, "coinciding atoms": 6},
+    }
     source = Crystals("ten", (), (), (), facts=facts).summary()
     assert source["asked"] == {"model": "symmcd", "space_group": groups, "seed": 0}
     assert usable({"samples": report(**source)["samples"] | {"num": 1000, "num_usable": 1000}}, "samples") == (
@@ -110,7 +154,9 @@ def test_ten_groups_have_a_row_that_says_so(tmp_path, capsys):
     )
     place = tmp_path / "report.json"
     place.write_text(json.dumps(report(**{key: source[key] for key in ("draws", "failed_draws", "asked")})))
-    code, out, _ = printed(capsys, "symmcd-2", "--report", place, "--name", "SymmCD here, 10 groups", "--format", "json")
+    code, out, _ = printed(
+        capsys, "symmcd-2", "--report", place, "--name", "SymmCD here, 10 groups", "--format", "json"
+    )
     (row,) = [row for row in json.loads(out)["rows"] if row["kind"] == "measured"]
     assert code == 0 and row["system"] == "SymmCD here, 10 groups" and row["values"]["d_sg"]["value"] == 0.47
     assert "10 of 1,010 draws gave no crystal, 0.99 %" in row["note"] and f"space-group {groups}" in row["note"]

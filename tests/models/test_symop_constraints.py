@@ -55,9 +55,15 @@ def test_kinds_of_operations():
 
 @pytest.mark.parametrize(
     ("demand", "count"),
-    [({"polar": True}, 68), ({"chiral": True}, 65), ({"centrosymmetric": True}, 92), ({"crystal_system": "cubic"}, 36),
-     ({"point_group": "m-3m"}, 10), ({"space_group": 14}, 1)],
-)  # fmt: skip
+    [
+        ({"polar": True}, 68),
+        ({"chiral": True}, 65),
+        ({"centrosymmetric": True}, 92),
+        ({"crystal_system": "cubic"}, 36),
+        ({"point_group": "m-3m"}, 10),
+        ({"space_group": 14}, 1),
+    ],
+)
 def test_targets_are_the_textbook_numbers(demand, count):
     assert len(compiled(**demand).targets) == count
 
@@ -71,12 +77,19 @@ def test_above_and_below_a_set():
 
 @pytest.mark.parametrize(
     ("demand", "words"),
-    [({"elements": ("Li", "Xx")}, "Xx"), ({"space_group": 231}, "231"), ({"point_group": "5m"}, "5m"),
-     ({"crystal_system": "quasi"}, "quasi"), ({"require": ("rotation-5",)}, "rotation-5"),
-     ({"polar": True, "centrosymmetric": True}, "no space group"), ({"formula": {"Si": 0}}, "positive"),
-     ({"formula": {"Si": 2}, "elements": ("Ge",)}, "contradict"), ({"formula": {"Si": 97, "O": 1}}, "at most 96"),
-     ({"formula": {"Si": 1, "O": 1, "Al": 1, "Na": 1}, "space_group": 230}, "no group")],
-)  # fmt: skip
+    [
+        ({"elements": ("Li", "Xx")}, "Xx"),
+        ({"space_group": 231}, "231"),
+        ({"point_group": "5m"}, "5m"),
+        ({"crystal_system": "quasi"}, "quasi"),
+        ({"require": ("rotation-5",)}, "rotation-5"),
+        ({"polar": True, "centrosymmetric": True}, "no space group"),
+        ({"formula": {"Si": 0}}, "positive"),
+        ({"formula": {"Si": 2}, "elements": ("Ge",)}, "contradict"),
+        ({"formula": {"Si": 97, "O": 1}}, "at most 96"),
+        ({"formula": {"Si": 1, "O": 1, "Al": 1, "Na": 1}, "space_group": 230}, "no group"),
+    ],
+)
 def test_wrong_demands_are_named(demand, words):
     with pytest.raises(InputError, match=words):
         compiled(**demand)
@@ -115,4 +128,6 @@ def test_equal_seeds_give_equal_crystals_with_at_least_the_generated_group(weigh
     assert list(first.formula) != list(other.formula)
     assert (first.properties["log_bound"] < 0).all()
     for cell in cells_of(first):
-        assert find_symmetry(cell).contains or shortest(cell).distance < 0.3  # spglib gives up where atoms fall together
+        assert (
+            find_symmetry(cell).contains or shortest(cell).distance < 0.3
+        )  # spglib gives up where atoms fall together

@@ -59,7 +59,9 @@ def indices(number):
 def perovskite(shift=0.0, stretch=0.0):
     """Cubic BaTiO3, or with titanium and one oxygen moved along c and c stretched."""
     L = np.diag([4.0, 4.0, 4.0 * (1 + stretch)])
-    x = np.array([[0, 0, 0], [0.5, 0.5, 0.5 + shift], [0.5, 0.5, -1.5 * shift], [0.5, 0, 0.5 - shift], [0, 0.5, 0.5 - shift]])
+    x = np.array(
+        [[0, 0, 0], [0.5, 0.5, 0.5 + shift], [0.5, 0.5, -1.5 * shift], [0.5, 0, 0.5 - shift], [0, 0.5, 0.5 - shift]]
+    )
     return parent_of(AtomicStructure(L=L, z=np.array([56, 22, 8, 8, 8]), x=x)).crystal
 
 
@@ -141,7 +143,9 @@ def test_sum_over_all_ways_one_by_one(number):
     members, z = indices(number), np.zeros((1, 20), np.int32)
     z[0, :2] = (22, 8)
     ops, pair = walk_constants()[:2]
-    network = jax.jit(lambda row: net().apply(weights().operations, ops, pair, row, jnp.zeros(1, int), z, method="walk_output"))
+    network = jax.jit(
+        lambda row: net().apply(weights().operations, ops, pair, row, jnp.zeros(1, int), z, method="walk_output")
+    )
     seen = {}
 
     def steps(state):
@@ -204,7 +208,9 @@ def test_the_sampler_draws_these_probabilities():
         key = jax.random.key(seed)
         for i in range(6):  # a chain in P4mm has at most four sets
             step = jax.random.fold_in(key, i)
-            state = _walk_step(net(), weights().operations, step, state, jnp.asarray(z), (ops, pair, table), jnp.asarray(targets))
+            state = _walk_step(
+                net(), weights().operations, step, state, jnp.asarray(z), (ops, pair, table), jnp.asarray(targets)
+            )
         assert np.asarray(state[3]).all() and not np.asarray(state[4]).any()
         ended = np.asarray(state[0])[:, lattice.operations]
         assert (np.asarray(state[0]).sum(1) == ended.sum(1)).all()  # nothing outside P4mm
@@ -218,7 +224,9 @@ def test_type_likelihood_slot_by_slot():
     """Species and sites of cubic BaTiO3 and of its P4mm description, one network call at a time; the walk from its own sum."""
     lattice = lattice_below(indices(221))
     atoms = cell_atoms(perovskite(), lattice.operations)
-    reductions = [reduce(atoms, lattice.members[lattice.of(np.isin(lattice.operations, indices(n)))]) for n in (221, 99)]
+    reductions = [
+        reduce(atoms, lattice.members[lattice.of(np.isin(lattice.operations, indices(n)))]) for n in (221, 99)
+    ]
     types, _, _ = types_of(reductions)
     found = type_likelihood(net(), weights().operations, types)
     table = jax.tree.map(jnp.asarray, site_table(types.sets))
@@ -226,7 +234,15 @@ def test_type_likelihood_slot_by_slot():
     next_species = jax.jit(lambda z, at: net().apply(params, z, at, method="species_logits"))
     next_site = jax.jit(
         lambda index, z, pos, at, balance: net().apply(
-            params, ops, table, index, z=z, pos=pos, step=at, balance=balance, method=lambda m, *a, **k: m.sites(*a, **k)
+            params,
+            ops,
+            table,
+            index,
+            z=z,
+            pos=pos,
+            step=at,
+            balance=balance,
+            method=lambda m, *a, **k: m.sites(*a, **k),
         )
     )
     for row, one in enumerate(reductions):
@@ -278,7 +294,9 @@ def test_attainable_subgroups_are_those_a_distortion_reaches():
     rng = np.random.default_rng(0)
     basis = np.asarray(types.sets.pos_basis)[types.set_index[:, None], types.pos] * types.orbit_mask[..., None, None]
     x = x + 0.03 * np.einsum("bmij,bmj->bmi", basis, rng.normal(size=x.shape))
-    k = k + 0.03 * np.einsum("bij,bj->bi", np.asarray(types.sets.k_projector)[types.set_index], rng.normal(size=k.shape))
+    k = k + 0.03 * np.einsum(
+        "bij,bj->bi", np.asarray(types.sets.k_projector)[types.set_index], rng.normal(size=k.shape)
+    )
     cells = cells_of(dataset_from_types(types, k, x, properties={}, meta={}))
     numbers = [detected_number(cell, 1e-4, LENGTH_RULE) for cell in cells]
     exactly = np.array([n == r.setting.number for n, r in zip(numbers, reductions, strict=True)])
@@ -396,9 +414,14 @@ def test_sets_above_hold_the_start():
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({"num": 0}, "at least 1"), ({"direction": "sideways"}, "direction"), ({"measure": "weight"}, "measure"),
-     ({"strength": 0.0}, "strength"), ({"strength": 1.5}, "strength")],
-)  # fmt: skip
+    [
+        ({"num": 0}, "at least 1"),
+        ({"direction": "sideways"}, "direction"),
+        ({"measure": "weight"}, "measure"),
+        ({"strength": 0.0}, "strength"),
+        ({"strength": 1.5}, "strength"),
+    ],
+)
 def test_wrong_options_are_named(arguments, words):
     with pytest.raises(InputError, match=words):
         derivatives(weights(), perovskite(), **{"num": 1, **arguments})
@@ -406,7 +429,9 @@ def test_wrong_options_are_named(arguments, words):
 
 def test_parents_that_cannot_be():
     crystal = perovskite()
-    moved = dataclasses.replace(crystal, w=np.mod(crystal.w + np.rint((crystal.W - np.eye(3)) @ [5, 7, 1]).astype(int), 24))
+    moved = dataclasses.replace(
+        crystal, w=np.mod(crystal.w + np.rint((crystal.W - np.eye(3)) @ [5, 7, 1]).astype(int), 24)
+    )
     with pytest.raises(InputError, match="standard setting"):
         candidates(weights(), moved)
     many = {name: np.repeat(getattr(crystal, name), 8, 0) for name in ("z", "x", "stab")}
@@ -432,7 +457,16 @@ def cif(tmp_path):
 
 def test_command_writes_a_folder_and_a_table(cif, tmp_path, capsys):
     out = tmp_path / "out"
-    same_shapes = ["--num", "12", "--steps", "6", "--seed", "2", "--min-ratio", "0"]  # as above, so nothing is compiled anew
+    same_shapes = [
+        "--num",
+        "12",
+        "--steps",
+        "6",
+        "--seed",
+        "2",
+        "--min-ratio",
+        "0",
+    ]  # as above, so nothing is compiled anew
     code = main(["generate", "--parent", str(cif), "--out", str(out), "--no-picture", *same_shapes])
     text = capsys.readouterr().out
     assert code == 0 and "subgroups of Pm-3m (221)" in text and "found exactly" in text
@@ -451,7 +485,17 @@ def test_command_writes_a_folder_and_a_table(cif, tmp_path, capsys):
 
 def test_command_above(tmp_path, capsys):
     write_cif(tmp_path / "child.cif", perovskite(0.02, 0.01))
-    arguments = ["--direction", "above", "--tolerance", "0.2", "--num", "1", "--out", str(tmp_path / "out"), "--no-picture"]
+    arguments = [
+        "--direction",
+        "above",
+        "--tolerance",
+        "0.2",
+        "--num",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+        "--no-picture",
+    ]
     assert main(["generate", "--parent", str(tmp_path / "child.cif"), *arguments]) == 0
     assert "supergroups of P4mm (99)" in capsys.readouterr().out
     [entry] = json.loads((tmp_path / "out" / "index.json").read_text())["crystals"]
@@ -460,14 +504,19 @@ def test_command_above(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--direction", "below"], "needs --parent"), (["--keep-parent"], "needs --parent"),
-     (["--parent", "parent.cif", "--formula", "SrTiO3"], "--formula does not go with --parent"),
-     (["--parent", "parent.cif", "--polar"], "--polar does not go with --parent"),
-     (["--parent", "parent.cif", "--strength", "2"], "strength"), (["--parent", "parent.cif", "--tolerance", "0.2"], "above"),
-     (["--parent", "parent.cif", "--direction", "above", "--strain", "80"], "strain"),
-     (["--parent", "parent.cif", "--direction", "above"], "nearly has no further operations"),
-     (["--parent", "nothing.cif"], "nothing.cif"), (["--parent", "parent.cif", "--symprec", "-1"], "symprec")],
-)  # fmt: skip
+    [
+        (["--direction", "below"], "needs --parent"),
+        (["--keep-parent"], "needs --parent"),
+        (["--parent", "parent.cif", "--formula", "SrTiO3"], "--formula does not go with --parent"),
+        (["--parent", "parent.cif", "--polar"], "--polar does not go with --parent"),
+        (["--parent", "parent.cif", "--strength", "2"], "strength"),
+        (["--parent", "parent.cif", "--tolerance", "0.2"], "above"),
+        (["--parent", "parent.cif", "--direction", "above", "--strain", "80"], "strain"),
+        (["--parent", "parent.cif", "--direction", "above"], "nearly has no further operations"),
+        (["--parent", "nothing.cif"], "nothing.cif"),
+        (["--parent", "parent.cif", "--symprec", "-1"], "symprec"),
+    ],
+)
 def test_command_refuses(arguments, words, cif, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["generate", "--num", "2", "--out", "out", *arguments]) == 2

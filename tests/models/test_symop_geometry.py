@@ -18,9 +18,18 @@ from symjax.models.symop.geometry_sample import SamplerOptions, sample_geometry
 from symjax.models.symop.structure_types import StructureTypes, dataset_from_types
 
 OPTIONS = geometry.GeometryOptions(
-    irreps="8x0e + 4x1o + 2x2e", message_irreps="6x0e + 4x1o + 2x2e", lmax=2, num_layers=1, radial_hidden=8,
-    num_neighbours=12, sigma_min=0.003, sigma_max=0.7, lattice_power=1.5, lattice_weight=1.0, buckets=((4, 24), (4, 96)),
-)  # fmt: skip
+    irreps="8x0e + 4x1o + 2x2e",
+    message_irreps="6x0e + 4x1o + 2x2e",
+    lmax=2,
+    num_layers=1,
+    radial_hidden=8,
+    num_neighbours=12,
+    sigma_min=0.003,
+    sigma_max=0.7,
+    lattice_power=1.5,
+    lattice_weight=1.0,
+    buckets=((4, 24), (4, 96)),
+)
 denoise = jax.jit(geometry.denoise, static_argnums=1)
 NUMBERS = (1, 2, 14, 36, 62, 99, 123, 148, 160, 166, 186, 194, 198, 216, 221)
 
@@ -78,7 +87,9 @@ def test_network_output_is_invariant_before_any_projection(scene, monkeypatch):
     size = jnp.abs(raw).max(axis=(1, 2))
     error = jnp.where(inputs.orbit_mask[..., None], jnp.abs(raw - kept), 0).max(axis=(1, 2))
     freedom = np.asarray(types.sets.pos_dof)[types.set_index[:, None], types.pos]
-    assert (np.where(np.asarray(inputs.orbit_mask), freedom, 3) < 3).sum() >= 8  # enough special positions to say something
+    assert (
+        np.where(np.asarray(inputs.orbit_mask), freedom, 3) < 3
+    ).sum() >= 8  # enough special positions to say something
     np.testing.assert_array_less(error, 2e-3 * size + 1e-5)
 
 
@@ -107,7 +118,9 @@ def test_padding_changes_nothing(scene):
 
 def test_generated_lattices_and_orbits_are_compatible(scene):
     types, _, params = scene
-    k, x = sample_geometry(params, OPTIONS, jax.random.key(3), types, sampler=SamplerOptions(num_steps=4), batch_size=16)
+    k, x = sample_geometry(
+        params, OPTIONS, jax.random.key(3), types, sampler=SamplerOptions(num_steps=4), batch_size=16
+    )
     for i, index in enumerate(types.set_index):
         table, mask = types.sets, types.sets.mask[index]
         W, w = table.W[index][mask], table.w[index][mask] / 24.0

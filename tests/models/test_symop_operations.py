@@ -54,10 +54,13 @@ def params():
     z = np.zeros((len(NUMBERS), MAX_ORBITS), np.int32)
     z[:, :3] = (12, 22, 8)
     batch = {
-        "set": np.arange(len(NUMBERS)), "num": np.full(len(NUMBERS), 3), "z": z, "pos": np.zeros_like(z),
+        "set": np.arange(len(NUMBERS)),
+        "num": np.full(len(NUMBERS), 3),
+        "z": z,
+        "pos": np.zeros_like(z),
         "k": np.zeros((len(NUMBERS), 6), np.float32),
         "balance": np.zeros((len(NUMBERS), MAX_ORBITS, MAX_BALANCE // 8), np.uint8),
-    }  # fmt: skip
+    }
     state = operations.draw_slots(batch, constants.bank, jax.random.key(0))
     shapes = jax.eval_shape(lambda key: NET.init(key, batch, state, constants, False), jax.random.key(0))
     return jax.tree.map(jnp.asarray, random_params(shapes))
@@ -102,8 +105,9 @@ def test_logits_do_not_feel_a_rigid_motion_of_the_frame(walker, improper):
     s = rng.normal(size=(2, 3))
     R = Q[ops.frame] @ ops.R @ np.swapaxes(Q[ops.frame], -1, -2)
     t = np.einsum("vij,vj->vi", Q[ops.frame], ops.t) + s[ops.frame] - np.einsum("vij,vj->vi", R, s[ops.frame])
-    moved = ops._replace(R=R.astype(np.float32), t=t.astype(np.float32), A=(Q @ ops.A).astype(np.float32),
-                         o=s.astype(np.float32))  # fmt: skip
+    moved = ops._replace(
+        R=R.astype(np.float32), t=t.astype(np.float32), A=(Q @ ops.A).astype(np.float32), o=s.astype(np.float32)
+    )
     before = walker(as_jax(ops), pair, members, frame, z)
     assert largest_change(before, walker(as_jax(moved), pair, members, frame, z)) < 2e-3
     left_behind = ops._replace(R=moved.R, t=moved.t)  # the frame stays: now the network must notice
@@ -267,8 +271,13 @@ def test_consistency_losses_vanish_on_groups_and_see_a_missing_operation():
     truth = np.stack([members_of(n) for n in numbers]).astype(np.float32)
     frame = np.asarray(table.frame)
     k = np.einsum("sij,j->si", table.k_projector, np.array([0.3, -0.2, 0.1, 0.4, -0.3, 1.2])).astype(np.float32)
-    given = {"frame": frame, "allowed": VOCAB.frame[None] == frame[:, None], "k": k, "key": jax.random.key(0),
-             "options": OPTIONS}  # fmt: skip
+    given = {
+        "frame": frame,
+        "allowed": VOCAB.frame[None] == frame[:, None],
+        "k": k,
+        "key": jax.random.key(0),
+        "options": OPTIONS,
+    }
     right = {n: float(v) for n, v in operations.consistency(truth, constants, **given).items()}
     assert right["inverse"] == right["identity"] == 0 and right["closure"] < 1e-6 and right["lattice"] < 1e-3
     broken = truth.copy()

@@ -70,7 +70,8 @@ def test_fingerprints_part_as_the_genes_of_evaluation_do(real):
     pos = np.concatenate([t.pos for t in rows])
     prints = fingerprints(number, z, np.maximum(pos, 0))
     genes = [
-        words.gene(int(n), [(int(e), wyckoff_letters(int(n))[p]) for e, p in zip(a, b) if e]) for n, a, b in zip(number, z, pos)
+        words.gene(int(n), [(int(e), wyckoff_letters(int(n))[p]) for e, p in zip(a, b) if e])
+        for n, a, b in zip(number, z, pos)
     ]
     assert len(set(prints)) == len(set(genes)) == len(set(zip(prints, genes)))
     assert len(set(genes)) < len(genes)  # there are equivalent ones
@@ -81,7 +82,10 @@ def test_novelty_is_up_to_the_normalizer():
     swapped = representation(225, (17, "a"), (11, "b"))
     other = representation(225, (11, "a"), (19, "b"))
     both = program.joined([swapped, other])
-    found = {f.key.split(".")[1]: f for f in figs.figures_of(both, both, known, valid=np.array([1, 1, 0, 0], bool), maker=MAKER)}
+    found = {
+        f.key.split(".")[1]: f
+        for f in figs.figures_of(both, both, known, valid=np.array([1, 1, 0, 0], bool), maker=MAKER)
+    }
     assert found["formal_validity"].value == 0.5 and found["formal_validity"].num == 4
     assert found["novelty"].value == found["novelty_published"].value == 0.5
     assert found["p1"].num == 1  # lines are over the novel one
@@ -128,7 +132,9 @@ def test_tables_are_extended_beside_what_they_correct():
     keys = [c.key for c in program.extended(TABLE_1).columns]
     for new, old in program.AFTER.items():
         assert keys.index(new) == keys.index(old) + 1
-    assert [c.key for c in program.extended(TABLE_2).columns][: len(TABLE_2.columns)] == [c.key for c in TABLE_2.columns]
+    assert [c.key for c in program.extended(TABLE_2).columns][: len(TABLE_2.columns)] == [
+        c.key for c in TABLE_2.columns
+    ]
 
 
 class FakeWeights:
@@ -147,8 +153,14 @@ def as_samples(tokens):
     wide = lambda a, fill: np.pad(a, ((0, 0), (0, width)), constant_values=fill)
     fields = [wide(a, pad) for a, pad in zip((tokens.element, tokens.site, tokens.enum), VOCAB.pad)]
     fields[1][0, 0] = VOCAB.mask[1]
-    t = Tokens(number=tokens.number, element=fields[0], site=fields[1], enum=fields[2], mask=wide(tokens.mask, False),
-               pos=wide(tokens.pos, -1))  # fmt: skip
+    t = Tokens(
+        number=tokens.number,
+        element=fields[0],
+        site=fields[1],
+        enum=fields[2],
+        mask=wide(tokens.mask, False),
+        pos=wide(tokens.pos, -1),
+    )
     return Sampled(t, np.ones(len(t), bool), VOCAB)
 
 
@@ -178,14 +190,21 @@ def command(files, real, monkeypatch):
             self.orders = np.tile(-14.0 + np.array([-1.0, 1.0] * (orders // 2)), (num, 1))
 
     FakeWeights.params = None
-    monkeypatch.setattr(likelihood, "likelihoods", lambda p, o, t, *, num_orders, **more: Found(len(t.number), num_orders))
+    monkeypatch.setattr(
+        likelihood, "likelihoods", lambda p, o, t, *, num_orders, **more: Found(len(t.number), num_orders)
+    )
     train, val, test = files
     return ["--train", train, "--val", val, "--test", test, "--weights", "w", "--draws", "3", "--likelihoods", "20"]
 
 
 def test_rows_stand_beside_the_published_ones_and_are_reports(command, tmp_path, capsys):
     folder = tmp_path / "reports"
-    assert program.main([*command, "--json", str(folder), "--format", "json", "--out", str(tmp_path / "t"), "--table", "1"]) == 0
+    assert (
+        program.main(
+            [*command, "--json", str(folder), "--format", "json", "--out", str(tmp_path / "t"), "--table", "1"]
+        )
+        == 0
+    )
     found = json.loads((tmp_path / "t").read_text())
     rows = {row["system"]: row for row in found["rows"]}
     assert rows["WyCryst, binary and ternary"]["kind"] == "reported"
@@ -205,7 +224,13 @@ def test_rows_stand_beside_the_published_ones_and_are_reports(command, tmp_path,
     arguments = ["--format", "json", "--out", str(tmp_path / "u"), "--table", "1", "--report", str(evaluated)]
     assert program.main([*command, *arguments]) == 0
     both = json.loads((tmp_path / "u").read_text())["rows"]
-    filled = {key for row in both if row["kind"] == "measured" for key, cell in row["values"].items() if cell["value"] is not None}
+    filled = {
+        key
+        for row in both
+        if row["kind"] == "measured"
+        for key, cell in row["values"].items()
+        if cell["value"] is not None
+    }
     assert filled == {c.key for c in program.extended(TABLE_1).columns}
     files = sorted(folder.glob("table1_*.json"))
     assert tables.main(["wyckofftransformer-1", *(part for path in files for part in ("--report", str(path)))]) == 0
@@ -215,10 +240,23 @@ def test_rows_stand_beside_the_published_ones_and_are_reports(command, tmp_path,
 
 def test_table_2(command, tmp_path):
     folder = tmp_path / "reports"
-    assert program.main([*command, "--table", "2", "--json", str(folder), "--format", "json", "--out", str(tmp_path / "t")]) == 0
+    assert (
+        program.main(
+            [*command, "--table", "2", "--json", str(folder), "--format", "json", "--out", str(tmp_path / "t")]
+        )
+        == 0
+    )
     rows = {row["system"]: row for row in json.loads((tmp_path / "t").read_text())["rows"]}
-    one = {key: cell["value"] for key, cell in rows["WyckoffTransformer, this project, temperature 1"]["values"].items()}
-    assert one["own"] == 12 and one["averaged"] == 14 and one["kl"] == 2 and one["own_published"] == 12 and one["unstopped"] == 0
+    one = {
+        key: cell["value"] for key, cell in rows["WyckoffTransformer, this project, temperature 1"]["values"].items()
+    }
+    assert (
+        one["own"] == 12
+        and one["averaged"] == 14
+        and one["kl"] == 2
+        and one["own_published"] == 12
+        and one["unstopped"] == 0
+    )
     assert one["sigma"] == pytest.approx(np.std([1, -1] * 10, ddof=1))
     data = rows["test crystals, binary and ternary"]["values"]
     assert data["averaged"]["value"] == 14 and data["kl"]["value"] is None

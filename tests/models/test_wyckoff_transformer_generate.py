@@ -63,13 +63,19 @@ class Half:
         num = len(types.z)
         bad = np.arange(num) == 0 if self.first_always else (np.arange(num) % 2 == 1) & (not self.calls)
         self.calls.append((num, seed))
-        x = np.where(types.orbit_mask[..., None], np.asarray(types.sets.pos_x0)[types.set_index[:, None], types.pos], 0.0)
-        return Realised(np.zeros((num, 6)), x, ["no luck" if b else "" for b in bad], {"min_ratio": np.arange(num, dtype=float)})
+        x = np.where(
+            types.orbit_mask[..., None], np.asarray(types.sets.pos_x0)[types.set_index[:, None], types.pos], 0.0
+        )
+        return Realised(
+            np.zeros((num, 6)), x, ["no luck" if b else "" for b in bad], {"min_ratio": np.arange(num, dtype=float)}
+        )
 
 
 def test_representations_only(weights):
     made = generate(weights, 12, seed=2, request=Request(groups=(221, 62)))
-    assert made.dataset is None and made.attempts == 12 and not made.invalid and not made.unrealised and made.missing == 0
+    assert (
+        made.dataset is None and made.attempts == 12 and not made.invalid and not made.unrealised and made.missing == 0
+    )
     assert set(made.number.tolist()) <= {221, 62} and (made.types.orbit_mask.sum(axis=1) >= 1).all()
     again = generate(weights, 12, seed=2, request=Request(groups=(221, 62)))
     np.testing.assert_array_equal(again.types.pos, made.types.pos)
@@ -108,7 +114,9 @@ def test_unmasked_samples_are_drawn_until_valid(weights):
 
 
 def test_requests_in_names(weights):
-    made = generate(weights, 10, seed=3, request=Request(groups=(225,), elements=("Na", "Cl"), prefix=(("Na", "4a"),), orbits=3))
+    made = generate(
+        weights, 10, seed=3, request=Request(groups=(225,), elements=("Na", "Cl"), prefix=(("Na", "4a"),), orbits=3)
+    )
     z = made.types.z
     assert z.shape == (10, 3) and (z[:, 0] == 11).all() and set(np.unique(z).tolist()) == {11, 17}
     assert {wyckoff_letters(225)[p] for p in made.types.pos[:, 0]} == {"a"}
@@ -116,19 +124,22 @@ def test_requests_in_names(weights):
     assert one["orbits"][0] == {"element": "Na", "position": "4a", "site_symmetry": "m-3m"} and one["num_atoms"] >= 12
 
 
-@pytest.mark.parametrize("request_, words", [
-    (Request(groups=(231,)), "space group 231"),
-    (Request(groups=(225, 230)), "space group 230 is not among the 177"),
-    (Request(elements=("Xq",)), "Xq"),
-    (Request(elements=("Ra",)), "outside the vocabulary"),
-    (Request(elements=("Na",), allowed=("Na", "Cl")), "either"),
-    (Request(prefix=(("Na", "4a"),)), "one space group"),
-    (Request(groups=(225,), prefix=(("Na", "4a"), ("Cl", "4a"))), "position 4a"),
-    (Request(elements=("Na", "Cl", "O"), orbits=2), "3 more elements"),
-    (Request(orbits=21), "within 1 to 20"),
-    (Request(temperature=-1.0), "temperature"),
-    (Request(masked=False, elements=("Na",)), "unmasked"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "request_, words",
+    [
+        (Request(groups=(231,)), "space group 231"),
+        (Request(groups=(225, 230)), "space group 230 is not among the 177"),
+        (Request(elements=("Xq",)), "Xq"),
+        (Request(elements=("Ra",)), "outside the vocabulary"),
+        (Request(elements=("Na",), allowed=("Na", "Cl")), "either"),
+        (Request(prefix=(("Na", "4a"),)), "one space group"),
+        (Request(groups=(225,), prefix=(("Na", "4a"), ("Cl", "4a"))), "position 4a"),
+        (Request(elements=("Na", "Cl", "O"), orbits=2), "3 more elements"),
+        (Request(orbits=21), "within 1 to 20"),
+        (Request(temperature=-1.0), "temperature"),
+        (Request(masked=False, elements=("Na",)), "unmasked"),
+    ],
+)
 def test_requests_that_cannot_be_met(weights, request_, words):
     with pytest.raises(InputError, match=words):
         generate(weights, 2, request=request_)
@@ -151,7 +162,10 @@ def test_weights_are_checked(params, config, folder, tmp_path):
     stats = params["stats"]
     assert load_weights(folder).group_counts.sum() > 100
     for words, wrong in (
-        ("tokens", {"stats": stats | {"version": np.frombuffer(b"wyckoff-tokens-0:0123", np.uint8).astype(np.float32)}}),
+        (
+            "tokens",
+            {"stats": stats | {"version": np.frombuffer(b"wyckoff-tokens-0:0123", np.uint8).astype(np.float32)}},
+        ),
         ("lack group", {"stats": {name: value for name, value in stats.items() if name != "group"}}),
         ("another preset", {"params": params["params"] | {"mixer": {"kernel": np.zeros((3, 3), np.float32)}}}),
     ):
@@ -199,13 +213,38 @@ def test_the_diffusion_realiser_refuses_large_cells(monkeypatch):
 
 
 def run(folder, out, *options):
-    given = ["generate", "--model", "wyckoff_transformer", "--weights", str(folder), "--out", str(out), *map(str, options)]
+    given = [
+        "generate",
+        "--model",
+        "wyckoff_transformer",
+        "--weights",
+        str(folder),
+        "--out",
+        str(out),
+        *map(str, options),
+    ]
     return main(given)
 
 
 def test_command_representations(folder, tmp_path, capsys):
     out = tmp_path / "out"
-    assert run(folder, out, "--num", 5, "--realise", "none", "--space-group", "Fm-3m", "--prefix", "Na:4a", "--include", "Cl") == 0
+    assert (
+        run(
+            folder,
+            out,
+            "--num",
+            5,
+            "--realise",
+            "none",
+            "--space-group",
+            "Fm-3m",
+            "--prefix",
+            "Na:4a",
+            "--include",
+            "Cl",
+        )
+        == 0
+    )
     shown = capsys.readouterr().out
     assert "5 representations drawn, 5 of them valid" in shown
     assert sorted(file.name for file in out.iterdir()) == ["genes.jsonl", "index.json"]
@@ -251,7 +290,10 @@ def test_command_relaxes_under_the_symmetry(folder, tmp_path, capsys, monkeypatc
         if done["file"] is None:
             assert done["reason"]
             continue
-        assert done["energy_final"] <= done["energy_initial"] and len(read_structure(out / done["file"]).z) == entry["num_atoms"]
+        assert (
+            done["energy_final"] <= done["energy_initial"]
+            and len(read_structure(out / done["file"]).z) == entry["num_atoms"]
+        )
         assert done["group_found"] in (139, 123, 221, 225, 229)  # its own or one above
 
 

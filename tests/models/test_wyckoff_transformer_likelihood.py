@@ -21,7 +21,9 @@ from symjax.models.wyckoff_transformer.variants import variants
 from symjax.models.wyckoff_transformer.vocabulary import vocabulary
 
 NAMES = vocabulary("mp20")
-TINY = NetworkOptions(vocabulary=(5, 4, 4), start=3, embedding=(3, 2, 3), num_layers=2, num_heads=2, feed_forward=6, dropout=0.0)
+TINY = NetworkOptions(
+    vocabulary=(5, 4, 4), start=3, embedding=(3, 2, 3), num_layers=2, num_heads=2, feed_forward=6, dropout=0.0
+)
 
 
 def make_tokens(number, sites, width, pad=(91, 74, 10)):
@@ -76,7 +78,9 @@ def test_multiset_is_the_sum_over_distinct_orders(tiny, crystals):
     for i, total in enumerate(exact):
         sites = [tuple(s) for s in fields[i][crystals.mask[i]].tolist()]
         distinct = sorted(set(itertools.permutations(sites)))
-        values = lik.log_likelihood(tiny, TINY, make_tokens([crystals.number[i]] * len(distinct), distinct, 3, pad=(4, 3, 3)))
+        values = lik.log_likelihood(
+            tiny, TINY, make_tokens([crystals.number[i]] * len(distinct), distinct, 3, pad=(4, 3, 3))
+        )
         assert np.logaddexp.reduce(values) == pytest.approx(total, abs=1e-4)
         assert lik.count_orders(crystals)[i] == pytest.approx(math.log(len(distinct)), abs=1e-9)
 
@@ -101,8 +105,12 @@ def test_bounds_lie_below_and_statistics_are_those_of_evaluate(tiny, crystals, t
 def test_likelihood_follows_the_given_order_and_not_the_padding(tiny, crystals):
     rank = np.array([[2, 0, 1], [1, 0, 2], [0, 1, 2], [0, 1, 2]])
     order = np.argsort(rank, axis=1)
-    moved = Tokens(crystals.number, *(np.take_along_axis(getattr(crystals, f), order, 1) for f in ("element", "site", "enum")),
-                   crystals.mask, crystals.pos)  # fmt: skip
+    moved = Tokens(
+        crystals.number,
+        *(np.take_along_axis(getattr(crystals, f), order, 1) for f in ("element", "site", "enum")),
+        crystals.mask,
+        crystals.pos,
+    )
     one = lik.log_likelihood(tiny, TINY, crystals, rank)
     np.testing.assert_allclose(one, lik.log_likelihood(tiny, TINY, moved), atol=1e-5)
     assert np.abs(one - lik.log_likelihood(tiny, TINY, crystals))[:2].min() > 1e-3
@@ -113,8 +121,12 @@ def test_soft_element_loss_is_the_average_over_what_comes_next(tiny, crystals):
     tokens = jax.tree.map(jnp.asarray, crystals.take([0, 1]))
     k = jnp.asarray([1, 1])
     start = tiny["stats"]["start"]
-    losses = jax.jit(lambda ranks, soft: step_losses(tiny, TINY, *jax.tree.map(lambda a: jnp.stack([a] * 3), (tokens, ranks, k)),
-                                                     soft=soft)[0], static_argnums=1)  # fmt: skip
+    losses = jax.jit(
+        lambda ranks, soft: step_losses(
+            tiny, TINY, *jax.tree.map(lambda a: jnp.stack([a] * 3), (tokens, ranks, k)), soft=soft
+        )[0],
+        static_argnums=1,
+    )
     hard = [losses(jnp.tile(jnp.asarray(order), (2, 1)), False) for order in ([0, 1, 2], [0, 2, 1])]
     rank = jnp.tile(jnp.arange(3), (2, 1))
     np.testing.assert_allclose(losses(rank, True), np.mean(hard, axis=0), atol=1e-5)
@@ -144,7 +156,11 @@ def real():
     def site(number, z, pos):
         return int(NAMES.element_tokens[z]), int(table.site[number, pos]), int(table.enum[number, pos])
 
-    rows = [(225, ((11, 0), (17, 1))), (221, ((38, 0), (22, 1), (8, 2))), (62, ((8, 2), (8, 3), (26, 0), (14, 2), (12, 2)))]
+    rows = [
+        (225, ((11, 0), (17, 1))),
+        (221, ((38, 0), (22, 1), (8, 2))),
+        (62, ((8, 2), (8, 3), (26, 0), (14, 2), (12, 2))),
+    ]
     tokens = make_tokens([n for n, _ in rows], [[site(n, z, p) for z, p in sites] for n, sites in rows], 6)
     pos = np.full((3, 6), -1, np.int16)
     for i, (_, sites) in enumerate(rows):
@@ -162,7 +178,9 @@ def programs(real):
     many = jax.tree.map(lambda a: np.repeat(a, 500, axis=0), tokens)
     net = jax.jit(lambda: init_params(objective.options.network, jax.random.key(3)))()
     params = net | {"stats": {"start": jnp.asarray(NAMES.start_features())}}
-    return params, {name: functools.partial(jax.jit(getattr(objective, name)), tokens=many) for name in ("sampled", "whole")}
+    return params, {
+        name: functools.partial(jax.jit(getattr(objective, name)), tokens=many) for name in ("sampled", "whole")
+    }
 
 
 def test_uniform_predictions_cost_the_logarithms_of_the_vocabulary(real, programs):
@@ -198,7 +216,13 @@ def test_wrong_input_is_refused(tiny, crystals):
         lik.likelihoods(tiny, TINY, crystals, seed=0, num_orders=1)
     with pytest.raises(InputError, match="too many orders"):
         lik.exact_multiset(tiny, TINY, make_tokens([1], [[(0, 0, 0)] * 7], 8))
-    for field, value in {"buckets": (4, 3), "augment": "some", "embedding": (8, 8, 5), "dropout": 1.0, "per_batch": True}.items():
+    for field, value in {
+        "buckets": (4, 3),
+        "augment": "some",
+        "embedding": (8, 8, 5),
+        "dropout": 1.0,
+        "per_batch": True,
+    }.items():
         section = get_config("tiny").model.wyckoff_transformer
         section.update({field: value})
         with pytest.raises(ConfigError, match="wyckoff_transformer"):

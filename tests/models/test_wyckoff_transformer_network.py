@@ -19,9 +19,30 @@ PUBLISHED = NetworkOptions(vocabulary=(92, 75, 11), start=97)
 # Made with the public PyTorch code in float64: elements, site symmetries, enumerations (the slot last), first six logits,
 # logsumexp, argmax
 GOLDEN = (
-    ((28, 23, 89), (60, 60, 72), (0, 1, 8), (-0.001219, -0.353086, -0.337800, -0.043611, 0.127242, -0.057685), 4.545608, 64),
-    ((28, 23, 56), (60, 60, 72), (0, 1, 8), (-1.666939, -2.021976, 0.000875, 1.954928, 1.483317, -0.909269), 5.305378, 31),
-    ((28, 23, 56), (60, 60, 9), (0, 1, 8), (0.281119, -0.225395, 0.329517, -0.373788, 0.018453, -0.165566), 2.354555, 2),
+    (
+        (28, 23, 89),
+        (60, 60, 72),
+        (0, 1, 8),
+        (-0.001219, -0.353086, -0.337800, -0.043611, 0.127242, -0.057685),
+        4.545608,
+        64,
+    ),
+    (
+        (28, 23, 56),
+        (60, 60, 72),
+        (0, 1, 8),
+        (-1.666939, -2.021976, 0.000875, 1.954928, 1.483317, -0.909269),
+        5.305378,
+        31,
+    ),
+    (
+        (28, 23, 56),
+        (60, 60, 9),
+        (0, 1, 8),
+        (0.281119, -0.225395, 0.329517, -0.373788, 0.018453, -0.165566),
+        2.354555,
+        2,
+    ),
 )
 
 
@@ -37,7 +58,10 @@ def golden_params():
     def affine(rows, columns, bias=True):
         return {"kernel": fill(rows, columns).T} | ({"bias": fill(rows)} if bias else {})
 
-    p = {f"embed_{field}": fill(*shape) for field, shape in (("element", (92, 16)), ("site", (75, 16)), ("enum", (11, 8)))}
+    p = {
+        f"embed_{field}": fill(*shape)
+        for field, shape in (("element", (92, 16)), ("site", (75, 16)), ("enum", (11, 8)))
+    }
     for i in range(3):
         layer = {"in_kernel": fill(120, 40).T, "in_bias": fill(120), "out_kernel": fill(40, 40).T, "out_bias": fill(40)}
         layer |= {"feed_0": affine(128, 40), "feed_1": affine(40, 128)}
@@ -73,8 +97,10 @@ def test_golden_logits_of_the_published_code():
 def test_published_number_of_parameters_and_widths():
     assert count_parameters(PUBLISHED) == 128_083
     assert [head_widths(40 + size, size) for size in (92, 75, 11)] == [
-        (132, 118, 105, 92), (115, 101, 88, 75), (51, 37, 24, 11)
-    ]  # fmt: skip
+        (132, 118, 105, 92),
+        (115, 101, 88, 75),
+        (51, 37, 24, 11),
+    ]
 
 
 def test_published_initial_values():

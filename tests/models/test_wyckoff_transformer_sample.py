@@ -18,7 +18,13 @@ from symjax.models.wyckoff_transformer.vocabulary import vocabulary
 
 NAMES = vocabulary("mp20")
 OPTIONS = NetworkOptions(
-    vocabulary=NAMES.sizes, start=len(NAMES.columns), embedding=(4, 4, 2), num_layers=1, num_heads=2, feed_forward=8, dropout=0.0
+    vocabulary=NAMES.sizes,
+    start=len(NAMES.columns),
+    embedding=(4, 4, 2),
+    num_layers=1,
+    num_heads=2,
+    feed_forward=8,
+    dropout=0.0,
 )
 ALL = np.arange(1, 231)
 FIRST_HEAD = jax.jit(lambda params, context: WyckoffNet(OPTIONS).apply(params, context, head=0))
@@ -48,7 +54,9 @@ def draw(params, number, seed=0, **options):
 
 
 def symbols_of(sampled, row):
-    return [NAMES.elements[t] for t, real in zip(sampled.tokens.element[row], sampled.tokens.mask[row], strict=True) if real]
+    return [
+        NAMES.elements[t] for t, real in zip(sampled.tokens.element[row], sampled.tokens.mask[row], strict=True) if real
+    ]
 
 
 def test_masked_samples_of_every_group_are_valid(params):
@@ -105,7 +113,12 @@ def test_masked_first_site_is_the_restricted_distribution(params):
     first = np.concatenate([draw(few, np.full(SMALL, 221), seed=seed).tokens.element[:, 0] for seed in range(4)])
     none = jnp.zeros((1, 1), jnp.int32)
     context = Context(
-        jnp.asarray(NAMES.start_features())[jnp.array([221])], none, none, none, none > 0, jnp.array([NAMES.mask], jnp.int32)
+        jnp.asarray(NAMES.start_features())[jnp.array([221])],
+        none,
+        none,
+        none,
+        none > 0,
+        jnp.array([NAMES.mask], jnp.int32),
     )
     logits = np.array(FIRST_HEAD(few, context)[0], np.float64)
     logits[NAMES.names[0] :] = -np.inf
@@ -139,7 +152,14 @@ def test_a_row_does_not_depend_on_the_others(params):
 
 
 def test_batches_hold_every_row_once():
-    for num, slot, many in ((5, 0, False), (700, 2, True), (700, 2, False), (513, 15, True), (64, 20, False), (1300, 4, True)):
+    for num, slot, many in (
+        (5, 0, False),
+        (700, 2, True),
+        (700, 2, False),
+        (513, 15, True),
+        (64, 20, False),
+        (1300, 4, True),
+    ):
         rows = np.arange(num) * 3
         parts = sampling.plan_batches(rows, slot, many=many)
         np.testing.assert_array_equal(np.concatenate([real for real, _, _ in parts]), rows)
@@ -155,21 +175,29 @@ POOL = ("Na", "Cl", "O", "Ti", "Fe")
 @settings(max_examples=25)
 @given(
     number=st.integers(1, 230),
-    asked=st.lists(st.sampled_from(POOL), unique=True), more=st.lists(st.sampled_from(POOL), unique=True),
-    low=st.integers(1, 4), extra=st.integers(0, 3), heat=st.sampled_from([0.2, 1.0, 5.0]),
-)  # fmt: skip
+    asked=st.lists(st.sampled_from(POOL), unique=True),
+    more=st.lists(st.sampled_from(POOL), unique=True),
+    low=st.integers(1, 4),
+    extra=st.integers(0, 3),
+    heat=st.sampled_from([0.2, 1.0, 5.0]),
+)
 def test_requests_are_met(params, number, asked, more, low, extra, heat):
     most = max(low, len(asked)) + extra
     allowed = sorted(set(asked) | set(more)) or list(POOL)
     wanted = Conditions(
-        allowed=element_mask(allowed, NAMES), required=element_mask(asked, NAMES) if asked else None, min_sites=low, max_sites=most
+        allowed=element_mask(allowed, NAMES),
+        required=element_mask(asked, NAMES) if asked else None,
+        min_sites=low,
+        max_sites=most,
     )
     drawn = draw(params, [number] * 8, conditions=wanted, temperature=heat)
     assert drawn.decode().valid.all()
     for row in range(8):
         present = symbols_of(drawn, row)
         assert low <= len(present) <= most and set(asked) <= set(present) <= set(allowed)
-        assert set(present[: len(asked)]) == set(asked), "required elements first, so that no crystal grows while it waits for them"
+        assert set(present[: len(asked)]) == set(asked), (
+            "required elements first, so that no crystal grows while it waits for them"
+        )
 
 
 def test_given_orbits_come_first_and_are_not_filled_again(params):
@@ -190,23 +218,32 @@ def test_low_temperature_draws_the_likeliest(params):
     assert len({tuple(row) for row in drawn.tokens.element.tolist()}) == 1
 
 
-@pytest.mark.parametrize("orbits, words", [
-    ([("Na", "4a"), ("Cl", "4a")], "position 4a of space group 225 has no free coordinate and holds one orbit, but Na, Cl"),
-    ([("Na", "a"), ("Na", "4a")], "position 4a of space group 225"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "orbits, words",
+    [
+        (
+            [("Na", "4a"), ("Cl", "4a")],
+            "position 4a of space group 225 has no free coordinate and holds one orbit, but Na, Cl",
+        ),
+        ([("Na", "a"), ("Na", "4a")], "position 4a of space group 225"),
+    ],
+)
 def test_an_impossible_prefix_is_refused(params, orbits, words):
     with pytest.raises(InputError, match=words):
         draw(params, [225], conditions=Conditions(prefix=prefix_tokens(orbits, 225, NAMES)))
 
 
-@pytest.mark.parametrize("orbits, words", [
-    ([("Xx", "4a")], "outside the vocabulary"),
-    ([("Ra", "4a")], "outside the vocabulary"),
-    ([("Na", "4m")], "has the positions 4a 4b 8c"),
-    ([("Na", "8a")], "so it is 4a"),
-    ([("Na", "4")], "has the positions"),
-    ([("Na", "-4a")], "has the positions"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "orbits, words",
+    [
+        ([("Xx", "4a")], "outside the vocabulary"),
+        ([("Ra", "4a")], "outside the vocabulary"),
+        ([("Na", "4m")], "has the positions 4a 4b 8c"),
+        ([("Na", "8a")], "so it is 4a"),
+        ([("Na", "4")], "has the positions"),
+        ([("Na", "-4a")], "has the positions"),
+    ],
+)
 def test_a_prefix_that_names_nothing_is_refused(orbits, words):
     with pytest.raises(InputError, match=words):
         prefix_tokens(orbits, 225, NAMES)

@@ -63,7 +63,9 @@ def sequence(tokens, vocabulary):
     """Fields (c, m + 1) with STOP after the last site."""
     row, count = np.arange(len(tokens)), tokens.mask.sum(1)
     out = []
-    for field, pad, stop in zip((tokens.element, tokens.site, tokens.enum), vocabulary.pad, vocabulary.stop, strict=True):
+    for field, pad, stop in zip(
+        (tokens.element, tokens.site, tokens.enum), vocabulary.pad, vocabulary.stop, strict=True
+    ):
         field = np.pad(field, ((0, 0), (0, 1)), constant_values=pad)
         field[row, count] = stop
         out.append(field)
@@ -79,8 +81,19 @@ def letters_of(tokens, row=0):
 
 
 def test_published_vocabulary():
-    assert MP20.sizes == (92, 75, 11) and MP20.mask == (89, 72, 8) and MP20.stop == (90, 73, 9) and MP20.pad == (91, 74, 10)
-    assert set(MP20.elements) == {name for name, z in ATOMIC_NUMBERS.items() if z <= 94} - {"Po", "At", "Rn", "Fr", "Ra"}
+    assert (
+        MP20.sizes == (92, 75, 11)
+        and MP20.mask == (89, 72, 8)
+        and MP20.stop == (90, 73, 9)
+        and MP20.pad == (91, 74, 10)
+    )
+    assert set(MP20.elements) == {name for name, z in ATOMIC_NUMBERS.items() if z <= 94} - {
+        "Po",
+        "At",
+        "Rn",
+        "Fr",
+        "Ra",
+    }
     assert MP20.elements[:3] == ("Cs", "K", "Rb") and MP20.elements[-3:] == ("Ar", "He", "Ne")
     assert list(MP20.sites) == sorted(MP20.sites)
     assert set(ALL.sites) - set(MP20.sites) == {"222..", "42.2", "432", "6..", "6/m..", "622"}
@@ -141,7 +154,8 @@ def test_tables_hold_every_position_once():
     dof = [site_symbols.position_dof(n)[p] for n, p in zip(number, position, strict=True)]
     assert (known.freedom[number, site, enum] == dof).all()
     assert tables(MP20).enum_ok.sum() == 1731 - sum(
-        int(np.isin(site_symbols.position_symbols(n), np.flatnonzero(MP20.site_tokens < 0)).sum()) for n in range(1, 231)
+        int(np.isin(site_symbols.position_symbols(n), np.flatnonzero(MP20.site_tokens < 0)).sum())
+        for n in range(1, 231)
     )
 
 
@@ -150,7 +164,9 @@ def test_tokens_are_the_crystals(light, tokens):
     assert found.valid.all() and found.stopped.all() and found.counts()["valid"] == len(light)
     assert (tokens.number == set_numbers(light.sets)[light.set_index]).all()
     width = tokens.mask.shape[1]
-    assert (found.z[:, :width][tokens.mask] == light.orbit_z).all() and (found.pos[:, :width][tokens.mask] == light.orbit_pos).all()
+    assert (found.z[:, :width][tokens.mask] == light.orbit_z).all() and (
+        found.pos[:, :width][tokens.mask] == light.orbit_pos
+    ).all()
     assert (found.z > 0).sum() == len(light.orbit_z) and (tokens.mask == (tokens.element != ALL.pad[0])).all()
     multiplicity = tables(ALL).multiplicity[tokens.number[:, None], tokens.site, tokens.enum]
     assert (multiplicity.sum(1) == light.num_atoms).all()
@@ -160,24 +176,35 @@ def test_published_vocabulary_has_other_numbers_for_the_same(light):
     kept = fits(light, MP20)
     ours = tokenize(light.subset(kept), MP20)
     assert (MP20.atomic_numbers[ours.element][ours.mask] == light.subset(kept).orbit_z).all()
-    assert (decode(ours.number, *sequence(ours, MP20), vocabulary=MP20).pos[:, :20][ours.mask] == ours.pos[ours.mask]).all()
+    assert (
+        decode(ours.number, *sequence(ours, MP20), vocabulary=MP20).pos[:, :20][ours.mask] == ours.pos[ours.mask]
+    ).all()
 
 
 def test_crystals_that_have_no_tokens(prototype_dataset, light):
     heavy = prototype_dataset.subset(np.unique(prototype_dataset.orbit_crystal[prototype_dataset.orbit_z > 94])[:1])
-    with pytest.raises(InputError, match=rf"{heavy.ids[0]}.*elements outside the vocabulary 'all' of 94: (Am|Cf|Cm|Bk)"):
+    with pytest.raises(
+        InputError, match=rf"{heavy.ids[0]}.*elements outside the vocabulary 'all' of 94: (Am|Cf|Cm|Bk)"
+    ):
         tokenize(heavy, ALL)
     with pytest.raises(InputError, match="more than 3 sites"):
         tokenize(light, ALL, 3)
     one = light.subset([0])
-    shifted = OpSet(np.stack([np.eye(3), -np.eye(3)]).astype(np.int32), np.array([[0, 0, 0], [3, 0, 0]]), np.ones(2, bool), 24)
-    foreign = replace(one, sets=build_set_table([shifted]), set_index=np.zeros(1, np.int32), orbit_pos=0 * one.orbit_pos)
+    shifted = OpSet(
+        np.stack([np.eye(3), -np.eye(3)]).astype(np.int32), np.array([[0, 0, 0], [3, 0, 0]]), np.ones(2, bool), 24
+    )
+    foreign = replace(
+        one, sets=build_set_table([shifted]), set_index=np.zeros(1, np.int32), orbit_pos=0 * one.orbit_pos
+    )
     with pytest.raises(InputError, match="no standard setting"):
         tokenize(foreign, ALL)
     assert not fits(foreign, ALL).any()
     lacked = np.flatnonzero(MP20.site_tokens[site_symbols.position_symbols(177)] < 0)  # 622, in no crystal of MP-20
     lacking = replace(
-        one, sets=build_set_table([standard_setting(177)]), set_index=np.zeros(1, np.int32), orbit_pos=0 * one.orbit_pos + lacked[0]
+        one,
+        sets=build_set_table([standard_setting(177)]),
+        set_index=np.zeros(1, np.int32),
+        orbit_pos=0 * one.orbit_pos + lacked[0],
     )
     with pytest.raises(InputError, match=r"'mp20'.*'all'"):
         tokenize(lacking, MP20)
@@ -233,9 +260,13 @@ def test_each_reason_is_found():
     m3m, c43m = ALL.sites.index("m-3m"), ALL.sites.index("-43m")
     stop, pad, mask = ALL.stop, ALL.pad, ALL.mask
     rows = [
-        [(10, m3m, 0), (16, m3m, 1), stop], [(10, m3m, 0), (16, pad[1], 1), stop], [(10, mask[1], 0), (16, m3m, 1), stop],
-        [(10, c43m, 1), (16, m3m, 1), stop], [(10, m3m, 0), (16, m3m, 0), stop], [(10, m3m, stop[2]), (16, m3m, 0), stop],
-    ]  # fmt: skip
+        [(10, m3m, 0), (16, m3m, 1), stop],
+        [(10, m3m, 0), (16, pad[1], 1), stop],
+        [(10, mask[1], 0), (16, m3m, 1), stop],
+        [(10, c43m, 1), (16, m3m, 1), stop],
+        [(10, m3m, 0), (16, m3m, 0), stop],
+        [(10, m3m, stop[2]), (16, m3m, 0), stop],
+    ]
     fields = np.moveaxis(np.array(rows), 2, 0)
     found = decode(np.full(6, 225), *fields, vocabulary=ALL)
     assert found.reason.tolist() == list(range(6)) and found.z[0].tolist() == [11, 17, 0] and not found.z[1:].any()
@@ -249,7 +280,9 @@ def test_each_reason_is_found():
 @pytest.mark.parametrize(
     ("number", "element", "says"),
     [
-        ([0], [[1]], "from 1 to 230, got 0"), ([231], [[1]], "got 231"), ([1, 2], [[1]], "three arrays"),
+        ([0], [[1]], "from 1 to 230, got 0"),
+        ([231], [[1]], "got 231"),
+        ([1, 2], [[1]], "three arrays"),
         ([1], [[97]], "0 to 96.*another table version"),
     ],
 )
@@ -298,15 +331,23 @@ def test_drawn_representations_are_equally_likely(tokens):
     drawn = jax.tree.map(np.asarray, jax.jit(draw_variants)(known, jax.random.key(3), many))
     counts = Counter(map(bytes, drawn.pos))
     assert set(counts) == set(map(bytes, all_variants(tokens, row, ALL).pos)) and len(counts) == 6
-    assert sum((n - 2000 / 6) ** 2 / (2000 / 6) for n in counts.values()) < 20.5  # chi-squared, 5 degrees of freedom, p = 0.001
+    assert (
+        sum((n - 2000 / 6) ** 2 / (2000 / 6) for n in counts.values()) < 20.5
+    )  # chi-squared, 5 degrees of freedom, p = 0.001
 
 
 def test_drawing_keeps_the_crystals(tokens):
     drawn = jax.tree.map(np.asarray, jax.jit(draw_variants)(variants(ALL), jax.random.key(0), tokens))
     z = np.where(tokens.mask, ALL.atomic_numbers[tokens.element], 0)
     assert fingerprints(drawn.number, z, drawn.pos) == fingerprints(tokens.number, z, tokens.pos)
-    assert (drawn.pos != tokens.pos).any() and (drawn.mask == tokens.mask).all() and (drawn.element == tokens.element).all()
-    assert (tables(ALL).position[drawn.number[:, None], drawn.site, drawn.enum][drawn.mask] == drawn.pos[drawn.mask]).all()
+    assert (
+        (drawn.pos != tokens.pos).any()
+        and (drawn.mask == tokens.mask).all()
+        and (drawn.element == tokens.element).all()
+    )
+    assert (
+        tables(ALL).position[drawn.number[:, None], drawn.site, drawn.enum][drawn.mask] == drawn.pos[drawn.mask]
+    ).all()
     assert (drawn.site[~drawn.mask] == ALL.pad[1]).all() and (drawn.enum[~drawn.mask] == ALL.pad[2]).all()
     same = jax.tree.map(np.asarray, apply_variant(variants(ALL), tokens, np.zeros(len(tokens), np.int32)))
     assert all((a == b).all() for a, b in zip(jax.tree.leaves(same), jax.tree.leaves(tokens), strict=True))
@@ -347,7 +388,9 @@ def test_canonical_form_agrees_with_the_words_of_evaluation(tokens):
     from symjax.evaluate import words
 
     few = tokens.take(np.flatnonzero(tokens.mask.sum(1) <= 4))
-    z = np.where(few.mask, 1 + ALL.atomic_numbers[few.element] % 3, 0)  # three elements, so that many crystals are equal
+    z = np.where(
+        few.mask, 1 + ALL.atomic_numbers[few.element] % 3, 0
+    )  # three elements, so that many crystals are equal
     found = fingerprints(few.number, z, few.pos)
     genes = [
         words.gene(int(n), [(a, wyckoff_letters(int(n))[p]) for a, p, m in zip(zs, ps, ms, strict=True) if m])

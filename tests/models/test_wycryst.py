@@ -79,9 +79,13 @@ def test_formula_order():
     for number, sites in ((225, ((17, "b"), (11, "a"))), (221, ((8, "d"), (22, "a"), (20, "b")))):
         pos = np.array([[wyckoff_letters(number).index(letter) for _, letter in sites]])
         tokens = Tokens(
-            number=np.array([number]), element=VOCAB.element_tokens[[[z for z, _ in sites]]], site=known.site[number][pos],
-            enum=known.enum[number][pos], mask=np.ones(pos.shape, bool), pos=pos,
-        )  # fmt: skip
+            number=np.array([number]),
+            element=VOCAB.element_tokens[[[z for z, _ in sites]]],
+            site=known.site[number][pos],
+            enum=known.enum[number][pos],
+            mask=np.ones(pos.shape, bool),
+            pos=pos,
+        )
         made, _ = rep.compounds(tokens, VOCAB)
         assert made.z[0, : len(sites)].tolist() == {225: [11, 17], 221: [20, 22, 8]}[number]
 
@@ -127,7 +131,11 @@ def test_position_the_group_lacks():
     assert rep.judge(drawn, VOCAB).reasons.tolist() == [rep.NO_ATOMS]  # of Cl
     more = drawn._replace(occupied=drawn.occupied + np.eye(3, 27, dtype=np.int32)[[0, 0, 0]])
     verdict = rep.judge(more, VOCAB)
-    assert verdict.valid.all() and sorted(verdict.decoded.z[0][:3].tolist()) == [11, 11, 17] and verdict.decoded.z.sum() == 39
+    assert (
+        verdict.valid.all()
+        and sorted(verdict.decoded.z[0][:3].tolist()) == [11, 11, 17]
+        and verdict.decoded.z.sum() == 39
+    )
 
 
 def test_formula_term_reads_the_right_group_and_has_a_gradient():
@@ -158,8 +166,12 @@ def test_losses_by_hand(started):
     kl = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).sum() / 5
     share = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert float(metrics["kl"]) == pytest.approx(kl, rel=1e-4)
-    assert float(metrics["group"]) == pytest.approx(-np.log(share[np.arange(5), np.asarray(batch.number) - 1]).mean(), rel=1e-4)
-    assert float(metrics["columns"]) == pytest.approx(((np.asarray(decoded) - np.asarray(columns)) ** 2).sum() / 5, rel=1e-4)
+    assert float(metrics["group"]) == pytest.approx(
+        -np.log(share[np.arange(5), np.asarray(batch.number) - 1]).mean(), rel=1e-4
+    )
+    assert float(metrics["columns"]) == pytest.approx(
+        ((np.asarray(decoded) - np.asarray(columns)) ** 2).sum() / 5, rel=1e-4
+    )
 
 
 @pytest.mark.slow
@@ -189,7 +201,9 @@ def test_energy_is_learned_only_where_it_is_known(prototype_dataset, started):
     task, params, loss = started
     assert task.validation() == []
     energy = np.where(np.arange(len(prototype_dataset)) % 2, np.linspace(-3, 1, len(prototype_dataset)), np.nan)
-    told = tasks.WycrystTask(get_config("tiny"), dataclasses.replace(prototype_dataset, properties={tasks.ENERGY: energy}), None)
+    told = tasks.WycrystTask(
+        get_config("tiny"), dataclasses.replace(prototype_dataset, properties={tasks.ENERGY: energy}), None
+    )
     arrays = told.buckets()[0].arrays
     _, _, rows = tasks.represent(prototype_dataset)
     np.testing.assert_allclose(arrays.energy, np.nan_to_num(energy[rows]), rtol=1e-6)
@@ -263,8 +277,10 @@ def test_wrong_configuration_and_data(prototype_dataset):
     config.model.wycryst.channels = (4, 8)
     with pytest.raises(ConfigError, match="three convolutions"):
         tasks.WycrystTask(config, prototype_dataset, None)
-    single = [len(set(prototype_dataset.orbit_z[a:b].tolist())) == 1
-              for a, b in zip(prototype_dataset.orbit_start, prototype_dataset.orbit_start[1:])]  # fmt: skip
+    single = [
+        len(set(prototype_dataset.orbit_z[a:b].tolist())) == 1
+        for a, b in zip(prototype_dataset.orbit_start, prototype_dataset.orbit_start[1:])
+    ]
     with pytest.raises(DataError, match="two or three elements"):
         tasks.WycrystTask(get_config("tiny"), prototype_dataset.subset(np.array(single)), None)
 
@@ -275,9 +291,10 @@ def test_convolutions_are_convolutions():
 
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 12, 3)), jnp.float32)
     for mine, theirs in (
-        (Convolution(4, 5, 2), nn.Conv(4, (5,), 2)), (Convolution(4, 3, up=2), nn.ConvTranspose(4, (3,), (2,))),
+        (Convolution(4, 5, 2), nn.Conv(4, (5,), 2)),
+        (Convolution(4, 3, up=2), nn.ConvTranspose(4, (3,), (2,))),
         (Convolution(4, 5, up=2), nn.ConvTranspose(4, (5,), (2,))),
-    ):  # fmt: skip
+    ):
         params = jax.jit(theirs.init)(jax.random.key(0), x)["params"]
         dense = {"Dense_0": {"kernel": params["kernel"].reshape(-1, 4), "bias": params["bias"]}}
         np.testing.assert_allclose(

@@ -16,15 +16,7 @@ from symjax.errors import InputError
 from symjax.groups.sets import OpSet
 from symjax.lattice import compatibility_defect, metric
 from symjax.navigate import derive as module
-from symjax.navigate.derive import (
-    bucket,
-    collect,
-    derive,
-    derive_batch,
-    make_plan,
-    require_realized,
-    shortest_distance,
-)
+from symjax.navigate.derive import bucket, collect, derive, derive_batch, make_plan, require_realized, shortest_distance
 from symjax.navigate.modes import modes_of
 from symjax.navigate.relation import k_relations, relations_to, t_relations
 from symjax.navigate.splitcrystal import split_crystal
@@ -53,11 +45,22 @@ def ferroelectric(number=99):
     return c, relations(c, number, max_k=1)[0]
 
 
-@pytest.mark.parametrize("name, number, max_k", [
-    ("BaTiO3 cubic", 99, 1), ("BaTiO3 cubic", 38, 1), ("BaTiO3 cubic", 160, 1), ("SrTiO3 cubic", 140, 2), ("CaTiO3 cubic", 62, 4),
-    ("quartz beta 180", 154, 1), ("quartz beta 181", 152, 1), ("La2CuO4 tetragonal", 64, 2), ("NiTi B2", 11, 2),
-    ("cristobalite 227", 92, 2), ("BiVO4 tetragonal", 15, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, number, max_k",
+    [
+        ("BaTiO3 cubic", 99, 1),
+        ("BaTiO3 cubic", 38, 1),
+        ("BaTiO3 cubic", 160, 1),
+        ("SrTiO3 cubic", 140, 2),
+        ("CaTiO3 cubic", 62, 4),
+        ("quartz beta 180", 154, 1),
+        ("quartz beta 181", 152, 1),
+        ("La2CuO4 tetragonal", 64, 2),
+        ("NiTi B2", 11, 2),
+        ("cristobalite 227", 92, 2),
+        ("BiVO4 tetragonal", 15, 1),
+    ],
+)
 def test_textbook_parents_have_exactly_their_subgroups(name, number, max_k):
     c = crystal(name)
     done = 0
@@ -139,8 +142,10 @@ def test_thousand_relations_of_real_crystals(capsys):
     done, drawn, wrong, larger, wrong_larger = survey(parents(253, 24), 6, 5, total=1000)
     with capsys.disabled():
         share = 1 - len({w[:2] for w in wrong}) / max(drawn, 1)
-        print(f"\n{drawn} draws along {done} relations, {len(wrong)} of {3 * drawn} searches found another group ({share:.4%}); "
-              f"{larger} relations are not realised by the atoms, {len(wrong_larger)} searches there found neither")  # fmt: skip
+        print(
+            f"\n{drawn} draws along {done} relations, {len(wrong)} of {3 * drawn} searches found another group ({share:.4%}); "
+            f"{larger} relations are not realised by the atoms, {len(wrong_larger)} searches there found neither"
+        )
         print(wrong[:20], wrong_larger[:20])
     assert done == 1000
     assert len(wrong) <= 0.001 * 3 * drawn and len(wrong_larger) <= 0.001 * 15 * larger
@@ -275,5 +280,7 @@ def test_unseen_crystals(capsys):
             crystals.append(to_crystal(result))
     done, drawn, wrong, larger, wrong_larger = survey(crystals, 4, 3, most_k=3)
     with capsys.disabled():
-        print(f"\n{len(crystals)} crystals, {drawn} draws along {done} relations ({larger} not realised): {wrong} {wrong_larger}")
+        print(
+            f"\n{len(crystals)} crystals, {drawn} draws along {done} relations ({larger} not realised): {wrong} {wrong_larger}"
+        )
     assert done >= 60 and not wrong and not wrong_larger

@@ -46,14 +46,36 @@ def test_a_folder_of_structures(barium, tmp_path, capsys):
     assert number_of(out / "parent.cif") == 221
     assert "3 of 3 structures have exactly P4mm (99)" in text.out
     only = index["classes"][0]
-    assert (only["index"], only["kind"], only["freed_modes"], only["freed_strains"], only["primary_modes"]) == (6, "t", 3, 1, 3)
+    assert (only["index"], only["kind"], only["freed_modes"], only["freed_strains"], only["primary_modes"]) == (
+        6,
+        "t",
+        3,
+        1,
+        3,
+    )
     rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
     assert [row["file"] for row in rows] == [one["file"] for one in index["structures"]]
     shortest = [float(row["shortest_angstrom"]) for row in rows]
     assert shortest == sorted(shortest, reverse=True)
     assert all(float(row["amplitude_angstrom"]) == 0.1 and float(row["strain_percent"]) == 1.0 for row in rows)
     # the same again gives the same; fewer structures replace the files of before
-    run(capsys, "derive", barium, "--to", "99", "--num", 2, "--max-cell", 1, "--out", out, "--seed", 4, "--quiet", "--no-picture")
+    run(
+        capsys,
+        "derive",
+        barium,
+        "--to",
+        "99",
+        "--num",
+        2,
+        "--max-cell",
+        1,
+        "--out",
+        out,
+        "--seed",
+        4,
+        "--quiet",
+        "--no-picture",
+    )
     again = json.loads((out / "index.json").read_text())
     assert sorted(f.name for f in out.iterdir()) == again["files"] and "structures.png" not in again["files"]
     before = {one["file"]: one["lengths"] for one in index["structures"]}
@@ -70,13 +92,17 @@ def test_every_class_in_turn_or_one(tmp_path, capsys):
     realised = [one["class"] for one in index["classes"] if one["problem"] is None]
     assert len(realised) == 2 and all("P4/mmm (123)" in c["problem"] for c in index["classes"] if c["problem"])
     assert {one["class"] for one in index["structures"]} == set(realised)
-    assert all(one["structures"] in (1, 2) for one in index["classes"] if one["problem"] is None)  # one mode: two at most
+    assert all(
+        one["structures"] in (1, 2) for one in index["classes"] if one["problem"] is None
+    )  # one mode: two at most
     text = run(capsys, "derive", path, *options, "--relation", realised[1], "--out", tmp_path / "one", "--json")
     assert {one["class"] for one in json.loads(text.out)["structures"]} == {realised[1]}
 
 
 def test_structures_drawn_twice_are_written_once(barium, tmp_path, capsys):
-    text = run(capsys, "derive", barium, "--to", 225, "--max-cell", 2, "--num", 9, "--out", tmp_path / "out", "--no-picture")
+    text = run(
+        capsys, "derive", barium, "--to", 225, "--max-cell", 2, "--num", 9, "--out", tmp_path / "out", "--no-picture"
+    )
     index = json.loads((tmp_path / "out" / "index.json").read_text())
     assert len(index["structures"]) <= 2
     assert f"{9 - len(index['structures'])} left out: the same structure was drawn before" in text.out
@@ -87,7 +113,9 @@ def test_collisions_are_counted(barium, tmp_path, capsys):
     text = run(capsys, "derive", barium, *options, "--out", tmp_path / "out")
     index = json.loads((tmp_path / "out" / "index.json").read_text())
     hit = index["collisions"]
-    assert hit["skipped"] > 0 and hit["closest"] < hit["min_distance"] and len(index["structures"]) == 20 - hit["skipped"]
+    assert (
+        hit["skipped"] > 0 and hit["closest"] < hit["min_distance"] and len(index["structures"]) == 20 - hit["skipped"]
+    )
     assert f"{hit['skipped']} left out: atoms nearer than" in text.out
     run(capsys, "derive", barium, *options, "--out", tmp_path / "none", "--min-distance", 50)
     index = json.loads((tmp_path / "none" / "index.json").read_text())
@@ -99,14 +127,33 @@ def test_relaxation_keeps_the_group_and_goes_on_where_it_was(barium, tmp_path, c
 
     potential = Pair()
     monkeypatch.setattr(stability, "load_potential", lambda name="chgnet", device=None: potential)
-    options = ("--to", 99, "--max-cell", 1, "--num", 2, "--relax", "--fmax", 0.1, "--steps", 60, "--workers", 1, "--no-picture",
-               "--cache", tmp_path / "cache.sqlite")  # fmt: skip
+    options = (
+        "--to",
+        99,
+        "--max-cell",
+        1,
+        "--num",
+        2,
+        "--relax",
+        "--fmax",
+        0.1,
+        "--steps",
+        60,
+        "--workers",
+        1,
+        "--no-picture",
+        "--cache",
+        tmp_path / "cache.sqlite",
+    )
     text = run(capsys, "derive", barium, *options, "--out", tmp_path / "out")
     index = json.loads((tmp_path / "out" / "index.json").read_text())
     energies = [one["energy_relaxed"] for one in index["structures"]]
     assert energies == sorted(energies) and index["parent"]["energy_relaxed"] is not None
     for one in index["structures"]:
-        assert abs(one["energy_against_parent"] - 1000 * (one["energy_relaxed"] - index["parent"]["energy_relaxed"])) < 1e-6
+        assert (
+            abs(one["energy_against_parent"] - 1000 * (one["energy_relaxed"] - index["parent"]["energy_relaxed"]))
+            < 1e-6
+        )
         relaxed = read_structure(tmp_path / "out" / one["file_relaxed"])
         found = spglib.get_symmetry_dataset((relaxed.L, relaxed.x, relaxed.z), symprec=0.01).number
         assert found == one["group_relaxed"]["0.01"] in (99, 221, 123)
@@ -125,8 +172,25 @@ def test_ferroelectric_phases_of_barium_titanate_with_chgnet(barium, tmp_path, c
     lowest = {}
     for number in (99, 38, 160):
         out = tmp_path / str(number)
-        run(capsys, "derive", barium, "--to", number, "--max-cell", 1, "--num", 2, "--relax", "--workers", 1, "--no-cache",
-            "--quiet", "--no-picture", "--out", out)  # fmt: skip
+        run(
+            capsys,
+            "derive",
+            barium,
+            "--to",
+            number,
+            "--max-cell",
+            1,
+            "--num",
+            2,
+            "--relax",
+            "--workers",
+            1,
+            "--no-cache",
+            "--quiet",
+            "--no-picture",
+            "--out",
+            out,
+        )
         index = json.loads((out / "index.json").read_text())
         assert all(one["group_relaxed"]["0.01"] == number for one in index["structures"])
         lowest[number] = index["structures"][0]["energy_against_parent"]
@@ -175,8 +239,20 @@ def test_a_parent_that_depends_on_the_tolerance_is_told(tmp_path, capsys):
     atoms = expand_crystal(crystal("BaTiO3 cubic"))
     moved = AtomicStructure(atoms.L, atoms.z, atoms.x + np.where(atoms.z[:, None] == 22, [0, 0, 0.001], 0.0))
     (tmp_path / "nearly.vasp").write_text(format_poscar(moved))
-    text = run(capsys, "derive", tmp_path / "nearly.vasp", "--to", 99, "--max-cell", 1, "--num", 1, "--out", tmp_path / "out",
-               "--no-picture")  # fmt: skip
+    text = run(
+        capsys,
+        "derive",
+        tmp_path / "nearly.vasp",
+        "--to",
+        99,
+        "--max-cell",
+        1,
+        "--num",
+        1,
+        "--out",
+        tmp_path / "out",
+        "--no-picture",
+    )
     assert "depends on the tolerance" in text.err and "221" in text.err
 
 

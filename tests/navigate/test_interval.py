@@ -73,7 +73,9 @@ def test_hands_of_quartz_stay_apart():
         assert relations_to(standard_setting(parent), other, max_k=1) == []
 
 
-@pytest.mark.parametrize(("parent", "number", "max_k"), [(221, 62, 4), (221, 140, 2), (227, 92, 2), (221, 11, 2), (180, 152, 2)])
+@pytest.mark.parametrize(
+    ("parent", "number", "max_k"), [(221, 62, 4), (221, 140, 2), (227, 92, 2), (221, 11, 2), (180, 152, 2)]
+)
 def test_every_step_is_a_maximal_subgroup(parent, number, max_k):
     """Type, index and setting of each step, against the enumerations and by its operations; the steps compose to the relation."""
     known = {}
@@ -119,7 +121,9 @@ def brute_force(relation):
     form = primitive_form(relation.parent)
     action = Action.of(relation.parent, relation.setting)
     inverse = np.linalg.inv(action.lattice.T)
-    period = next(n for n in range(1, 100) if np.abs(n * inverse - np.rint(n * inverse)).max() < 1e-9)  # of all T' >= n Z^3
+    period = next(
+        n for n in range(1, 100) if np.abs(n * inverse - np.rint(n * inverse)).max() < 1e-9
+    )  # of all T' >= n Z^3
     shifts = np.array(list(np.ndindex(period, period, period)))
     row, n = np.repeat(np.arange(len(form.W)), len(shifts)), np.tile(shifts, (len(form.W), 1))
     product = rotation_products(form.W)
@@ -161,7 +165,9 @@ def brute_force(relation):
     return len(found)
 
 
-@pytest.mark.parametrize(("parent", "number", "index"), [(65, 62, 4), (123, 62, 8), (65, 14, 4), (166, 2, 12), (75, 76, 4)])
+@pytest.mark.parametrize(
+    ("parent", "number", "index"), [(65, 62, 4), (123, 62, 8), (65, 14, 4), (166, 2, 12), (75, 76, 4)]
+)
 def test_intervals_by_brute_force(parent, number, index):
     checked = 0
     for relation in relations_to(standard_setting(parent), number, max_k=4):
@@ -195,7 +201,9 @@ def test_invariants(number, k, random):
     assert sum(chain.count for chain in found) == ways[-1]
     for chain in found:
         assert math.prod(step.index for step in chain.steps) == relation.index
-    assert (len(between.blocks) == 2) == (relation.maximal if relation.maximal is not None else len(between.blocks) == 2)
+    assert (len(between.blocks) == 2) == (
+        relation.maximal if relation.maximal is not None else len(between.blocks) == 2
+    )
 
 
 def test_keys_name_groups():

@@ -47,8 +47,12 @@ def test_klassengleiche_types_are_the_inverse_of_the_subgroup_table(number):
     theirs = set()
     for parent in {99: range(99, 111), 145: range(143, 147), 221: range(221, 231)}[number]:
         below = Group(parent).get_max_k_subgroup()
-        theirs |= {(parent, int(i)) for n, i in zip(below["subgroup"], below["index"], strict=True) if n == number and i <= 4}
-    assert types_of_supergroups(number, "k") - ({(145, 3)} if number == 145 else set()) == theirs  # 145 to 145 is lacking there
+        theirs |= {
+            (parent, int(i)) for n, i in zip(below["subgroup"], below["index"], strict=True) if n == number and i <= 4
+        }
+    assert (
+        types_of_supergroups(number, "k") - ({(145, 3)} if number == 145 else set()) == theirs
+    )  # 145 to 145 is lacking there
 
 
 def test_the_embedding_brings_the_supergroup_into_the_setting_of_the_subgroup():

@@ -9,13 +9,7 @@ import pytest
 from symjax.errors import InputError, NotAGroupError
 from symjax.groups import OpSet, is_group, standard_setting
 from symjax.groups.primitive import primitive_form
-from symjax.navigate.klassengleiche import (
-    invariant_lattices,
-    k_subgroups,
-    maximal_k_subgroups,
-    own_basis,
-    sublattices,
-)
+from symjax.navigate.klassengleiche import invariant_lattices, k_subgroups, maximal_k_subgroups, own_basis, sublattices
 
 
 def theirs(form, index):
@@ -32,7 +26,9 @@ SOME = (1, 2, 5, 12, 19, 36, 62, 70, 88, 99, 122, 139, 145, 148, 161, 166, 180, 
 def test_classes_are_moyopys(number):
     ops = standard_setting(number)
     for index in (2, 3, 4):
-        assert sorted(len(one.translations) for one in k_subgroups(ops, index)) == theirs(primitive_form(ops), index), index
+        assert sorted(len(one.translations) for one in k_subgroups(ops, index)) == theirs(primitive_form(ops), index), (
+            index
+        )
 
 
 @pytest.mark.slow
@@ -92,7 +88,9 @@ def test_textbook_relations():
     assert types(229, 2) >= {221, 222, 223, 224}
     assert types(221, 2) >= {225, 226}  # Pm-3m to Fm-3m and Fm-3c, doubled cell
     assert types(139, 2) >= {123, 126, 128, 129, 131, 134, 136, 137}  # I4/mmm loses its centring
-    assert {(one.number, len(one.translations)) for one in k_subgroups(standard_setting(145), 3)} >= {(145, 1)}  # not in pyxtal
+    assert {(one.number, len(one.translations)) for one in k_subgroups(standard_setting(145), 3)} >= {
+        (145, 1)
+    }  # not in pyxtal
     assert types(2, 2) == {2}
     assert {one.number for one in k_subgroups(standard_setting(1), 8)} == {1}
 
@@ -101,7 +99,9 @@ def test_a_prime_index_is_maximal_and_a_square_need_not_be():
     for index in (2, 3):
         assert all(one.maximal for one in k_subgroups(standard_setting(62), index))
     fours = k_subgroups(standard_setting(2), 4)
-    assert not any(one.maximal for one in fours)  # between any lattice and one of index 4 with -1 alone lies one of index 2
+    assert not any(
+        one.maximal for one in fours
+    )  # between any lattice and one of index 4 with -1 alone lies one of index 2
     assert any(one.maximal for one in k_subgroups(standard_setting(225), 4))
 
 

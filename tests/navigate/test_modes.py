@@ -18,7 +18,15 @@ from symjax.navigate.modes import ModeSpace, minimal_overgroups, modes_of, reali
 from symjax.navigate.relation import k_relations, relations_to, t_relations
 from symjax.navigate.splitcrystal import split_crystal
 
-LATTICE = {"triclinic": 6, "monoclinic": 4, "orthorhombic": 3, "tetragonal": 2, "hexagonal": 2, "trigonal": 2, "cubic": 1}
+LATTICE = {
+    "triclinic": 6,
+    "monoclinic": 4,
+    "orthorhombic": 3,
+    "tetragonal": 2,
+    "hexagonal": 2,
+    "trigonal": 2,
+    "cubic": 1,
+}
 
 
 def group(c):
@@ -141,7 +149,9 @@ def test_octahedral_rotation_has_one_mode():
     """SrTiO3, 221 to 140: one displacement mode (R4+), which is the order parameter; the strain follows."""
     c = crystal("SrTiO3 cubic")
     found = [r for r in relations(c, 140, max_k=2) if r.index == 6]
-    counts = {(len(m.displacement), m.num_primary, len(m.strain)) for m in (modes_of(split_crystal(c, r)) for r in found)}
+    counts = {
+        (len(m.displacement), m.num_primary, len(m.strain)) for m in (modes_of(split_crystal(c, r)) for r in found)
+    }
     assert (1, 1, 1) in counts
 
 

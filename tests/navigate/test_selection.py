@@ -67,7 +67,9 @@ def test_kept_operations_against_conjugates(number):
                 verify(met)
                 W, w, den = met.operations()
                 own = {(*g.ravel(), *(v * opset.den // den % opset.den)) for g, v in zip(W, w, strict=True)}
-                for g, v in zip(keep.W, keep.w, strict=True):  # H has the parent's lattice, its list may be of a smaller cell
+                for g, v in zip(
+                    keep.W, keep.w, strict=True
+                ):  # H has the parent's lattice, its list may be of a smaller cell
                     assert any((*g.ravel(), *((v + t) % opset.den)) in own for t in lattice)
                 counts[one.number, one.index] = counts.get((one.number, one.index), 0) + 1
         for key, classes in by_class.items():
@@ -123,7 +125,10 @@ def test_nearest_types():
 
 def test_simplest_kinds():
     """A centred cell lists glides and screws beside mirrors and rotations; the simplest kinds are those of the primitive cell."""
-    assert "glide" in operation_kinds(standard_setting(38)) and simplest_kinds(standard_setting(38)) == {"mirror", "rotation-2"}
+    assert "glide" in operation_kinds(standard_setting(38)) and simplest_kinds(standard_setting(38)) == {
+        "mirror",
+        "rotation-2",
+    }
     assert simplest_kinds(standard_setting(5)) == {"rotation-2"}
     assert simplest_kinds(standard_setting(19)) == {"screw-2"} and simplest_kinds(standard_setting(9)) == {"glide"}
     assert simplest_kinds(standard_setting(1)) == frozenset()

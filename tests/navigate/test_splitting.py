@@ -85,14 +85,18 @@ def test_all_positions_of_all_groups_under_all_maximal_t_subgroups(capsys):
     assert (positions, relations) == (1731, 874)
 
 
-@pytest.mark.parametrize("number, index", [(221, 2), (225, 2), (167, 3), (62, 3), (194, 2), (97, 3), (142, 3), (145, 4)])
+@pytest.mark.parametrize(
+    "number, index", [(221, 2), (225, 2), (167, 3), (62, 3), (194, 2), (97, 3), (142, 3), (145, 4)]
+)
 def test_every_position_under_k_subgroups(number, index):
     """Maximal or not; decentring, larger cells and isomorphic ones."""
     for relation in k_relations(standard_setting(number), index, maximal=False):
         check(relation)
 
 
-@pytest.mark.parametrize("parent, child", [(221, 140), (225, 139), (227, 92), (88, 15), (139, 64), (221, 11), (180, 154)])
+@pytest.mark.parametrize(
+    "parent, child", [(221, 140), (225, 139), (227, 92), (88, 15), (139, 64), (221, 11), (180, 154)]
+)
 def test_every_position_under_general_subgroups(parent, child):
     """Steps that lose rotation parts and translations at once; no table has these."""
     found = relations_to(standard_setting(parent), child, max_k=2)
@@ -176,7 +180,9 @@ def against_pyxtal(number, kind, max_index=4):
     group = Group(number)
     table = group.get_max_t_subgroup() if kind == "t" else group.get_max_k_subgroup()
     compared, differ, seen = 0, [], set()
-    for child, matrix, letters, index in zip(table["subgroup"], table["transformation"], table["relations"], table["index"]):
+    for child, matrix, letters, index in zip(
+        table["subgroup"], table["transformation"], table["relations"], table["index"]
+    ):
         matrix = np.asarray(matrix, float)
         P, p = np.rint(matrix[:, :3] * 6).astype(np.int64), np.rint(matrix[:, 3] * 48).astype(np.int64)
         if (kind == "k" and index > max_index) or (child, P.tobytes(), p.tobytes()) in seen:

@@ -113,10 +113,18 @@ def test_octahedral_tilt_comes_back():
 
 # parent, subgroup type, largest cell factor, displacement (angstrom)
 ROUND_TRIPS = [
-    ("BaTiO3 cubic", 99, 1, 0.08), ("BaTiO3 cubic", 38, 1, 0.08), ("BaTiO3 cubic", 160, 1, 0.08), ("SrTiO3 cubic", 140, 2, 0.08),
-    ("CaTiO3 cubic", 62, 4, 0.08), ("quartz beta 180", 154, 1, 0.08), ("La2CuO4 tetragonal", 64, 2, 0.08),
-    ("BiVO4 tetragonal", 15, 1, 0.08), ("cristobalite 227", 92, 2, 0.08), ("NiTi B2", 11, 2, 0.08), ("Fe fcc", 139, 1, 0.0),
-]  # fmt: skip
+    ("BaTiO3 cubic", 99, 1, 0.08),
+    ("BaTiO3 cubic", 38, 1, 0.08),
+    ("BaTiO3 cubic", 160, 1, 0.08),
+    ("SrTiO3 cubic", 140, 2, 0.08),
+    ("CaTiO3 cubic", 62, 4, 0.08),
+    ("quartz beta 180", 154, 1, 0.08),
+    ("La2CuO4 tetragonal", 64, 2, 0.08),
+    ("BiVO4 tetragonal", 15, 1, 0.08),
+    ("cristobalite 227", 92, 2, 0.08),
+    ("NiTi B2", 11, 2, 0.08),
+    ("Fe fcc", 139, 1, 0.0),
+]
 
 
 @pytest.mark.parametrize(

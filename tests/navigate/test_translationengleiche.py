@@ -10,12 +10,7 @@ from symjax.errors import NotAGroupError
 from symjax.groups import OpSet, is_group, standard_setting
 from symjax.groups.primitive import primitive_form
 from symjax.groups.setting import rotation_products
-from symjax.navigate.translationengleiche import (
-    conjugacy_classes,
-    maximal_t_subgroups,
-    subgroup_masks,
-    t_subgroups,
-)
+from symjax.navigate.translationengleiche import conjugacy_classes, maximal_t_subgroups, subgroup_masks, t_subgroups
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +34,8 @@ def test_every_subgroup_is_moyopys():
         total += len(masks)
         found = moyopy.enumerate_translationengleiche_subgroups(form.W.tolist(), (form.w / form.den).tolist())
         theirs = {
-            frozenset(sum(1 << i for i in member.subgroup.operation_indices) for member in one.conjugates) for one in found
+            frozenset(sum(1 << i for i in member.subgroup.operation_indices) for member in one.conjugates)
+            for one in found
         }
         assert {frozenset(one) for one in conjugacy_classes(product, masks)} == theirs, number
     assert total == 4072
@@ -74,8 +70,12 @@ def test_members_are_groups_that_keep_all_translations(maximal):
 def test_perovskite_and_its_ferroelectrics(maximal):
     """BaTiO3: 99, 38 and 160 lie below 221 with indices 6, 12, 8, and none below another (International Tables A1)."""
     assert [(one.index, one.number, len(one.masks)) for one in maximal[221]] == [
-        (2, 215, 1), (2, 207, 1), (2, 200, 1), (3, 123, 3), (4, 166, 4)
-    ]  # fmt: skip
+        (2, 215, 1),
+        (2, 207, 1),
+        (2, 200, 1),
+        (3, 123, 3),
+        (4, 166, 4),
+    ]
     below = t_subgroups(standard_setting(221))
     assert {(one.index, one.number) for one in below} >= {(6, 99), (12, 38), (8, 160)}
     for number in (99, 38, 160):

@@ -37,8 +37,16 @@ def described(name, number, to, max_k=1, pick=0):
 def test_barium_titanate_to_tetragonal():
     """P4mm: polar along c, one strain beside the cell's volume, three modes of Ti and O against Ba (one translation taken out)."""
     about = described("BaTiO3 cubic", 221, 99)
-    assert (about["index"], about["kind"], about["conjugates"], about["basis"], about["origin"]) == (6, "t", 3, "a,b,c", "0,0,0")
-    assert about["changes"] == ["polar", "ferroelastic", "not centrosymmetric"] and about["polar_directions"] == [[0, 0, 1]]
+    assert (about["index"], about["kind"], about["conjugates"], about["basis"], about["origin"]) == (
+        6,
+        "t",
+        3,
+        "a,b,c",
+        "0,0,0",
+    )
+    assert about["changes"] == ["polar", "ferroelastic", "not centrosymmetric"] and about["polar_directions"] == [
+        [0, 0, 1]
+    ]
     assert (about["free_lattice"], about["freed_lattice"]) == (2, 1)
     assert (about["free_coordinates"], about["freed_displacements"], about["uniform_translations"]) == (4, 3, 1)
     assert about["order_parameter_displacements"] == 3 and about["order_parameter_strains"] == 0
@@ -113,8 +121,10 @@ def test_words_for_kinds():
 def test_parent_described():
     about = describe_group(221, crystal("BaTiO3 cubic"))
     assert [(o["element"], o["letter"], o["site_symmetry"]) for o in about["orbits"]] == [
-        ("Ba", "1a", "m-3m"), ("Ti", "1b", "m-3m"), ("O", "3c", "4/mmm"),
-    ]  # fmt: skip
+        ("Ba", "1a", "m-3m"),
+        ("Ti", "1b", "m-3m"),
+        ("O", "3c", "4/mmm"),
+    ]
     assert about["free_coordinates"] == 0 and about["free_lattice"] == 1 and about["centrosymmetric"]
 
 
@@ -125,7 +135,9 @@ def test_depth():
     for branch in branches:
         own = {one.number for one in maximal_relations(standard_setting(branch.relation.number), 1)}
         assert {one.relation.number for one in branch.below} == own
-        assert [child["number"] for child in branch.as_json()["children"]] == [one.relation.number for one in branch.below]
+        assert [child["number"] for child in branch.as_json()["children"]] == [
+            one.relation.number for one in branch.below
+        ]
 
 
 def test_notation():
@@ -145,7 +157,9 @@ def test_composed_and_relative_are_inverse():
     whole = composed(upper, lower)
     assert np.allclose(whole.matrix, upper.matrix @ lower.matrix)
     again = relative(upper, whole)
-    assert (again.P * lower.P_den == lower.P * again.P_den).all() and (again.p * lower.p_den == lower.p * again.p_den).all()
+    assert (again.P * lower.P_den == lower.P * again.P_den).all() and (
+        again.p * lower.p_den == lower.p * again.p_den
+    ).all()
 
 
 @pytest.fixture(scope="module")

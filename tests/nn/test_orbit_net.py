@@ -32,13 +32,22 @@ def evaluate(params, rep, atom, lattice, rotation, z=None):
     orbit = jnp.broadcast_to(jnp.repeat(jnp.arange(m), 2), (b, 2 * m))
     z = jnp.broadcast_to(jnp.arange(1, m + 1), (b, m)) if z is None else z
     edges = search(
-        rep, atom, lattice=lattice, atom_mask=jnp.ones((b, 2 * m), bool), atom_orbit=orbit,
-        home=jnp.broadcast_to(2 * jnp.arange(m), (b, m)), offsets=OFFSETS, num=12,
-    )  # fmt: skip
+        rep,
+        atom,
+        lattice=lattice,
+        atom_mask=jnp.ones((b, 2 * m), bool),
+        atom_orbit=orbit,
+        home=jnp.broadcast_to(2 * jnp.arange(m), (b, m)),
+        offsets=OFFSETS,
+        num=12,
+    )
     arguments = {
-        "edges": edges, "atom_orbit": orbit, "atom_rotation": rotation,
-        "orbit_weight": jnp.full((b, m), 1 / m), "tensor_state": jnp.zeros((b, 3, 3)),
-    }  # fmt: skip
+        "edges": edges,
+        "atom_orbit": orbit,
+        "atom_rotation": rotation,
+        "orbit_weight": jnp.full((b, m), 1 / m),
+        "tensor_state": jnp.zeros((b, 3, 3)),
+    }
     inputs = (z, jnp.ones((b, m)), 0.1 * jnp.ones((b, m, 2)))
     if params is None:
         return init(jax.random.key(7), *inputs, **arguments)
@@ -88,9 +97,15 @@ def test_another_representative_gives_the_rotated_vector():
 def test_neighbours_agree_with_a_plain_search():
     rep, atom, lattice, _ = scene(3, b=1)
     edges = search(
-        rep, atom, lattice=lattice, atom_mask=jnp.ones((1, 6), bool), atom_orbit=jnp.zeros((1, 6), int),
-        home=2 * jnp.arange(3)[None], offsets=OFFSETS, num=10,
-    )  # fmt: skip
+        rep,
+        atom,
+        lattice=lattice,
+        atom_mask=jnp.ones((1, 6), bool),
+        atom_orbit=jnp.zeros((1, 6), int),
+        home=2 * jnp.arange(3)[None],
+        offsets=OFFSETS,
+        num=10,
+    )
     cells = np.array(list(itertools.product(range(-3, 4), repeat=3)))
     for i in range(3):
         every = (np.asarray(atom[0])[:, None] + cells - np.asarray(rep[0, i])) @ np.asarray(lattice[0]).T

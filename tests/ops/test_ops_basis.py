@@ -55,10 +55,7 @@ def test_the_primitive_cell_of_a_face_centred_group_keeps_one_operation_per_rota
     again, den = basis.change_basis_rational(moved, np.linalg.inv(TO_PRIMITIVE_F))
     centring, den_c = basis.lattice_translations(np.linalg.inv(TO_PRIMITIVE_F))
     assert len(centring) == den_c == 4 and den == 24
-    everything = Op(
-        np.repeat(again.W, 4, axis=0),
-        (again.w[:, None] + centring[None] * (24 // 4)).reshape(-1, 3),
-    )
+    everything = Op(np.repeat(again.W, 4, axis=0), (again.w[:, None] + centring[None] * (24 // 4)).reshape(-1, 3))
     assert set(map(tuple, exact.hash_ops(everything))) == set(map(tuple, exact.hash_ops(op)))
 
 
@@ -130,7 +127,10 @@ def test_snapping_removes_noise_from_the_whole_vocabulary_in_both_layers():
     ("change", "words"),
     [
         (lambda W, w: W.__setitem__((3, 1, 2), W[3, 1, 2] + 0.3), r"operation 3: rotation part entry \(1, 2\) is"),
-        (lambda W, w: w.__setitem__((2, 1), 0.02), r"operation 2: translation part entry \(1,\) is 0.02.*multiple of 1/24"),
+        (
+            lambda W, w: w.__setitem__((2, 1), 0.02),
+            r"operation 2: translation part entry \(1,\) is 0.02.*multiple of 1/24",
+        ),
         (lambda W, w: w.__setitem__((0, 0), np.nan), "operation 0: translation part"),
         (lambda W, w: W.__setitem__((1, 0, 0), np.inf), "operation 1: rotation part"),
     ],

@@ -22,16 +22,15 @@ def close(a: Motion, b: Motion, atol: float = 1e-9) -> bool:
 @st.composite
 def rigid(draw):
     """Random rigid motions, proper and improper."""
-    Q, _ = np.linalg.qr(np.array(draw(st.lists(st.floats(-1, 1), min_size=9, max_size=9))).reshape(3, 3) + 2 * np.eye(3))
+    Q, _ = np.linalg.qr(
+        np.array(draw(st.lists(st.floats(-1, 1), min_size=9, max_size=9))).reshape(3, 3) + 2 * np.eye(3)
+    )
     return Motion(Q * draw(st.sampled_from([1.0, -1.0])), draw(axes))
 
 
 @given(rigid(), rigid(), rigid())
 def test_group_laws(a, b, c):
-    assert close(
-        euclidean.compose(euclidean.compose(a, b), c),
-        euclidean.compose(a, euclidean.compose(b, c)),
-    )
+    assert close(euclidean.compose(euclidean.compose(a, b), c), euclidean.compose(a, euclidean.compose(b, c)))
     assert close(euclidean.compose(a, euclidean.invert(a)), euclidean.identity(dtype=np.float64))
     assert close(euclidean.power(a, 3), euclidean.compose(a, euclidean.compose(a, a)))
     assert close(euclidean.power(a, -2), euclidean.invert(euclidean.compose(a, a)))
@@ -114,7 +113,9 @@ def test_noise_at_the_wrap_does_not_break_membership():
 
 
 def test_repeated_composition_drifts_little_in_float32_when_reduced():
-    screw = euclidean.from_exact(Op(np.array([[1, -1, 0], [1, 0, 0], [0, 0, 1]]), np.array([4, 8, 4])), dtype=np.float32)
+    screw = euclidean.from_exact(
+        Op(np.array([[1, -1, 0], [1, 0, 0], [0, 0, 1]]), np.array([4, 8, 4])), dtype=np.float32
+    )
     m = euclidean.identity()
     for _ in range(72):
         m = euclidean.reduce(euclidean.compose(m, screw))
@@ -138,7 +139,9 @@ def test_gradients_flow_through_every_function_and_are_right():
     chex.assert_tree_all_finite(gradients)
     direction = (jnp.ones((3, 3)) * 0.3, jnp.array([0.2, -0.5, 0.1]))
     step = 3e-3
-    change = loss(A + step * direction[0], t + step * direction[1]) - loss(A - step * direction[0], t - step * direction[1])
+    change = loss(A + step * direction[0], t + step * direction[1]) - loss(
+        A - step * direction[0], t - step * direction[1]
+    )
     exact_change = sum(jnp.sum(g * d) for g, d in zip(gradients, direction))
     assert np.isclose(change / (2 * step), exact_change, rtol=2e-2, atol=2e-2)
 
@@ -153,7 +156,9 @@ def test_jit_and_vmap_agree_with_numpy():
     op = distinct()
     A = HEXAGONAL.astype(np.float32)
     host = euclidean.reduce(euclidean.invert(euclidean.from_exact(op, A)), A, 1e-5)
-    one = lambda W, w: euclidean.reduce(euclidean.invert(euclidean.from_exact(Op(W, w), jnp.asarray(A))), jnp.asarray(A), 1e-5)
+    one = lambda W, w: euclidean.reduce(
+        euclidean.invert(euclidean.from_exact(Op(W, w), jnp.asarray(A))), jnp.asarray(A), 1e-5
+    )
     device = jax.jit(jax.vmap(one))(jnp.asarray(op.W), jnp.asarray(op.w))
     assert np.all(euclidean.equal(Motion(*map(np.asarray, device)), host, A, tol=1e-5))
     orders = jax.jit(lambda m: euclidean.order(m, jnp.asarray(A)))(euclidean.from_exact(Op(*map(jnp.asarray, op)), A))

@@ -172,7 +172,10 @@ def test_canonical_order_puts_padding_last_in_batches():
 
 def test_identity_sorts_before_shears_and_translations():
     shear = as_op([[1, 1, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0])
-    ops = Op(np.stack([shear.W, np.eye(3, dtype=np.int32), np.eye(3, dtype=np.int32)]), np.array([[0] * 3, [12] * 3, [0] * 3]))
+    ops = Op(
+        np.stack([shear.W, np.eye(3, dtype=np.int32), np.eye(3, dtype=np.int32)]),
+        np.array([[0] * 3, [12] * 3, [0] * 3]),
+    )
     assert exact.canonical_order(ops).tolist() == [2, 1, 0]
 
 
@@ -184,7 +187,7 @@ def test_hashes_and_codes_are_free_of_collisions_and_stable():
     distinct_matrices = len(np.unique(entries.reshape(-1, 9), axis=0))
     assert len(np.unique(exact.rotation_code(entries))) == distinct_matrices
     fourfold = as_op([[0, -1, 0], [1, 0, 0], [0, 0, 1]], [0, 12, 30])
-    assert exact.hash_ops(fourfold).tolist() == [-9**7 + 9**5 + 1, 12 * 24 + 6]
+    assert exact.hash_ops(fourfold).tolist() == [-(9**7) + 9**5 + 1, 12 * 24 + 6]
     assert exact.code(exact.identity()) == sum((1 + (i % 4 == 0)) * 3 ** (8 - i) for i in range(9)) * 24**3
     assert exact.code(as_op([[2, 1, 0], [1, 1, 0], [0, 0, 1]], [0, 0, 0])) == -1
 

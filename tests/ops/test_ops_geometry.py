@@ -71,7 +71,11 @@ def test_geometry_is_consistent_for_the_whole_vocabulary():
     assert np.all(g.kind[g.pitch > 0] == Kind.SCREW)
     # three-folds of body-centred cubic settings: no Z^3 translate is a rotation, but one by their own cube is
     odd = (g.kind == Kind.SCREW) & (g.pitch == 0)
-    assert odd.sum() == 14 and np.all(g.rotation[odd] == 3) and np.all(exact.order(exact.take(op, np.flatnonzero(odd))) == 6)
+    assert (
+        odd.sum() == 14
+        and np.all(g.rotation[odd] == 3)
+        and np.all(exact.order(exact.take(op, np.flatnonzero(odd))) == 6)
+    )
 
 
 def test_the_inverse_has_the_same_element_and_the_opposite_sense():
@@ -83,9 +87,24 @@ def test_the_inverse_has_the_same_element_and_the_opposite_sense():
 
 @pytest.mark.parametrize(
     ("number", "symbol"),
-    [(76, "4_1"), (77, "4_2"), (78, "4_3"), (144, "3_1"), (145, "3_2"), (169, "6_1"), (170, "6_5"), (171, "6_2"),
-     (172, "6_4"), (173, "6_3"), (75, "4"), (143, "3"), (168, "6"), (81, "-4"), (174, "-6")],
-)  # fmt: skip
+    [
+        (76, "4_1"),
+        (77, "4_2"),
+        (78, "4_3"),
+        (144, "3_1"),
+        (145, "3_2"),
+        (169, "6_1"),
+        (170, "6_5"),
+        (171, "6_2"),
+        (172, "6_4"),
+        (173, "6_3"),
+        (75, "4"),
+        (143, "3"),
+        (168, "6"),
+        (81, "-4"),
+        (174, "-6"),
+    ],
+)
 def test_enantiomorphic_screws_are_told_apart(number, symbol):
     import spglib
 
@@ -129,7 +148,11 @@ def test_a_screw_along_a_face_diagonal_is_decided_modulo_the_lattice():
     assert geometry.kind(symbols.parse_xyz("y+1/2,x+1/2,-z")) == Kind.ROTATION
     quarter = geometry.geometry(symbols.parse_xyz("y+1/4,x+1/4,-z"))
     assert quarter.kind == Kind.SCREW and quarter.pitch == 1
-    assert geometry.kind(symbols.parse_xyz("-y,-x,z")) == geometry.kind(symbols.parse_xyz("-y+3/8,-x+3/8,z")) == Kind.MIRROR
+    assert (
+        geometry.kind(symbols.parse_xyz("-y,-x,z"))
+        == geometry.kind(symbols.parse_xyz("-y+3/8,-x+3/8,z"))
+        == Kind.MIRROR
+    )
 
 
 @given(crystal_op(), unimodular(), st.lists(st.integers(0, 23), min_size=3, max_size=3))

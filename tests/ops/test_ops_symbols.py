@@ -70,7 +70,9 @@ def test_decimals_products_and_sequences():
     assert same(symbols.parse_xyz("x+0.333, y - 0.25, +z+.5"), symbols.parse_xyz("x+1/3,y+3/4,z+1/2"))
     assert symbols.parse_xyz("2*x+y,x+1y,z").W.tolist() == [[2, 1, 0], [1, 1, 0], [0, 0, 1]]
     assert symbols.parse_xyz(["x,y,z", "-x,-y,z"]).W.shape == (2, 3, 3)
-    assert symbols.format_xyz(Op(np.tile(np.eye(3, dtype=int), (2, 1, 1, 1)), np.zeros((2, 1, 3), int))) == [["x,y,z"]] * 2
+    assert (
+        symbols.format_xyz(Op(np.tile(np.eye(3, dtype=int), (2, 1, 1, 1)), np.zeros((2, 1, 3), int))) == [["x,y,z"]] * 2
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,19 @@ from symjax.train.metrics import read
 def test_symmcd_learns(tmp_path, capsys):
     crystals(300).save(tmp_path / "train.npz")
     crystals(60, seed=1).save(tmp_path / "val.npz")
-    options = ("train.steps=120", "train.log_every=20", "train.eval_every=60", "train.learning_rate=0.003",
-               "model.symmcd.buckets=(4,)", f"data.train={tmp_path / 'train.npz'}", f"data.val={tmp_path / 'val.npz'}")  # fmt: skip
+    options = (
+        "train.steps=120",
+        "train.log_every=20",
+        "train.eval_every=60",
+        "train.learning_rate=0.003",
+        "model.symmcd.buckets=(4,)",
+        f"data.train={tmp_path / 'train.npz'}",
+        f"data.val={tmp_path / 'val.npz'}",
+    )
     config = f"--config={ROOT / 'configs' / 'symmcd.py'}:tiny"
-    code = program.main(["train", config, f"--workdir={tmp_path / 'run'}", *(f"--config.{option}" for option in options)])
+    code = program.main(
+        ["train", config, f"--workdir={tmp_path / 'run'}", *(f"--config.{option}" for option in options)]
+    )
     out, err = capsys.readouterr()
     assert code == 0, err
     assert "symmcd: step 120" in out
@@ -37,6 +46,8 @@ def test_buckets_that_hold_nothing_are_refused(tmp_path, capsys):
     crystals(20).save(tmp_path / "train.npz")
     config = f"--config={ROOT / 'configs' / 'symmcd.py'}:tiny"
     options = ("model.symmcd.buckets=(1,)", f"data.train={tmp_path / 'train.npz'}")
-    code = program.main(["train", config, f"--workdir={tmp_path / 'run'}", *(f"--config.{option}" for option in options)])
+    code = program.main(
+        ["train", config, f"--workdir={tmp_path / 'run'}", *(f"--config.{option}" for option in options)]
+    )
     err = capsys.readouterr().err
     assert code == 2 and "no training crystal has at most 1 orbits" in err and "Traceback" not in err

@@ -59,8 +59,13 @@ def test_every_problem_is_collected():
         validate(c)
     text = str(caught.value)
     assert text.startswith("5 problem(s)")
-    for part in ("train.steps = 0: must be at least 1", "train.learning_rate = nan", "one of constant, cosine, linear",
-                 "train.keep = 0", "data.val = 'nowhere.npz': no such file"):  # fmt: skip
+    for part in (
+        "train.steps = 0: must be at least 1",
+        "train.learning_rate = nan",
+        "one of constant, cosine, linear",
+        "train.keep = 0",
+        "data.val = 'nowhere.npz': no such file",
+    ):
         assert part in text
 
 

@@ -36,7 +36,9 @@ def test_rule_is_that_of_torch():
 
 
 def test_sgd_steps_have_the_length_of_rate_times_clip():
-    c = config(train__optimizer="sgd", train__clip=2.0, train__learning_rate=0.2, train__schedule="constant", train__warmup=0)
+    c = config(
+        train__optimizer="sgd", train__clip=2.0, train__learning_rate=0.2, train__schedule="constant", train__warmup=0
+    )
     optimizer = make_optimizer(c.train)
     params = {"a": jnp.zeros(3)}
     update, _ = optimizer.update({"a": jnp.asarray([300.0, 400.0, 0.0])}, optimizer.init(params), params)
@@ -46,10 +48,20 @@ def test_sgd_steps_have_the_length_of_rate_times_clip():
 def test_run_ends_without_better_validations_and_exports_the_best(tmp_path):
     """The rate is so large that training leaves the minimum; the resumed run knows the best one of before."""
     values = {
-        "optimizer": "sgd", "clip": 0.5, "schedule": "constant", "warmup": 0, "ema": 0.0, "learning_rate": 0.3,
-        "steps_per_dispatch": 5, "eval_every": 5, "checkpoint_every": 5, "stop_after": 40, "export_best": True,
-        "plateau_factor": 0.9, "plateau_patience": 3,
-    }  # fmt: skip
+        "optimizer": "sgd",
+        "clip": 0.5,
+        "schedule": "constant",
+        "warmup": 0,
+        "ema": 0.0,
+        "learning_rate": 0.3,
+        "steps_per_dispatch": 5,
+        "eval_every": 5,
+        "checkpoint_every": 5,
+        "stop_after": 40,
+        "export_best": True,
+        "plateau_factor": 0.9,
+        "plateau_patience": 3,
+    }
     values = {f"train__{name}": value for name, value in values.items()}
     first = run(tmp_path, train__steps=20, **values)
     assert first.step == 20 and first.finished
@@ -58,7 +70,10 @@ def test_run_ends_without_better_validations_and_exports_the_best(tmp_path):
     best = min(rows, key=rows.get)
     assert result.finished and result.step < 4000 and result.step == max(rows) == best + 40
     with Checkpoints(tmp_path / "checkpoints", 2) as checkpoints:
-        assert checkpoints.best() == best and checkpoints.record(result.step)["best"] == [pytest.approx(rows[best]), best]
+        assert checkpoints.best() == best and checkpoints.record(result.step)["best"] == [
+            pytest.approx(rows[best]),
+            best,
+        ]
     params, _ = load_params(tmp_path / "weights")
     assert not np.array_equal(params["net"]["weight"], np.asarray(result.state.params["net"]["weight"]))
 

@@ -20,8 +20,13 @@ def train(tmp_path, argument, *options):
     """Run the program on 200 crystals of six structure types; rows of its metrics."""
     crystals(200).save(tmp_path / "train.npz")
     crystals(60, seed=1).save(tmp_path / "val.npz")
-    given = (f"data.train={tmp_path / 'train.npz'}", f"data.val={tmp_path / 'val.npz'}", "model.wyckoff_transformer.buckets=(3,)",
-             "model.wyckoff_transformer.num_layers=1", *options)  # fmt: skip
+    given = (
+        f"data.train={tmp_path / 'train.npz'}",
+        f"data.val={tmp_path / 'val.npz'}",
+        "model.wyckoff_transformer.buckets=(3,)",
+        "model.wyckoff_transformer.num_layers=1",
+        *options,
+    )
     config = f"--config={ROOT / 'configs' / 'wyckoff_transformer.py'}:{argument}"
     code = program.main(["train", config, f"--workdir={tmp_path / 'run'}", *(f"--config.{option}" for option in given)])
     assert code == 0
@@ -36,7 +41,13 @@ def test_model_learns_by_minibatches(tmp_path):
     # per crystal: six types, about 2 x ln 8 of elements; uniform guesses cost 37 nats
     assert val["loss"] == pytest.approx(val["element"] + val["site"] + val["enum"], rel=1e-5) and 4 < val["loss"] < 17
     weights = load_weights(tmp_path / "run" / "weights")
-    assert weights.group_counts.sum() == 200 and np.flatnonzero(weights.group_counts).tolist() == [136, 186, 216, 221, 225]
+    assert weights.group_counts.sum() == 200 and np.flatnonzero(weights.group_counts).tolist() == [
+        136,
+        186,
+        216,
+        221,
+        225,
+    ]
     about = json.loads((tmp_path / "run" / "weights" / "metrics.json").read_text())
     assert about["step"] == 120 and len(about["data_hash"]["train"]) == 64
     with np.load(tmp_path / "run" / "weights" / "params.npz") as file:
@@ -50,8 +61,14 @@ def test_model_learns_by_minibatches(tmp_path):
 @pytest.mark.slow
 def test_published_recipe_runs(tmp_path):
     """One field and one number of known sites a step: the whole set at once, its best validation exported."""
-    rows = train(tmp_path, "tiny,recipe=published", "train.steps=60", "train.log_every=20", "train.eval_every=20",
-                 "train.checkpoint_every=20")  # fmt: skip
+    rows = train(
+        tmp_path,
+        "tiny,recipe=published",
+        "train.steps=60",
+        "train.log_every=20",
+        "train.eval_every=20",
+        "train.checkpoint_every=20",
+    )
     val = [row["loss"] for row in rows if row["split"] == "val"]
     assert len(val) == 3 and min(val) < 36.0
     kept = [row["kept"] for row in rows if row["split"] == "train"]
@@ -60,7 +77,9 @@ def test_published_recipe_runs(tmp_path):
     assert about["step"] == 20 * (1 + int(np.argmin(val)))
 
 
-@pytest.mark.parametrize("argument", [f"{size},recipe={r}" for size in configuration.SIZES for r in ("minibatch", "published")])
+@pytest.mark.parametrize(
+    "argument", [f"{size},recipe={r}" for size in configuration.SIZES for r in ("minibatch", "published")]
+)
 def test_presets_are_valid(argument, tmp_path):
     config = configuration.get_config(argument)
     (tmp_path / "val.npz").write_text("")

@@ -74,8 +74,14 @@ def crystals(num, seed=0):
         fields["formula"].append("-".join(map(str, elements)))
     start = np.concatenate([[0], np.cumsum(fields["counts"])]).astype(np.int64)
     return CrystalDataset(
-        sets=table, set_index=np.asarray(fields["set_index"], np.int32), k=np.asarray(fields["k"]), orbit_start=start,
-        orbit_z=np.asarray(fields["orbit_z"], np.int16), orbit_pos=np.asarray(fields["orbit_pos"], np.int16),
-        orbit_x=np.asarray(fields["orbit_x"]), ids=np.asarray([str(i) for i in range(num)]),
-        formula=np.asarray(fields["formula"]), row=np.arange(num),
-    )  # fmt: skip
+        sets=table,
+        set_index=np.asarray(fields["set_index"], np.int32),
+        k=np.asarray(fields["k"]),
+        orbit_start=start,
+        orbit_z=np.asarray(fields["orbit_z"], np.int16),
+        orbit_pos=np.asarray(fields["orbit_pos"], np.int16),
+        orbit_x=np.asarray(fields["orbit_x"]),
+        ids=np.asarray([str(i) for i in range(num)]),
+        formula=np.asarray(fields["formula"]),
+        row=np.arange(num),
+    )

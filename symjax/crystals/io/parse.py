@@ -186,7 +186,9 @@ def parse_pymatgen(text: str) -> AtomicStructure:
         raise UnusableCrystal("empty", "no atoms")
     if not structure.is_ordered:
         site = next(s for s in structure if not s.is_ordered)
-        raise UnusableCrystal("occupancy", f"partial occupancy: {site.species_string} at {np.round(site.frac_coords, 4).tolist()}")
+        raise UnusableCrystal(
+            "occupancy", f"partial occupancy: {site.species_string} at {np.round(site.frac_coords, 4).tolist()}"
+        )
     z = [getattr(site.specie, "Z", 0) for site in structure]
     if min(z) < 1:
         raise UnusableCrystal("unknown element", "a site holds no element (a dummy species)")

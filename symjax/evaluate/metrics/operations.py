@@ -160,7 +160,7 @@ def _generated_groups(study: Study, owned: np.ndarray) -> list[Figure]:
             rule,
             source=SOURCE,
             note="the reference's groups are read off its operations if it has any, else found at 0.1 Å",
-        ),
+        )
     ]
     if study.train is not None and study.train.usable.any():
         known = study.train.generated_number if study.train.generated_number.any() else study.train.number
@@ -225,7 +225,7 @@ def _distances(study: Study) -> list[Figure]:
             source=SOURCE,
             better="higher",
             reference=mean_of(np.nan_to_num(reference.distance) >= 0.5),
-        ),
+        )
     ]
     for bound in (0.6, 0.8):
         found.append(

@@ -38,7 +38,9 @@ def match_figures(
 
     def share(key: str, name: str, flags: np.ndarray, definition: str) -> Figure:
         spread = share_interval(int(flags.sum()), len(flags))
-        return Figure(key, name, mean_of(flags), len(flags), definition, source="CDVAE", better="higher", interval=spread)
+        return Figure(
+            key, name, mean_of(flags), len(flags), definition, source="CDVAE", better="higher", interval=spread
+        )
 
     figures = [
         share("prediction.match", "match rate", matched, rule + ", operations, species and sites given"),

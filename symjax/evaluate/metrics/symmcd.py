@@ -10,13 +10,7 @@ import numpy as np
 
 from symjax.evaluate.figure import Figure, Floor
 from symjax.evaluate.metrics.common import CDVAE, SPGLIB_WIDE, Findings, Skipped, Study, mean_of
-from symjax.evaluate.statistics import (
-    floor,
-    group_distance,
-    group_distance_base2,
-    group_divergence,
-    wasserstein,
-)
+from symjax.evaluate.statistics import floor, group_distance, group_distance_base2, group_divergence, wasserstein
 
 SOURCE = "SymmCD tables 1-3; " + CDVAE
 

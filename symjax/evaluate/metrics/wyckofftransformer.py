@@ -12,12 +12,7 @@ import numpy as np
 
 from symjax.evaluate.figure import Figure
 from symjax.evaluate.metrics.common import SPGLIB_WIDE, Findings, Skipped, Study, mean_of
-from symjax.evaluate.statistics import (
-    group_chi_squared,
-    kolmogorov_smirnov,
-    permutation_divergence,
-    weight_chi_squared,
-)
+from symjax.evaluate.statistics import group_chi_squared, kolmogorov_smirnov, permutation_divergence, weight_chi_squared
 
 SOURCE = "WyckoffTransformer table 1"
 

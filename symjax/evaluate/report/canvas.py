@@ -24,9 +24,16 @@ PAPER = "#fefeff"
 ON_LIGHT, ON_DARK = "#1c1f26", "#fdfdfe"
 """Text on coloured cells; these do not change with the page."""
 DARK = {
-    PAPER: "#14171c", INK: "#e6e8ec", FAINT: "#a7aeba", GRID: "#3b414c", ACCENT: "#f07fb0",
-    COLORS["samples"]: "#4aa8e0", COLORS["train"]: "#98a1ac", "#4c78a8": "#6c9bd0", "#8d99ae": "#a3aec2",
-}  # fmt: skip
+    PAPER: "#14171c",
+    INK: "#e6e8ec",
+    FAINT: "#a7aeba",
+    GRID: "#3b414c",
+    ACCENT: "#f07fb0",
+    COLORS["samples"]: "#4aa8e0",
+    COLORS["train"]: "#98a1ac",
+    "#4c78a8": "#6c9bd0",
+    "#8d99ae": "#a3aec2",
+}
 """Colours of the light page and what replaces them on the dark one."""
 WIDE, HALF = 11.4, 5.6
 """Widths in inches of a plot over the page and over half of it."""
@@ -60,10 +67,18 @@ def defaults() -> Iterator[None]:
     backend = {"backend", "backend_fallback", "interactive", "toolbar", "webagg.port", "webagg.address"}
     settings = {key: value for key, value in matplotlib.rcParamsDefault.items() if key not in backend}
     settings |= {
-        "svg.hashsalt": "symjax", "svg.fonttype": "path", "font.size": 9.0, "mathtext.default": "regular",
-        "axes.unicode_minus": True, "text.color": INK, "axes.labelcolor": INK, "xtick.color": FAINT,
-        "ytick.color": FAINT, "axes.edgecolor": FAINT, "legend.frameon": False,
-    }  # fmt: skip
+        "svg.hashsalt": "symjax",
+        "svg.fonttype": "path",
+        "font.size": 9.0,
+        "mathtext.default": "regular",
+        "axes.unicode_minus": True,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "xtick.color": FAINT,
+        "ytick.color": FAINT,
+        "axes.edgecolor": FAINT,
+        "legend.frameon": False,
+    }
     with matplotlib.rc_context(settings):
         yield
 
@@ -94,8 +109,15 @@ def tidy(axes: Any, xlabel: str, ylabel: str, *, grid: str = "y") -> None:
 
 def legend_above(axes: Any, columns: int, fontsize: float = 8.5) -> None:
     """A legend over the axes, where it covers nothing."""
-    legend = axes.legend(ncols=columns, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2,
-                         handlelength=1.3, columnspacing=1.4, fontsize=fontsize)  # fmt: skip
+    legend = axes.legend(
+        ncols=columns,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.2,
+        handlelength=1.3,
+        columnspacing=1.4,
+        fontsize=fontsize,
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)
 

@@ -89,15 +89,30 @@ def _table(samples: np.ndarray, reference: np.ndarray) -> Any:
         axes.add_patch(Rectangle((x, y), 0.94, 0.94, facecolor=fill, edgecolor=GRID, lw=0.6))
         ink = text_color(fill) if seen else FAINT
         middle = y + (0.34 if seen else 0.47)
-        axes.text(x + 0.47, middle, SYMBOLS[z], ha="center", va="center", fontsize=10.5, color=ink,
-                  weight="bold" if seen else "normal")  # fmt: skip
+        axes.text(
+            x + 0.47,
+            middle,
+            SYMBOLS[z],
+            ha="center",
+            va="center",
+            fontsize=10.5,
+            color=ink,
+            weight="bold" if seen else "normal",
+        )
         if seen:
             said = f"{_percent(shares[0][z])} | {_percent(shares[1][z])}"
             axes.text(x + 0.47, y + 0.73, said, ha="center", va="center", fontsize=6.1, color=ink)
     axes.text(3.47, 6.47, "57\N{EN DASH}71", ha="center", va="center", fontsize=7.5, color=FAINT)
     axes.text(3.47, 7.47, "89\N{EN DASH}103", ha="center", va="center", fontsize=7.5, color=FAINT)
-    axes.text(7.9, 1.5, "below each symbol: share in the samples | in the reference, %", fontsize=8.5, color=INK,
-              ha="center", va="center")  # fmt: skip
+    axes.text(
+        7.9,
+        1.5,
+        "below each symbol: share in the samples | in the reference, %",
+        fontsize=8.5,
+        color=INK,
+        ha="center",
+        va="center",
+    )
     axes.set_xlim(0.9, 19.1)
     axes.set_ylim(10.4, 0.9)
     axes.set_aspect("equal")

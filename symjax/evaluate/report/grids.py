@@ -70,17 +70,38 @@ def _heat_map(found: Mapping[str, Any], rows: list[Any], columns: list[str], cou
     axes = figure.add_subplot()
     colors = colormaps["Blues"]
     shown = np.ma.masked_equal(share, 0.0)  # empty cells have the page's colour
-    axes.pcolormesh(np.arange(len(keep) + 1), np.arange(len(columns) + 1), shown, cmap=colors, vmin=0, vmax=1,
-                    edgecolors=GRID, linewidth=0.6)  # fmt: skip
+    axes.pcolormesh(
+        np.arange(len(keep) + 1),
+        np.arange(len(columns) + 1),
+        shown,
+        cmap=colors,
+        vmin=0,
+        vmax=1,
+        edgecolors=GRID,
+        linewidth=0.6,
+    )
     for i, j in np.argwhere(share > 0):
-        axes.text(j + 0.5, i + 0.5, f"{counts[keep[j], i]:.0f}", ha="center", va="center", fontsize=7.5,
-                  color=text_color(colors(share[i, j])))  # fmt: skip
+        axes.text(
+            j + 0.5,
+            i + 0.5,
+            f"{counts[keep[j], i]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            color=text_color(colors(share[i, j])),
+        )
     for place, index in enumerate(keep):
         kept = preserved[index] if index < len(preserved) else np.nan
         if np.isfinite(kept):
             axes.text(place + 0.5, -0.25, f"{100 * kept:.0f}", ha="center", fontsize=7.5, color=INK)
-    axes.set_xticks(np.arange(len(keep)) + 0.5, [_group_label(rows[index]) for index in keep], rotation=60, ha="right",
-                    rotation_mode="anchor", fontsize=8)  # fmt: skip
+    axes.set_xticks(
+        np.arange(len(keep)) + 0.5,
+        [_group_label(rows[index]) for index in keep],
+        rotation=60,
+        ha="right",
+        rotation_mode="anchor",
+        fontsize=8,
+    )
     axes.set_yticks(np.arange(len(columns)) + 0.5, columns, parse_math=False)
     axes.set_xlim(0, max(len(keep), 12))
     axes.invert_yaxis()
@@ -88,8 +109,13 @@ def _heat_map(found: Mapping[str, Any], rows: list[Any], columns: list[str], cou
     said = f" (overall {100 * overall:.0f} %)" if np.isfinite(overall) else ""
     when = clean(found.get("when") or "after relaxation")
     tidy(axes, "requested space group", f"crystal system\n{when}", grid="")
-    axes.set_title(f"numbers: crystals; colour: share of the column; over it: share that kept the system, %{said}",
-                   fontsize=8.5, color=INK, loc="left", pad=17)  # fmt: skip
+    axes.set_title(
+        f"numbers: crystals; colour: share of the column; over it: share that kept the system, %{said}",
+        fontsize=8.5,
+        color=INK,
+        loc="left",
+        pad=17,
+    )
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     axes.tick_params(length=0)
@@ -122,8 +148,17 @@ def _ladder(tolerances: np.ndarray, lines: Mapping[str, np.ndarray]) -> Any:
     style = {"contains": (COLORS["samples"], "o", "-"), "equals": (COLORS["reference"], "s", "--")}
     for name, shares in lines.items():
         color, marker, dash = style[name]
-        axes.plot(tolerances, 100 * shares, color=color, marker=marker, ls=dash, ms=5, lw=1.6, clip_on=False,
-                  label=f"found group {name} the generated one")  # fmt: skip
+        axes.plot(
+            tolerances,
+            100 * shares,
+            color=color,
+            marker=marker,
+            ls=dash,
+            ms=5,
+            lw=1.6,
+            clip_on=False,
+            label=f"found group {name} the generated one",
+        )
     axes.set_xscale("log")
     axes.set_xticks(tolerances, [f"{value:g}" for value in tolerances])
     axes.minorticks_off()
@@ -153,15 +188,34 @@ def _floors(rows: Sequence[Row]) -> Any:
     for place, (row, ratio, spread) in enumerate(zip(rows, ratios, spreads)):
         mean, sd, _ = floor_of(row) or (1.0, 0.0, 0)
         low, high = max(1 - FLOOR_WIDTH * sd / mean, left), 1 + FLOOR_WIDTH * sd / mean
-        axes.barh(place, high - low, left=low, height=0.62, color=COLORS["reference"], alpha=0.42,
-                  label=_once(place, f"floor \N{PLUS-MINUS SIGN} {FLOOR_WIDTH:g} sd"))  # fmt: skip
+        axes.barh(
+            place,
+            high - low,
+            left=low,
+            height=0.62,
+            color=COLORS["reference"],
+            alpha=0.42,
+            label=_once(place, f"floor \N{PLUS-MINUS SIGN} {FLOOR_WIDTH:g} sd"),
+        )
         if spread:
-            axes.plot([max(end, left) for end in spread], [place, place], color=COLORS["samples"], lw=1.6,
-                      solid_capstyle="butt")  # fmt: skip
+            axes.plot(
+                [max(end, left) for end in spread],
+                [place, place],
+                color=COLORS["samples"],
+                lw=1.6,
+                solid_capstyle="butt",
+            )
         color, marker = (COLORS["samples"], "o") if at_floor(row) else (ACCENT, "D")
         axes.plot([ratio], [place], marker, color=color, ms=6)
-        axes.annotate(f"{write_number(ratio, 3)}\N{MULTIPLICATION SIGN}", (max(ratio, *spread, high), place), xytext=(7, 0),
-                      color=INK, textcoords="offset points", va="center", fontsize=8)  # fmt: skip
+        axes.annotate(
+            f"{write_number(ratio, 3)}\N{MULTIPLICATION SIGN}",
+            (max(ratio, *spread, high), place),
+            xytext=(7, 0),
+            color=INK,
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     axes.axvline(1, color=FAINT, lw=1)
     axes.plot([], [], "o", color=COLORS["samples"], label="at the floor")
     axes.plot([], [], "D", color=ACCENT, label="beyond it")

@@ -273,8 +273,14 @@ def _families(report: Report) -> str:
 
 
 def _family(family: Family) -> str:
-    heads = (("figure", ""), ("value", "number"), ("95 % interval", "number"), ("floor", "number"),
-             ("reference", "number"), ("n", "number"))  # fmt: skip
+    heads = (
+        ("figure", ""),
+        ("value", "number"),
+        ("95 % interval", "number"),
+        ("floor", "number"),
+        ("reference", "number"),
+        ("n", "number"),
+    )
     head = "".join(f'<th scope="col"{_class(kind)}>{name}</th>' for name, kind in heads)
     return (
         f'<h3>{_text(family.title)}</h3><div class="scroll"><table class="sortable figures"><caption>Figures: {len(family.figures)}'
@@ -318,8 +324,11 @@ def _class(kind: str) -> str:
 
 
 def _unusable(report: Report) -> str:
-    kinds = (("could not be used", "reason", unusable_of), ("measured in part only", "stage and reason", failed_of),
-             ("the same content as another row", "equals", duplicates_of))  # fmt: skip
+    kinds = (
+        ("could not be used", "reason", unusable_of),
+        ("measured in part only", "stage and reason", failed_of),
+        ("the same content as another row", "equals", duplicates_of),
+    )
     return "".join(
         _listing(f"{role}: {what}", head, rows)
         for role in ROLES

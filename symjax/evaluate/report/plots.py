@@ -126,8 +126,17 @@ def _mirrored(up: np.ndarray, down: np.ndarray, xlabel: str, sides: Mapping[str,
         if place > side[group] + 0.03 * top:
             axes.plot([group, group], [sign * side[group], sign * place], color=FAINT, lw=0.6)
         text = f"{symbol_of(group)} ({group})\n{up[group]:.1f} | {down[group]:.1f} %"
-        axes.annotate(text, (group, sign * place), xytext=(0, 3 * sign), textcoords="offset points", ha="center",
-                      va="bottom" if above else "top", fontsize=7.5, color=INK, linespacing=1.2)  # fmt: skip
+        axes.annotate(
+            text,
+            (group, sign * place),
+            xytext=(0, 3 * sign),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
+            fontsize=7.5,
+            color=INK,
+            linespacing=1.2,
+        )
     axes.set_xlim(-3, 234)
     axes.set_ylim(-top, top)
     axes.set_xticks([1, 16, 75, 143, 168, 195, 230])
@@ -264,8 +273,14 @@ def _histogram(sides: Mapping[str, np.ndarray], xlabel: str, marks: tuple[float,
         said = f"{role} (n = {write_number(data.size)}, median {write_number(np.median(data), 3)})"
         if role == "reference":
             axes.stairs(heights, edges, fill=True, color=COLORS[role], alpha=0.42, label=said, zorder=1.5)
-        axes.stairs(heights, edges, color=COLORS[role], lw=1.7 if role == "samples" else 0.9,
-                    label=None if role == "reference" else said, zorder=2.5 if role == "samples" else 2)  # fmt: skip
+        axes.stairs(
+            heights,
+            edges,
+            color=COLORS[role],
+            lw=1.7 if role == "samples" else 0.9,
+            label=None if role == "reference" else said,
+            zorder=2.5 if role == "samples" else 2,
+        )
         tallest = max(tallest, float(heights.max()))
         outside = float(np.mean((data < low) | (data > high)))
         if outside > 0:
@@ -275,8 +290,18 @@ def _histogram(sides: Mapping[str, np.ndarray], xlabel: str, marks: tuple[float,
         axes.axvline(place, color=ACCENT, lw=1.0, ls=(0, (4, 3)))
         notes.insert(0, f"at or below {place:g}: {', '.join(under)}")
     if notes:
-        axes.text(0.995, 0.98, "\n".join(notes), transform=axes.transAxes, ha="right", va="top", fontsize=7.5, color=FAINT,
-                  linespacing=1.3, bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 2})  # fmt: skip
+        axes.text(
+            0.995,
+            0.98,
+            "\n".join(notes),
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            fontsize=7.5,
+            color=FAINT,
+            linespacing=1.3,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 2},
+        )
     axes.set_xlim(low, high)
     # Room for the notes, so that they stand over the data and not in them.
     axes.set_ylim(0, tallest * (1.08 + 0.075 * len(notes)) or 1.0)
@@ -305,29 +330,78 @@ def _range(sides: Mapping[str, np.ndarray], marks: tuple[float, ...]) -> tuple[f
 Draw = Callable[..., bytes | None]
 _SIDE = "Shares of the samples beside those of the reference"
 PLOTS: tuple[tuple[str, str, str, bool, Draw], ...] = (
-    ("floors", "Distances against their floors", "Each distance divided by the mean that real data score against "
-     "themselves at the same number.", True, grids.floors),
-    ("space-groups", "Space groups", "Mirrored bars over the space-group number, samples above and reference below; the "
-     "groups that differ most carry their symbol and both shares.", True, space_groups),
-    ("element-table", "Elements: samples against reference", "Periodic table; each element coloured by the binary logarithm "
-     "of its share in the samples over that in the reference.", True, elements.table),
-    ("element-bars", "Elements: the most frequent", "Bars of the elements with the largest shares.", True, elements.bars),
+    (
+        "floors",
+        "Distances against their floors",
+        "Each distance divided by the mean that real data score against themselves at the same number.",
+        True,
+        grids.floors,
+    ),
+    (
+        "space-groups",
+        "Space groups",
+        "Mirrored bars over the space-group number, samples above and reference below; the "
+        "groups that differ most carry their symbol and both shares.",
+        True,
+        space_groups,
+    ),
+    (
+        "element-table",
+        "Elements: samples against reference",
+        "Periodic table; each element coloured by the binary logarithm "
+        "of its share in the samples over that in the reference.",
+        True,
+        elements.table,
+    ),
+    (
+        "element-bars",
+        "Elements: the most frequent",
+        "Bars of the elements with the largest shares.",
+        True,
+        elements.bars,
+    ),
     ("crystal-systems", "Crystal systems", f"{_SIDE}, by crystal system.", False, crystal_systems),
     ("sites", "Orbits", f"{_SIDE}, by the number of orbits.", False, partial(integers, name="sites")),
     ("atoms", "Atoms", f"{_SIDE}, by the number of atoms.", False, partial(integers, name="atoms")),
-    ("free-coordinates", "Free coordinates", f"{_SIDE}, by the number of free coordinates.", False,
-     partial(integers, name="free coordinates")),
+    (
+        "free-coordinates",
+        "Free coordinates",
+        f"{_SIDE}, by the number of free coordinates.",
+        False,
+        partial(integers, name="free coordinates"),
+    ),
     ("density", "Density", "Histograms of the density.", False, partial(values, name="density")),
-    ("minimum-distance", "Minimum distance", "Histograms of the shortest distance between two atoms.", False,
-     partial(values, name="minimum distance")),
+    (
+        "minimum-distance",
+        "Minimum distance",
+        "Histograms of the shortest distance between two atoms.",
+        False,
+        partial(values, name="minimum distance"),
+    ),
     ("volume", "Volume per atom", "Histograms of the volume per atom.", False, partial(values, name="volume per atom")),
-    ("hull", "Energy above hull", "Histograms of the energy above the hull; dashed lines give the shares at or below.",
-     False, partial(values, name="energy above hull", marks=HULL_MARKS)),
-    ("ladder", "Generated group found again", "Share of crystals in which the group found in the atoms contains and equals "
-     "the generated one, over the tolerance.", False, grids.ladder),
-    ("heat-map", "Requested space group and crystal system found", "Heat map: a column for each requested space group, a row "
-     "for each crystal system found.", True, grids.heat_map),
-)  # fmt: skip
+    (
+        "hull",
+        "Energy above hull",
+        "Histograms of the energy above the hull; dashed lines give the shares at or below.",
+        False,
+        partial(values, name="energy above hull", marks=HULL_MARKS),
+    ),
+    (
+        "ladder",
+        "Generated group found again",
+        "Share of crystals in which the group found in the atoms contains and equals "
+        "the generated one, over the tolerance.",
+        False,
+        grids.ladder,
+    ),
+    (
+        "heat-map",
+        "Requested space group and crystal system found",
+        "Heat map: a column for each requested space group, a row for each crystal system found.",
+        True,
+        grids.heat_map,
+    ),
+)
 """(key, title, what is to be seen, whether wide, function) of every plot, in the order of the page."""
 
 

@@ -22,9 +22,17 @@ MAX_DECIMALS = 4
 ROLES = ("samples", "reference", "train")
 
 CARDS = (
-    r"\.structural_validity$", r"\.composition_validity$", r"\.sun$", r"\.(un|unique_novel)$", r"\.(novelty|novel)$",
-    r"\.d_sg$", r"\.coverage_recall$", r"\.charge_neutral$", r"\.wasserstein_density$", r"\.ks_sites$",
-)  # fmt: skip
+    r"\.structural_validity$",
+    r"\.composition_validity$",
+    r"\.sun$",
+    r"\.(un|unique_novel)$",
+    r"\.(novelty|novel)$",
+    r"\.d_sg$",
+    r"\.coverage_recall$",
+    r"\.charge_neutral$",
+    r"\.wasserstein_density$",
+    r"\.ks_sites$",
+)
 """Keys of figures shown as cards: of each pattern, the first figure that has a value."""
 MAX_CARDS = 6
 

@@ -87,8 +87,13 @@ def _table(family: Family) -> Table:
         "n": [write_number(row.get("num")) for row in rows],
     }
     table = Table(
-        title=Text(family.title), title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False
-    )  # fmt: skip
+        title=Text(family.title),
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("figure", overflow="fold")
     # A column that nobody fills only takes room from the names.
     kept = {name: cells for name, cells in columns.items() if name == "value" or any(cells)}
@@ -103,8 +108,11 @@ def _table(family: Family) -> Table:
 def _show_unusable(report: Report, console: Console) -> None:
     from rich.text import Text
 
-    kinds = (("could not be used", ": ", unusable_of), ("measured in part only", ": ", failed_of),
-             ("the same content as another row", " = ", duplicates_of))  # fmt: skip
+    kinds = (
+        ("could not be used", ": ", unusable_of),
+        ("measured in part only", ": ", failed_of),
+        ("the same content as another row", " = ", duplicates_of),
+    )
     for role in ROLES:
         for what, between, find in kinds:
             rows = find(report, role)

@@ -58,8 +58,15 @@ def relax_many(
         one result a crystal, in order: see `relax.result`.
     """
     options = options or RelaxOptions()
-    return _run([(cell, options) for cell in cells], potential, stage_of(potential, options), cache=cache,
-                processes=processes, label="relax", progress=progress)  # fmt: skip
+    return _run(
+        [(cell, options) for cell in cells],
+        potential,
+        stage_of(potential, options),
+        cache=cache,
+        processes=processes,
+        label="relax",
+        progress=progress,
+    )
 
 
 def single_points(
@@ -78,8 +85,15 @@ def single_points(
         one dict a crystal, in order: ``energy`` (eV/atom, None where there is none) and ``reason`` (None where there is
         an energy).
     """
-    return _run([(cell, None) for cell in cells], potential, stage_of(potential, None), cache=cache,
-                processes=processes, label="energies", progress=progress)  # fmt: skip
+    return _run(
+        [(cell, None) for cell in cells],
+        potential,
+        stage_of(potential, None),
+        cache=cache,
+        processes=processes,
+        label="energies",
+        progress=progress,
+    )
 
 
 def stage_of(potential: Potential, options: RelaxOptions | None) -> str:
@@ -133,10 +147,13 @@ def _inline(jobs: list[Job], potential: Potential) -> Iterator[tuple[int, dict[s
             found = _ask(potential, part, forces=False)
             for offset, (cell, energy, reason) in enumerate(zip(part, found.energies, found.reasons)):
                 ok = reason is None and np.isfinite(energy)
-                yield low + offset, {
-                    "energy": float(energy) / len(cell.numbers) if ok else None,
-                    "reason": None if ok else reason or "the energy is not finite",
-                }  # fmt: skip
+                yield (
+                    low + offset,
+                    {
+                        "energy": float(energy) / len(cell.numbers) if ok else None,
+                        "reason": None if ok else reason or "the energy is not finite",
+                    },
+                )
         return
     waiting = list(range(len(jobs)))[::-1]
     live: dict[int, _Live] = {}
@@ -178,7 +195,9 @@ class _Live:
             self.prepared, self.state, energy, found.forces[place], found.stresses[place], options=self.options
         )
         if not self.state.done and time.monotonic() - self.begun > self.options.max_seconds:
-            self.state = failed(self.state, f"time limit of {self.options.max_seconds:g} s after {self.state.steps} steps")
+            self.state = failed(
+                self.state, f"time limit of {self.options.max_seconds:g} s after {self.state.steps} steps"
+            )
 
     def outcome(self) -> dict[str, Any]:
         """The result."""
@@ -204,9 +223,11 @@ def _ask(potential: Potential, cells: Sequence[Cell], *, forces: bool) -> Evalua
             return Evaluation(np.array([np.nan]), [np.zeros((0, 3))], np.full((1, 3, 3), np.nan), [reason])
     parts = [_ask(potential, [cell], forces=forces) for cell in cells]
     return Evaluation(
-        np.concatenate([p.energies for p in parts]), [p.forces[0] for p in parts],
-        np.concatenate([p.stresses for p in parts]), [p.reasons[0] for p in parts],
-    )  # fmt: skip
+        np.concatenate([p.energies for p in parts]),
+        [p.forces[0] for p in parts],
+        np.concatenate([p.stresses for p in parts]),
+        [p.reasons[0] for p in parts],
+    )
 
 
 def _merge(cells: Sequence[Cell], sound: list[int], found: Evaluation) -> Evaluation:
@@ -258,7 +279,9 @@ def _pool(jobs: list[Job], potential: Potential, workers: int) -> Iterator[tuple
             return
 
 
-def _submit(jobs: list[Job], order: list[int], potential: Potential, workers: int) -> Iterator[tuple[int, dict[str, Any]]]:
+def _submit(
+    jobs: list[Job], order: list[int], potential: Potential, workers: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """(index, result) as they finish; with one worker in order. At most a few jobs wait at the pool, so that the memory
     stays small.
     """

@@ -105,8 +105,12 @@ def heat_map(requested: np.ndarray | Sequence[int], relaxed: np.ndarray | Sequen
     kept = column == own
     totals = np.bincount(row, minlength=len(groups))
     preserved = np.bincount(row, weights=kept, minlength=len(groups)) / np.maximum(totals, 1)
-    overall, same = (float(kept.mean()), float((wanted == found).mean())) if len(wanted) else (float("nan"), float("nan"))
-    return HeatMap(groups, tuple(name for name, _, _ in SYSTEMS), counts, totals - counts.sum(axis=1), preserved, overall, same)
+    overall, same = (
+        (float(kept.mean()), float((wanted == found).mean())) if len(wanted) else (float("nan"), float("nan"))
+    )
+    return HeatMap(
+        groups, tuple(name for name, _, _ in SYSTEMS), counts, totals - counts.sum(axis=1), preserved, overall, same
+    )
 
 
 def group_change(before: np.ndarray | Sequence[int], after: np.ndarray | Sequence[int]) -> dict[str, float]:
@@ -127,14 +131,20 @@ def group_change(before: np.ndarray | Sequence[int], after: np.ndarray | Sequenc
     old, new = system_index(first), system_index(second)
     live = (old >= 0) & (new >= 0)
     hits = {
-        "same_group": first == second, "same_system": old == new, "higher": new > old, "lower": new < old,
-        "p1_before": first == 1, "p1_after": second == 1,
-    }  # fmt: skip
+        "same_group": first == second,
+        "same_system": old == new,
+        "higher": new > old,
+        "lower": new < old,
+        "p1_before": first == 1,
+        "p1_after": second == 1,
+    }
     shares = {name: float(hit[live].mean()) if live.any() else float("nan") for name, hit in hits.items()}
     return {"num": float(live.sum()), "missing": float((~live).sum()), **shares}
 
 
-def subgroup_distance(before: Operations, after: Operations, lattice: np.ndarray, *, tolerance: float = 0.1) -> GroupChange:
+def subgroup_distance(
+    before: Operations, after: Operations, lattice: np.ndarray, *, tolerance: float = 0.1
+) -> GroupChange:
     """Compare two groups given in one basis, modulo its lattice.
 
     Args:

@@ -50,17 +50,47 @@ def _line(axes: Any, data: dict[str, Any]) -> None:
         stable = _with_ends(stable, data)
         low = min((e for _, e, _ in stable), default=0.0)
         top = max(top, min(-low * 0.35, 0.5))
-        axes.plot([p["fractions"][1] for p in points], [p["formation_energy"] for p in points], marker, color=color, ms=3.5,
-                  alpha=0.35, mew=0, zorder=2)  # fmt: skip
-        axes.plot([x for x, _, _ in stable], [e for _, e, _ in stable], "-", marker=marker, color=color, ms=size, lw=width,
-                  mec="white", mew=0.6, label=f"hull of {side} crystals", zorder=4 if side == "generated" else 3)  # fmt: skip
+        axes.plot(
+            [p["fractions"][1] for p in points],
+            [p["formation_energy"] for p in points],
+            marker,
+            color=color,
+            ms=3.5,
+            alpha=0.35,
+            mew=0,
+            zorder=2,
+        )
+        axes.plot(
+            [x for x, _, _ in stable],
+            [e for _, e, _ in stable],
+            "-",
+            marker=marker,
+            color=color,
+            ms=size,
+            lw=width,
+            mec="white",
+            mew=0.6,
+            label=f"hull of {side} crystals",
+            zorder=4 if side == "generated" else 3,
+        )
         for x, energy, formula in sorted(stable, key=lambda row: row[1]):
-            if 0 < x < 1 and all(abs(x - other) > 0.06 for other in labelled):  # the lowest of neighbours carries the label
+            if 0 < x < 1 and all(
+                abs(x - other) > 0.06 for other in labelled
+            ):  # the lowest of neighbours carries the label
                 labelled.append(x)
-                axes.annotate(pretty_formula(formula), (x, energy), xytext=(0, -12), textcoords="offset points", ha="center",
-                              fontsize=8, color=INK)  # fmt: skip
+                axes.annotate(
+                    pretty_formula(formula),
+                    (x, energy),
+                    xytext=(0, -12),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                    color=INK,
+                )
     axes.axhline(0, color=INK, lw=0.6, zorder=1)
-    low = min([p["formation_energy"] for side in ("reference", "generated") for p in data[side] if p["on_hull"]], default=-0.1)
+    low = min(
+        [p["formation_energy"] for side in ("reference", "generated") for p in data[side] if p["on_hull"]], default=-0.1
+    )
     axes.set_ylim(min(low * 1.18, -0.05), top)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel(f"atomic fraction of {data['elements'][1]} in {data['system']}", fontsize=9, color=INK)
@@ -91,8 +121,18 @@ def _triangle(axes: Any, data: dict[str, Any]) -> None:
     made = sorted(data["generated"], key=lambda p: -p["e_hull"])
     if made:
         place = np.array([p["fractions"] for p in made]) @ corners
-        shown = axes.scatter(place[:, 0], place[:, 1], c=[p["e_hull"] for p in made], cmap="viridis_r", vmin=0, vmax=0.2, s=26,
-                             edgecolors="white", linewidths=0.5, zorder=4)  # fmt: skip
+        shown = axes.scatter(
+            place[:, 0],
+            place[:, 1],
+            c=[p["e_hull"] for p in made],
+            cmap="viridis_r",
+            vmin=0,
+            vmax=0.2,
+            s=26,
+            edgecolors="white",
+            linewidths=0.5,
+            zorder=4,
+        )
         bar = axes.figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.02)
         bar.set_label("above the reference hull (eV/atom)", fontsize=8, color=INK)
         bar.ax.tick_params(labelsize=7, colors=INK)
@@ -100,10 +140,25 @@ def _triangle(axes: Any, data: dict[str, Any]) -> None:
         x, y = np.array(point["fractions"]) @ corners
         axes.plot([x], [y], "s", ms=8, mfc="none", mec=KNOWN, mew=1.4, zorder=5)
         if max(point["fractions"]) < 1:
-            axes.annotate(pretty_formula(point["formula"]), (x, y), xytext=(6, 4), textcoords="offset points",
-                          fontsize=8, color=INK)  # fmt: skip
+            axes.annotate(
+                pretty_formula(point["formula"]),
+                (x, y),
+                xytext=(6, 4),
+                textcoords="offset points",
+                fontsize=8,
+                color=INK,
+            )
     for corner, name, shift in zip(corners, data["elements"], ((-0.05, -0.05), (0.05, -0.05), (0.0, 0.05))):
-        axes.text(corner[0] + shift[0], corner[1] + shift[1], name, fontsize=11, color=INK, ha="center", va="center", weight="bold")
+        axes.text(
+            corner[0] + shift[0],
+            corner[1] + shift[1],
+            name,
+            fontsize=11,
+            color=INK,
+            ha="center",
+            va="center",
+            weight="bold",
+        )
     axes.set_xlim(-0.1, 1.1)
     axes.set_ylim(-0.1, 0.98)
     axes.set_aspect("equal")

@@ -30,9 +30,14 @@ METALS = (("A_cF4_225_a", 29), ("A_cI2_229_a", 74), ("A_hP2_194_c", 12), ("A_hP4
 """Types tried for metals, by AFLOW label and the element that the prototype is of: copper, tungsten, magnesium, alpha lanthanum."""
 
 OTHERS = (
-    ("A_cF8_227_a", 6), ("A_hR2_166_c", 33), ("A_hP3_152_a", 34), ("A_oC8_64_f", 53), ("A_oC8_64_f", 15), ("A_cP8_205_c", 7),
+    ("A_cF8_227_a", 6),
+    ("A_hR2_166_c", 33),
+    ("A_hP3_152_a", 34),
+    ("A_oC8_64_f", 53),
+    ("A_oC8_64_f", 15),
+    ("A_cP8_205_c", 7),
     ("A_cF4_225_a", 29),
-)  # fmt: skip
+)
 """Types tried for the others: diamond, alpha arsenic, gamma selenium, iodine, black phosphorus, alpha nitrogen, copper."""
 
 MAX_ATOMS = 40
@@ -105,7 +110,9 @@ def elemental_references(
     """
     wanted = sorted(set(elements))
     jobs = [(z, label, cell) for z in wanted for label, cell in candidates(z)]
-    found = relax_many([cell for _, _, cell in jobs], potential, options, cache=cache, processes=processes, progress=progress)
+    found = relax_many(
+        [cell for _, _, cell in jobs], potential, options, cache=cache, processes=processes, progress=progress
+    )
     best: dict[int, Entry] = {}
     for (z, label, _), one in zip(jobs, found):
         energy = one["energy_final"]

@@ -116,16 +116,21 @@ class Hull:
         lacking = f"; no elemental reference for {', '.join(SYMBOLS[z] for z in missing)}" if missing else ""
         added = len(self.settings.get("elements_from_prototypes", []))
         how = "relaxed" if self.settings.get("relaxed") else "as given"
-        own = f"{len(self.entries) - added} reference crystals" + (f" and {added} elements from prototypes" if added else "")
+        own = f"{len(self.entries) - added} reference crystals" + (
+            f" and {added} elements from prototypes" if added else ""
+        )
         return f"{own}, {self.potential}, {how}, data {self.data_hash[:12] or 'unknown'}{lacking}"
 
     def save(self, path: Path | str) -> None:
         """Write one JSON file (gzip where the name ends in .gz), all at once: a kill leaves the old file or the new one."""
         value = {
-            "format": FORMAT, "potential": self.potential, "settings": self.settings, "data_hash": self.data_hash,
+            "format": FORMAT,
+            "potential": self.potential,
+            "settings": self.settings,
+            "data_hash": self.data_hash,
             "entries": [[list(map(list, e.composition)), e.energy, e.name] for e in self.entries],
             "failed": [list(row) for row in self.failed],
-        }  # fmt: skip
+        }
         data = json.dumps(value, separators=(",", ":")).encode()
         write_file(Path(path), gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data)
 
@@ -161,7 +166,9 @@ def energy_above_hull(
     amounts = np.array([c for _, c in composition], np.float64)
     level, shares = lower_hull(system.fractions, system.energies, amounts / amounts.sum())
     phases = tuple((system.names[i], float(shares[i])) for i in np.flatnonzero(shares > 1e-9))
-    return HullDistance(_snapped(float(energy) - level), None, phases, system.competitors if count > 1 else len(system.names))
+    return HullDistance(
+        _snapped(float(energy) - level), None, phases, system.competitors if count > 1 else len(system.names)
+    )
 
 
 def energies_above_hull(
@@ -189,7 +196,9 @@ def lower_hull(fractions: np.ndarray, energies: np.ndarray, at: np.ndarray) -> t
 
     # Energies are taken relative to the elements, which keeps the program well scaled; the level is linear in the
     # composition.
-    elements = np.array([int(np.flatnonzero(np.isclose(row, 1.0))[np.argmin(energies[np.isclose(row, 1.0)])]) for row in fractions])
+    elements = np.array(
+        [int(np.flatnonzero(np.isclose(row, 1.0))[np.argmin(energies[np.isclose(row, 1.0)])]) for row in fractions]
+    )
     relative = energies - energies[elements] @ fractions
     found = linprog(relative, A_eq=fractions, b_eq=at, bounds=(0, None), method="highs")
     if found.status != 0:
@@ -228,9 +237,12 @@ def _system(hull: Hull, elements: tuple[int, ...]) -> _System:
             for z, count in entry.composition:
                 fractions[place[z], column] = count / sum(c for _, c in entry.composition)
         hull._systems[key] = _System(
-            elements, fractions, np.array([e.energy for e in inside]), tuple(e.name for e in inside),
+            elements,
+            fractions,
+            np.array([e.energy for e in inside]),
+            tuple(e.name for e in inside),
             sum(len(e.composition) > 1 for e in inside),
-        )  # fmt: skip
+        )
     found: _System = hull._systems[key]
     return found
 

@@ -63,7 +63,9 @@ def phase_diagram(
     if lacking:
         raise InputError(f"the hull has no elemental reference for {', '.join(lacking)}; build it with elements=True")
     names = [str(i) for i in range(len(compositions))] if names is None else names
-    reference = _points(hull, system, [(e.composition, e.energy, e.name) for e in hull.entries if _inside(e.composition, system)])
+    reference = _points(
+        hull, system, [(e.composition, e.energy, e.name) for e in hull.entries if _inside(e.composition, system)]
+    )
     inside = [i for i, comp in enumerate(compositions) if _inside(comp, system)]
     live = [i for i in inside if energies[i] is not None and np.isfinite(np.float64(energies[i]))]  # type: ignore[arg-type]
     generated = _points(hull, system, [(compositions[i], float(energies[i]), names[i]) for i in live])  # type: ignore[arg-type]
@@ -75,15 +77,22 @@ def phase_diagram(
     made = [None if cells is None else cells[i] for i in live]
     known = [_known(phase, generated, made, (reference_cells or {}).get(phase["name"]), setting) for phase in phases]
     return {
-        "system": "-".join(SYMBOLS[z] for z in system), "elements": [SYMBOLS[z] for z in system], "hull": hull.describe(),
-        "reference": reference, "generated": generated, "known_phases": known,
+        "system": "-".join(SYMBOLS[z] for z in system),
+        "elements": [SYMBOLS[z] for z in system],
+        "hull": hull.describe(),
+        "reference": reference,
+        "generated": generated,
+        "known_phases": known,
         "counts": {
-            "in_system": len(inside), "outside": len(compositions) - len(inside), "without_energy": len(inside) - len(live),
-            "known": len(known), "found_by_composition": sum(k["found_by_composition"] for k in known),
+            "in_system": len(inside),
+            "outside": len(compositions) - len(inside),
+            "without_energy": len(inside) - len(live),
+            "known": len(known),
+            "found_by_composition": sum(k["found_by_composition"] for k in known),
             "found_by_structure": sum(bool(k["found_by_structure"]) for k in known),
             "below_reference_hull": sum(p["e_hull"] < -ON_HULL for p in generated),
         },
-    }  # fmt: skip
+    }
 
 
 def formula(composition: Composition) -> str:
@@ -104,10 +113,13 @@ def _points(hull: Hull, system: tuple[int, ...], rows: list[tuple[Composition, f
         total = sum(counts.values())
         out.append(
             {
-                "name": str(name), "formula": formula(composition), "fractions": [counts.get(z, 0) / total for z in system],
-                "formation_energy": formation_energy(hull, composition, energy), "on_hull": False,
+                "name": str(name),
+                "formula": formula(composition),
+                "fractions": [counts.get(z, 0) / total for z in system],
+                "formation_energy": formation_energy(hull, composition, energy),
+                "on_hull": False,
             }
-        )  # fmt: skip
+        )
     return out
 
 
@@ -129,17 +141,26 @@ def _mark(points: list[dict[str, Any]], against: list[dict[str, Any]], key: str)
 
 
 def _known(
-    phase: dict[str, Any], generated: list[dict[str, Any]], cells: list[Cell | None], truth: Cell | None, setting: Setting
+    phase: dict[str, Any],
+    generated: list[dict[str, Any]],
+    cells: list[Cell | None],
+    truth: Cell | None,
+    setting: Setting,
 ) -> dict[str, Any]:
     """Whether a phase of the reference hull is among the generated crystals."""
     same = [i for i, point in enumerate(generated) if point["formula"] == phase["formula"]]
     found: bool | None = None
     if truth is not None and (not same or any(cells[i] is not None for i in same)):
         candidates = [cell for cell in (cells[i] for i in same) if cell is not None]
-        found = bool(np.isfinite(match_distances(candidates, [truth] * len(candidates), setting=setting, processes=1)).any())
+        found = bool(
+            np.isfinite(match_distances(candidates, [truth] * len(candidates), setting=setting, processes=1)).any()
+        )
     best = min((generated[i]["formation_energy"] for i in same), default=None)
     return {
-        "name": phase["name"], "formula": phase["formula"], "formation_energy": phase["formation_energy"],
-        "found_by_composition": bool(same), "found_by_structure": found,
+        "name": phase["name"],
+        "formula": phase["formula"],
+        "formation_energy": phase["formation_energy"],
+        "found_by_composition": bool(same),
+        "found_by_structure": found,
         "difference": None if best is None else best - phase["formation_energy"],
-    }  # fmt: skip
+    }

@@ -83,7 +83,9 @@ def load_potential(name: str = "chgnet", device: str | None = None) -> Potential
         import chgnet
         import torch
     except ImportError as error:
-        raise InputError(f"the potential chgnet needs the packages chgnet and torch ({error}); get them by: {INSTALL}") from error
+        raise InputError(
+            f"the potential chgnet needs the packages chgnet and torch ({error}); get them by: {INSTALL}"
+        ) from error
     del chgnet
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -144,7 +146,9 @@ class Chgnet:
                     graphs.append((index, graph))
             for start in range(0, len(graphs), self.batch):
                 part = graphs[start : start + self.batch]
-                for (index, _), (energy, force, stress) in zip(part, _predict(model, [g for _, g in part], self.device, forces)):
+                for (index, _), (energy, force, stress) in zip(
+                    part, _predict(model, [g for _, g in part], self.device, forces)
+                ):
                     energies[index] = energy
                     if forces:
                         out[index], stresses[index] = force, stress
@@ -207,9 +211,11 @@ def _predict(model: Any, graphs: list[Any], device: str, forces: bool) -> list[t
     graphs = [graph.to(device) for graph in graphs]
     with torch.set_grad_enabled(forces):
         batch = BatchedGraph.from_graphs(
-            graphs, bond_basis_expansion=model.bond_basis_expansion, angle_basis_expansion=model.angle_basis_expansion,
+            graphs,
+            bond_basis_expansion=model.bond_basis_expansion,
+            angle_basis_expansion=model.angle_basis_expansion,
             compute_stress=forces,
-        )  # fmt: skip
+        )
         found = model._compute(batch)
         atoms = found["atoms_per_graph"]
         shift = 0 if model.composition_model is None else model.composition_model(graphs)

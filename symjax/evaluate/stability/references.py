@@ -84,11 +84,18 @@ def build_hull(
             entries.append(Entry(cells[index].reduced, float(energy), str(names[index])))
     settings: dict[str, Any] = {"relaxed": relax, "source": source, "limited": systems is not None}
     if relax:
-        settings |= {"options": options.hash, "fmax": options.fmax, "steps": options.steps, "symmetric": options.symmetric,
-                     "not_converged": sum(one["energy_final"] is not None and not one["converged"] for one in found)}  # fmt: skip
+        settings |= {
+            "options": options.hash,
+            "fmax": options.fmax,
+            "steps": options.steps,
+            "symmetric": options.symmetric,
+            "not_converged": sum(one["energy_final"] is not None and not one["converged"] for one in found),
+        }
     if elements:
         also = {z for system in systems or () for z in system}
-        added, gone = elemental_references(lacking(entries, also), potential, cache, processes=processes, progress=progress)
+        added, gone = elemental_references(
+            lacking(entries, also), potential, cache, processes=processes, progress=progress
+        )
         settings["elements_from_prototypes"] = [entry.name for entry in added]
         entries, failed = entries + added, failed + gone
     data_hash = hashlib.sha256("".join(content_key(cell) for cell in wanted).encode()).hexdigest()
@@ -114,7 +121,9 @@ def load_hull(path: Path | str) -> Hull:
         raise InputError(f"{path}: cannot be read as a hull ({error}); expected JSON, or JSON in gzip") from error
     if isinstance(value, dict) and value.get("format") == FORMAT:
         try:
-            entries = tuple(Entry(reduced_composition(comp), float(energy), str(name)) for comp, energy, name in value["entries"])
+            entries = tuple(
+                Entry(reduced_composition(comp), float(energy), str(name)) for comp, energy, name in value["entries"]
+            )
             failed = tuple((str(name), str(reason)) for name, reason in value["failed"])
             return Hull(entries, str(value["potential"]), dict(value["settings"]), str(value["data_hash"]), failed)
         except (KeyError, TypeError, ValueError) as error:

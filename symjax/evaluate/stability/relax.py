@@ -150,7 +150,13 @@ def prepare(cell: Cell, options: RelaxOptions) -> tuple[Prepared, Relaxation]:
 
 
 def advance(
-    prepared: Prepared, state: Relaxation, energy: float, forces: np.ndarray, stress: np.ndarray, *, options: RelaxOptions
+    prepared: Prepared,
+    state: Relaxation,
+    energy: float,
+    forces: np.ndarray,
+    stress: np.ndarray,
+    *,
+    options: RelaxOptions,
 ) -> Relaxation:
     """The state after one step.
 
@@ -177,7 +183,9 @@ def advance(
     if fmax <= options.fmax:
         return state._replace(done=True, converged=True)
     if state.steps >= options.steps:
-        return state._replace(done=True, reason=f"fmax still over {options.fmax:g} eV/angstrom after {options.steps} steps")
+        return state._replace(
+            done=True, reason=f"fmax still over {options.fmax:g} eV/angstrom after {options.steps} steps"
+        )
     fire, move = step(state.fire, rows, options.fire)
     state = state._replace(cell=moved(state.cell, move, prepared.projector), fire=fire, steps=state.steps + 1)
     reason = _too_close(state.cell, options)
@@ -231,17 +239,27 @@ def result(prepared: Prepared, state: Relaxation, seconds: float) -> dict[str, A
         step.
     """
     out: dict[str, Any] = {
-        "energy_initial": _number(state.energies[0]), "energy_final": None, "fmax_initial": _number(state.fmaxes[0]),
-        "fmax_final": _number(state.fmaxes[1]), "steps": state.steps, "converged": state.converged, "reason": state.reason,
-        "lattice": None, "frac": None, "numbers": [int(z) for z in prepared.given.numbers], "volume_ratio": None,
+        "energy_initial": _number(state.energies[0]),
+        "energy_final": None,
+        "fmax_initial": _number(state.fmaxes[0]),
+        "fmax_final": _number(state.fmaxes[1]),
+        "steps": state.steps,
+        "converged": state.converged,
+        "reason": state.reason,
+        "lattice": None,
+        "frac": None,
+        "numbers": [int(z) for z in prepared.given.numbers],
+        "volume_ratio": None,
         "seconds": round(seconds, 3),
-    }  # fmt: skip
+    }
     if state.done and not state.failed:
         lattice, frac = enlarged(prepared.given, prepared.small, state.cell.lattice, state.cell.frac)
         out |= {
-            "energy_final": _number(state.energies[1]), "lattice": np.asarray(lattice).tolist(),
-            "frac": (frac - np.floor(frac)).tolist(), "volume_ratio": state.cell.volume / state.volume,
-        }  # fmt: skip
+            "energy_final": _number(state.energies[1]),
+            "lattice": np.asarray(lattice).tolist(),
+            "frac": (frac - np.floor(frac)).tolist(),
+            "volume_ratio": state.cell.volume / state.volume,
+        }
     return out
 
 
@@ -255,7 +273,9 @@ def relaxed_cell(cell: Cell, outcome: dict[str, Any]) -> Cell | None:
     """
     if outcome.get("lattice") is None:
         return None
-    return replace(cell, lattice=np.asarray(outcome["lattice"], np.float64), frac=np.asarray(outcome["frac"], np.float64))
+    return replace(
+        cell, lattice=np.asarray(outcome["lattice"], np.float64), frac=np.asarray(outcome["frac"], np.float64)
+    )
 
 
 def _too_close(cell: Cell, options: RelaxOptions) -> str | None:
@@ -276,4 +296,6 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-_NEIGHBOURS = np.array([(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if (i, j, k) != (0, 0, 0)])
+_NEIGHBOURS = np.array(
+    [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if (i, j, k) != (0, 0, 0)]
+)

@@ -84,7 +84,9 @@ def found_operations(cell: Cell, symprec: float = 0.01) -> tuple[Operations, int
             found = None
     if found is None:
         return Operations(np.eye(3, dtype=np.int64)[None], np.zeros((1, 3))), 0
-    return Operations(np.asarray(found.rotations, np.int64), np.asarray(found.translations, np.float64)), int(found.number)
+    return Operations(np.asarray(found.rotations, np.int64), np.asarray(found.translations, np.float64)), int(
+        found.number
+    )
 
 
 def projector_of(cell: Cell, operations: Operations, *, tolerance: float = 0.1) -> Projector:
@@ -112,7 +114,9 @@ def symmetrized(cell: Cell, operations: Operations, *, tolerance: float = 0.1) -
     """
     frac = np.asarray(cell.frac, np.float64)
     for _ in range(2):  # the second pass removes what translations rounded by the search left over
-        _, miss = _images(Cell(cell.lattice, frac, cell.numbers, cell.orbit, cell.W, cell.w, cell.den), operations, tolerance)
+        _, miss = _images(
+            Cell(cell.lattice, frac, cell.numbers, cell.orbit, cell.W, cell.w, cell.den), operations, tolerance
+        )
         inverse = np.linalg.inv(operations.W.astype(np.float64))
         frac = frac + np.einsum("gab,gib->ia", inverse, miss) / len(inverse)
     metric = cell.lattice @ cell.lattice.T

@@ -175,7 +175,9 @@ def neighbours(
         inside = length < end - _SAME
         # neighbours of one orbit in one bin of distance are one edge
         keys, counts = np.unique(
-            np.stack([owner[atom[inside]], np.rint(length[inside] / _SAME).astype(int)], axis=1), axis=0, return_counts=True
+            np.stack([owner[atom[inside]], np.rint(length[inside] / _SAME).astype(int)], axis=1),
+            axis=0,
+            return_counts=True,
         )
         mean = keys[:, 1] * _SAME
         weight = counts * (1.0 - (mean / end) ** 4) ** 2

@@ -49,7 +49,9 @@ def options_from_config(section: Any) -> RegressionOptions:
     if not graphs.cutoff > 0 or graphs.num_neighbours < 2:
         raise ConfigError(f"{where}: a cutoff above 0 and at least 2 neighbours are needed")
     if net.width < 2 or net.num_radial < 2 or not net.radial_range > 0 or net.num_layers < 0:
-        raise ConfigError(f"{where}: width and num_radial of at least 2, radial_range above 0, num_layers of at least 0")
+        raise ConfigError(
+            f"{where}: width and num_radial of at least 2, radial_range above 0, num_layers of at least 0"
+        )
     buckets = tuple((int(orbits), int(edges)) for orbits, edges in section["buckets"])
     if not buckets or min(map(min, buckets)) < 1:
         raise ConfigError(f"{where}.buckets = {buckets}: pairs (orbits, edges into an orbit) of at least 1")
@@ -138,7 +140,9 @@ class RegressionTask:
         self._batch_size = int(config.train.batch_size)
         self._train = self._buckets(train, "training")
         if not self._train:
-            raise DataError(f"no training crystal fits the buckets {self.options.buckets} (orbits, edges into an orbit)")
+            raise DataError(
+                f"no training crystal fits the buckets {self.options.buckets} (orbits, edges into an orbit)"
+            )
         values = np.concatenate([bucket.arrays[1] for bucket in self._train]).astype(np.float64)
         self._stats = {"mean": values.mean(), "scale": max(float(values.std()), 1e-6)}
         self._val = [] if val is None else self._buckets(val, "validation")
@@ -151,8 +155,12 @@ class RegressionTask:
         if num < len(data):
             _log.warning(
                 "%d of %d %s crystals are left out: no value of %s, elements beyond plutonium, or larger than the buckets %s",
-                len(data) - num, len(data), role, self.options.property, self.options.buckets,
-            )  # fmt: skip
+                len(data) - num,
+                len(data),
+                role,
+                self.options.property,
+                self.options.buckets,
+            )
         return [
             Bucket((graphs, values[have[rows]].astype(np.float32)), len(rows) / num, min(self._batch_size, len(rows)))
             for rows, graphs in parts

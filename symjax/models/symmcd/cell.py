@@ -38,7 +38,12 @@ def represent_cells(data: CrystalDataset, *, num_atoms: int | None = None) -> Re
     z[crystal, slot] = data.orbit_z[orbit]
     x[crystal, slot] = move(data.sets, data.orbit_set[orbit], images[orbit, column], data.orbit_x[orbit])
     cells = Representation(
-        number=orbits.number, k=orbits.k, z=z, x=x, site=np.zeros((num, slots, 15), np.int8),
-        pos=np.full((num, slots), -1, np.int16), mask=np.arange(slots) < counts[:, None],
-    )  # fmt: skip
+        number=orbits.number,
+        k=orbits.k,
+        z=z,
+        x=x,
+        site=np.zeros((num, slots, 15), np.int8),
+        pos=np.full((num, slots), -1, np.int16),
+        mask=np.arange(slots) < counts[:, None],
+    )
     return cells.take(np.arange(num), num_atoms)

@@ -96,8 +96,10 @@ def _ways_of_one(sizes: Sizes, room: Sizes, bits: int, max_atoms: int) -> list[W
         slot, before = limited.index(i), [dict(ways) for ways in table]
         for number in range(1, min(left, max_atoms // size) + 1):
             for atoms in range(number * size, max_atoms + 1):
-                more = {(*used[:slot], number, *used[slot + 1 :]): value << number & bits
-                        for used, value in before[atoms - number * size].items()}  # fmt: skip
+                more = {
+                    (*used[:slot], number, *used[slot + 1 :]): value << number & bits
+                    for used, value in before[atoms - number * size].items()
+                }
                 _merge(table[atoms], more)
     return table
 
@@ -173,13 +175,19 @@ def place(
     fits = size <= most * np.asarray(counts)[element]
     bounds = Bounds(np.append(np.zeros(m * e * k), 1), np.append(fits.astype(float), most))
     solved = milp(
-        np.append(-scores.ravel(), 0.0), integrality=np.ones(m * e * k + 1), bounds=bounds,
-        constraints=LinearConstraint(matrix, low, high), options={"mip_rel_gap": 0.0, "node_limit": 100_000},
-    )  # fmt: skip
+        np.append(-scores.ravel(), 0.0),
+        integrality=np.ones(m * e * k + 1),
+        bounds=bounds,
+        constraints=LinearConstraint(matrix, low, high),
+        options={"mip_rel_gap": 0.0, "node_limit": 100_000},
+    )
     if solved.status == 2:
         raise InputError(f"the formula cannot be placed on {m} orbits of this group in at most {max_atoms} atoms")
     if solved.x is None:
         raise SymjaxError(f"the search for a placement of the formula on {m} orbits was given up: {solved.message}")
     chosen = solved.x[:-1].reshape(m, e * k).argmax(axis=1)
-    lost = scores.reshape(m, -1).max(axis=1).sum() - np.take_along_axis(scores.reshape(m, -1), chosen[:, None], axis=1).sum()
+    lost = (
+        scores.reshape(m, -1).max(axis=1).sum()
+        - np.take_along_axis(scores.reshape(m, -1), chosen[:, None], axis=1).sum()
+    )
     return Placed(chosen // k, chosen % k, float(lost))

@@ -87,23 +87,37 @@ def generate(
     request, sampler = request or Request(), sampler or SamplerOptions()
     counts, options = weights.counts, weights.options
     if options.unit_cell and request.orbits is not None:
-        raise InputError("a number of orbits cannot be asked of these weights: the unit-cell variant draws atoms, not orbits")
+        raise InputError(
+            "a number of orbits cannot be asked of these weights: the unit-cell variant draws atoms, not orbits"
+        )
     allowed = allowed_types(counts, request)
     most = most_atoms(options)
     number, orbits = draw_requests(
-        counts, request, num, rng=np.random.default_rng(seed), max_orbits=options.buckets[-1], max_atoms=most,
+        counts,
+        request,
+        num,
+        rng=np.random.default_rng(seed),
+        max_orbits=options.buckets[-1],
+        max_atoms=most,
         unit_cell=options.unit_cell,
-    )  # fmt: skip
+    )
     orbits = np.maximum(orbits, len(set(request.elements)))
     decide = None if request.formula is None else _decider(request, number, unit_cell=options.unit_cell, max_atoms=most)
     maker = (_CellMaker if options.unit_cell else _Maker)(number, int(orbits.max()), request)
     rows, attempts = np.arange(num), 0
     for attempt in range(_ROUNDS):
         drawn, mask = sample_all(
-            weights.params, options, jax.random.fold_in(jax.random.key(seed), attempt), number[rows], orbits[rows], allowed=allowed,
-            sampler=sampler, batch_size=batch_size, decide=None if decide is None else functools.partial(decide, rows),
+            weights.params,
+            options,
+            jax.random.fold_in(jax.random.key(seed), attempt),
+            number[rows],
+            orbits[rows],
+            allowed=allowed,
+            sampler=sampler,
+            batch_size=batch_size,
+            decide=None if decide is None else functools.partial(decide, rows),
             progress=None if progress is None or attempt else (lambda done: progress("diffusion", done)),
-        )  # fmt: skip
+        )
         attempts += len(rows)
         maker.keep_better(rows, drawn, mask)
         short = (maker.ratio < min_ratio) & (attempt + 1 < max_draws)
@@ -185,7 +199,11 @@ class _Maker:
         """Take over what gives a crystal, where it is better than what was kept."""
         self.draws[rows] += 1
         z = np.where(mask, drawn.types + 1, 0)
-        usable = np.isfinite(drawn.k).all(axis=1) & np.isfinite(drawn.x).all(axis=(1, 2)) & (np.abs(drawn.k) < _LARGEST).all(axis=1)
+        usable = (
+            np.isfinite(drawn.k).all(axis=1)
+            & np.isfinite(drawn.x).all(axis=(1, 2))
+            & (np.abs(drawn.k) < _LARGEST).all(axis=1)
+        )
         L = np.asarray(lattice_from_k(np.where(usable[:, None], drawn.k, 0.0).astype(np.float64)))
         placed = self._place(rows, L, z, drawn, mask)
         wanted = np.array([self._has_elements(row) for row in z])
@@ -203,7 +221,11 @@ class _Maker:
         kept, chosen = rows[good][better], good[better]
         self.ratio[kept], self.k[kept] = ratio[better], k[better]
         self.z[kept], self.pos[kept], self.x[kept] = 0, 0, 0.0
-        self.z[kept, :width], self.pos[kept, :width], self.x[kept, :width] = z[chosen], placed.pos[chosen], placed.x[chosen]
+        self.z[kept, :width], self.pos[kept, :width], self.x[kept, :width] = (
+            z[chosen],
+            placed.pos[chosen],
+            placed.x[chosen],
+        )
         self.moved[kept], self.cost[kept] = placed.moved[chosen], placed.cost[chosen]
 
     def _place(self, rows: np.ndarray, L: np.ndarray, z: np.ndarray, drawn: Drawn, mask: np.ndarray) -> _Placed:
@@ -215,9 +237,11 @@ class _Maker:
             if crystal is not None:
                 x[i, mask[i]] = crystal.x
         return _Placed(
-            np.asarray(made.reasons), np.where(mask, np.asarray(found.pos), 0), x,
+            np.asarray(made.reasons),
+            np.where(mask, np.asarray(found.pos), 0),
+            x,
             *(np.where(mask, np.asarray(values), 0.0).max(axis=1) for values in (found.moved, found.site_cost)),
-        )  # fmt: skip
+        )
 
     def _project(self, rows: np.ndarray, L: np.ndarray, drawn: Drawn, mask: np.ndarray) -> Projected:
         """Nearest positions, in batches padded to powers of two so that few programs are compiled."""
@@ -227,8 +251,13 @@ class _Maker:
         if self.request.formula is not None:  # sites were held; what is nearest to them has room
             scores = np.asarray(hamming_log_prob(drawn.sites), np.float32)
         found = _project(
-            self.tables, self.number[rows][padded], L[padded], drawn.x[padded], site_log_prob=scores[padded], mask=mask[padded],
-        )  # fmt: skip
+            self.tables,
+            self.number[rows][padded],
+            L[padded],
+            drawn.x[padded],
+            site_log_prob=scores[padded],
+            mask=mask[padded],
+        )
         return Projected(*(np.asarray(values)[: len(rows)] for values in found))
 
     def _has_elements(self, z: np.ndarray) -> bool:
@@ -274,4 +303,3 @@ def log_coefficients(sets: SetTable, set_index: np.ndarray, L: np.ndarray) -> np
     """`(b, 6)` coefficients of `symjax.lattice` of lattices, with no component the operations forbid."""
     k = log_from_lattice(L, np.asarray(sets.frame)[set_index])
     return np.einsum("bij,bj->bi", np.asarray(sets.k_projector)[set_index], k)
-

@@ -228,8 +228,12 @@ class SymmcdNet(nn.Module):
 def count_parameters(options: NetworkOptions) -> int:
     """Number of trained parameters (traced, nothing is allocated)."""
     nodes = Nodes(
-        group=jnp.zeros((1, NUM_GROUP_FEATURES)), k=jnp.zeros((1, 6)), types=jnp.zeros((1, 1), jnp.int32),
-        sites=jnp.zeros((1, 1, NUM_AXES), jnp.int32), x=jnp.zeros((1, 1, 3)), mask=jnp.ones((1, 1), bool),
-    )  # fmt: skip
+        group=jnp.zeros((1, NUM_GROUP_FEATURES)),
+        k=jnp.zeros((1, 6)),
+        types=jnp.zeros((1, 1), jnp.int32),
+        sites=jnp.zeros((1, 1, NUM_AXES), jnp.int32),
+        x=jnp.zeros((1, 1, 3)),
+        mask=jnp.ones((1, 1), bool),
+    )
     shapes = jax.eval_shape(SymmcdNet(options).init, jax.random.key(0), nodes, jnp.ones(1))
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))

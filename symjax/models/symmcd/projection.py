@@ -117,9 +117,13 @@ def _coordinates(number: int) -> np.ndarray:
     """(p, 3, 3) inverse of each position's completed basis: the first dof of C^-1 (x - x0) are the coordinates on its flat."""
     t = _group(number)
     positions = WyckoffPositions(
-        stab=t.pos_stab[0], x0=t.pos_x0[0], basis=t.pos_basis[0], dof=t.pos_dof[0], multiplicity=t.pos_mult[0],
+        stab=t.pos_stab[0],
+        x0=t.pos_x0[0],
+        basis=t.pos_basis[0],
+        dof=t.pos_dof[0],
+        multiplicity=t.pos_mult[0],
         images=t.pos_images[0],
-    )  # fmt: skip
+    )
     return np.linalg.inv(positions.completion)
 
 
@@ -158,10 +162,15 @@ def projection_tables(numbers: Iterable[int]) -> ProjectionTables:
     flats, sites = [_flats(n) for n in wanted], [position_site_symmetry(n) for n in wanted]
     r, p, f = len(wanted), max(map(len, sites)), max(len(one[0]) for one in flats)
     out = ProjectionTables(
-        row=np.full(NUM_TYPES + 1, -1, np.int32), site=np.zeros((r, p, 15), np.int8), pos_mask=np.zeros((r, p), bool),
-        dof=np.zeros((r, p), np.int32), flat_pos=np.full((r, f), -1, np.int32), flat_op=np.zeros((r, f), np.int32),
-        point=np.zeros((r, f, 3)), vector=np.zeros((r, f, 3)),
-    )  # fmt: skip
+        row=np.full(NUM_TYPES + 1, -1, np.int32),
+        site=np.zeros((r, p, 15), np.int8),
+        pos_mask=np.zeros((r, p), bool),
+        dof=np.zeros((r, p), np.int32),
+        flat_pos=np.full((r, f), -1, np.int32),
+        flat_op=np.zeros((r, f), np.int32),
+        point=np.zeros((r, f, 3)),
+        vector=np.zeros((r, f, 3)),
+    )
     for i, (number, (pos, op, point, vector), site) in enumerate(zip(wanted, flats, sites, strict=True)):
         out.row[number] = i
         out.site[i, : len(site)], out.pos_mask[i, : len(site)] = site, True

@@ -153,10 +153,14 @@ def represent(data: CrystalDataset, *, num_orbits: int | None = None) -> Represe
     at = (crystal, np.arange(len(crystal)) - data.orbit_start[crystal])
     num = len(data)
     out = Representation(
-        number=numbers.astype(np.int32), k=k_from_lattice(data.lattices()), z=np.zeros((num, slots), np.int32),
-        x=np.zeros((num, slots, 3)), site=np.zeros((num, slots, 15), np.int8), pos=np.full((num, slots), -1, np.int16),
+        number=numbers.astype(np.int32),
+        k=k_from_lattice(data.lattices()),
+        z=np.zeros((num, slots), np.int32),
+        x=np.zeros((num, slots, 3)),
+        site=np.zeros((num, slots, 15), np.int8),
+        pos=np.full((num, slots), -1, np.int16),
         mask=np.zeros((num, slots), bool),
-    )  # fmt: skip
+    )
     out.z[at], out.pos[at], out.mask[at] = data.orbit_z, data.orbit_pos, True
     out.x[at], out.site[at] = move(data.sets, data.orbit_set, np.asarray(ops, np.int64), data.orbit_x), site
     return out
@@ -198,9 +202,11 @@ def count(data: Representation) -> Counts:
     np.add.at(site, (rows[:, None], np.arange(15), np.asarray(data.site, np.int64)[mask]), 1.0)
     site[group == 0] = 1.0
     return Counts(
-        group=group / group.sum(), orbits=by_orbits / np.maximum(by_orbits.sum(axis=1, keepdims=True), 1.0),
-        elements=elements / elements.sum(), site=site / site.sum(axis=-1, keepdims=True),
-    )  # fmt: skip
+        group=group / group.sum(),
+        orbits=by_orbits / np.maximum(by_orbits.sum(axis=1, keepdims=True), 1.0),
+        elements=elements / elements.sum(),
+        site=site / site.sum(axis=-1, keepdims=True),
+    )
 
 
 def group_features() -> np.ndarray:
@@ -217,8 +223,12 @@ def lattice_masks() -> tuple[np.ndarray, np.ndarray]:
     """
     mask, constant = np.zeros((NUM_TYPES + 1, 6)), np.zeros((NUM_TYPES + 1, 6))
     for first, last, free in (
-        (1, 2, (0, 1, 2, 3, 4, 5)), (3, 15, (1, 3, 4, 5)), (16, 74, (3, 4, 5)), (75, 194, (4, 5)), (195, 230, (5,)),
-    ):  # fmt: skip
+        (1, 2, (0, 1, 2, 3, 4, 5)),
+        (3, 15, (1, 3, 4, 5)),
+        (16, 74, (3, 4, 5)),
+        (75, 194, (4, 5)),
+        (195, 230, (5,)),
+    ):
         mask[first : last + 1, list(free)] = 1.0
     constant[143:195, 0] = HEXAGONAL_K1
     return mask, constant

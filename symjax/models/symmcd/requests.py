@@ -113,7 +113,9 @@ def draw_requests(
         if (weight * share).sum() > 0:
             weight = weight * share
         elif not request.groups:
-            raise InputError(f"no training crystal has {request.orbits} orbits; ask for another number, or for a group as well")
+            raise InputError(
+                f"no training crystal has {request.orbits} orbits; ask for another number, or for a group as well"
+            )
     number = rng.choice(len(weight), size=num, p=weight / weight.sum())
     if request.orbits is not None:
         return number, np.full(num, request.orbits)
@@ -135,14 +137,24 @@ def _holding(groups: np.ndarray, request: Request, max_orbits: int, max_atoms: i
         classes = ATOMS if unit_cell else site_classes(int(number))
         can[number] = possible_orbits(classes, formula, max_orbits=max_orbits, max_atoms=max_atoms)
     named = ", ".join(map(str, request.groups))
-    where = f"space group{'s' if len(request.groups) > 1 else ''} {named}" if named else "any space group of the training data"
-    room = f"at most {max_orbits} atoms" if unit_cell else f"at most {max_orbits} orbits and {max_atoms} atoms of the cell"
+    where = (
+        f"space group{'s' if len(request.groups) > 1 else ''} {named}"
+        if named
+        else "any space group of the training data"
+    )
+    room = (
+        f"at most {max_orbits} atoms" if unit_cell else f"at most {max_orbits} orbits and {max_atoms} atoms of the cell"
+    )
     if not can.any():
         others = "" if not named else "; ask for another group, or for none"
-        raise InputError(f"{request.formula_text} does not fit in {where}: its positions cannot add up to it with {room}{others}")
+        raise InputError(
+            f"{request.formula_text} does not fit in {where}: its positions cannot add up to it with {room}{others}"
+        )
     if request.orbits is not None and not can[:, request.orbits].any():
         numbers = ", ".join(map(str, np.flatnonzero(can.any(axis=0))))
-        raise InputError(f"{request.formula_text} does not fit on {request.orbits} orbit(s) in {where}; it does on {numbers}")
+        raise InputError(
+            f"{request.formula_text} does not fit on {request.orbits} orbit(s) in {where}; it does on {numbers}"
+        )
     return can
 
 
@@ -189,5 +201,7 @@ def allowed_types(counts: Counts, request: Request) -> np.ndarray | None:
         allowed[z - 1] = 1.0
     if request.orbits is not None and len(set(request.elements)) > request.orbits:
         named = ", ".join(request.elements)
-        raise InputError(f"the elements {named} do not fit on {request.orbits} orbit(s): ask for one orbit an element at least")
+        raise InputError(
+            f"the elements {named} do not fit on {request.orbits} orbit(s): ask for one orbit an element at least"
+        )
     return allowed

@@ -163,7 +163,11 @@ def reverse_diffusion(
     def hold(state: _State, held: Held, abar: Array, key: Array) -> _State:
         type_key, site_key = jax.random.split(key)
         state = state._replace(types=discrete.perturb(type_key, held.types, abar, marginal))
-        return state if options.unit_cell else state._replace(sites=discrete.perturb(site_key, held.sites, abar, site_marginal))
+        return (
+            state
+            if options.unit_cell
+            else state._replace(sites=discrete.perturb(site_key, held.sites, abar, site_marginal))
+        )
 
     if part is not None:
         begin = part.begin
@@ -215,12 +219,16 @@ def reverse_diffusion(
     if part is None:
         (state, log_prob, type_log_prob), _ = jax.lax.scan(step, start, jnp.arange(len(times) - 1))
     else:
-        state, log_prob, type_log_prob = jax.lax.fori_loop(part.first, part.last, lambda i, carry: step(carry, i)[0], start)
+        state, log_prob, type_log_prob = jax.lax.fori_loop(
+            part.first, part.last, lambda i, carry: step(carry, i)[0], start
+        )
     k = free * (state.k * stats["k_scale"] + stats["k_shift"]) + constant
     return Drawn(k, state.types, state.sites, log_prob, jnp.mod(state.x, 1.0), type_log_prob)
 
 
-def plan_batches(num_orbits: np.ndarray, buckets: tuple[int, ...], batch_size: int) -> list[tuple[int, np.ndarray, int]]:
+def plan_batches(
+    num_orbits: np.ndarray, buckets: tuple[int, ...], batch_size: int
+) -> list[tuple[int, np.ndarray, int]]:
     """Which crystals run together: `(padded orbits, rows, padded batch)`.
 
     Batches are padded to powers of two, and a bucket with few crystals joins the next larger one, so that few programs are
@@ -278,18 +286,25 @@ def sample_all(
     mask = np.arange(width) < num_orbits[:, None]
     num = len(number)
     whole = {
-        "k": np.zeros((num, 6), np.float32), "types": np.zeros((num, width), np.int32),
+        "k": np.zeros((num, 6), np.float32),
+        "types": np.zeros((num, width), np.int32),
         "sites": np.zeros((num, width, NUM_AXES), np.int32),
-        "site_log_prob": np.zeros((num, width, NUM_AXES, NUM_KINDS), np.float32), "x": np.zeros((num, width, 3), np.float32),
-    }  # fmt: skip
+        "site_log_prob": np.zeros((num, width, NUM_AXES, NUM_KINDS), np.float32),
+        "x": np.zeros((num, width, 3), np.float32),
+    }
     types = jnp.ones(NUM_TYPES) if allowed is None else jnp.asarray(allowed, jnp.float32)
     for index, (slots, rows, size) in enumerate(plan_batches(num_orbits, options.buckets, batch_size)):
         padded = np.resize(rows, size)
         real = np.arange(slots) < num_orbits[padded][:, None]
         run = functools.partial(
-            reverse_diffusion, params, number=jnp.asarray(number[padded], jnp.int32), mask=jnp.asarray(real), allowed=types,
-            options=options, sampler=sampler,
-        )  # fmt: skip
+            reverse_diffusion,
+            params,
+            number=jnp.asarray(number[padded], jnp.int32),
+            mask=jnp.asarray(real),
+            allowed=types,
+            options=options,
+            sampler=sampler,
+        )
         own = jax.random.fold_in(key, index)
         drawn = run(own) if decide is None else _decided(run, own, decide, rows, steps_of(options, sampler))
         for name, values in jax.device_get(drawn._replace(type_log_prob=None))._asdict().items():
@@ -311,9 +326,13 @@ def _decided(run: functools.partial[Drawn], key: Array, decide: Decide, rows: np
     middle = int(np.clip(np.searchsorted(-times, -DECIDE * times[0]), 0, len(times) - 2))
     (b, m), real = mask.shape, mask[: len(rows)]
     nothing = Drawn(
-        jnp.zeros((b, 6)), jnp.zeros((b, m), jnp.int32), jnp.zeros((b, m, NUM_AXES), jnp.int32),
-        jnp.zeros((b, m, NUM_AXES, NUM_KINDS)), jnp.zeros((b, m, 3)), jnp.zeros((b, m, NUM_TYPES)),
-    )  # fmt: skip
+        jnp.zeros((b, 6)),
+        jnp.zeros((b, m), jnp.int32),
+        jnp.zeros((b, m, NUM_AXES), jnp.int32),
+        jnp.zeros((b, m, NUM_AXES, NUM_KINDS)),
+        jnp.zeros((b, m, 3)),
+        jnp.zeros((b, m, NUM_TYPES)),
+    )
     first = Part(at(0), at(middle), at(False), nothing, Held(nothing.types, nothing.sites))
     keys = [jax.random.fold_in(key, i) for i in range(CANDIDATES)]
     halves = [jax.tree.map(lambda a: np.asarray(a)[: len(rows)], run(one, part=first)) for one in keys]

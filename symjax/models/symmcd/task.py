@@ -137,10 +137,13 @@ class Examples(NamedTuple):
 def examples_of(data: Representation) -> Examples:
     """Arrays of a representation in the types that the network takes."""
     return Examples(
-        number=np.asarray(data.number, np.int32), k=np.asarray(data.k, np.float32),
-        types=np.maximum(np.asarray(data.z, np.int32) - 1, 0), sites=np.asarray(data.site, np.int32),
-        x=np.asarray(data.x, np.float32), mask=np.asarray(data.mask, bool),
-    )  # fmt: skip
+        number=np.asarray(data.number, np.int32),
+        k=np.asarray(data.k, np.float32),
+        types=np.maximum(np.asarray(data.z, np.int32) - 1, 0),
+        sites=np.asarray(data.site, np.int32),
+        x=np.asarray(data.x, np.float32),
+        mask=np.asarray(data.mask, bool),
+    )
 
 
 def fit_statistics(data: Representation, counts: Counts, standardise: bool) -> dict[str, np.ndarray]:
@@ -153,10 +156,17 @@ def fit_statistics(data: Representation, counts: Counts, standardise: bool) -> d
         if len(values) > 1:
             shift[i], scale[i] = values.mean(), max(float(values.std()), 1e-2)
     arrays = {
-        "group": counts.group, "orbits": counts.orbits, "elements": counts.elements, "site": counts.site,
-        "features": group_features(), "k_free": free, "k_constant": constant, "k_shift": shift, "k_scale": scale,
+        "group": counts.group,
+        "orbits": counts.orbits,
+        "elements": counts.elements,
+        "site": counts.site,
+        "features": group_features(),
+        "k_free": free,
+        "k_constant": constant,
+        "k_shift": shift,
+        "k_scale": scale,
         "mean_orbits": np.asarray(data.mask.sum() / len(data.mask)),
-    }  # fmt: skip
+    }
     return {name: np.asarray(values, np.float32) for name, values in arrays.items()}
 
 
@@ -170,9 +180,7 @@ def nodes_of(stats: dict, number: Array, mask: Array, *, k: Array, types: Array,
     return Nodes(stats["features"][number], k + stats["k_constant"][number], types, sites, x, mask)
 
 
-def diffusion_loss(
-    params: dict, options: SymmcdOptions, batch: Examples, key: Array
-) -> tuple[Array, dict[str, Array]]:
+def diffusion_loss(params: dict, options: SymmcdOptions, batch: Examples, key: Array) -> tuple[Array, dict[str, Array]]:
     """Weighted sum of the four denoising losses, and each of them."""
     stats = jax.lax.stop_gradient(params["stats"])
     levels = Levels(*(jnp.asarray(table) for table in levels_of(options)))
@@ -254,8 +262,13 @@ class SymmcdTask:
             named = ", ".join(str(name) for name in dataset.ids[~fits][:5])
             _log.warning(
                 "%d of %d %s crystals have more than %d %s or elements beyond plutonium and are left out: %s ...",
-                (~fits).sum(), len(fits), role, largest, self.options.nodes_are, named,
-            )  # fmt: skip
+                (~fits).sum(),
+                len(fits),
+                role,
+                largest,
+                self.options.nodes_are,
+                named,
+            )
         part = dataset.subset(np.flatnonzero(fits))
         return represent_cells(part) if cells else represent(part)
 
@@ -291,4 +304,3 @@ class SymmcdTask:
         """See `diffusion_loss`."""
         del train
         return diffusion_loss(params, self.options, batch, key)
-

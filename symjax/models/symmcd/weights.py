@@ -15,7 +15,18 @@ from symjax.models.symmcd.representation import Counts, group_features
 from symjax.models.symmcd.task import SymmcdOptions, options_from_config
 from symjax.train.weights import check_shapes, load_model
 
-_STATS = ("group", "orbits", "elements", "site", "features", "k_free", "k_constant", "k_shift", "k_scale", "mean_orbits")
+_STATS = (
+    "group",
+    "orbits",
+    "elements",
+    "site",
+    "features",
+    "k_free",
+    "k_constant",
+    "k_shift",
+    "k_scale",
+    "mean_orbits",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +63,19 @@ def load_weights(folder: str | Path | None = None) -> SymmcdWeights:
 
 def _expected(options: SymmcdOptions) -> Any:
     """Shapes of the network's arrays."""
-    nodes = Nodes(*(
-        jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in (
-            ((1, NUM_GROUP_FEATURES), np.float32), ((1, 6), np.float32), ((1, 1), np.int32), ((1, 1, 15), np.int32),
-            ((1, 1, 3), np.float32), ((1, 1), bool),
+    nodes = Nodes(
+        *(
+            jax.ShapeDtypeStruct(shape, dtype)
+            for shape, dtype in (
+                ((1, NUM_GROUP_FEATURES), np.float32),
+                ((1, 6), np.float32),
+                ((1, 1), np.int32),
+                ((1, 1, 15), np.int32),
+                ((1, 1, 3), np.float32),
+                ((1, 1), bool),
+            )
         )
-    ))  # fmt: skip
-    return jax.eval_shape(SymmcdNet(options.network).init, jax.random.key(0), nodes, jax.ShapeDtypeStruct((1,), np.float32))
+    )
+    return jax.eval_shape(
+        SymmcdNet(options.network).init, jax.random.key(0), nodes, jax.ShapeDtypeStruct((1,), np.float32)
+    )

@@ -26,9 +26,17 @@ from symjax.models.symop.species import element_rank
 
 SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 _SAME_CLASS = {
-    "-4m2": "-42m", "-62m": "-6m2", "m2m": "mm2", "2mm": "mm2", "312": "32", "321": "32",
-    "31m": "3m", "3m1": "3m", "-31m": "-3m", "-3m1": "-3m",
-}  # fmt: skip
+    "-4m2": "-42m",
+    "-62m": "-6m2",
+    "m2m": "mm2",
+    "2mm": "mm2",
+    "312": "32",
+    "321": "32",
+    "31m": "3m",
+    "3m1": "3m",
+    "-31m": "-3m",
+    "-3m1": "-3m",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +161,9 @@ def compile_constraints(constraints: Constraints, *, max_orbits: int, max_atoms:
     if formula is not None:
         inside = {SYMBOLS[e] for e in formula}
         if names and names != inside:
-            raise InputError(f"elements {', '.join(sorted(names))} contradict the formula's {', '.join(sorted(inside))}")
+            raise InputError(
+                f"elements {', '.join(sorted(names))} contradict the formula's {', '.join(sorted(inside))}"
+            )
         names = inside
         if sum(formula.values()) > max_atoms:
             raise InputError(f"the formula has {sum(formula.values())} atoms; a cell holds at most {max_atoms}")
@@ -186,9 +196,16 @@ def compile_constraints(constraints: Constraints, *, max_orbits: int, max_atoms:
         start[int(vocab.frame[given[0]]), given] = True
         frames &= np.arange(2) == vocab.frame[given[0]]
     return Compiled(
-        text=constraints.describe(), allowed=allowed, required=required, formula=formula, frames=frames, start=start,
-        targets=targets, max_orbits=max_orbits, max_atoms=max_atoms,
-    )  # fmt: skip
+        text=constraints.describe(),
+        allowed=allowed,
+        required=required,
+        formula=formula,
+        frames=frames,
+        start=start,
+        targets=targets,
+        max_orbits=max_orbits,
+        max_atoms=max_atoms,
+    )
 
 
 def _element(name: str) -> int:
@@ -270,7 +287,9 @@ def _indices(opset: OpSet, what: str) -> np.ndarray:
     found = np.asarray(vocab.lookup(W, w * 24 // opset.den, np.full(len(W), choose_frame(W))))
     if (found == vocab.size).any() or (w * 24 % opset.den).any():
         row = int(np.argmax(found == vocab.size))
-        raise InputError(f"{what}: operation {row} of the set is in no standard setting; give the set in a standard setting")
+        raise InputError(
+            f"{what}: operation {row} of the set is in no standard setting; give the set in a standard setting"
+        )
     return found
 
 

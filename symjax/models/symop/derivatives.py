@@ -166,7 +166,13 @@ def derivatives(
     if not 0 <= strength <= 1 or (direction == "below" and strength == 0):
         raise InputError(f"strength must be above 0 and at most 1 (0 only for direction above), got {strength:g}")
     found = candidates(
-        weights, parent, direction=direction, measure=measure, tolerance=tolerance, strain=strain, keep_parent=keep_parent
+        weights,
+        parent,
+        direction=direction,
+        measure=measure,
+        tolerance=tolerance,
+        strain=strain,
+        keep_parent=keep_parent,
     )
     if progress is not None:
         progress("operations and sites", num)
@@ -177,15 +183,24 @@ def derivatives(
     if strength > 0:
         sampler = sampler or SamplerOptions(num_steps=max(10, round(60 * strength)))
         k, x, best, draws = draw_geometry(
-            weights, types, jax.random.key(seed), sampler=sampler, min_ratio=min_ratio, max_draws=max_draws,
-            batch_size=batch_size, start=Start(k, x, strength), progress=progress,
-        )  # fmt: skip
+            weights,
+            types,
+            jax.random.key(seed),
+            sampler=sampler,
+            min_ratio=min_ratio,
+            max_draws=max_draws,
+            batch_size=batch_size,
+            start=Start(k, x, strength),
+            progress=progress,
+        )
     rows = [found.rows[i] for i in chosen]
     likelihood = [row.log_likelihood if measure == "walk" or row.log_type is None else row.log_type for row in rows]
     properties = {
-        "log_probability": np.array([row.log_probability for row in rows]), "log_likelihood": np.array(likelihood),
-        "min_ratio": best, "draws": draws.astype(float),
-    }  # fmt: skip
+        "log_probability": np.array([row.log_probability for row in rows]),
+        "log_likelihood": np.array(likelihood),
+        "min_ratio": best,
+        "draws": draws.astype(float),
+    }
     meta = {"model": "symop", "seed": seed, "direction": direction, "measure": measure, "strength": strength}
     return Derivatives(dataset_from_types(types, k, x, properties=properties, meta=meta), found, chosen)
 
@@ -212,7 +227,9 @@ def candidates(
         InputError: as `derivatives`.
     """
     if direction not in DIRECTIONS or measure not in MEASURES:
-        raise InputError(f"direction is one of {DIRECTIONS} and measure one of {MEASURES}, got {direction!r}, {measure!r}")
+        raise InputError(
+            f"direction is one of {DIRECTIONS} and measure one of {MEASURES}, got {direction!r}, {measure!r}"
+        )
     if len(parent.z) > MAX_ORBITS:
         raise InputError(f"the parent has {len(parent.z)} orbits; symop takes at most {MAX_ORBITS}")
     lattice, atoms, own = _bounds(parent, direction, tolerance, strain)
@@ -221,7 +238,8 @@ def candidates(
     reachable = attainable(lattice, free) if direction == "below" else np.ones(len(lattice), bool)
     first = lattice.classes
     reductions: list[Reduction | None] = [
-        _reduced(atoms, lattice.members[i], tolerance if direction == "above" else None) if reachable[i] else None for i in first
+        _reduced(atoms, lattice.members[i], tolerance if direction == "above" else None) if reachable[i] else None
+        for i in first
     ]
     status = _status(weights, reductions, reachable[first], own=first == own, keep_parent=keep_parent)
     if not any(word == "open" for word in status):
@@ -254,9 +272,7 @@ def candidates(
     return Candidates(lattice, rows, direction, measure, float(mine - np.logaddexp(mine, others)))
 
 
-def _bounds(
-    parent: Crystal, direction: str, tolerance: float, strain: float
-) -> tuple[SetLattice, CellAtoms, int]:
+def _bounds(parent: Crystal, direction: str, tolerance: float, strain: float) -> tuple[SetLattice, CellAtoms, int]:
     """The closed sets, the atoms with their images, and the place of the parent's own group among the sets."""
     frame, own = _own_indices(parent)
     if direction == "below":
@@ -269,13 +285,17 @@ def _bounds(
 
 def _own_indices(parent: Crystal) -> tuple[int, np.ndarray]:
     """Frame and vocabulary indices of a crystal's operations."""
-    group = OpSet(W=parent.W.astype(np.int32), w=parent.w.astype(np.int32), mask=np.ones(len(parent.W), bool), den=parent.den)
+    group = OpSet(
+        W=parent.W.astype(np.int32), w=parent.w.astype(np.int32), mask=np.ones(len(parent.W), bool), den=parent.den
+    )
     vocab, first = vocabulary(), choose_frame(parent.W)
     for frame in (first, 1 - first):  # a few small sets are in both
         found = vocab.indices(group, frame)
         if (found < vocab.size).all():
             return frame, found
-    raise InputError("the parent's operations are in no standard setting; bring it to one first (symjax.data.standardize)")
+    raise InputError(
+        "the parent's operations are in no standard setting; bring it to one first (symjax.data.standardize)"
+    )
 
 
 def _reduced(atoms: CellAtoms, members: np.ndarray, tolerance: float | None) -> Reduction | None:
@@ -290,7 +310,12 @@ def _reduced(atoms: CellAtoms, members: np.ndarray, tolerance: float | None) -> 
 
 
 def _status(
-    weights: SymopWeights, reductions: list[Reduction | None], reachable: np.ndarray, *, own: np.ndarray, keep_parent: bool
+    weights: SymopWeights,
+    reductions: list[Reduction | None],
+    reachable: np.ndarray,
+    *,
+    own: np.ndarray,
+    keep_parent: bool,
 ) -> list[str]:
     """Which sets can be drawn, and why the others cannot."""
     orbits, atoms = geometry_options(weights).buckets[-1]

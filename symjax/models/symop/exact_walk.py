@@ -120,7 +120,10 @@ def _log_probabilities(
         frame[rows] = vocab.frame[lattice.operations[0]]
     constants = walk_constants()[:2]
     parts = [
-        [np.asarray(a) for a in _logits(net, params, constants, members[i : i + _BATCH], frame[i : i + _BATCH], z[i : i + _BATCH])]
+        [
+            np.asarray(a)
+            for a in _logits(net, params, constants, members[i : i + _BATCH], frame[i : i + _BATCH], z[i : i + _BATCH])
+        ]
         for i in range(0, padded, _BATCH)
     ]
     candidate, stop, frames = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -129,7 +132,11 @@ def _log_probabilities(
         logits, end = candidate[rows].astype(np.float64), stop[rows].astype(np.float64)
         norm = np.logaddexp(np.logaddexp.reduce(logits, axis=1), end)
         of_frame = frames[start].astype(np.float64)
-        yield logits[:, lattice.operations] - norm[:, None], end - norm, (of_frame - np.logaddexp.reduce(of_frame))[frame[start]]
+        yield (
+            logits[:, lattice.operations] - norm[:, None],
+            end - norm,
+            (of_frame - np.logaddexp.reduce(of_frame))[frame[start]],
+        )
 
 
 @partial(jax.jit, static_argnames=("net",))

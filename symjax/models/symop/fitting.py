@@ -38,14 +38,13 @@ class FormulaFitter:
         """The fitter of one row of a table; equal rows share one."""
         real = np.asarray(sets.pos_mask[index])
         return _fitter(
-            tuple(np.asarray(sets.pos_mult[index])[real].tolist()), tuple(np.asarray(sets.pos_dof[index])[real].tolist())
+            tuple(np.asarray(sets.pos_mult[index])[real].tolist()),
+            tuple(np.asarray(sets.pos_dof[index])[real].tolist()),
         )
 
     def single(self, taken: set[int], start: int = 0) -> Counts:
         """Positions without freedom left of each multiplicity, from index `start` on."""
-        left = [
-            self.mult[p] for p in range(start, len(self.mult)) if self.dof[p] == 0 and p not in taken
-        ]
+        left = [self.mult[p] for p in range(start, len(self.mult)) if self.dof[p] == 0 and p not in taken]
         return tuple(left.count(size) for size in self.sizes)
 
     def fits(self, needs: Needs, single: Counts, first: Open | None = None) -> bool:
@@ -135,7 +134,8 @@ class FormulaFitter:
                     continue
                 after = taken | ({p} if self.dof[p] == 0 else set())
                 open_free = tuple(
-                    any(self.dof[q] > 0 and self.mult[q] == size for q in range(p, len(self.mult))) for size in self.sizes
+                    any(self.dof[q] > 0 and self.mult[q] == size for q in range(p, len(self.mult)))
+                    for size in self.sizes
                 )
                 needs = ((left[now] - 1, missing[now] - self.mult[p]), *((left[e], missing[e]) for e in order[1:]))
                 result[p] = self.fits(needs, self.single(after), (self.single(after, p), open_free))

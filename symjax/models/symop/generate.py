@@ -72,16 +72,27 @@ def generate(
     options = geometry_options(weights)
     type_key, geometry_key = jax.random.split(jax.random.key(seed))
     drawn = sample_structure_types(
-        weights.operations, weights.operations_config, type_key, num,
-        constraints=constraints, max_orbits=options.buckets[-1][0], max_atoms=options.buckets[-1][1],
+        weights.operations,
+        weights.operations_config,
+        type_key,
+        num,
+        constraints=constraints,
+        max_orbits=options.buckets[-1][0],
+        max_atoms=options.buckets[-1][1],
         progress=None if progress is None else (lambda done: progress("operations and sites", done)),
-    )  # fmt: skip
+    )
     z = np.where(np.asarray(drawn.orbit_mask), np.asarray(drawn.z), 0)
     types = StructureTypes(drawn.sets, np.asarray(drawn.set_index), z, np.asarray(drawn.pos))
     k, x, best, draws = draw_geometry(
-        weights, types, geometry_key, sampler=sampler, min_ratio=min_ratio, max_draws=max_draws, batch_size=batch_size,
+        weights,
+        types,
+        geometry_key,
+        sampler=sampler,
+        min_ratio=min_ratio,
+        max_draws=max_draws,
+        batch_size=batch_size,
         progress=progress,
-    )  # fmt: skip
+    )
     properties = {"log_bound": np.asarray(drawn.log_bound, float), "min_ratio": best, "draws": draws.astype(float)}
     return Generated(dataset_from_types(types, k, x, properties=properties, meta={"model": "symop", "seed": seed}))
 
@@ -117,10 +128,15 @@ def draw_geometry(
     for attempt in range(max_draws if min_ratio > 0 else 1):
         part = types.take(rows)
         new_k, new_x = sample_geometry(
-            weights.geometry, options, jax.random.fold_in(key, attempt), part, sampler=sampler,
-            batch_size=batch_size if attempt == 0 else min(batch_size, 32), start=None if start is None else start.take(rows),
+            weights.geometry,
+            options,
+            jax.random.fold_in(key, attempt),
+            part,
+            sampler=sampler,
+            batch_size=batch_size if attempt == 0 else min(batch_size, 32),
+            start=None if start is None else start.take(rows),
             progress=None if progress is None or attempt else (lambda done: progress("lattice and coordinates", done)),
-        )  # fmt: skip
+        )
         draws[rows] += 1
         ratio = closest_ratios(part, new_k, new_x)
         better = ratio > best[rows]

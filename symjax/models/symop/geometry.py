@@ -197,7 +197,9 @@ def _conditions(options: GeometryOptions, inputs: GeometryInputs, tensor: Array,
     chemistry = jnp.asarray(element_features())[inputs.z]
     freedom = jax.nn.one_hot(jnp.sum(wrapped.used_directions(inputs.basis), -1).astype(jnp.int32), 4)
     share = jnp.log(jnp.maximum(inputs.weight * atoms[:, None], 1.0))[..., None]
-    return jnp.concatenate([jnp.broadcast_to(crystal[:, None], (b, m, crystal.shape[-1])), freedom, share, chemistry], axis=-1)
+    return jnp.concatenate(
+        [jnp.broadcast_to(crystal[:, None], (b, m, crystal.shape[-1])), freedom, share, chemistry], axis=-1
+    )
 
 
 def init_params(key: Array, options: GeometryOptions, inputs: GeometryInputs, stats: Statistics) -> dict:
@@ -284,8 +286,12 @@ class GeometryTask:
             named = ", ".join(str(dataset.ids[i]) for i in np.nonzero(which < 0)[0][:5])
             _log.warning(
                 "%d of %d %s crystals are larger than the largest bucket %s (orbits, atoms) and left out: %s ...",
-                (which < 0).sum(), len(which), role, buckets[-1], named,
-            )  # fmt: skip
+                (which < 0).sum(),
+                len(which),
+                role,
+                buckets[-1],
+                named,
+            )
         made = []
         for i, (num_orbits, num_atoms) in enumerate(buckets):
             rows = np.nonzero(which == i)[0]
@@ -326,7 +332,9 @@ def final_lattice(stats: dict[str, Array], inputs: GeometryInputs, k_state: Arra
     Args:
         projector: `(b, 6, 6)` float64, as in the set table.
     """
-    k = np.asarray(mean_coefficients(stats, inputs), np.float64) + np.asarray(stats["scale"], np.float64) * np.asarray(k_state)
+    k = np.asarray(mean_coefficients(stats, inputs), np.float64) + np.asarray(stats["scale"], np.float64) * np.asarray(
+        k_state
+    )
     return np.einsum("bij,bj->bi", projector, k)
 
 

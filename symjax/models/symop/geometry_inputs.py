@@ -55,7 +55,9 @@ def build_inputs(types: StructureTypes, num_atoms: int) -> GeometryInputs:
     b = len(types.z)
     total = types.num_atoms()
     if b and total.max() > num_atoms:
-        raise InputError(f"row {int(total.argmax())}: {int(total.max())} atoms do not fit the bucket of {num_atoms} atoms")
+        raise InputError(
+            f"row {int(total.argmax())}: {int(total.max())} atoms do not fit the bucket of {num_atoms} atoms"
+        )
     frame = FRAMES[np.asarray(sets.frame)[index]]
     images = np.asarray(sets.pos_images)[index[:, None], types.pos]
     row, orbit, slot = np.nonzero(mask[:, :, None] & (images >= 0))

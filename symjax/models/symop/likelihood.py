@@ -103,9 +103,12 @@ def _sites(net: OperationsNet, params: Any, types: StructureTypes, z: np.ndarray
     def terms(r: np.ndarray, s: np.ndarray) -> Array:
         before = atoms[r] * (np.arange(MAX_ORBITS) < s[:, None])
         slot = {
-            "set": types.set_index[r], "z": z[r], "pos": pos[r], "step": s.astype(np.int32),
+            "set": types.set_index[r],
+            "z": z[r],
+            "pos": pos[r],
+            "step": s.astype(np.int32),
             "balance": balance_rows(z[r], before, s).astype(np.float32),
-        }  # fmt: skip
+        }
         return site_nll(site_logits(net, params, encoded, padded, slot), pos[r], s)
 
     nll = _in_batches(terms, row, step)

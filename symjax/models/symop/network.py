@@ -97,7 +97,13 @@ class OperationsNet(nn.Module):
             self.species(z, state["species_step"], train),
             self.walk(constants.ops, constants.pair, state["members"], state["frame"], z, train=train),
             self.sites(
-                constants.ops, constants.table, batch["set"], z=z, pos=batch["pos"], step=state["site_step"],
-                balance=state["balance"], train=train,
+                constants.ops,
+                constants.table,
+                batch["set"],
+                z=z,
+                pos=batch["pos"],
+                step=state["site_step"],
+                balance=state["balance"],
+                train=train,
             ),
-        )  # fmt: skip
+        )

@@ -97,9 +97,13 @@ def crystal_arrays(data: CrystalDataset) -> dict[str, np.ndarray]:
     z, pos = canonical_slots(z, pos)
     atoms = site_table(data.sets).mult[data.set_index[:, None], pos] * (z > 0)
     return {
-        "set": data.set_index.astype(np.int32), "num": counts.astype(np.int32), "z": z, "pos": pos.astype(np.int32),
-        "k": data.k.astype(np.float32), "balance": np.packbits(balance_rows(z, atoms), axis=-1),
-    }  # fmt: skip
+        "set": data.set_index.astype(np.int32),
+        "num": counts.astype(np.int32),
+        "z": z,
+        "pos": pos.astype(np.int32),
+        "k": data.k.astype(np.float32),
+        "balance": np.packbits(balance_rows(z, atoms), axis=-1),
+    }
 
 
 def draw_slots(batch: dict[str, Array], bank: ChainBank, key: Array) -> dict[str, Array]:
@@ -124,11 +128,14 @@ def draw_slots(batch: dict[str, Array], bank: ChainBank, key: Array) -> dict[str
     packed = jnp.asarray(bank.packed)
     balance = batch["balance"][rows, site_step]
     return {
-        "species_step": below(keys[2], num + 1), "site_step": site_step, "chain_length": length,
-        "members": walk.unpack(packed, at, size), "target": walk.unpack(packed, chain[:, -1], size),
+        "species_step": below(keys[2], num + 1),
+        "site_step": site_step,
+        "chain_length": length,
+        "members": walk.unpack(packed, at, size),
+        "target": walk.unpack(packed, chain[:, -1], size),
         "frame": bank.frame[batch["set"]],
         "balance": walk.unpack(balance, rows, MAX_BALANCE),
-    }  # fmt: skip
+    }
 
 
 def consistency(

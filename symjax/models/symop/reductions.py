@@ -178,9 +178,13 @@ def reduce(atoms: CellAtoms, members: np.ndarray, *, tolerance: float = _SAME) -
     )
     order = np.lexsort((orbits.position, element_rank()[orbits.species]))
     return Reduction(
-        setting=setting, k=k, z=orbits.species[order].astype(np.int32), pos=orbits.position[order].astype(np.int32),
-        x=orbits.x[order], displacement=float(orbits.displacement.max(initial=0.0)),
-    )  # fmt: skip
+        setting=setting,
+        k=k,
+        z=orbits.species[order].astype(np.int32),
+        pos=orbits.position[order].astype(np.int32),
+        x=orbits.x[order],
+        displacement=float(orbits.displacement.max(initial=0.0)),
+    )
 
 
 def _fill(x: np.ndarray, P: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -211,5 +215,3 @@ def types_of(reductions: list[Reduction]) -> tuple[StructureTypes, np.ndarray, n
         z[i, : len(r.z)], pos[i, : len(r.z)], x[i, : len(r.z)] = r.z, r.pos, r.x
     index = np.array([numbers.index(r.setting.number) for r in reductions], np.int32)
     return StructureTypes(sets, index, z, pos), np.stack([r.k for r in reductions]), x
-
-

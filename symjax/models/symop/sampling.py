@@ -149,9 +149,16 @@ def site_logits(net: OperationsNet, params: Any, encoded: tuple, table: SiteTabl
     """`(b, p)` logits of the positions for one slot of b crystals; `slot` holds set, z, pos, step and balance."""
     state = slot_state(table, slot["set"], z=slot["z"], pos=slot["pos"], step=slot["step"])
     return net.apply(
-        params, encoded[0][slot["set"]], encoded[1][slot["set"]], state=state, z=slot["z"], step=slot["step"],
-        balance=slot["balance"], train=False, method="slot_logits",
-    )  # fmt: skip
+        params,
+        encoded[0][slot["set"]],
+        encoded[1][slot["set"]],
+        state=state,
+        z=slot["z"],
+        step=slot["step"],
+        balance=slot["balance"],
+        train=False,
+        method="slot_logits",
+    )
 
 
 def walk_constants() -> tuple:
@@ -181,9 +188,16 @@ def draw_walks(
 
 
 def draw_sites(
-    net: OperationsNet, params: Any, key: Array, z: np.ndarray, *, sets: SetTable, set_index: np.ndarray,
-    compiled: Compiled, max_atoms: int,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    net: OperationsNet,
+    params: Any,
+    key: Array,
+    z: np.ndarray,
+    *,
+    sets: SetTable,
+    set_index: np.ndarray,
+    compiled: Compiled,
+    max_atoms: int,
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions `(b, m)` for species `z (b, m)`, and `(b,)` True where a limit left none."""
     sets = pad_table(sets, max(MAX_OPS, sets.mask.shape[1]), max(MAX_POSITIONS, sets.pos_mask.shape[1]))
     table, full = site_table(sets), np.asarray(sets.pos_mult)
@@ -196,9 +210,12 @@ def draw_sites(
         atoms = table.mult[set_index[:, None], pos] * (z > 0) * (np.arange(width) < step)
         steps = np.minimum(step, count - 1)
         slot = {
-            "set": set_index, "z": z, "pos": pos, "step": steps.astype(np.int32),
+            "set": set_index,
+            "z": z,
+            "pos": pos,
+            "step": steps.astype(np.int32),
             "balance": balance_rows(z, atoms, steps).astype(np.float32),
-        }  # fmt: skip
+        }
         logits = np.array(site_logits(net, params, encoded, padded, slot))
         placed = (full[set_index[:, None], pos] * (np.arange(width) < step)).sum(1)
         later = np.maximum(count - 1 - step, 0)  # every later orbit holds one atom at least
@@ -219,9 +236,15 @@ def pad_rows(array: np.ndarray, block: int) -> np.ndarray:
 
 
 def log_bounds(
-    net: OperationsNet, params: Any, members: np.ndarray, z: np.ndarray, *,
-    chains: int = 4, batch: int = 256, seed: int = 0,
-) -> np.ndarray:  # fmt: skip
+    net: OperationsNet,
+    params: Any,
+    members: np.ndarray,
+    z: np.ndarray,
+    *,
+    chains: int = 4,
+    batch: int = 256,
+    seed: int = 0,
+) -> np.ndarray:
     """`(b,)` lower bounds (nats, in expectation) of log p(frame, G | species).
 
     The mean over `chains` random chains H_0 < ... < G of the sum of the terms that training averages (Jensen): the bound that
@@ -330,6 +353,10 @@ def sample_structure_types(
     z, pos, members = (np.concatenate(p) for p in zip(*parts, strict=True))
     unique, index = np.unique(members, axis=0, return_inverse=True)
     return StructureTypeSamples(
-        sets=table_of_members(unique), set_index=index.ravel().astype(np.int32), z=z.astype(np.int32), pos=pos,
-        orbit_mask=z > 0, log_bound=log_bounds(net, params, members, z),
-    )  # fmt: skip
+        sets=table_of_members(unique),
+        set_index=index.ravel().astype(np.int32),
+        z=z.astype(np.int32),
+        pos=pos,
+        orbit_mask=z > 0,
+        log_bound=log_bounds(net, params, members, z),
+    )

@@ -78,9 +78,14 @@ def site_table(sets: SetTable) -> SiteTable:
     general = np.stack([np.log(order), np.log(order / centring), np.log(centring), np.log(mask.sum(-1))], -1)
     f32 = np.float32
     return SiteTable(
-        np.asarray(sets.vocab, np.int32), np.asarray(sets.pos_stab) & mask[..., None],
-        np.where(mask[..., None], static, 0).astype(f32), general.astype(f32), mult.astype(f32), dof.astype(np.int32), mask,
-    )  # fmt: skip
+        np.asarray(sets.vocab, np.int32),
+        np.asarray(sets.pos_stab) & mask[..., None],
+        np.where(mask[..., None], static, 0).astype(f32),
+        general.astype(f32),
+        mult.astype(f32),
+        dof.astype(np.int32),
+        mask,
+    )
 
 
 class SlotState(NamedTuple):
@@ -143,11 +148,19 @@ def _candidate_features(state: SlotState, balance: Array) -> Array:
     final = (left == 1).astype(jnp.float32)
     ones = jnp.ones_like(state.mult)
     features = [
-        state.occupied, state.same, jnp.log(after), jnp.log(after + total - have) - jnp.log(total + 1.0),
-        jnp.log(after) - jnp.log(jnp.maximum(total - have, 0.5)), balanced(after) * final * last,
-        (1.0 - balanced(after)) * final * last, balanced(after) * ones, balanced(have + left * state.mult),
-        balanced(have + left * state.mult) * last, state.mult / jnp.maximum(have, 0.5) * (have > 0), last * ones,
-    ]  # fmt: skip
+        state.occupied,
+        state.same,
+        jnp.log(after),
+        jnp.log(after + total - have) - jnp.log(total + 1.0),
+        jnp.log(after) - jnp.log(jnp.maximum(total - have, 0.5)),
+        balanced(after) * final * last,
+        (1.0 - balanced(after)) * final * last,
+        balanced(after) * ones,
+        balanced(have + left * state.mult),
+        balanced(have + left * state.mult) * last,
+        state.mult / jnp.maximum(have, 0.5) * (have > 0),
+        last * ones,
+    ]
     return jnp.stack(features, -1)
 
 
@@ -208,13 +221,21 @@ class SitesNet(nn.Module):
         total = jnp.sum(state.atoms, -1, keepdims=True)
         context = jnp.concatenate(
             [
-                elements[state.z], whole, filled, mine,
-                self.bag_all(elements, bag_of(z), train), self.bag_rest(elements, bag_of(later), train),
+                elements[state.z],
+                whole,
+                filled,
+                mine,
+                self.bag_all(elements, bag_of(z), train),
+                self.bag_rest(elements, bag_of(later), train),
                 self.bag_atoms(elements, state.atoms, train),
-                jnp.log1p(have), jnp.log1p(total), nn.one_hot(state.left, 10), nn.one_hot(state.rest, 10), balance[:, :32],
+                jnp.log1p(have),
+                jnp.log1p(total),
+                nn.one_hot(state.left, 10),
+                nn.one_hot(state.rest, 10),
+                balance[:, :32],
             ],
             -1,
-        )  # fmt: skip
+        )
         context = self.context(context, train)
         add, dot = jnp.split(context, 2, -1)
         h = positions + self.dynamic(_candidate_features(state, balance)) + add[:, None]
@@ -224,9 +245,17 @@ class SitesNet(nn.Module):
         return jnp.where(state.allowed, logits, MASKED)
 
     def __call__(
-        self, ops: OperationInputs, table: SiteTable, set_index: Array,
-        *, z: Array, pos: Array, step: Array, balance: Array, train: bool = False,
-    ) -> Array:  # fmt: skip
+        self,
+        ops: OperationInputs,
+        table: SiteTable,
+        set_index: Array,
+        *,
+        z: Array,
+        pos: Array,
+        step: Array,
+        balance: Array,
+        train: bool = False,
+    ) -> Array:
         """`(b, p)` logits of slot `step` of crystals with sets `set_index (b,)`; see `slot` and `slot_state`."""
         positions, whole = self.encode(ops, table)
         state = slot_state(table, set_index, z=z, pos=pos, step=step)

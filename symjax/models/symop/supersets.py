@@ -17,9 +17,7 @@ from symjax.models.symop.reductions import land, unit_cell
 _PAIRS = 64  # origins tried along polar directions
 
 
-def near_operations(
-    crystal: Crystal, frame: int, *, tolerance: float, strain: float
-) -> tuple[Crystal, np.ndarray]:
+def near_operations(crystal: Crystal, frame: int, *, tolerance: float, strain: float) -> tuple[Crystal, np.ndarray]:
     """Vocabulary operations that take the crystal's atoms near atoms of the same element and its lattice near itself.
 
     The origin is open: in twelfths where the crystal's own operations stay in the vocabulary, and freely along polar directions.
@@ -52,7 +50,9 @@ def near_operations(
         if best is None or score > best[:2]:
             best = (*score, origin, block[good])
     assert best is not None
-    w = crystal.w + np.rint((crystal.W - np.eye(3)) @ best[2] * crystal.den).astype(np.int64)  # polar parts change nothing
+    w = crystal.w + np.rint((crystal.W - np.eye(3)) @ best[2] * crystal.den).astype(
+        np.int64
+    )  # polar parts change nothing
     return dataclasses.replace(crystal, w=np.mod(w, crystal.den), x=crystal.x - best[2]), best[3]
 
 

@@ -44,8 +44,14 @@ def check_conditions(conditions: Conditions, number: np.ndarray, vocabulary: Voc
         InputError: what is asked for cannot be met in one of the space groups.
     """
     if not masked and not conditions.free:
-        raise InputError("unmasked sampling is the published one and takes no elements and no number of sites; leave masks on")
-    given = np.zeros((0, 3), np.int32) if conditions.prefix is None else np.asarray(conditions.prefix, np.int32).reshape(-1, 3)
+        raise InputError(
+            "unmasked sampling is the published one and takes no elements and no number of sites; leave masks on"
+        )
+    given = (
+        np.zeros((0, 3), np.int32)
+        if conditions.prefix is None
+        else np.asarray(conditions.prefix, np.int32).reshape(-1, 3)
+    )
     least, most = conditions.min_sites, conditions.max_sites
     if not 1 <= least <= most <= MAX_SITES or len(given) > most:
         raise InputError(
@@ -53,13 +59,17 @@ def check_conditions(conditions: Conditions, number: np.ndarray, vocabulary: Voc
         )
     for group in np.unique(number):
         _check_prefix(given, int(group), vocabulary)
-    required = np.zeros(vocabulary.sizes[0], bool) if conditions.required is None else np.asarray(conditions.required, bool)
+    required = (
+        np.zeros(vocabulary.sizes[0], bool) if conditions.required is None else np.asarray(conditions.required, bool)
+    )
     allowed = np.ones(vocabulary.sizes[0], bool) if conditions.allowed is None else np.asarray(conditions.allowed, bool)
     names = np.array([*vocabulary.elements, "MASK", "STOP", "PAD"])
     if (required & ~allowed).any():
         raise InputError(f"required elements that are not allowed: {', '.join(names[required & ~allowed])}")
     if len(given) and not allowed[given[:, 0]].all():
-        raise InputError(f"given orbits hold elements that are not allowed: {', '.join(names[given[~allowed[given[:, 0]], 0]])}")
+        raise InputError(
+            f"given orbits hold elements that are not allowed: {', '.join(names[given[~allowed[given[:, 0]], 0]])}"
+        )
     if not allowed[: vocabulary.names[0]].any():
         raise InputError("no element is allowed")
     needed = len(set(np.flatnonzero(required)) - set(given[:, 0].tolist()))

@@ -83,8 +83,9 @@ class Request:
             allowed=element_mask(allowed, vocabulary) if allowed else None,
             required=element_mask(required, vocabulary) if required else None,
             prefix=prefix_tokens(self.prefix, self.groups[0], vocabulary) if self.prefix else None,
-            min_sites=least, max_sites=most,
-        )  # fmt: skip
+            min_sites=least,
+            max_sites=most,
+        )
 
 
 class Realised(NamedTuple):
@@ -137,9 +138,15 @@ class Diffusion:
         fit = np.flatnonzero(~large)
         if len(fit):
             k[fit], x[fit], ratio[fit], draws[fit] = draw_geometry(
-                self.weights, types.take(fit), jax.random.key(seed), sampler=self.sampler, min_ratio=self.min_ratio,
-                max_draws=self.max_draws, batch_size=self.batch_size, progress=self.progress,
-            )  # fmt: skip
+                self.weights,
+                types.take(fit),
+                jax.random.key(seed),
+                sampler=self.sampler,
+                min_ratio=self.min_ratio,
+                max_draws=self.max_draws,
+                batch_size=self.batch_size,
+                progress=self.progress,
+            )
         why = f"more than {most_atoms} atoms or {most_orbits} orbits, too large for the geometry network"
         return Realised(k, x, [why if one else "" for one in large], {"min_ratio": ratio, "geometry_draws": draws})
 
@@ -202,16 +209,24 @@ def generate(
         if not len(rows):
             break
         drawn = sample(
-            weights.params, weights.options.network, jax.random.fold_in(jax.random.key(seed), attempt), number[rows],
-            vocabulary=weights.vocabulary, conditions=conditions, temperature=request.temperature, masked=request.masked,
+            weights.params,
+            weights.options.network,
+            jax.random.fold_in(jax.random.key(seed), attempt),
+            number[rows],
+            vocabulary=weights.vocabulary,
+            conditions=conditions,
+            temperature=request.temperature,
+            masked=request.masked,
             progress=None if progress is None or attempt else (lambda done: progress("Wyckoff positions", done)),
-        )  # fmt: skip
+        )
         decoded = drawn.decode()
         maker.invalid.update(REASONS[code] for code in decoded.reason[~decoded.valid])
         maker.draws[rows] += 1
         maker.take(rows[decoded.valid], decoded.z[decoded.valid], decoded.pos[decoded.valid], realise, attempt)
     if not maker.done.any():
-        raise SymjaxError(f"none of {num} crystals succeeded in {_ROUNDS} draws ({maker.failures()}): ask for something else")
+        raise SymjaxError(
+            f"none of {num} crystals succeeded in {_ROUNDS} draws ({maker.failures()}): ask for something else"
+        )
     return maker.generated()
 
 
@@ -270,7 +285,9 @@ class _Maker:
 
     def failures(self) -> str:
         """Reasons and how often each was met."""
-        return ", ".join(f"{reason}: {count}" for reason, count in (self.invalid + Counter(r for _, r in self.unrealised)).items())
+        return ", ".join(
+            f"{reason}: {count}" for reason, count in (self.invalid + Counter(r for _, r in self.unrealised)).items()
+        )
 
     def generated(self) -> Generated:
         """Everything that succeeded, in the order of the rows."""
@@ -282,11 +299,18 @@ class _Maker:
             properties = {name: values[kept] for name, values in (self.properties | {"draws": self.draws}).items()}
             meta = {"model": "wyckoff_transformer", "seed": self.seed}
             dataset = dataset_from_types(types, self.k[kept], self.x[kept, :width], properties=properties, meta=meta)
-            dataset = dataclasses.replace(dataset, ids=np.array([f"wyckoff_transformer-{i:05d}" for i in range(len(dataset))]))
+            dataset = dataclasses.replace(
+                dataset, ids=np.array([f"wyckoff_transformer-{i:05d}" for i in range(len(dataset))])
+            )
         return Generated(
-            types, self.number[kept], dataset, int(self.draws.sum()), dict(self.invalid), self.unrealised,
+            types,
+            self.number[kept],
+            dataset,
+            int(self.draws.sum()),
+            dict(self.invalid),
+            self.unrealised,
             missing=len(self.done) - len(kept),
-        )  # fmt: skip
+        )
 
 
 def gene(number: int, z: np.ndarray, pos: np.ndarray) -> dict[str, Any]:
@@ -307,4 +331,4 @@ def gene(number: int, z: np.ndarray, pos: np.ndarray) -> dict[str, Any]:
             {"element": SYMBOLS[e], "position": f"{multiplicity[p]}{letters[p]}", "site_symmetry": names[symbol[p]]}
             for e, p in zip(z[real].tolist(), pos[real].tolist(), strict=True)
         ],
-    }  # fmt: skip
+    }

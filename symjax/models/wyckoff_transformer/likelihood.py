@@ -82,11 +82,17 @@ class Likelihoods:
         """What table 2 prints, nats: mean and deviation of both log-likelihoods, KL, sigma; mean bound; share that stopped."""
         averaged = self.orders.mean(axis=1)
         return {
-            "own": float(self.own.mean()), "own_deviation": float(self.own.std(ddof=1)) if len(self.own) > 1 else 0.0,
-            "averaged": float(averaged.mean()), "averaged_deviation": float(averaged.std(ddof=1)) if len(self.own) > 1 else 0.0,
-            "divergence": self.divergence, "spread": self.spread, "bound": float(self.bound.mean()),
-            "tight_bound": float(self.tight_bound.mean()), "stopped": float(self.stopped.mean()), "crystals": float(len(self.own)),
-        }  # fmt: skip
+            "own": float(self.own.mean()),
+            "own_deviation": float(self.own.std(ddof=1)) if len(self.own) > 1 else 0.0,
+            "averaged": float(averaged.mean()),
+            "averaged_deviation": float(averaged.std(ddof=1)) if len(self.own) > 1 else 0.0,
+            "divergence": self.divergence,
+            "spread": self.spread,
+            "bound": float(self.bound.mean()),
+            "tight_bound": float(self.tight_bound.mean()),
+            "stopped": float(self.stopped.mean()),
+            "crystals": float(len(self.own)),
+        }
 
     def save(self, path: str | Path) -> None:
         """Write the file that ``symjax evaluate --likelihoods`` reads: own `(n,)` and orders `(n, k)`."""
@@ -100,7 +106,12 @@ def _scores(params: dict, tokens: Tokens, rank: Array, stops: Array, *, options:
 
 
 def log_likelihood(
-    params: dict, options: NetworkOptions, tokens: Tokens, rank: np.ndarray | None = None, *, stopped: np.ndarray | None = None
+    params: dict,
+    options: NetworkOptions,
+    tokens: Tokens,
+    rank: np.ndarray | None = None,
+    *,
+    stopped: np.ndarray | None = None,
 ) -> np.ndarray:
     """Exact log-likelihood of sequences given their space groups.
 
@@ -143,9 +154,15 @@ def log_likelihood(
 
 
 def likelihoods(
-    params: dict, options: NetworkOptions, tokens: Tokens, *, seed: int, num_orders: int = 20,
-    stopped: np.ndarray | None = None, equivalent: Vocabulary | None = None,
-) -> Likelihoods:  # fmt: skip
+    params: dict,
+    options: NetworkOptions,
+    tokens: Tokens,
+    *,
+    seed: int,
+    num_orders: int = 20,
+    stopped: np.ndarray | None = None,
+    equivalent: Vocabulary | None = None,
+) -> Likelihoods:
     """Log-likelihoods in the crystals' own order and in random ones.
 
     Args:
@@ -174,13 +191,20 @@ def likelihoods(
     noise = np.where(many.mask, rng.random(many.mask.shape), 2.0)
     rank = np.argsort(np.argsort(noise, axis=1, kind="stable"), axis=1)
     drawn = log_likelihood(
-        params, options, many, rank, stopped=None if stopped is None else np.repeat(np.asarray(stopped, bool), num_orders)
+        params,
+        options,
+        many,
+        rank,
+        stopped=None if stopped is None else np.repeat(np.asarray(stopped, bool), num_orders),
     )
     log_orders = count_orders(tokens)
     if equivalent is not None:
         log_orders = log_orders + np.log(count_multisets(tokens, equivalent))
     return Likelihoods(
-        own, drawn.reshape(count, num_orders), np.ones(count, bool) if stopped is None else np.asarray(stopped, bool), log_orders
+        own,
+        drawn.reshape(count, num_orders),
+        np.ones(count, bool) if stopped is None else np.asarray(stopped, bool),
+        log_orders,
     )
 
 
@@ -214,13 +238,21 @@ def exact_multiset(
     tokens = jax.tree.map(np.asarray, tokens)
     num = tokens.mask.sum(axis=1)
     if num.max(initial=0) > EXACT_SITES:
-        raise InputError(f"a crystal of {int(num.max())} sites has too many orders; at most {EXACT_SITES} sites are taken")
+        raise InputError(
+            f"a crystal of {int(num.max())} sites has too many orders; at most {EXACT_SITES} sites are taken"
+        )
     width = tokens.mask.shape[1]
     orders = [np.array(list(itertools.permutations(range(n)))).reshape(math.factorial(n), n) for n in num]
-    rank = np.concatenate([np.concatenate([o, np.tile(np.arange(n, width), (len(o), 1))], 1) for n, o in zip(num, orders)])
+    rank = np.concatenate(
+        [np.concatenate([o, np.tile(np.arange(n, width), (len(o), 1))], 1) for n, o in zip(num, orders)]
+    )
     rows = np.repeat(np.arange(len(num)), [len(o) for o in orders])
     values = log_likelihood(
-        params, options, tokens.take(rows), rank.astype(np.int64), stopped=None if stopped is None else np.asarray(stopped)[rows]
+        params,
+        options,
+        tokens.take(rows),
+        rank.astype(np.int64),
+        stopped=None if stopped is None else np.asarray(stopped)[rows],
     )
     sums = np.array([np.logaddexp.reduce(values[rows == i]) for i in range(len(num))])
     # all n! orders count each distinct one as often as equal sites can be exchanged
@@ -230,4 +262,6 @@ def exact_multiset(
 def _sites(tokens: Tokens) -> list[list[tuple[Any, ...]]]:
     """Sites of each crystal as triples of tokens."""
     fields = np.stack([tokens.element, tokens.site, tokens.enum], axis=-1)
-    return [[tuple(site) for site in row[real].tolist()] for row, real in zip(fields, np.asarray(tokens.mask), strict=True)]
+    return [
+        [tuple(site) for site in row[real].tolist()] for row, real in zip(fields, np.asarray(tokens.mask), strict=True)
+    ]

@@ -71,7 +71,9 @@ def head_widths(inputs: int, outputs: int) -> tuple[int, ...]:
     return tuple(int(inputs + (outputs - inputs) * i / 3) for i in range(4))
 
 
-_unset = nn.initializers.zeros_init()  # `init_params` gives initial values; drawing each array by itself takes long to compile
+_unset = (
+    nn.initializers.zeros_init()
+)  # `init_params` gives initial values; drawing each array by itself takes long to compile
 
 
 class Affine(nn.Module):
@@ -222,7 +224,9 @@ class WyckoffNet(nn.Module):
 def empty_context(options: NetworkOptions, batch: int = 1, sites: int = 1) -> Context:
     """A context of zeros, for shapes and initialisation."""
     ids = jnp.zeros((batch, sites), jnp.int32)
-    return Context(jnp.zeros((batch, options.start)), ids, ids, ids, jnp.zeros(ids.shape, bool), jnp.zeros((batch, 3), jnp.int32))
+    return Context(
+        jnp.zeros((batch, options.start)), ids, ids, ids, jnp.zeros(ids.shape, bool), jnp.zeros((batch, 3), jnp.int32)
+    )
 
 
 def init_params(options: NetworkOptions, key: Array) -> dict:
@@ -243,11 +247,15 @@ def init_params(options: NetworkOptions, key: Array) -> dict:
         if path[-1] in ("kernel", "bias") and (*path[:-1], "kernel") in shapes:
             params[path] = values.reshape(shape) * shapes[(*path[:-1], "kernel")].shape[0] ** -0.5
         elif path[-1] in ("in_kernel", "out_kernel"):
-            params[path] = values.reshape(shape) * ((6 / sum(shape)) if path[-1] == "in_kernel" else 1 / shape[0]) ** 0.5
+            params[path] = (
+                values.reshape(shape) * ((6 / sum(shape)) if path[-1] == "in_kernel" else 1 / shape[0]) ** 0.5
+            )
         else:
             params[path] = jnp.full(shape, 1.0 if path[-1] == "scale" else 0.0, jnp.float32)
     normal = jax.random.normal(normal_key, (sum(options.vocabulary), max(options.embedding)))
-    for field, rows, dim in zip(FIELDS, np.split(np.arange(len(normal)), np.cumsum(options.vocabulary)[:-1]), options.embedding):
+    for field, rows, dim in zip(
+        FIELDS, np.split(np.arange(len(normal)), np.cumsum(options.vocabulary)[:-1]), options.embedding
+    ):
         params[(f"embed_{field}",)] = normal[rows, :dim].at[-1].set(0.0)
     every = {path: params[path if path in params else ("layer_0", *path[1:])] for path in shapes}
     return {"params": unflatten_dict(every)}

@@ -98,9 +98,11 @@ def _rules(vocabulary: Vocabulary, conditions: Conditions) -> _Rules:
     required = np.zeros(size, bool) if conditions.required is None else np.array(conditions.required, bool)
     allowed[names:] = False
     return _Rules(
-        **_group_arrays(vocabulary), allowed=jnp.asarray(allowed), required=jnp.asarray(required),
+        **_group_arrays(vocabulary),
+        allowed=jnp.asarray(allowed),
+        required=jnp.asarray(required),
         bounds=jnp.asarray([conditions.min_sites, conditions.max_sites], jnp.int32),
-    )  # fmt: skip
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("options", "masked"))
@@ -170,7 +172,14 @@ def _open_positions(rules: _Rules, number: Array, known: Array, real: Array) -> 
 
 
 def _allowed(
-    rules: _Rules, options: NetworkOptions, context: Context, number: Array, slot: Array, open_positions: Array, *, field: int
+    rules: _Rules,
+    options: NetworkOptions,
+    context: Context,
+    number: Array,
+    slot: Array,
+    open_positions: Array,
+    *,
+    field: int,
 ) -> Array:
     """`(b, V)` bool tokens of a field that may be drawn."""
     size = options.vocabulary[field]
@@ -232,8 +241,16 @@ def sample(
         parts = plan_batches(rows, slot, many=len(number) >= BATCH)
         drawn = [
             draw_site(
-                params, rules, key, padded.astype(np.int32), number[padded], values[padded, :width], np.int32(slot), heat[slot],
-                options=options, masked=masked,
+                params,
+                rules,
+                key,
+                padded.astype(np.int32),
+                number[padded],
+                values[padded, :width],
+                np.int32(slot),
+                heat[slot],
+                options=options,
+                masked=masked,
             )
             for _, padded, width in parts
         ]
@@ -286,7 +303,9 @@ def _checked_numbers(number: Any) -> np.ndarray:
     """`(b,)` int32 space groups; InputError for anything else."""
     number = np.asarray(number)
     if number.ndim != 1 or not len(number) or not np.issubdtype(number.dtype, np.integer):
-        raise InputError(f"space groups: a list of at least one integer is needed, got {number.dtype} of shape {number.shape}")
+        raise InputError(
+            f"space groups: a list of at least one integer is needed, got {number.dtype} of shape {number.shape}"
+        )
     if number.min() < 1 or number.max() > NUM_TYPES:
         raise InputError(f"space group {number[(number < 1) | (number > NUM_TYPES)][0]} is not one of 1 to {NUM_TYPES}")
     return number.astype(np.int32)

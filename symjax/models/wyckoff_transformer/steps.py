@@ -38,7 +38,9 @@ class Step(NamedTuple):
     ends: Array
 
 
-def make_step(options: NetworkOptions, start: Array, tokens: Tokens, *, rank: Array, k: Array, field: Array | int) -> Step:
+def make_step(
+    options: NetworkOptions, start: Array, tokens: Tokens, *, rank: Array, k: Array, field: Array | int
+) -> Step:
     """What is known and asked at step k of each crystal.
 
     Args:
@@ -81,7 +83,14 @@ def score(logits: Array, step: Step, field: int, *, soft: bool = True) -> Array:
 
 
 def step_losses(
-    params: dict, options: NetworkOptions, tokens: Tokens, rank: Array, k: Array, *, soft: bool = True, key: Array | None = None
+    params: dict,
+    options: NetworkOptions,
+    tokens: Tokens,
+    rank: Array,
+    k: Array,
+    *,
+    soft: bool = True,
+    key: Array | None = None,
 ) -> Array:
     """`(3, b)` cross-entropy of the three fields, nats; each has its own crystals, orders and steps.
 

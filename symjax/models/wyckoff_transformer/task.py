@@ -59,9 +59,14 @@ class TaskOptions:
         """Sizes of the network."""
         names = self.tokens
         return NetworkOptions(
-            vocabulary=names.sizes, start=len(names.columns), embedding=self.embedding, num_layers=self.num_layers,
-            num_heads=self.num_heads, feed_forward=self.feed_forward, dropout=self.dropout,
-        )  # fmt: skip
+            vocabulary=names.sizes,
+            start=len(names.columns),
+            embedding=self.embedding,
+            num_layers=self.num_layers,
+            num_heads=self.num_heads,
+            feed_forward=self.feed_forward,
+            dropout=self.dropout,
+        )
 
 
 AUGMENT = ("corrected", "faithful", "none")
@@ -87,7 +92,11 @@ def options_from_config(section: Any) -> TaskOptions:
         raise ConfigError(f"{where}: per_batch draws for the whole training set, so buckets = {sizes} must be one")
     if options.augment not in AUGMENT:
         raise ConfigError(f"{where}.augment = {options.augment!r}: not one of {', '.join(AUGMENT)}")
-    if len(options.embedding) != len(FIELDS) or min(options.embedding) < 1 or sum(options.embedding) % options.num_heads:
+    if (
+        len(options.embedding) != len(FIELDS)
+        or min(options.embedding) < 1
+        or sum(options.embedding) % options.num_heads
+    ):
         raise ConfigError(f"{where}.embedding = {options.embedding}: three widths whose sum is a multiple of num_heads")
     if options.num_layers < 1 or not 0 <= options.dropout < 1:
         raise ConfigError(f"{where}: num_layers at least 1 and dropout from 0 to below 1 are needed")
@@ -193,8 +202,14 @@ class WyckoffTask:
             named = ", ".join(str(name) for name in dataset.ids[~fit][:5])
             _log.warning(
                 "%d of %d %s crystals have more than %d sites, or elements or positions outside the vocabulary %r, and are left "
-                "out: %s ...", (~fit).sum(), len(fit), role, largest, names.name, named,
-            )  # fmt: skip
+                "out: %s ...",
+                (~fit).sum(),
+                len(fit),
+                role,
+                largest,
+                names.name,
+                named,
+            )
         return tokenize(dataset.subset(np.flatnonzero(fit)), names, largest)
 
     def _buckets(self, data: Tokens) -> list[Bucket]:
@@ -236,13 +251,14 @@ def statistics(data: Tokens, names: Vocabulary) -> dict[str, np.ndarray]:
     the space groups, version `(l,)` characters of the vocabulary's version (`version_of`).
     """
     arrays = {
-        "group": np.bincount(data.number, minlength=231), "sites": np.bincount(data.mask.sum(axis=1), minlength=MAX_SITES + 1),
-        "start": names.start_features(), "version": np.frombuffer(names.version.encode(), np.uint8),
-    }  # fmt: skip
+        "group": np.bincount(data.number, minlength=231),
+        "sites": np.bincount(data.mask.sum(axis=1), minlength=MAX_SITES + 1),
+        "start": names.start_features(),
+        "version": np.frombuffer(names.version.encode(), np.uint8),
+    }
     return {name: np.asarray(values, np.float32) for name, values in arrays.items()}
 
 
 def version_of(stats: dict[str, Any]) -> str:
     """Version of the token tables that weights were trained with, to be given to `Vocabulary.check_version`."""
     return bytes(np.asarray(stats["version"]).astype(np.uint8).tolist()).decode("ascii", "replace")
-

@@ -28,8 +28,18 @@ from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
 
 __all__ = [
-    "MAX_SITES", "REASONS", "Decoded", "Tables", "Tokens", "Vocabulary", "decode", "fits", "tables", "tokenize", "vocabulary"
-]  # fmt: skip
+    "MAX_SITES",
+    "REASONS",
+    "Decoded",
+    "Tables",
+    "Tokens",
+    "Vocabulary",
+    "decode",
+    "fits",
+    "tables",
+    "tokenize",
+    "vocabulary",
+]
 
 Array = Any  # numpy or jax array
 
@@ -38,9 +48,13 @@ MAX_SITES = 20
 
 OK, HAS_PAD, HAS_MASK, NO_POSITION, OCCUPIED_TWICE, EMPTY = range(6)
 REASONS = (
-    "valid", "PAD before STOP", "MASK before STOP", "no such position in the space group",
-    "position without free coordinates occupied twice", "no site",
-)  # fmt: skip
+    "valid",
+    "PAD before STOP",
+    "MASK before STOP",
+    "no such position in the space group",
+    "position without free coordinates occupied twice",
+    "no site",
+)
 """Why a sample is no representation, by the codes of `decode`."""
 
 
@@ -103,11 +117,15 @@ def tables(vocabulary: Vocabulary) -> Tables:
     _, num_sites, num_enum = vocabulary.sizes
     shape = (NUM_TYPES + 1, num_sites, num_enum)
     out = Tables(
-        site_ok=np.zeros(shape[:2], bool), enum_ok=np.zeros(shape, bool), position=np.full(shape, -1, np.int16),
-        freedom=np.zeros(shape, np.int8), multiplicity=np.zeros(shape, np.int16),
+        site_ok=np.zeros(shape[:2], bool),
+        enum_ok=np.zeros(shape, bool),
+        position=np.full(shape, -1, np.int16),
+        freedom=np.zeros(shape, np.int8),
+        multiplicity=np.zeros(shape, np.int16),
         site=np.full((NUM_TYPES + 1, MAX_POSITIONS), vocabulary.pad[1], np.int32),
-        enum=np.full((NUM_TYPES + 1, MAX_POSITIONS), vocabulary.pad[2], np.int32), num_positions=np.zeros(NUM_TYPES + 1, np.int32),
-    )  # fmt: skip
+        enum=np.full((NUM_TYPES + 1, MAX_POSITIONS), vocabulary.pad[2], np.int32),
+        num_positions=np.zeros(NUM_TYPES + 1, np.int32),
+    )
     for number in range(1, NUM_TYPES + 1):
         site = vocabulary.site_tokens[site_symbols.position_symbols(number)]
         enum = site_symbols.position_enumerations(number)
@@ -129,7 +147,9 @@ def fits(data: CrystalDataset, vocabulary: Vocabulary, max_sites: int = MAX_SITE
     crystal = data.orbit_crystal
     site = tables(vocabulary).site[number[crystal], data.orbit_pos]
     wrong = (vocabulary.element_tokens[data.orbit_z] < 0) | (site == vocabulary.pad[1])
-    return (number > 0) & (data.num_orbits <= max_sites) & (np.bincount(crystal, weights=wrong, minlength=len(data)) == 0)
+    return (
+        (number > 0) & (data.num_orbits <= max_sites) & (np.bincount(crystal, weights=wrong, minlength=len(data)) == 0)
+    )
 
 
 def tokenize(data: CrystalDataset, vocabulary: Vocabulary, max_sites: int = MAX_SITES) -> Tokens:
@@ -146,13 +166,16 @@ def tokenize(data: CrystalDataset, vocabulary: Vocabulary, max_sites: int = MAX_
     element = vocabulary.element_tokens[data.orbit_z]
     known = tables(vocabulary)
     site, enum = (table[number[crystal], data.orbit_pos] for table in (known.site, known.enum))
-    _refuse(data, number == 0, "its set of operations is no standard setting; prepare the data with `symjax data prepare`")
+    _refuse(
+        data, number == 0, "its set of operations is no standard setting; prepare the data with `symjax data prepare`"
+    )
     _refuse(data, data.num_orbits > max_sites, f"it has more than {max_sites} sites")
     _refuse(data, _any_of(element < 0, crystal, len(data)), _lacks(data, vocabulary, element < 0))
     _refuse(
-        data, _any_of(site == vocabulary.pad[1], crystal, len(data)),
+        data,
+        _any_of(site == vocabulary.pad[1], crystal, len(data)),
         f"it occupies a position whose site symmetry the vocabulary {vocabulary.name!r} lacks; use the vocabulary 'all'",
-    )  # fmt: skip
+    )
     slot = np.arange(len(crystal)) - data.orbit_start[crystal]
     shape = (len(data), max_sites)
     out = [np.full(shape, pad, np.int32) for pad in vocabulary.pad]
@@ -242,9 +265,12 @@ def decode(number: Any, element: Any, site: Any, enum: Any, *, vocabulary: Vocab
     reason[ended[:, 0]] = EMPTY
     real = ~ended & (reason == OK)[:, None]
     return Decoded(
-        number=number, z=np.where(real, vocabulary.atomic_numbers[fields[0]], 0), pos=np.where(real, position, 0),
-        reason=reason.astype(np.int8), stopped=ended[:, -1],
-    )  # fmt: skip
+        number=number,
+        z=np.where(real, vocabulary.atomic_numbers[fields[0]], 0),
+        pos=np.where(real, position, 0),
+        reason=reason.astype(np.int8),
+        stopped=ended[:, -1],
+    )
 
 
 def _in_any(fields: list[np.ndarray], service: tuple[int, int, int]) -> np.ndarray:

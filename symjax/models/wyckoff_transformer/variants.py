@@ -85,10 +85,11 @@ def apply_variant(variants: Variants, tokens: Tokens, index: Array, *, faithful:
     number = tokens.number[:, None]
     new = table["permutation"][number, index[:, None], old]
     return replace(
-        tokens, pos=xp.where(tokens.mask, new, -1).astype(xp.int16),
+        tokens,
+        pos=xp.where(tokens.mask, new, -1).astype(xp.int16),
         site=tokens.site if faithful else xp.where(tokens.mask, table["site"][number, new], tokens.site),
         enum=xp.where(tokens.mask, table["enum"][number, new], tokens.enum),
-    )  # fmt: skip
+    )
 
 
 def draw_variants(variants: Variants, key: Array, tokens: Tokens, *, faithful: bool = False) -> Tokens:
@@ -128,7 +129,9 @@ def count_variants(tokens: Tokens) -> np.ndarray:
     out = np.zeros(len(tokens), np.int32)
     for rows in _chunks(len(tokens)):
         images = _images(np.asarray(tokens.number)[rows], np.asarray(tokens.pos)[rows], permutation)
-        kept = (images == images[:, :1]).all(axis=2).sum(axis=1)  # permutations that change nothing, the padding among them
+        kept = (
+            (images == images[:, :1]).all(axis=2).sum(axis=1)
+        )  # permutations that change nothing, the padding among them
         total = count[np.asarray(tokens.number)[rows]]
         out[rows] = total // (kept - (MAX_PERMUTATIONS - total))
     return out
@@ -179,5 +182,7 @@ def _chunks(num: int) -> list[slice]:
 
 def _images(number: np.ndarray, pos: np.ndarray, permutation: np.ndarray) -> np.ndarray:
     """(c, v, m) int16 positions under every permutation, -1 where there is no site."""
-    moved = permutation[number[:, None, None], np.arange(permutation.shape[1])[None, :, None], np.maximum(pos, 0)[:, None, :]]
+    moved = permutation[
+        number[:, None, None], np.arange(permutation.shape[1])[None, :, None], np.maximum(pos, 0)[:, None, :]
+    ]
     return np.where(pos[:, None, :] < 0, -1, moved).astype(np.int16)

@@ -33,11 +33,61 @@ _MP20_ELEMENTS = (
 _MP20_LACKS_SITES = ("222..", "42.2", "432", "6..", "6/m..", "622")
 _MP20_LACKS_GROUPS = frozenset(
     [
-        27, 32, 45, 48, 50, 73, 78, 80, 91, 93, 94, 95, 101, 103, 104, 106, 110, 117, 126, 133, 134, 151, 158, 165, 168, 169, 170,
-        171, 172, 175, 177, 178, 184, 185, 192, 195, 196, 197, 201, 202, 203, 206, 207, 208, 209, 210, 211, 214, 219, 222, 226,
-        228, 230,
+        27,
+        32,
+        45,
+        48,
+        50,
+        73,
+        78,
+        80,
+        91,
+        93,
+        94,
+        95,
+        101,
+        103,
+        104,
+        106,
+        110,
+        117,
+        126,
+        133,
+        134,
+        151,
+        158,
+        165,
+        168,
+        169,
+        170,
+        171,
+        172,
+        175,
+        177,
+        178,
+        184,
+        185,
+        192,
+        195,
+        196,
+        197,
+        201,
+        202,
+        203,
+        206,
+        207,
+        208,
+        209,
+        210,
+        211,
+        214,
+        219,
+        222,
+        226,
+        228,
+        230,
     ]
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -168,4 +218,6 @@ def vocabulary(name: str = "all") -> Vocabulary:
         return Vocabulary("mp20", tuple(_MP20_ELEMENTS.split()), sites, groups)
     if name == "all":
         return Vocabulary("all", tuple(SYMBOLS[1:95]), symbols, tuple(range(1, NUM_TYPES + 1)))
-    raise InputError(f"no vocabulary {name!r}; there are 'mp20' (as published) and 'all' (elements 1 to 94, all positions)")
+    raise InputError(
+        f"no vocabulary {name!r}; there are 'mp20' (as published) and 'all' (elements 1 to 94, all positions)"
+    )

@@ -39,7 +39,11 @@ FEATURES = slice(SHARE + 1, SHARE + 1 + NUM_FEATURES)
 OCCUPIED = slice(FEATURES.stop, FEATURES.stop + MAX_POSITIONS)
 NUM_ROWS = -(-OCCUPIED.stop // 4) * 4
 
-NO_ATOMS, TOO_MANY, UNKNOWN = "an element without atoms", f"more than {MAX_SITES} sites", "element outside the vocabulary"
+NO_ATOMS, TOO_MANY, UNKNOWN = (
+    "an element without atoms",
+    f"more than {MAX_SITES} sites",
+    "element outside the vocabulary",
+)
 
 
 class Compounds(NamedTuple):
@@ -147,10 +151,14 @@ def judge(drawn: Compounds, vocabulary: Vocabulary, *, drop: bool = True) -> Ver
     sites = count.sum(axis=(1, 2))
     token = vocabulary.element_tokens[np.asarray(drawn.z)]
     reasons = np.select(
-        [((np.asarray(drawn.z) > 0) & (count.sum(axis=2) == 0)).any(axis=1), sites > MAX_SITES,
-         ((token < 0) & (np.asarray(drawn.z) > 0)).any(axis=1)],
-        [NO_ATOMS, TOO_MANY, UNKNOWN], "",
-    ).astype(object)  # fmt: skip
+        [
+            ((np.asarray(drawn.z) > 0) & (count.sum(axis=2) == 0)).any(axis=1),
+            sites > MAX_SITES,
+            ((token < 0) & (np.asarray(drawn.z) > 0)).any(axis=1),
+        ],
+        [NO_ATOMS, TOO_MANY, UNKNOWN],
+        "",
+    ).astype(object)
     count[reasons != ""] = 0
     known = tables(vocabulary)
     row, column, pos = (np.repeat(index, count[np.nonzero(count)]) for index in np.nonzero(count))

@@ -25,9 +25,15 @@ THRESHOLD = 0.1
 
 
 def sample(
-    weights: WycrystWeights, num: int, *, seed: int = 0, around: Compounds | None = None, noise: float = NOISE,
-    batch_size: int = 1000, progress: Callable[[int], object] | None = None,
-) -> Compounds:  # fmt: skip
+    weights: WycrystWeights,
+    num: int,
+    *,
+    seed: int = 0,
+    around: Compounds | None = None,
+    noise: float = NOISE,
+    batch_size: int = 1000,
+    progress: Callable[[int], object] | None = None,
+) -> Compounds:
     """Draw compounds; formal validity is judged by `symjax.models.wycryst.representation.judge`.
 
     Args:
@@ -60,7 +66,9 @@ def sample(
         if around is None or rows is None:
             drawn = _from_prior(options, batch_size, net, key)
         else:
-            drawn = _around(options, net, Compounds(*(jnp.asarray(v) for v in around.take(rows[take]))), jnp.float32(noise), key)
+            drawn = _around(
+                options, net, Compounds(*(jnp.asarray(v) for v in around.take(rows[take]))), jnp.float32(noise), key
+            )
         made.append(Compounds(*(np.asarray(values)[: num - start] for values in drawn)))
         if progress is not None:
             progress(min(start + batch_size, num))
@@ -90,4 +98,6 @@ def read_columns(decoded: Array, logits: Array) -> Compounds:
     elements = kept[..., ELEMENT]
     z = jnp.where(elements.max(axis=-1) > 0, jnp.argmax(elements, axis=-1) + 1, 0)
     occupied = jnp.round(kept[..., OCCUPIED]) * (z > 0)[..., None]
-    return Compounds((jnp.argmax(logits, axis=1) + 1).astype(jnp.int32), z.astype(jnp.int32), occupied.astype(jnp.int32))
+    return Compounds(
+        (jnp.argmax(logits, axis=1) + 1).astype(jnp.int32), z.astype(jnp.int32), occupied.astype(jnp.int32)
+    )

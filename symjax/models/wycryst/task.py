@@ -60,13 +60,17 @@ def options_from_config(section: Any) -> WycrystOptions:
     Raises:
         ConfigError: a field is missing, or there are not three numbers of channels.
     """
-    names = [[f.name for f in dataclasses.fields(kind) if f.name != "network"] for kind in (NetworkOptions, WycrystOptions)]
+    names = [
+        [f.name for f in dataclasses.fields(kind) if f.name != "network"] for kind in (NetworkOptions, WycrystOptions)
+    ]
     if missing := [name for name in (*names[0], *names[1]) if name not in section]:
         raise ConfigError(f"config.model.wycryst lacks {', '.join(missing)}; start from configs/wycryst.py")
     sizes = {name: section[name] for name in names[0]}
     sizes |= {name: tuple(int(v) for v in section[name]) for name in ("channels", "group", "energy")}
     if len(sizes["channels"]) != 3:
-        raise ConfigError(f"config.model.wycryst.channels = {sizes['channels']}: one number for each of three convolutions")
+        raise ConfigError(
+            f"config.model.wycryst.channels = {sizes['channels']}: one number for each of three convolutions"
+        )
     return WycrystOptions(NetworkOptions(**sizes), **{name: float(section[name]) for name in names[1]})
 
 
@@ -132,7 +136,9 @@ class WycrystTask:
         self._batch_size = int(config.train.batch_size)
         self._train = self._examples(train, "training")
         if not len(self._train.number):
-            raise DataError("no training crystal has two or three elements of atomic number 1 to 94 and at most 20 sites")
+            raise DataError(
+                "no training crystal has two or three elements of atomic number 1 to 94 and at most 20 sites"
+            )
         self._val = None if val is None else self._examples(val, "validation")
 
     def _examples(self, data: CrystalDataset, role: str) -> Examples:
@@ -156,7 +162,9 @@ class WycrystTask:
         """Fresh parameters; multiplicities and the range of the property travel as statistics."""
         e = example_batch
         target = columns(e.number, e.z, e.occupied)
-        net = WycrystNet(self.options.network).init(key, target, e.number, jnp.zeros((len(target), self.options.network.latent)))
+        net = WycrystNet(self.options.network).init(
+            key, target, e.number, jnp.zeros((len(target), self.options.network.latent))
+        )
         energy = self._train.energy[self._train.has_energy]
         low, high = (energy.min(), energy.max()) if len(energy) else (0.0, 1.0)
         stats = {"multiplicity": multiplicities(), "energy_low": np.float32(low), "energy_high": np.float32(high)}

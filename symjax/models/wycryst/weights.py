@@ -35,9 +35,12 @@ def load_weights(folder: str | Path) -> WycrystWeights:
     options = options_from_config(config["model"]["wycryst"])
     shape = jax.ShapeDtypeStruct
     expected = jax.eval_shape(
-        WycrystNet(options.network).init, jax.random.key(0), shape((1, NUM_ROWS, MAX_COLUMNS), np.float32), shape((1,), np.int32),
+        WycrystNet(options.network).init,
+        jax.random.key(0),
+        shape((1, NUM_ROWS, MAX_COLUMNS), np.float32),
+        shape((1,), np.int32),
         shape((1, options.network.latent), np.float32),
-    )["params"]  # fmt: skip
+    )["params"]
     check_shapes(params.get("net", {}), expected, folder)
     if not np.array_equal(np.asarray(params["stats"]["multiplicity"]), multiplicities()):
         raise WeightsError(
