@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from symjax.crystals.cells import Cell, cells_of, make_cell, primitive, to_structure
 from symjax.evaluate import stages
 from symjax.evaluate.cache import Cache
-from symjax.evaluate.cells import Cell, cells_of, make_cell, primitive, to_structure
 from symjax.evaluate.sources import from_cells
 
 Row = dict[str, Any]

@@ -220,10 +220,10 @@ def bench_derive(num: int, repeats: int) -> list[Row]:
     import jax
 
     from symjax.cli.parent import LENGTH_RULE, parent_of
+    from symjax.crystals.cells import make_cell
     from symjax.crystals.expand import expand_crystal
     from symjax.crystals.io import to_pymatgen
     from symjax.crystals.types import AtomicStructure
-    from symjax.evaluate.cells import make_cell
     from symjax.evaluate.symmetry import detected_number
     from symjax.navigate.derive import collect, derive_batch, make_plan
     from symjax.navigate.modes import modes_of

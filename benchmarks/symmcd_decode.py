@@ -30,7 +30,6 @@ from symjax.crystals.expand import coset_images
 from symjax.crystals.io import to_pymatgen
 from symjax.crystals.types import Crystal
 from symjax.data.dataset import CrystalDataset, load
-from symjax.groups.oriented import position_site_symmetry
 from symjax.groups.tables import wyckoff_letters
 from symjax.lattice import lattice_parameters
 from symjax.models.symmcd import projection
@@ -42,6 +41,7 @@ from symjax.models.symmcd.representation import (
     lattice_masks,
     represent,
 )
+from symjax.wyckoff.oriented import position_site_symmetry
 
 FAMILIES = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal/hexagonal", "cubic")
 _EDGES = (3, 16, 75, 143, 195)

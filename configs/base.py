@@ -45,7 +45,7 @@ def base() -> ConfigDict:
                 "val": "",  # held-out data set; empty = none
             },
             "model": {
-                "name": ""  # a name of symjax.models.registry
+                "name": ""  # a name of symjax.systems
             },
         }
     )

@@ -26,9 +26,10 @@ import optax
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import SymjaxError
 from symjax.groups.tables import vocabulary
-from symjax.models.symop import operations, walk
-from symjax.models.symop.chains import close_members, pair_classes
-from symjax.models.symop.set_store import merge_sets
+from symjax.models.symop import task as operations
+from symjax.models.symop.walk.chains import close_members, pair_classes
+from symjax.models.symop.walk import network as walk
+from symjax.models.symop.walk.set_store import merge_sets
 
 TERMS = ("closure", "inverse", "identity", "lattice")
 

@@ -5,7 +5,7 @@ Run: python -m experiments.derivatives --data test.npz [--num 200] [--search 600
 Three figures, each against the choice of a class of subgroups at random.
 
 1. Parents: for `num` crystals drawn from the data, the share of the crystal's own group G among all that its atoms can be described
-   by (G and every class of subgroups that the atoms can tell apart), by both measures of `symjax.models.symop.derivatives`.
+   by (G and every class of subgroups that the atoms can tell apart), by both measures of `symjax.models.symop.derive.derivatives`.
 2. Distorted crystals: those of `search` crystals that nearly have more operations (0.3 angstrom, 3 %) are averaged over the
    likeliest larger group, and the model is asked which subgroup of that parent nature took. Classes of one kind (type, elements
    of the orbits, atoms) are taken together.
@@ -23,12 +23,12 @@ import numpy as np
 
 from symjax.crystals.types import AtomicStructure, Crystal, unstack_crystals
 from symjax.data.dataset import load
+from symjax.data.structure_types import dataset_from_types
 from symjax.errors import SymjaxError
 from symjax.lattice import choose_frame
-from symjax.models.symop.derivatives import Candidate, Candidates, candidates
-from symjax.models.symop.reductions import types_of
-from symjax.models.symop.structure_types import dataset_from_types
-from symjax.models.symop.supersets import near_operations
+from symjax.models.symop.derive.derivatives import Candidate, Candidates, candidates
+from symjax.models.symop.derive.reductions import types_of
+from symjax.models.symop.walk.supersets import near_operations
 from symjax.models.symop.weights import SymopWeights, load_weights
 
 TOLERANCE, STRAIN = 0.3, 0.03

@@ -42,10 +42,10 @@ def raw_sets(weights: SymopWeights, data: CrystalDataset, *, threshold: float = 
     import jax.numpy as jnp
 
     from symjax.groups.tables import vocabulary
-    from symjax.models.symop.chains import pair_classes
     from symjax.models.symop.network import OperationsNet, options_from_config
-    from symjax.models.symop.operations import crystal_arrays
-    from symjax.models.symop.walk import member_probability, operation_inputs
+    from symjax.models.symop.task import crystal_arrays
+    from symjax.models.symop.walk.chains import pair_classes
+    from symjax.models.symop.walk.network import member_probability, operation_inputs
 
     vocab, arrays = vocabulary(), crystal_arrays(data)
     net = OperationsNet(options_from_config(weights.operations_config["model"]["operations"]))

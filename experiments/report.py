@@ -104,7 +104,7 @@ def judge(samples: CrystalDataset, args: argparse.Namespace) -> Evaluation:
 
 def match(args: argparse.Namespace, val: CrystalDataset) -> list[Figure]:
     """Match rate on real crystals whose operations, species and sites are given."""
-    from symjax.evaluate.cells import cells_of
+    from symjax.crystals.cells import cells_of
     from symjax.evaluate.metrics.prediction import match_figures
     from symjax.evaluate.samples import draw_geometry
 

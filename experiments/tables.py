@@ -293,7 +293,7 @@ def has_weights(key: str, root: Path | None = None) -> bool:
 
 def is_registered(key: str) -> bool:
     """Whether a model of that system can be trained here."""
-    from symjax.models.registry import names
+    from symjax.systems import names
 
     return any(owner(name) == key for name in names())
 

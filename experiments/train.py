@@ -115,7 +115,7 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[dict[str, Any], dict[s
 
 def train(config: ConfigDict, workdir: str) -> int:
     """Build the model's task and train it; returns the exit code."""
-    from symjax.models import registry
+    from symjax import systems as registry
     from symjax.train.config import validate
     from symjax.train.loop import Trainer
     from symjax.train.mesh import is_main

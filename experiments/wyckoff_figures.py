@@ -32,11 +32,11 @@ from symjax.evaluate.statistics import (
     share_interval,
     weight_chi_squared,
 )
-from symjax.groups.site_symbols import position_dof, position_multiplicity
 from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.tokens import Tokens, tables
 from symjax.models.wyckoff_transformer.variants import all_variants, fingerprints
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
+from symjax.wyckoff.site_symbols import position_dof, position_multiplicity
 
 if TYPE_CHECKING:
     from symjax.models.wyckoff_transformer.weights import WyckoffWeights

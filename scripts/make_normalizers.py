@@ -1,6 +1,6 @@
-"""Makes symjax/groups/normalizers.npz: how the normalizers of the 230 space groups permute their Wyckoff positions.
+"""Makes symjax/wyckoff/normalizers.npz: how the normalizers of the 230 space groups permute their Wyckoff positions.
 
-Run: python scripts/make_normalizers.py [--out PATH]. Deterministic, from operations alone (see symjax.groups.affine_normalizer), so
+Run: python scripts/make_normalizers.py [--out PATH]. Deterministic, from operations alone (see symjax.wyckoff.normalizer), so
 the same code gives the same bytes everywhere; about ten seconds.
 
   start         (232,) first row of each group
@@ -13,9 +13,9 @@ from __future__ import annotations
 import numpy as np
 from make_tables import write_table
 
-from symjax.groups.affine_normalizer import derive_normalizer
-from symjax.groups.site_symbols import MAX_POSITIONS
 from symjax.groups.tables import NUM_TYPES
+from symjax.wyckoff.normalizer import derive_normalizer
+from symjax.wyckoff.site_symbols import MAX_POSITIONS
 
 
 def build() -> dict[str, np.ndarray]:

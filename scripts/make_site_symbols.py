@@ -1,4 +1,4 @@
-"""Makes symjax/groups/site_symbols.npz: the site-symmetry symbols of the 1,731 Wyckoff positions.
+"""Makes symjax/wyckoff/site_symbols.npz: the site-symmetry symbols of the 1,731 Wyckoff positions.
 
 Run: python scripts/make_site_symbols.py [--out PATH]. Deterministic: the same pyxtal gives the same bytes. Needs pyxtal 1.1.
 
@@ -19,7 +19,7 @@ import numpy as np
 from make_tables import write_table
 
 from symjax.groups.tables import NUM_TYPES, standard_setting, wyckoff_letters
-from symjax.groups.wyckoff import wyckoff_positions
+from symjax.wyckoff.positions import wyckoff_positions
 
 
 def symbols_of(group: Any) -> dict[str, str]:

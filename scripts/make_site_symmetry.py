@@ -1,12 +1,12 @@
-"""Makes symjax/groups/oriented.npz: site symmetries of the 1,731 Wyckoff positions and elements of the 230 space groups.
+"""Makes symjax/wyckoff/oriented.npz: site symmetries of the 1,731 Wyckoff positions and elements of the 230 space groups.
 
 Run: python scripts/make_site_symmetry.py [--out PATH]. Deterministic: the same pyxtal gives the same bytes. Needs pyxtal 1.1.
 
 What comes from pyxtal (its `symmetry` functions) and what from operations:
   first     operation that takes our flat of each position to the copy that the International Tables list first (pyxtal)
-  site      (1731, 15) classes of the first copy, from operations, in the conventions of symjax.groups.oriented
+  site      (1731, 15) classes of the first copy, from operations, in the conventions of symjax.wyckoff.oriented
   pyxtal    (1731, 15) the same as pyxtal 1.1.5 gives it: ITS order of classes and ITS slots, kept for comparison
-  elements  (231, 390) bits, element kinds as pyxtal names them, at the directions of symjax.groups.oriented
+  elements  (231, 390) bits, element kinds as pyxtal names them, at the directions of symjax.wyckoff.oriented
   letter    lattice letter of each group (pyxtal)
   listed    operations of the first block of the International Tables (pyxtal's list without centring copies)
 Rows of one group stand in the order of `wyckoff_positions(standard_setting(number))`.
@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from make_tables import write_table
 
-from symjax.groups.oriented import ELEMENT_KINDS, direction_slots, oriented_stabilizer, site_symmetry
 from symjax.groups.sets import OpSet
-from symjax.groups.sites import place
 from symjax.groups.tables import standard_setting
-from symjax.groups.wyckoff import WyckoffPositions, wyckoff_positions
 from symjax.ops import geometry
+from symjax.wyckoff.orbits import place
+from symjax.wyckoff.oriented import ELEMENT_KINDS, direction_slots, oriented_stabilizer, site_symmetry
+from symjax.wyckoff.positions import WyckoffPositions, wyckoff_positions
 
 COPIES = {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "R": 3, "F": 4}
 

@@ -18,8 +18,8 @@ import numpy as np
 import spglib
 
 from symjax.groups.sets import OpSet, canonical_unique, make_opset
-from symjax.groups.sites import place
-from symjax.groups.wyckoff import wyckoff_positions
+from symjax.wyckoff.orbits import place
+from symjax.wyckoff.positions import wyckoff_positions
 
 STANDARD_CHOICES = ("", "b", "b1", "2", "H")
 NUM_SETTINGS = 530

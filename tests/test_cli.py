@@ -103,8 +103,8 @@ def test_cif_files_read_back_to_the_crystals(generated):
 
 
 def test_samples_are_a_prepared_data_set(generated):
+    from symjax.crystals.cells import cells_of
     from symjax.data.dataset import load
-    from symjax.evaluate.cells import cells_of
 
     folder, _ = generated
     entries = json.loads((folder / "index.json").read_text())["crystals"]
@@ -158,7 +158,7 @@ def test_formulas(text, counts):
 
 def test_every_space_group_by_symbol_and_number():
     from symjax.cli.generate import parse_space_group
-    from symjax.evaluate.picture import short_symbol
+    from symjax.draw.page import short_symbol
 
     assert [parse_space_group(short_symbol(number)) for number in range(1, 231)] == list(range(1, 231))
     assert parse_space_group("P21/c") == parse_space_group("14") == parse_space_group("P2_1/c") == 14

@@ -24,7 +24,7 @@ THIRD_PARTY = (
     "torch",
 )
 
-ARRAYS = ("ops", "groups", "lattice", "crystals", "nn", "diffusion", "data.dataset", "data.files")
+ARRAYS = ("ops", "groups", "lattice", "wyckoff", "crystals", "nn", "diffusion", "data.dataset", "data.files")
 ALLOWED = {
     "ops": (),
     "lattice": ("ops",),

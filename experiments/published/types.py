@@ -74,7 +74,7 @@ class System:
     """One system of this project.
 
     Attributes:
-        key: its name in `symjax.models.registry` and under `symjax/weights`, also as the beginning of longer names.
+        key: its name in `symjax.systems` and under `symjax/weights`, also as the beginning of longer names.
         label: what its row is called.
         paper: the paper it reimplements.
         aliases: other beginnings of names, in lower case without punctuation.

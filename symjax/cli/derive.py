@@ -200,7 +200,7 @@ def _judged(parent: Parent, relations: list[Relation], args: argparse.Namespace)
 
 
 def _no_subgroup(parent: Parent, number: int, max_cell: int) -> str:
-    from symjax.evaluate.picture import short_symbol
+    from symjax.draw.page import short_symbol
     from symjax.navigate.selection import nearest
 
     near = ", ".join(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
 from symjax.crystals.expand import expand_crystal
 from symjax.crystals.types import Crystal
-from symjax.evaluate.cells import Cell
 
 if TYPE_CHECKING:
     from symjax.cli.derive import Class
@@ -295,9 +295,9 @@ def _draw(path: Path, parent: Parent, own: Cell, *, entries: list[dict[str, Any]
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from symjax.draw.page import INK, pretty_formula, symbol_of
+    from symjax.draw.render import render
     from symjax.evaluate.composition import formula_of
-    from symjax.evaluate.picture import INK, pretty_formula, symbol_of
-    from symjax.evaluate.render import render
 
     shown = min(len(cells), PICTURED) + 1
     columns = min(shown, 6)

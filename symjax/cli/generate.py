@@ -16,8 +16,8 @@ from symjax.cli.generate_files import FORMATS, write
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
+    from symjax.crystals.cells import Cell
     from symjax.data.dataset import CrystalDataset
-    from symjax.evaluate.cells import Cell
 
 SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 ROWS_ON_SCREEN = 25
@@ -247,7 +247,7 @@ def parse_space_group(text: str) -> int:
     Raises:
         InputError: no such group.
     """
-    from symjax.evaluate.picture import short_symbol
+    from symjax.draw.page import short_symbol
 
     if re.fullmatch(r"-?\d+", text.strip()):
         number = int(text)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from symjax.cli import generate_relax
 
 if TYPE_CHECKING:
+    from symjax.crystals.cells import Cell
     from symjax.data.dataset import CrystalDataset
-    from symjax.evaluate.cells import Cell
 
 FORMATS = ("cif", "extxyz", "json")
 PICTURED = 18
@@ -98,7 +98,7 @@ def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str
 
 
 def _draw(path: Path, cells: list[Cell], entries: list[dict[str, Any]]) -> None:
-    from symjax.evaluate.picture import draw_page, grid_order
+    from symjax.draw.page import draw_page, grid_order
 
     groups = [entry["group"]["number"] for entry in entries]
     order = grid_order(groups, [-len(cell.numbers) for cell in cells], PICTURED)

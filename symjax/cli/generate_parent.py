@@ -14,8 +14,8 @@ from symjax.errors import InputError
 
 if TYPE_CHECKING:
     from symjax.cli.parent import Parent
-    from symjax.evaluate.cells import Cell
-    from symjax.models.symop.derivatives import Candidate, Derivatives
+    from symjax.crystals.cells import Cell
+    from symjax.models.symop.derive.derivatives import Candidate, Derivatives
 
 ROWS_ON_SCREEN = 15
 _EXACT = 0.001  # angstrom
@@ -107,11 +107,11 @@ def draw(args: argparse.Namespace) -> tuple[Parent, Derivatives]:
     """Read the parent and draw.
 
     Raises:
-        InputError: as `symjax.cli.parent.read_parent` and `symjax.models.symop.derivatives.derivatives`.
+        InputError: as `symjax.cli.parent.read_parent` and `symjax.models.symop.derive.derivatives.derivatives`.
     """
     from symjax.cli.parent import read_parent
     from symjax.evaluate.samples import StageBar, sampler_of
-    from symjax.models.symop.derivatives import derivatives
+    from symjax.models.symop.derive.derivatives import derivatives
     from symjax.models.symop.weights import load_weights
 
     parent = read_parent(args.parent, args.symprec)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
+    from symjax.crystals.cells import Cell
     from symjax.data.dataset import CrystalDataset
-    from symjax.evaluate.cells import Cell
 
 FMAX, STEPS = 0.05, 500
 

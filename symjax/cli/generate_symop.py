@@ -13,7 +13,7 @@ from symjax.cli import generate_parent
 if TYPE_CHECKING:
     from symjax.cli.generate import Drawn
     from symjax.data.dataset import CrystalDataset
-    from symjax.models.symop.constraints import Constraints
+    from symjax.generate.constraints import Constraints
 
 ABOUT = "operations first"
 TAKES: tuple[str, ...] = (
@@ -66,7 +66,7 @@ def constraints_from(args: argparse.Namespace) -> Constraints:
         InputError: a name or number cannot be read; the message says which and what would do.
     """
     from symjax.cli.generate import parse_elements, parse_formula, parse_space_group
-    from symjax.models.symop.constraints import Constraints
+    from symjax.generate.constraints import Constraints
 
     yes_no = {(False, False): None, (True, False): True, (False, True): False}
     return Constraints(

@@ -139,7 +139,7 @@ def _realiser(args: argparse.Namespace, bar: StageBar) -> Realiser | None:
     if args.realise == "none":
         return None
     if args.realise == "pyxtal":
-        from symjax.evaluate.realise import Pyxtal
+        from symjax.generate.pyxtal import Pyxtal
 
         limits = {name: getattr(args, name) for name in ("attempts", "seconds") if getattr(args, name) is not None}
         return Pyxtal(**limits, progress=bar)

@@ -100,7 +100,7 @@ def parent_of(structure: AtomicStructure, symprec: float = 0.01, *, name: str = 
 
 def symmetry_ladder(structure: AtomicStructure, symprec: float = 0.01) -> dict[float, int]:
     """Space-group number found at each tolerance of `LADDER` and at ``symprec``, angstrom; 0 where the search failed."""
-    from symjax.evaluate.cells import make_cell
+    from symjax.crystals.cells import make_cell
     from symjax.evaluate.symmetry import detected_number
 
     cell = make_cell(structure.L, structure.x, structure.z)

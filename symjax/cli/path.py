@@ -147,7 +147,7 @@ def images_of(path: Transition, num: int) -> list[dict[str, Any]]:
     """What the images are, both ends included: s, group found, shortest distance, volume."""
     import numpy as np
 
-    from symjax.evaluate.cells import make_cell
+    from symjax.crystals.cells import make_cell
     from symjax.evaluate.distances import shortest
 
     found = []
@@ -276,9 +276,9 @@ def _mapping(path: Transition) -> list[dict[str, Any]]:
 def write(folder: Path, path: Transition, report: dict[str, Any], *, picture: bool) -> None:
     """The images as CIF in the common subgroup's standard setting, the index and the picture, into a folder."""
     from symjax import __version__
-    from symjax.cli import path_picture
     from symjax.cli.output import INDEX, staged_folder, write_json
     from symjax.crystals.io import write_cif
+    from symjax.draw import path as path_picture
     from symjax.evaluate.composition import plain_formula
     from symjax.evaluate.describe import setting_symbol
 

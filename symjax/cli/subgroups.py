@@ -273,7 +273,7 @@ def _describe_selected(
 def _draw(args: argparse.Namespace, report: dict[str, Any], graph: Any) -> None:
     import re
 
-    from symjax.navigate.draw_tree import dot_text, draw
+    from symjax.draw.tree import dot_text, draw
     from symjax.navigate.notation import mathtext
 
     formula = re.sub(r"(\d+)", r"$_{\1}$", report["formula"]) + ": " if report.get("formula") else ""

@@ -255,8 +255,8 @@ def _near(search: Search, found: Supergroup) -> list[dict[str, Any]]:
 
 def _detected(parent: Any) -> int:
     """Space-group number that spglib finds in the atoms of a parent at 1e-4 angstrom."""
+    from symjax.crystals.cells import make_cell
     from symjax.crystals.io import as_structure
-    from symjax.evaluate.cells import make_cell
     from symjax.evaluate.symmetry import detected_number
 
     atoms = as_structure(parent)

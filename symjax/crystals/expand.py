@@ -2,7 +2,7 @@
 
 Owns `coset_images` (exact, host), `expand_crystal` (host) and `expand_positions` (numpy or jax, jit-able). An orbit of
 G with stabilizer S is {g x : one g of each left coset of S}; which g is exact integer algebra and depends on (G, S)
-only, so it is computed once on the host (or read from a `symjax.groups.set_table.SetTable`) and never from coordinates.
+only, so it is computed once on the host (or read from a `symjax.wyckoff.set_table.SetTable`) and never from coordinates.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A data set of crystals as plain arrays, in one file; numpy only.
 
 Owns the array layout that training, sampling and evaluation read. Crystals are stored as (set of operations, log-lattice
-coefficients, orbits): the sets of all crystals stand once in a `symjax.groups.set_table.SetTable`, and each orbit names a
+coefficients, orbits): the sets of all crystals stand once in a `symjax.wyckoff.set_table.SetTable`, and each orbit names a
 position (a conjugacy class of stabilizers) of its crystal's set and a point lying exactly on that position's flat. Loading a
 file imports none of pymatgen, spglib, pyxtal and ase.
 """
@@ -19,8 +19,8 @@ import numpy as np
 from symjax.crystals.types import CrystalBatch
 from symjax.data.files import hash_arrays, load_arrays, save_arrays
 from symjax.errors import SymjaxError
-from symjax.groups.set_table import SetTable
 from symjax.lattice import lattice_from_log
+from symjax.wyckoff.set_table import SetTable
 
 FORMAT = 1
 _COLUMNS: dict[str, tuple[type, str]] = {  # name -> (dtype, what its first axis counts)

@@ -1,7 +1,7 @@
 """All equivalent Wyckoff representations of a crystal: the same atoms, described from each possible origin and set of axes.
 
 Owns `EquivalentRepresentation` and `equivalent_representations`. The descriptions differ by maps of the affine normalizer of the
-space group (`symjax.groups.affine_normalizer`), which permute letters, site symmetries and enumerations. Orthorhombic axes may be
+space group (`symjax.wyckoff.normalizer`), which permute letters, site symmetries and enumerations. Orthorhombic axes may be
 exchanged; in monoclinic and triclinic crystals the cell that the symmetry search chose is kept.
 """
 
@@ -19,9 +19,9 @@ from symjax.data.convert import as_atomic
 from symjax.data.rows import RowOptions
 from symjax.data.standardize import standardize, to_crystal
 from symjax.elements import symbol
-from symjax.groups import site_symbols
-from symjax.groups.affine_normalizer import DEN, normalizer
 from symjax.groups.tables import wyckoff_letters
+from symjax.wyckoff import site_symbols
+from symjax.wyckoff.normalizer import DEN, normalizer
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class EquivalentRepresentation:
         number: space group.
         elements: (m,) symbols, the same order in every description.
         letters: (m,) Wyckoff letters.
-        site_symmetries: (m,) oriented symbols, as in `symjax.groups.site_symbols`.
+        site_symmetries: (m,) oriented symbols, as in `symjax.wyckoff.site_symbols`.
         enumerations: (m,) number of each position among those of its symbol.
         multiplicities: (m,) atoms of each orbit in the conventional cell.
         structure: the conventional cell in this description; the same crystal, or its mirror image.

@@ -248,11 +248,11 @@ def assemble(
     """Put the results of `treat_rows` into one data set; sets of operations are stored once, in the order of their numbers.
 
     Kept with each orbit (``derived``): the operation that takes its point to the atom nearest to the centre of the cell, and the
-    oriented site symmetry of its position (`symjax.groups.asymmetric`).
+    oriented site symmetry of its position (`symjax.wyckoff.representatives`).
     """
-    from symjax.groups.asymmetric import centre_operations, orbit_site_symmetries
-    from symjax.groups.set_table import build_set_table
     from symjax.groups.tables import standard_setting
+    from symjax.wyckoff.representatives import centre_operations, orbit_site_symmetries
+    from symjax.wyckoff.set_table import build_set_table
 
     good = [r for r in results if "reason" not in r]
     rejected = [r for r in results if "reason" in r]

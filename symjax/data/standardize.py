@@ -23,8 +23,8 @@ import numpy as np
 from symjax.crystals.expand import primitive_structure
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.errors import DataError
-from symjax.groups.set_table import SetTable
 from symjax.groups.sets import OpSet
+from symjax.wyckoff.set_table import SetTable
 
 FALLBACK_SYMPREC = (1e-2, 1e-3)
 
@@ -54,8 +54,8 @@ class Standardized:
 @cache
 def standard_set(number: int) -> tuple[OpSet, SetTable]:
     """The standard set of a type with its positions, as an unpadded table of one set (cached per process)."""
-    from symjax.groups.set_table import build_set_table
     from symjax.groups.tables import standard_setting
+    from symjax.wyckoff.set_table import build_set_table
 
     opset = standard_setting(number)
     return opset, build_set_table([opset])

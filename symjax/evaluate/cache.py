@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
 from symjax.errors import InputError
-from symjax.evaluate.cells import Cell
 
 _LOOKUP = 500  # keys a query; sqlite's limit on variables is larger
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symjax.evaluate.cells import Cell, cell_of
+from symjax.crystals.cells import Cell, cell_of
+from symjax.draw.page import short_symbol
 from symjax.evaluate.composition import formula_of
 from symjax.evaluate.distances import shortest
-from symjax.evaluate.picture import short_symbol
 from symjax.evaluate.symmetry import TIGHT, find_symmetry, set_numbers
 
 if TYPE_CHECKING:

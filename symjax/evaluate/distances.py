@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
 from symjax.crystals.distances import shortest_images
 from symjax.elements import COVALENT_RADII
 from symjax.errors import InputError
-from symjax.evaluate.cells import Cell
 
 
 class Shortest(NamedTuple):

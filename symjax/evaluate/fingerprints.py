@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symjax.crystals.cells import Cell, to_structure
 from symjax.errors import InputError
-from symjax.evaluate.cells import Cell, to_structure
 from symjax.evaluate.crystalnn import Angles, angles, bcc_norm, bcc_terms, order_parameter
 
 if TYPE_CHECKING:

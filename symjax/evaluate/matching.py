@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from symjax.evaluate.cells import Cell, primitive, to_structure
+from symjax.crystals.cells import Cell, primitive, to_structure
 from symjax.evaluate.parallel import map_items
 
 LOOSE = (0.3, 0.5, 10.0)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
 from symjax.evaluate import words
-from symjax.evaluate.cells import Cell
 from symjax.evaluate.sources import Crystals
 from symjax.evaluate.stages import column
 

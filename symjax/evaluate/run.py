@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from symjax import __version__
+from symjax.draw.page import crystal_system
 from symjax.elements import symbol
 from symjax.errors import InputError
 from symjax.evaluate import stages
@@ -27,7 +28,6 @@ from symjax.evaluate.cache import Cache
 from symjax.evaluate.figure import Figure, plain
 from symjax.evaluate.measured import Measured
 from symjax.evaluate.metrics import Family, Findings, Study, adaptor, choose
-from symjax.evaluate.picture import crystal_system
 from symjax.evaluate.sources import Crystals
 from symjax.evaluate.stages import failures
 from symjax.evaluate.statistics import DRAWS

@@ -44,9 +44,9 @@ def draw_geometry(
     """
     import jax
 
-    from symjax.models.symop.geometry import options_from_config
-    from symjax.models.symop.geometry_sample import sample_geometry
-    from symjax.models.symop.structure_types import dataset_from_types, types_from_dataset
+    from symjax.data.structure_types import dataset_from_types, types_from_dataset
+    from symjax.models.symop.geometry.sample import sample_geometry
+    from symjax.models.symop.geometry.task import options_from_config
     from symjax.models.symop.weights import load_weights
 
     loaded = load_weights(weights)
@@ -66,7 +66,7 @@ def draw_geometry(
 
 def sampler_of(steps: int | None) -> Any:
     """Sampler options with so many steps; None for the default number."""
-    from symjax.models.symop.geometry_sample import SamplerOptions
+    from symjax.models.symop.geometry.sample import SamplerOptions
 
     return SamplerOptions() if steps is None else SamplerOptions(num_steps=steps)
 

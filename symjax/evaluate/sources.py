@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symjax.crystals.cells import Cell, cells_of, from_structure, make_cell
 from symjax.crystals.io.parse import UnusableCrystal, check_structure
 from symjax.data.readers import SourceRow, read_source
 from symjax.data.rows import parse_row
 from symjax.errors import DataError, SymjaxError
 from symjax.evaluate.cache import content_key
-from symjax.evaluate.cells import Cell, cells_of, from_structure, make_cell
 from symjax.evaluate.parallel import map_items
 
 if TYPE_CHECKING:

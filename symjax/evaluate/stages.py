@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
 from symjax.elements import COVALENT_RADII
 from symjax.evaluate.cache import Cache
-from symjax.evaluate.cells import Cell
 from symjax.evaluate.composition import RULES, is_valid_composition
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.parallel import imap_items

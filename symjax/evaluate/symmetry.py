@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from symjax.evaluate.cells import Cell
+from symjax.crystals.cells import Cell
 
 if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset

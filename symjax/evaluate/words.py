@@ -2,7 +2,7 @@
 
 A *template* is a space-group number with the multiset of Wyckoff letters, one for each orbit; a *gene* carries the element of each
 orbit too. Letters depend on the origin and axes chosen: operations of the normalizer permute them. The canonical word is the least
-of its images under those permutations (`symjax.groups.affine_normalizer`), so one crystal has one word. Two orbits on one letter
+of its images under those permutations (`symjax.wyckoff.normalizer`), so one crystal has one word. Two orbits on one letter
 are two entries.
 """
 
@@ -13,9 +13,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from symjax.errors import InputError
-from symjax.groups import site_symbols
-from symjax.groups.affine_normalizer import normalizer
 from symjax.groups.tables import wyckoff_letters
+from symjax.wyckoff import site_symbols
+from symjax.wyckoff.normalizer import normalizer
 
 
 class Position(NamedTuple):

@@ -1,4 +1,4 @@
-"""Sets of symmetry operations: tables, closure, algebra, orbits, Wyckoff positions, properties, identification."""
+"""Sets of symmetry operations: tables, closure, algebra, orbits, properties, identification."""
 
 from symjax.groups.algebra import (
     center,
@@ -45,9 +45,7 @@ from symjax.groups.orbits import (
 from symjax.groups.pairs import compose_pairs, unpack_pairs
 from symjax.groups.primitive import PrimitiveForm, primitive_form
 from symjax.groups.properties import GroupProperties, properties
-from symjax.groups.set_table import SetTable, build_set_table
 from symjax.groups.sets import OpSet, canonicalize, make_opset, members, pad, same_set, stack, take
-from symjax.groups.sites import Orbits, assign_orbits
 from symjax.groups.soft import closure_defect, identity_defect, inverse_defect, lattice_defect
 from symjax.groups.tables import (
     Vocabulary,
@@ -59,7 +57,6 @@ from symjax.groups.tables import (
     standard_setting,
     vocabulary,
 )
-from symjax.groups.wyckoff import WyckoffPositions, wyckoff_positions
 
 __all__ = [
     "Closed",
@@ -69,14 +66,9 @@ __all__ = [
     "Identified",
     "OpSet",
     "Orbit",
-    "Orbits",
     "PrimitiveForm",
     "ProductTable",
-    "SetTable",
     "Vocabulary",
-    "WyckoffPositions",
-    "assign_orbits",
-    "build_set_table",
     "canonicalize",
     "cayley_table",
     "center",
@@ -137,5 +129,4 @@ __all__ = [
     "vocabulary",
     "vocabulary_table",
     "with_den",
-    "wyckoff_positions",
 ]

@@ -1,4 +1,4 @@
-"""Array files that travel with this folder, and their rows of one space group.
+"""Array files that travel with the package (`groups/tables.npz`, ...), and their rows of one space group.
 
 A file over space groups has an entry `start` (232,): the rows of group n are start[n] to start[n + 1]. The module that reads a file
 says which script made it.
@@ -20,8 +20,8 @@ NUM_TYPES = 230
 
 @cache
 def arrays(name: str) -> dict[str, np.ndarray]:
-    """The arrays of `name`.npz, read once; do not write into them."""
-    with resources.files("symjax.groups").joinpath(f"{name}.npz").open("rb") as file, np.load(file) as data:
+    """The arrays of `name`.npz below the package's folder, as in `groups/tables`, read once; do not write into them."""
+    with resources.files("symjax").joinpath(f"{name}.npz").open("rb") as file, np.load(file) as data:
         return {key: data[key] for key in data.files}
 
 

@@ -34,25 +34,26 @@ def _check_hall(hall: int) -> int:
 
 def default_hall(number: int) -> int:
     """Hall number (1 to 530) of the standard setting of a space-group type (1 to 230)."""
-    return int(arrays("tables")["default_hall"][check_number(number)])
+    return int(arrays("groups/tables")["default_hall"][check_number(number)])
 
 
 def hall_to_number(hall: int) -> int:
     """Space-group number of a Hall setting."""
-    return int(arrays("tables")["number"][_check_hall(hall)])
+    return int(arrays("groups/tables")["number"][_check_hall(hall)])
 
 
 def setting_symbols(hall: int) -> dict[str, str]:
     """Names of a Hall setting: keys 'international' (short symbol), 'choice', 'hall_symbol', 'point_group'."""
     _check_hall(hall)
     return {
-        name: str(arrays("tables")[name][hall]) for name in ("international", "choice", "hall_symbol", "point_group")
+        name: str(arrays("groups/tables")[name][hall])
+        for name in ("international", "choice", "hall_symbol", "point_group")
     }
 
 
 def hall_setting(hall: int) -> OpSet:
     """Operations of a Hall setting (1 to 530) in canonical order, centring translations included (numpy, unpadded)."""
-    tables = arrays("tables")
+    tables = arrays("groups/tables")
     rows = slice(int(tables["start"][_check_hall(hall)]), int(tables["start"][hall + 1]))
     W = tables["rotations"][tables["rot_index"][rows]].astype(np.int32)
     w = tables["w"][rows].astype(np.int32)
@@ -69,7 +70,7 @@ def wyckoff_letters(number: int) -> str:
 
     Source: International Tables for Crystallography A, as in pyxtal's tables; the 27th position of type 47 is "A".
     """
-    return arrays("tables")["letters"][check_number(number)].decode()
+    return arrays("groups/tables")["letters"][check_number(number)].decode()
 
 
 ENANTIOMORPHS = (

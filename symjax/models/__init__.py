@@ -1,1 +1,1 @@
-"""Assembled models; `symjax.models.registry` names those the training loop can build."""
+"""Assembled models; `symjax.systems` names those the training loop can build."""

@@ -26,7 +26,7 @@ from symjax.groups.setting import Setting, rotation_products
 from symjax.groups.tables import standard_setting
 from symjax.ops import exact
 
-_STABILIZER_BOUND = 48  # positions without freedom have denominators that divide 48 den (symjax.groups.wyckoff)
+_STABILIZER_BOUND = 48  # positions without freedom have denominators that divide 48 den (symjax.wyckoff.positions)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy as np
 from symjax.crystals.types import Crystal
 from symjax.errors import InputError
 from symjax.groups.sets import OpSet
-from symjax.groups.wyckoff import WyckoffPositions
 from symjax.navigate.relation import Relation
 from symjax.navigate.splitting import SplitOrbit, Splitter, standard_positions
+from symjax.wyckoff.positions import WyckoffPositions
 
 _ON_FLAT = 1e-5
 

@@ -23,10 +23,10 @@ from symjax.groups.integer import as_rows, right_inverse
 from symjax.groups.properties import point_group
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import standard_setting
-from symjax.groups.wyckoff import WyckoffPositions, wyckoff_positions
 from symjax.navigate.cosets import Cosets, cosets_of
 from symjax.navigate.relation import Relation
 from symjax.ops import exact
+from symjax.wyckoff.positions import WyckoffPositions, wyckoff_positions
 
 Array = Any  # numpy or jax array
 

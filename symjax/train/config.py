@@ -13,8 +13,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from symjax import systems as registry
 from symjax.errors import ConfigError
-from symjax.models import registry
 
 SCHEDULES = ("constant", "cosine", "linear")
 DTYPES = ("float32", "bfloat16")

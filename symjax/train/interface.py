@@ -1,6 +1,6 @@
 """What the training loop asks of a model: the `Task` protocol and the `Bucket` of examples.
 
-A model plugs in by giving a `Task`; its builder is named in `symjax.models.registry`, and no line of the loop changes. Sampling is
+A model plugs in by giving a `Task`; its builder is named in `symjax.systems`, and no line of the loop changes. Sampling is
 not the loop's business: a model offers its own `generate` that reads weights by `symjax.train.weights.load_params`.
 
 What a task may rely on:

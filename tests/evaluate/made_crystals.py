@@ -4,7 +4,7 @@ import numpy as np
 
 from symjax.data.dataset import CrystalDataset
 from symjax.groups import standard_setting
-from symjax.groups.set_table import build_set_table
+from symjax.wyckoff.set_table import build_set_table
 
 GROUPS = (1, 2, 14, 62, 99, 139, 166, 194, 216, 225)
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from symjax.crystals.cells import cells_of, make_cell, primitive
 from symjax.errors import InputError
 from symjax.evaluate import run, stages
 from symjax.evaluate.cache import Cache
-from symjax.evaluate.cells import cells_of, make_cell, primitive
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.report import write_report
 from symjax.evaluate.run import Options, evaluate

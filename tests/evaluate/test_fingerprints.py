@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 
+from symjax.crystals.cells import Cell, cell_of, make_cell, to_structure
 from symjax.errors import InputError
 from symjax.evaluate import fingerprints
-from symjax.evaluate.cells import Cell, cell_of, make_cell, to_structure
 from symjax.evaluate.crystalnn import angles, order_parameter
 from symjax.evaluate.fingerprints import (
     composition_fingerprint,

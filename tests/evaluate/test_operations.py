@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from symjax.evaluate.cells import cell_of, cells_of
+from symjax.crystals.cells import cell_of, cells_of
 from symjax.evaluate.describe import describe_all
 from symjax.evaluate.metrics.operations import lattice_defect
 from symjax.evaluate.metrics.prediction import match_figures

@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from symjax.crystals.cells import make_cell
 from symjax.errors import InputError, SymjaxError
-from symjax.evaluate.cells import make_cell
 from symjax.evaluate.report import show
 from symjax.evaluate.report.canvas import DARK, encode, new_figure
 from symjax.evaluate.report.elements import log_ratios

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from symjax.cli.main import main
+from symjax.crystals.cells import cells_of, make_cell, primitive, to_structure
 from symjax.errors import DataError
-from symjax.evaluate.cells import cells_of, make_cell, primitive, to_structure
 from symjax.evaluate.sources import from_cells, from_structures, join, read_crystals
 from tests.evaluate.made_crystals import random_dataset
 

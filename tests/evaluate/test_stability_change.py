@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from symjax.crystals.cells import make_cell
 from symjax.errors import InputError
-from symjax.evaluate.cells import make_cell
 from symjax.evaluate.stability import (
     Entry,
     Hull,

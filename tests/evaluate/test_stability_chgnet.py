@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from symjax.crystals.cells import make_cell, to_structure
 from symjax.errors import InputError
-from symjax.evaluate.cells import make_cell, to_structure
 from symjax.evaluate.stability import RelaxOptions, load_potential, relax_many, single_points
 from tests.evaluate.test_stability_relax import rock_salt, without_time
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from symjax.crystals.cells import make_cell
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
-from symjax.evaluate.cells import make_cell
 from symjax.evaluate.metrics import stability
 from symjax.evaluate.run import Options, evaluate
 from symjax.evaluate.sources import from_cells

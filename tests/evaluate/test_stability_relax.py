@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
+from symjax.crystals.cells import Cell, make_cell
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
-from symjax.evaluate.cells import Cell, make_cell
 from symjax.evaluate.stability import RelaxOptions, defect, operations_of, relax_many, relaxed_cell, single_points
 from symjax.evaluate.stability.relax import advance, generalized_forces, prepare
 from symjax.evaluate.stability.symmetric import found_operations, projector_of, reduced, reduced_operations, symmetrized

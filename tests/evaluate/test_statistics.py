@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
 
+from symjax.crystals.cells import make_cell, to_structure
 from symjax.data.prototypes import prototype_rows
 from symjax.data.rows import parse_row
 from symjax.errors import InputError
 from symjax.evaluate import words
-from symjax.evaluate.cells import make_cell, to_structure
 from symjax.evaluate.stages import composition, geometry, symmetry
 from symjax.evaluate.statistics import (
     chi_squared,

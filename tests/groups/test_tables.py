@@ -20,11 +20,11 @@ from symjax.groups import (
     standard_frame,
     standard_setting,
     vocabulary,
-    wyckoff_positions,
 )
 from symjax.groups.identify import identify
 from symjax.groups.tables import enantiomorph, wyckoff_letters
 from symjax.lattice import choose_frame
+from symjax.wyckoff import wyckoff_positions
 
 SIZES = {
     1: 1,

@@ -6,7 +6,7 @@ import pytest
 from experiments.raw_sets import main, raw_sets
 from symjax.evaluate.metrics.operations import set_defects
 from symjax.groups.tables import vocabulary
-from symjax.models.symop.chains import close_members
+from symjax.models.symop.walk.chains import close_members
 from symjax.models.symop.weights import load_weights
 from tests.evaluate.made_crystals import random_dataset
 

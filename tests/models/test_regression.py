@@ -12,13 +12,11 @@ import pytest
 from configs.base import apply
 from configs.formation_energy import BUCKETS, get_config
 from experiments import formation_energy as experiment
+from symjax import systems as registry
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import ConfigError, DataError
-from symjax.groups.asymmetric import move
-from symjax.groups.set_table import build_set_table
 from symjax.groups.tables import standard_setting
 from symjax.lattice import log_from_lattice
-from symjax.models import registry
 from symjax.models.regression.graphs import GraphOptions, Graphs, build_graphs, neighbours
 from symjax.models.regression.network import SchNet
 from symjax.models.regression.task import (
@@ -29,6 +27,8 @@ from symjax.models.regression.task import (
     predict_dataset,
     targets_of,
 )
+from symjax.wyckoff.representatives import move
+from symjax.wyckoff.set_table import build_set_table
 
 FULL = GraphOptions("multigraph", cutoff=5.0, num_neighbours=20)
 UNIT = GraphOptions("asymmetric", cutoff=5.0, num_neighbours=20)

@@ -25,8 +25,8 @@ from symjax.models.symmcd.representation import Counts
 from symjax.models.symmcd.requests import Request, draw_requests
 from symjax.models.symmcd.task import options_from_config
 from symjax.models.symmcd.weights import load_weights
-from symjax.models.symop.fitting import ANY, FormulaFitter
 from symjax.train.weights import save_params
+from symjax.wyckoff.occupancy import ANY, FormulaFitter
 
 SIZES = {
     "model.symmcd.width": 16,

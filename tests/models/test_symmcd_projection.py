@@ -14,9 +14,7 @@ from symjax.crystals import expand_crystal, primitive_structure
 from symjax.crystals.expand import coset_images
 from symjax.crystals.io import to_pymatgen
 from symjax.errors import InputError
-from symjax.groups.oriented import position_site_symmetry
 from symjax.groups.tables import standard_setting, wyckoff_letters
-from symjax.groups.wyckoff import wyckoff_positions
 from symjax.models.symmcd.projection import (
     Projected,
     hamming_log_prob,
@@ -27,6 +25,8 @@ from symjax.models.symmcd.projection import (
 )
 from symjax.models.symmcd.representation import lattice_from_k, lattice_masks, represent
 from symjax.testing import shared_data
+from symjax.wyckoff.oriented import position_site_symmetry
+from symjax.wyckoff.positions import wyckoff_positions
 
 PROJECT = jax.jit(project, static_argnames="distinct")
 

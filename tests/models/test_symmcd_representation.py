@@ -11,9 +11,6 @@ from hypothesis import strategies as st
 from symjax.crystals import unstack_crystals
 from symjax.data.dataset import load
 from symjax.errors import InputError
-from symjax.groups.asymmetric import centre_operations, set_numbers
-from symjax.groups.oriented import SITE_CLASSES, site_symmetry
-from symjax.groups.set_table import build_set_table
 from symjax.groups.tables import standard_setting
 from symjax.lattice import compatibility_defect, k_projector, lattice_from_parameters, lattice_parameters
 from symjax.models.symmcd.representation import (
@@ -26,6 +23,9 @@ from symjax.models.symmcd.representation import (
     lattice_masks,
     represent,
 )
+from symjax.wyckoff.oriented import SITE_CLASSES, site_symmetry
+from symjax.wyckoff.representatives import centre_operations, set_numbers
+from symjax.wyckoff.set_table import build_set_table
 
 
 @pytest.fixture(scope="module")

@@ -11,28 +11,28 @@ import pytest
 
 from symjax.cli.main import main
 from symjax.cli.parent import LENGTH_RULE, parent_of
+from symjax.crystals.cells import cells_of
 from symjax.crystals.io import write_cif
 from symjax.crystals.types import AtomicStructure
+from symjax.data.structure_types import dataset_from_types
 from symjax.errors import InputError
-from symjax.evaluate.cells import cells_of
 from symjax.evaluate.symmetry import detected_number, find_symmetry
 from symjax.groups.sets import make_opset
 from symjax.groups.tables import standard_frame, standard_setting, vocabulary
-from symjax.models.symop import derivatives as module
-from symjax.models.symop import exact_walk
-from symjax.models.symop.balance import balance_rows
-from symjax.models.symop.chains import close_members
-from symjax.models.symop.derivatives import candidates, derivatives
-from symjax.models.symop.exact_walk import walk_distribution
-from symjax.models.symop.geometry_sample import SamplerOptions, reverse_diffusion
-from symjax.models.symop.likelihood import type_likelihood
+from symjax.models.symop.derive import derivatives as module
+from symjax.models.symop.derive.derivatives import candidates, derivatives
+from symjax.models.symop.derive.reductions import attainable, cell_atoms, free_parameters, reduce, standard, types_of
+from symjax.models.symop.geometry.sample import SamplerOptions, reverse_diffusion
 from symjax.models.symop.network import OperationsNet, options_from_config
-from symjax.models.symop.reductions import attainable, cell_atoms, free_parameters, reduce, standard, types_of
-from symjax.models.symop.sampling import _walk_step, log_bounds, walk_constants
-from symjax.models.symop.set_lattice import INSIDE, lattice_above, lattice_below
-from symjax.models.symop.sites import site_nll, site_table
+from symjax.models.symop.sample import _walk_step, log_bounds, walk_constants
+from symjax.models.symop.sites.balance import balance_rows
+from symjax.models.symop.sites.network import site_nll, site_table
 from symjax.models.symop.species import species_nll
-from symjax.models.symop.structure_types import dataset_from_types
+from symjax.models.symop.walk.chains import close_members
+from symjax.models.symop.walk.exact import walk_distribution
+from symjax.models.symop.walk.likelihood import type_likelihood
+from symjax.models.symop.walk import exact as exact_walk
+from symjax.models.symop.walk.set_lattice import INSIDE, lattice_above, lattice_below
 from symjax.models.symop.weights import load_weights
 from symjax.navigate.translationengleiche import t_subgroups
 

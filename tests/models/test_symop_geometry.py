@@ -5,17 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from symjax.crystals.cells import cells_of
+from symjax.data.structure_types import StructureTypes, dataset_from_types
 from symjax.errors import InputError
-from symjax.evaluate.cells import cells_of
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.symmetry import find_symmetry
-from symjax.groups.set_table import build_set_table
 from symjax.groups.tables import standard_setting
 from symjax.lattice import compatibility_defect, lattice_from_log, metric
-from symjax.models.symop import geometry
-from symjax.models.symop.geometry_inputs import GeometryTargets, build_inputs, free_coordinates, search_offsets
-from symjax.models.symop.geometry_sample import SamplerOptions, sample_geometry
-from symjax.models.symop.structure_types import StructureTypes, dataset_from_types
+from symjax.models.symop.geometry.inputs import GeometryTargets, build_inputs, free_coordinates, search_offsets
+from symjax.models.symop.geometry.sample import SamplerOptions, sample_geometry
+from symjax.models.symop.geometry import task as geometry
+from symjax.wyckoff.set_table import build_set_table
 
 OPTIONS = geometry.GeometryOptions(
     irreps="8x0e + 4x1o + 2x2e",
@@ -139,7 +139,7 @@ def test_generated_lattices_and_orbits_are_compatible(scene):
 
 
 def test_sampling_is_deterministic_and_compiles_once_per_bucket(scene):
-    from symjax.models.symop.geometry_sample import reverse_diffusion
+    from symjax.models.symop.geometry.sample import reverse_diffusion
 
     types, _, params = scene
     sampler = SamplerOptions(num_steps=3, eta=0.0)

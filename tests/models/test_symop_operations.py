@@ -13,15 +13,16 @@ from symjax.elements import NUM_ELEMENTS
 from symjax.errors import DataError
 from symjax.evaluate.composition import is_valid_composition
 from symjax.groups.tables import standard_frame, standard_setting, vocabulary
-from symjax.models.symop import operations, walk
-from symjax.models.symop.balance import MAX_BALANCE, balance_row
-from symjax.models.symop.chains import build_chain_bank, close_members, pair_classes
-from symjax.models.symop.exact_walk import walk_distribution
+from symjax.models.symop import task as operations
 from symjax.models.symop.network import OperationsNet, OperationsOptions
-from symjax.models.symop.sampling import log_bounds, sample_structure_types
-from symjax.models.symop.set_lattice import lattice_below
-from symjax.models.symop.set_store import merge_sets, table_of_members
+from symjax.models.symop.sample import log_bounds, sample_structure_types
+from symjax.models.symop.sites.balance import MAX_BALANCE, balance_row
 from symjax.models.symop.species import MAX_ORBITS, STOP, canonical_slots, element_rank
+from symjax.models.symop.walk.chains import build_chain_bank, close_members, pair_classes
+from symjax.models.symop.walk.exact import walk_distribution
+from symjax.models.symop.walk import network as walk
+from symjax.models.symop.walk.set_lattice import lattice_below
+from symjax.models.symop.walk.set_store import merge_sets, table_of_members
 
 SIZES = {"species_dim": 16, "walk_dim": 16, "walk_layers": 1, "walk_heads": 2, "sites_dim": 16, "chains": 4}
 OPTIONS = OperationsOptions(**SIZES)

@@ -193,8 +193,8 @@ def test_trained_weights_have_the_same_form(config, prototype_dataset, params):
 
 def test_the_diffusion_realiser_refuses_large_cells(monkeypatch):
     """Only what fits the network is handed to it."""
+    from symjax.data.structure_types import StructureTypes
     from symjax.models.symmcd.generate import standard_sets
-    from symjax.models.symop.structure_types import StructureTypes
     from symjax.models.symop.weights import load_weights as load_symop
 
     letters = wyckoff_letters(225)

@@ -12,10 +12,6 @@ from hypothesis import strategies as st
 
 from symjax.elements import ATOMIC_NUMBERS
 from symjax.errors import InputError, WeightsError
-from symjax.groups import site_symbols
-from symjax.groups.affine_normalizer import normalizer
-from symjax.groups.asymmetric import set_numbers
-from symjax.groups.set_table import build_set_table
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import standard_setting, wyckoff_letters
 from symjax.models.wyckoff_transformer import variants as variants_module
@@ -29,6 +25,10 @@ from symjax.models.wyckoff_transformer.variants import (
     fingerprints,
     variants,
 )
+from symjax.wyckoff import site_symbols
+from symjax.wyckoff.normalizer import normalizer
+from symjax.wyckoff.representatives import set_numbers
+from symjax.wyckoff.set_table import build_set_table
 
 MP20, ALL = vocabulary("mp20"), vocabulary("all")
 

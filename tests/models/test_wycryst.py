@@ -303,7 +303,7 @@ def test_convolutions_are_convolutions():
 
 
 def test_registry_builds_it(prototype_dataset):
-    from symjax.models import registry
+    from symjax import systems as registry
 
     config = get_config("tiny")
     task = registry.entry(config.model.name).build(config, prototype_dataset, None)

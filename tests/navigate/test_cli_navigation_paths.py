@@ -167,7 +167,7 @@ def test_path_wrong_input(given, tmp_path, capsys, pair, arguments, words):
 
 
 def test_interrupted_path_leaves_nothing(given, tmp_path, monkeypatch, capsys):
-    import symjax.cli.path_picture as module
+    import symjax.draw.path as module
 
     def stop(*_, **__):
         raise KeyboardInterrupt

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from textbook import crystal
 
+from symjax.draw.tree import arranged, dot_text, draw
 from symjax.groups import standard_setting
 from symjax.groups.setting import make_setting
-from symjax.navigate.draw_tree import arranged, dot_text, draw
 from symjax.navigate.graph import composed, graph_below, graph_to
 from symjax.navigate.interval import relative
 from symjax.navigate.modes import modes_of

@@ -9,8 +9,8 @@ from train_helpers import ROOT, config, finish, start
 from configs import symop
 from configs.base import apply, parse_argument
 from experiments import train as program
+from symjax import systems as registry
 from symjax.errors import ConfigError, SymjaxError
-from symjax.models import registry
 from symjax.train.config import FREE_ON_RESUME, differences, flat, validate
 from symjax.train.metrics import read
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from symjax.models import registry
+from symjax import systems as registry
 from symjax.train.interface import Bucket
 
 

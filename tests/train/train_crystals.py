@@ -8,9 +8,9 @@ import numpy as np
 
 from symjax.data.dataset import CrystalDataset
 from symjax.elements import COVALENT_RADII
-from symjax.groups.set_table import build_set_table
 from symjax.groups.tables import standard_setting
 from symjax.lattice import log_from_lattice
+from symjax.wyckoff.set_table import build_set_table
 
 CATIONS, ANIONS, BIG = (3, 11, 12, 20, 22, 26, 30, 40), (8, 9, 16, 17, 34, 35), (37, 38, 55, 56)
 # group, axial ratio c/a (None: cubic), orbits as (role, representative)

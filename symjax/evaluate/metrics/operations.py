@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
 from symjax.errors import InputError
-from symjax.evaluate.cells import Cell
 from symjax.evaluate.figure import Figure
 from symjax.evaluate.metrics.common import Findings, Skipped, Study, mean_of
 from symjax.evaluate.stages import column

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symjax.evaluate.cells import Cell
+from symjax.crystals.cells import Cell
 from symjax.evaluate.figure import Figure
 from symjax.evaluate.matching import LOOSE, match_distances
 from symjax.evaluate.metrics.common import mean_of

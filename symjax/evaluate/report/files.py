@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symjax.data.files import write_text
+from symjax.draw.page import grid_order
 from symjax.evaluate.composition import formula_of
-from symjax.evaluate.picture import grid_order
 from symjax.evaluate.report.html import write_html
 
 if TYPE_CHECKING:

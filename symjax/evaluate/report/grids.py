@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.evaluate.picture import symbol_of
+from symjax.draw.page import symbol_of
 from symjax.evaluate.report.canvas import (
     ACCENT,
     COLORS,

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from symjax.evaluate.cells import Cell
+from symjax.crystals.cells import Cell
 from symjax.evaluate.report.assets import SCRIPT, STYLE
 from symjax.evaluate.report.canvas import Picture
 from symjax.evaluate.report.reading import (
@@ -224,7 +224,7 @@ def example_png(cell: Cell, size: int = EXAMPLE_PIXELS) -> bytes:
     import numpy as np
     from PIL import Image
 
-    from symjax.evaluate.render import render
+    from symjax.draw.render import render
 
     with np.errstate(all="ignore"):  # cells of no volume
         pixels = np.round(np.nan_to_num(render(cell, size)) * 255).astype(np.uint8)
@@ -248,7 +248,7 @@ def formula_html(formula: str) -> str:
 
 def symbol_html(group: int) -> str:
     """Symbol and number of a space group, with bars and subscripts; a question mark for a number that is none."""
-    from symjax.evaluate.picture import short_symbol
+    from symjax.draw.page import short_symbol
 
     if not 1 <= group <= 230:
         return "no group found"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.evaluate.picture import SYSTEMS, crystal_system, symbol_of
+from symjax.draw.page import SYSTEMS, crystal_system, symbol_of
 from symjax.evaluate.report import elements, grids
 from symjax.evaluate.report.canvas import (
     ACCENT,

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache, content_key
-from symjax.evaluate.cells import Cell
 from symjax.evaluate.stability.potential import Evaluation, Potential, unfit
 from symjax.evaluate.stability.relax import VERSION, RelaxOptions, advance, failed, prepare, result
 from symjax.evaluate.stability.symmetric import reduced

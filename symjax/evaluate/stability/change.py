@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
+from symjax.draw.page import SYSTEMS
 from symjax.errors import InputError
-from symjax.evaluate.cells import Cell
-from symjax.evaluate.picture import SYSTEMS
 from symjax.evaluate.stability.symmetric import Operations, found_operations, operations_of
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from symjax.draw.page import INK, pretty_formula
 from symjax.errors import InputError
-from symjax.evaluate.picture import INK, pretty_formula
 
 KNOWN, MADE = "#c8385a", "#4c78a8"
 """Reference red, generated blue, as in the published figure."""

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from symjax.crystals.cells import Cell, from_structure
 from symjax.elements import COVALENT_RADII, IS_METAL, SYMBOLS
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
-from symjax.evaluate.cells import Cell, from_structure
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.stability.batch import relax_many
 from symjax.evaluate.stability.hull import Entry

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
 from symjax.elements import ELECTRONEGATIVITY, SYMBOLS
 from symjax.errors import InputError
-from symjax.evaluate.cells import Cell
 from symjax.evaluate.matching import DEFAULT, Setting, match_distances
 from symjax.evaluate.stability.hull import Composition, Hull, formation_energy, lower_hull, reduced_composition
 

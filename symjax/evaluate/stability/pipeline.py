@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
-from symjax.evaluate.cells import Cell
 from symjax.evaluate.parallel import map_items
 from symjax.evaluate.stability.batch import relax_many
 from symjax.evaluate.stability.change import relaxation_change

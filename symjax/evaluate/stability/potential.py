@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from symjax.crystals.cells import Cell, to_structure
 from symjax.errors import InputError
-from symjax.evaluate.cells import Cell, to_structure
 
 GPA = 160.21766208
 """GPa in one eV/angstrom^3, the constant that CHGNet multiplies by."""

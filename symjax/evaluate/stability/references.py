@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from symjax.crystals.cells import Cell
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache, content_key
-from symjax.evaluate.cells import Cell
 from symjax.evaluate.stability.batch import relax_many, single_points
 from symjax.evaluate.stability.elements import elemental_references, lacking
 from symjax.evaluate.stability.hull import FORMAT, Entry, Hull, reduced_composition, subsets

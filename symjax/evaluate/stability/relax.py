@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from symjax.crystals.cells import Cell
 from symjax.errors import InputError
-from symjax.evaluate.cells import Cell
 from symjax.evaluate.stability.fire import Fire, FireState, start, step
 from symjax.evaluate.stability.potential import unfit
 from symjax.evaluate.stability.symmetric import (

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from symjax.crystals.cells import Cell, make_cell, primitive
 from symjax.errors import InputError
-from symjax.evaluate.cells import Cell, make_cell, primitive
 
 
 class Operations(NamedTuple):

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symjax.data.dataset import CrystalDataset
-from symjax.groups.asymmetric import move
 from symjax.models.symmcd.representation import Representation, represent
+from symjax.wyckoff.representatives import move
 
 KINDS = ("multigraph", "asymmetric")
 _SAME = 1e-4  # distances that agree to this many angstrom are one
@@ -45,7 +45,7 @@ class Graphs(NamedTuple):
     Attributes:
         z: (b, m) int32 atomic numbers, 0 where padded.
         share: (b, m) float32 weight of each node in the mean over the crystal; sums to one.
-        site: (b, m, 15) int32 site-symmetry classes (`symjax.groups.oriented.SITE_CLASSES`).
+        site: (b, m, 15) int32 site-symmetry classes (`symjax.wyckoff.oriented.SITE_CLASSES`).
         sender: (b, m, e) int32 node that an edge starts from.
         distance: (b, m, e) float32 angstrom.
         weight: (b, m, e) float32 number of neighbours times envelope, 0 where padded.

@@ -21,10 +21,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from symjax.groups.oriented import SITE_CLASSES
 from symjax.models.regression.graphs import Graphs
 from symjax.nn.element_encoder import ElementEncoder
 from symjax.nn.orbit_net import gather, gaussian_basis
+from symjax.wyckoff.oriented import SITE_CLASSES
 
 
 @dataclasses.dataclass(frozen=True)

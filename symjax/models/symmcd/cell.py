@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from symjax.data.dataset import CrystalDataset
-from symjax.groups.asymmetric import move
 from symjax.models.symmcd.representation import Representation, represent
+from symjax.wyckoff.representatives import move
 
 
 def represent_cells(data: CrystalDataset, *, num_atoms: int | None = None) -> Representation:

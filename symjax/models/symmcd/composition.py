@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from symjax.errors import InputError, SymjaxError
-from symjax.groups.oriented import position_site_symmetry
 from symjax.groups.tables import standard_setting
-from symjax.groups.wyckoff import wyckoff_positions
+from symjax.wyckoff.oriented import position_site_symmetry
+from symjax.wyckoff.positions import wyckoff_positions
 
 NO_LIMIT = 10**6
 """Capacity of a class with free coordinates."""

@@ -17,9 +17,9 @@ import jax
 import numpy as np
 
 from symjax.data.dataset import CrystalDataset
+from symjax.data.structure_types import StructureTypes, closest_ratios, dataset_from_types
 from symjax.elements import ATOMIC_NUMBERS
 from symjax.errors import InputError, SymjaxError
-from symjax.groups.set_table import SetTable, build_set_table
 from symjax.groups.tables import standard_setting
 from symjax.lattice import log_from_lattice
 from symjax.models.symmcd.composition import ATOMS, place, site_classes
@@ -28,7 +28,7 @@ from symjax.models.symmcd.representation import lattice_from_k
 from symjax.models.symmcd.requests import TEN_GROUPS, Request, allowed_types, draw_requests, most_atoms
 from symjax.models.symmcd.sample import Drawn, Held, SamplerOptions, sample_all
 from symjax.models.symmcd.weights import SymmcdWeights
-from symjax.models.symop.structure_types import StructureTypes, closest_ratios, dataset_from_types
+from symjax.wyckoff.set_table import SetTable, build_set_table
 
 __all__ = ["TEN_GROUPS", "Generated", "Request", "generate"]
 

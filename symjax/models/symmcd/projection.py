@@ -26,12 +26,12 @@ import numpy as np
 from symjax.crystals.types import Crystal
 from symjax.errors import InputError
 from symjax.groups.integer import as_rows, hermite, kernel
-from symjax.groups.oriented import position_site_symmetry
-from symjax.groups.set_table import SetTable, build_set_table
 from symjax.groups.sets import DEFAULT_DEN
 from symjax.groups.tables import NUM_TYPES, standard_setting
-from symjax.groups.wyckoff import WyckoffPositions
 from symjax.ops import exact
+from symjax.wyckoff.oriented import position_site_symmetry
+from symjax.wyckoff.positions import WyckoffPositions
+from symjax.wyckoff.set_table import SetTable, build_set_table
 
 Array = Any  # numpy or jax array
 

@@ -7,7 +7,7 @@ Conventions. Lattice: L = expm(sum_i k_i B_i) is symmetric, rows a, b, c in angs
 diag(1,1,-2), I (not normalised); k comes from the metric (polar part, half the logarithm of L L^T), which is exact in every
 crystal family. This is `symjax.lattice.log` in frame 0 for all families, each coefficient divided by the norm of its B. Orbits:
 the atom nearest to (1/2, 1/2, 1/2) stands for its orbit, crystals with one orbit included. Site symmetry: 15 directions, one of
-13 classes each (`symjax.groups.oriented`), of the FIRST point of the Wyckoff position as the International Tables list it, not of
+13 classes each (`symjax.wyckoff.oriented`), of the FIRST point of the Wyckoff position as the International Tables list it, not of
 the atom chosen: so it belongs to the orbit.
 """
 
@@ -21,11 +21,11 @@ import numpy as np
 
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import InputError
-from symjax.groups import oriented
-from symjax.groups.asymmetric import centre_operations, move, orbit_site_symmetries, set_numbers
-from symjax.groups.oriented import SITE_CLASSES
 from symjax.groups.tables import NUM_TYPES
 from symjax.lattice import lattice_from_log, log_from_lattice
+from symjax.wyckoff import oriented
+from symjax.wyckoff.oriented import SITE_CLASSES
+from symjax.wyckoff.representatives import centre_operations, move, orbit_site_symmetries, set_numbers
 
 Array = Any  # numpy or jax array
 
@@ -48,7 +48,7 @@ class Representation:
         k: (c, 6) float64 lattice coefficients (those that the family fixes have its values to rounding).
         z: (c, m) int32 atomic numbers, 0 where padded.
         x: (c, m, 3) float64 fractional coordinates in [0, 1) of the atom nearest to the centre of the cell.
-        site: (c, m, 15) int8 site-symmetry class of each direction (`symjax.groups.oriented.SITE_CLASSES`), 0 where padded.
+        site: (c, m, 15) int8 site-symmetry class of each direction (`symjax.wyckoff.oriented.SITE_CLASSES`), 0 where padded.
         pos: (c, m) int16 index into `wyckoff_positions(standard_setting(number))`, -1 where padded (not seen by the model).
         mask: (c, m) bool.
     """
@@ -210,7 +210,7 @@ def count(data: Representation) -> Counts:
 
 
 def group_features() -> np.ndarray:
-    """(231, 397) float32 binary features of the space groups, row = number, row 0 zero (`symjax.groups.oriented`)."""
+    """(231, 397) float32 binary features of the space groups, row = number, row 0 zero (`symjax.wyckoff.oriented`)."""
     return oriented.group_features()
 
 

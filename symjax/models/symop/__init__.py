@@ -1,0 +1,1 @@
+"""The flagship: species, operations, sites, then lattice and coordinates."""

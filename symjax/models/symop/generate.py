@@ -10,13 +10,13 @@ import jax
 import numpy as np
 
 from symjax.data.dataset import CrystalDataset
+from symjax.data.structure_types import StructureTypes, closest_ratios, dataset_from_types
 from symjax.errors import InputError
+from symjax.generate.constraints import Constraints
 from symjax.lattice import lattice_from_log
-from symjax.models.symop.constraints import Constraints
-from symjax.models.symop.geometry import GeometryOptions, options_from_config
-from symjax.models.symop.geometry_sample import SamplerOptions, Start, sample_geometry
-from symjax.models.symop.operations import sample_structure_types
-from symjax.models.symop.structure_types import StructureTypes, closest_ratios, dataset_from_types
+from symjax.models.symop.geometry.sample import SamplerOptions, Start, sample_geometry
+from symjax.models.symop.geometry.task import GeometryOptions, options_from_config
+from symjax.models.symop.task import sample_structure_types
 from symjax.models.symop.weights import SymopWeights
 
 

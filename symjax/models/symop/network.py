@@ -8,10 +8,10 @@ from typing import Any
 import flax.linen as nn
 
 from symjax.errors import ConfigError
-from symjax.models.symop import walk
-from symjax.models.symop.chains import pair_classes
-from symjax.models.symop.sites import SitesNet, SiteTable
+from symjax.models.symop.sites.network import SitesNet, SiteTable
 from symjax.models.symop.species import SpeciesPrior
+from symjax.models.symop.walk.chains import pair_classes
+from symjax.models.symop.walk import network as walk
 from symjax.nn.operation_encoder import OperationInputs
 
 Array = Any

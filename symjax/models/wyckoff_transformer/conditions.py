@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from symjax.errors import InputError
-from symjax.groups.site_symbols import LETTERS, position_multiplicity
 from symjax.groups.tables import wyckoff_letters
 from symjax.models.wyckoff_transformer.tokens import MAX_SITES, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
+from symjax.wyckoff.site_symbols import LETTERS, position_multiplicity
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """From nothing to crystals with WyckoffTransformer: group from training frequencies, representation, then lattice and coordinates.
 
 The model draws only which element sits on which Wyckoff position. A realiser gives a lattice and coordinates to that: `Diffusion`,
-the flagship's third stage, which is conditioned on exactly this, or `symjax.evaluate.realise.Pyxtal`, random ones. Whatever gives
+the flagship's third stage, which is conditioned on exactly this, or `symjax.generate.pyxtal.Pyxtal`, random ones. Whatever gives
 no crystal (an invalid sample of unmasked sampling, a representation that cannot be realised) is drawn again in its space group,
 counted, and listed; rates follow from the counts of `Generated`.
 """
@@ -17,20 +17,20 @@ import jax
 import numpy as np
 
 from symjax.data.dataset import CrystalDataset
+from symjax.data.structure_types import StructureTypes, dataset_from_types, reduced_formula
 from symjax.elements import SYMBOLS
 from symjax.errors import InputError, SymjaxError
-from symjax.groups.set_table import build_set_table
-from symjax.groups.site_symbols import position_multiplicity, position_symbols, symbols
 from symjax.groups.tables import NUM_TYPES, standard_setting, wyckoff_letters
 from symjax.models.symop.generate import draw_geometry, geometry_options
-from symjax.models.symop.geometry_sample import SamplerOptions
-from symjax.models.symop.structure_types import StructureTypes, dataset_from_types, reduced_formula
+from symjax.models.symop.geometry.sample import SamplerOptions
 from symjax.models.symop.weights import SymopWeights
 from symjax.models.wyckoff_transformer.conditions import Conditions, element_mask, prefix_tokens
 from symjax.models.wyckoff_transformer.sample import sample
 from symjax.models.wyckoff_transformer.tokens import MAX_SITES, REASONS
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
 from symjax.models.wyckoff_transformer.weights import WyckoffWeights
+from symjax.wyckoff.set_table import build_set_table
+from symjax.wyckoff.site_symbols import position_multiplicity, position_symbols, symbols
 
 _ROUNDS = 8  # times a crystal is drawn at most
 

@@ -26,12 +26,12 @@ import numpy as np
 from jax import Array
 
 from symjax.errors import InputError
-from symjax.groups.site_symbols import MAX_POSITIONS
 from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.conditions import Conditions, check_conditions
 from symjax.models.wyckoff_transformer.network import NUM_SERVICE, Context, NetworkOptions, WyckoffNet
 from symjax.models.wyckoff_transformer.tokens import MAX_SITES, Decoded, Tokens, decode, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
+from symjax.wyckoff.site_symbols import MAX_POSITIONS
 
 NUM_SLOTS = MAX_SITES + 1
 """Slots of a sequence; masked sampling leaves the last one to STOP, the published sampling may fill all."""

@@ -4,7 +4,7 @@ Owns `Tokens`, `tokenize` (from a prepared data set), `decode` (back to elements
 no representation) and `Tables` (which token goes with which in each group). The names of tokens are in `vocabulary.py`, equivalent
 representations in `variants.py`.
 
-Conventions. Positions are indexed as in `symjax.groups.wyckoff.wyckoff_positions(standard_setting(number))`. Arrays over groups
+Conventions. Positions are indexed as in `symjax.wyckoff.positions.wyckoff_positions(standard_setting(number))`. Arrays over groups
 have 231 rows, row = space-group number, row 0 empty. Data hold no STOP and no MASK; slots past the last site hold PAD. Source:
 seed 004 (WyckoffTransformer), sections 3.1 and 4.1, and the public code for the order in which samples are rejected.
 """
@@ -21,11 +21,11 @@ import numpy as np
 from symjax.data.dataset import CrystalDataset
 from symjax.elements import symbol
 from symjax.errors import InputError
-from symjax.groups import site_symbols
-from symjax.groups.asymmetric import set_numbers
-from symjax.groups.site_symbols import MAX_POSITIONS
 from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
+from symjax.wyckoff import site_symbols
+from symjax.wyckoff.representatives import set_numbers
+from symjax.wyckoff.site_symbols import MAX_POSITIONS
 
 __all__ = [
     "MAX_SITES",

@@ -1,7 +1,7 @@
 """Equivalent Wyckoff representations: the same crystal with another choice of origin and axes.
 
 Owns `Variants` (tables for jitted augmentation), `draw_variants`, `all_variants` and the canonical form of a representation. The
-permutations of positions come from `symjax.groups.affine_normalizer`.
+permutations of positions come from `symjax.wyckoff.normalizer`.
 
 A permutation moves positions, and the site symmetry AND the enumeration follow from the new position. The published code keeps the
 old site symmetry and changes the enumeration alone, which is wrong where a permutation takes a position to one of another oriented
@@ -24,11 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from symjax.errors import InputError
-from symjax.groups.affine_normalizer import MAX_PERMUTATIONS, normalizer
-from symjax.groups.site_symbols import MAX_POSITIONS
 from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.tokens import Tokens, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
+from symjax.wyckoff.normalizer import MAX_PERMUTATIONS, normalizer
+from symjax.wyckoff.site_symbols import MAX_POSITIONS
 
 Array = Any  # numpy or jax array
 

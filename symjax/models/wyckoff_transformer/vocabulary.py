@@ -3,7 +3,7 @@
 Owns `Vocabulary`, the two named ones ("mp20", the published one, and "all") and the version by which weights and tokens match.
 
 Conventions. Each of the three fields counts its names from 0; the service tokens MASK, STOP, PAD come last, in that order. A
-site symmetry is one of `symjax.groups.site_symbols.symbols()`. Source: seed 004, section 3.1, and the public code.
+site symmetry is one of `symjax.wyckoff.site_symbols.symbols()`. Source: seed 004, section 3.1, and the public code.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 from symjax.elements import ATOMIC_NUMBERS, NUM_ELEMENTS, SYMBOLS
 from symjax.errors import InputError, WeightsError
-from symjax.groups import site_symbols
 from symjax.groups.tables import NUM_TYPES
+from symjax.wyckoff import site_symbols
 
 FIELDS = ("element", "site", "enum")
 NUM_SERVICE = 3  # MASK, STOP, PAD

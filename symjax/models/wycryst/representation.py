@@ -5,7 +5,7 @@ Rows of a column: 0-102 the element one-hot, 103 its atoms in the conventional c
 atoms, 105-125 features of the element, 126-152 how many of its orbits sit on each of the 27 positions, 153-155 zero (the length
 must divide by 4).
 
-Conventions. Positions are indexed as in `symjax.groups.wyckoff.wyckoff_positions(standard_setting(number))`. Columns stand in
+Conventions. Positions are indexed as in `symjax.wyckoff.positions.wyckoff_positions(standard_setting(number))`. Columns stand in
 the order of electronegativity, as formulas are written; binaries have an empty third column.
 
 Source: public repository RaymondZhurm/WyCryst. Unlike there: all 27 positions of group 47 fit (there 26 letters), the 92
@@ -23,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from symjax.elements import ELECTRONEGATIVITY, NUM_ELEMENTS, element_features
-from symjax.groups.site_symbols import MAX_POSITIONS, position_multiplicity
 from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.tokens import MAX_SITES, REASONS, Decoded, Tokens, decode, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
+from symjax.wyckoff.site_symbols import MAX_POSITIONS, position_multiplicity
 
 Array = Any  # numpy or jax array
 

@@ -1,0 +1,1 @@
+"""Pictures: crystals, pages of them, trees of subgroups, paths."""

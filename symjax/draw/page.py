@@ -1,0 +1,202 @@
+"""One page of pictures: generated crystals in a grid, and the space groups that appeared.
+
+The page is drawn without a display. Space-group symbols and numbers are those read off the operations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symjax.crystals.cells import Cell
+from symjax.draw.render import render
+
+SYSTEMS = (
+    ("triclinic", 2, "#8d99ae"),
+    ("monoclinic", 15, "#4c78a8"),
+    ("orthorhombic", 74, "#54a5a0"),
+    ("tetragonal", 142, "#7cb342"),
+    ("trigonal", 167, "#e6b422"),
+    ("hexagonal", 194, "#ef7f3b"),
+    ("cubic", 230, "#c8385a"),
+)
+"""Crystal systems with their last space-group number and a colour."""
+
+INK = "#22262e"
+
+
+def crystal_system(number: int) -> str:
+    """Name of the crystal system of a space-group number (1..230)."""
+    return next(name for name, last, _ in SYSTEMS if number <= last)
+
+
+def draw_page(
+    cells: Sequence[Cell],
+    titles: Sequence[str],
+    groups: Sequence[int],
+    path: Path | str,
+    *,
+    all_groups: Sequence[int] | None = None,
+    columns: int = 6,
+    rows: int = 3,
+    heading: str = "",
+) -> None:
+    """Write the page as a PNG.
+
+    Args:
+        cells: crystals; the first ``rows * columns`` are drawn.
+        titles: a reduced formula for each.
+        groups: the space-group number of each.
+        path: file to write.
+        all_groups: numbers for the histogram; None for ``groups``.
+        columns: crystals in a row.
+        rows: rows of crystals.
+        heading: text over the page.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = min(len(cells), rows * columns)
+    columns = max(min(columns, shown), 1)
+    rows = -(-shown // columns)
+    width, tall = 2.15 * max(columns, 4), 2.45 * rows + 2.6
+    figure = Figure(figsize=(width, tall), dpi=110, facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        rows + 1,
+        columns,
+        height_ratios=[2.45] * rows + [2.0],
+        hspace=0.24,
+        wspace=0.06,
+        left=0.05,
+        right=0.98,
+        top=1 - 0.62 / tall,
+        bottom=0.55 / tall,
+    )
+    if heading:
+        figure.text(0.05, 1 - 0.24 / tall, heading, fontsize=13, color=INK, va="center", weight="bold")
+    for index in range(shown):
+        axes = figure.add_subplot(grid[index // columns, index % columns])
+        axes.imshow(render(cells[index]), interpolation="antialiased")
+        axes.set_axis_off()
+        axes.set_title(
+            f"{pretty_formula(titles[index])}\n{symbol_of(groups[index])}  ({groups[index]})",
+            fontsize=8.5,
+            color=INK,
+            pad=2,
+            linespacing=1.25,
+        )
+    _draw_histogram(figure.add_subplot(grid[rows, :]), list(groups if all_groups is None else all_groups))
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _draw_histogram(axes: Any, numbers: list[int]) -> None:
+    """Bars over the space-group number, coloured by crystal system; the most frequent ones carry their symbol."""
+    counts = Counter(number for number in numbers if number > 0)
+    low = 0
+    for name, last, color in SYSTEMS:
+        axes.axvspan(low + 0.5, last + 0.5, color=color, alpha=0.07, lw=0)
+        inside = [number for number in counts if low < number <= last]
+        share = 100 * sum(counts[number] for number in inside) / max(sum(counts.values()), 1)
+        axes.bar(inside, [counts[number] for number in inside], width=1.3, color=color, label=f"{name} {share:.0f} %")
+        low = last
+    top = max(counts.values(), default=1)
+    placed: list[int] = []
+    for number, count in counts.most_common(12):
+        if all(abs(number - other) > 7 for other in placed):
+            placed.append(number)
+            axes.annotate(
+                symbol_of(number),
+                (number, count),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7.5,
+                color=INK,
+            )
+    axes.set_xlim(0, 231)
+    axes.set_ylim(0, top * 1.25)
+    axes.set_xticks([1, 25, 50, 75, 100, 125, 150, 175, 200, 225])
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("space-group number, read off the operations", fontsize=8.5, color=INK)
+    axes.set_ylabel("crystals", fontsize=8.5, color=INK)
+    axes.tick_params(labelsize=8, colors=INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(
+        ncols=7,
+        fontsize=7.5,
+        frameon=False,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.98),
+        handlelength=1.0,
+        columnspacing=1.2,
+    )
+
+
+def pretty_formula(formula: str) -> str:
+    """A formula with its numbers as subscripts (matplotlib's mathtext)."""
+    out, digits = "", ""
+    for letter in formula + " ":
+        if letter.isdigit() or (letter == "." and digits):
+            digits += letter
+            continue
+        if digits:
+            out += f"$_{{{digits}}}$"
+            digits = ""
+        out += letter
+    return out.strip()
+
+
+def symbol_of(number: int) -> str:
+    """The international symbol of a space-group number, with bars and subscripts (matplotlib's mathtext)."""
+    if not 1 <= number <= 230:
+        return "?"
+    return _mathtext(short_symbol(number))
+
+
+def short_symbol(number: int) -> str:
+    """The short Hermann-Mauguin symbol of a space-group number, such as ``P2_1/c`` (unique axis b)."""
+    from pymatgen.symmetry.groups import sg_symbol_from_int_number
+
+    symbol = str(sg_symbol_from_int_number(int(number)))
+    # Monoclinic symbols come with both empty directions (P12/m1); unique axis b is this package's only setting.
+    return symbol[0] + symbol[2:-1] if 3 <= number <= 15 else symbol
+
+
+def _mathtext(symbol: str) -> str:
+    out, index = "", 0
+    while index < len(symbol):
+        letter = symbol[index]
+        if letter == "-" and index + 1 < len(symbol):
+            out += rf"\bar{{{symbol[index + 1]}}}"
+            index += 2
+        elif letter == "_" and index + 1 < len(symbol):
+            out += f"_{symbol[index + 1]}"
+            index += 2
+        else:
+            out += letter if not letter.isalpha() else rf"{letter}"
+            index += 1
+    return f"${out}$"
+
+
+def grid_order(groups: Sequence[int], quality: Sequence[float], limit: int) -> np.ndarray:
+    """Indices of at most ``limit`` crystals to show: one of each space group first, the roomiest of each.
+
+    Args:
+        groups: (n,) space-group numbers.
+        quality: (n,) larger is shown first within a group.
+        limit: how many.
+    """
+    order = np.argsort(-np.asarray(quality), kind="stable")
+    seen: Counter[int] = Counter()
+    rank = {}
+    for index in order:
+        rank[int(index)] = seen[groups[index]]
+        seen[groups[index]] += 1
+    chosen = sorted(rank, key=lambda i: (rank[i], -quality[i], i))[:limit]
+    return np.array(sorted(chosen, key=lambda i: (groups[i], i)), int)

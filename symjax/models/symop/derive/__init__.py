@@ -1,0 +1,1 @@
+"""Crystals below and above a parent crystal."""

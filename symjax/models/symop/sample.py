@@ -1,0 +1,362 @@
+"""Sampling of structure types: species, then the walk, then sites, in batches of one compiled shape.
+
+Every set is built by closing inside the vocabulary, so it is a group whatever the weights. An operation whose closure
+leaves the vocabulary or exceeds 192 operations is rejected and another one drawn. Samples that a constraint or a size
+limit leaves no way out are drawn again from the start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from symjax.elements import NUM_ELEMENTS
+from symjax.errors import InputError, SymjaxError
+from symjax.generate.constraints import Compiled, Constraints, compile_constraints
+from symjax.groups.indexed import close_mask, vocabulary_table
+from symjax.groups.tables import vocabulary
+from symjax.models.symop.network import OperationsNet, options_from_config
+from symjax.models.symop.sites.balance import balance_rows
+from symjax.models.symop.sites.network import MASKED, SiteTable, site_table, slot_state
+from symjax.models.symop.species import MAX_ORBITS, STOP, element_rank
+from symjax.models.symop.walk.chains import MAX_OPS, build_chain_bank, pair_classes
+from symjax.models.symop.walk import network as walk
+from symjax.models.symop.walk.set_store import pad_table, table_of_members
+from symjax.wyckoff.set_table import SetTable
+
+Array = Any
+MAX_STEPS = 64  # of the walk, rejected draws included; chains of the known groups have at most six sets
+MAX_POSITIONS = 27  # most positions of a standard setting
+SET_BLOCK = 32  # tables of sets are padded to a multiple, so that few shapes are compiled
+
+
+@dataclasses.dataclass(frozen=True)
+class StructureTypeSamples:
+    """b sampled structure types (numpy).
+
+    Attributes:
+      sets: the distinct sets met.
+      set_index: (b,) int32 into `sets`.
+      z: (b, m) int32 atomic numbers in canonical order, 0 padding.
+      pos: (b, m) int32 position of the set, 0 padding.
+      orbit_mask: (b, m) bool.
+      log_bound: (b,) lower bound (nats) of the log-probability of frame and operations given the species, that of the
+        model without constraints.
+    """
+
+    sets: SetTable
+    set_index: np.ndarray
+    z: np.ndarray
+    pos: np.ndarray
+    orbit_mask: np.ndarray
+    log_bound: np.ndarray
+
+
+@partial(jax.jit, static_argnames=("net", "num"))
+def _draw_species(net: OperationsNet, params: Any, key: Array, limits: tuple[Array, Array, Array], num: int) -> Array:
+    """`(num, MAX_ORBITS)` atomic numbers; limits are (allowed, required, most orbits)."""
+    allowed, required, most = limits
+    rank = jnp.asarray(element_rank())
+
+    def step(carry: tuple, key: Array) -> tuple:
+        z, count, done = carry
+        logits = net.apply(params, z, count, method="species_logits")
+        present = jnp.sum(nn.one_hot(z, NUM_ELEMENTS), 1) > 0
+        missing = required[None, :] & ~present
+        first = jnp.min(jnp.where(missing, rank[None, :], NUM_ELEMENTS), -1, keepdims=True)
+        slots_left = (most - count)[:, None] - jnp.sum(missing, -1, keepdims=True)
+        fits = missing | (slots_left > 0)  # keep room for the elements that must still come
+        ok = allowed[None, :] & (rank[None, :] <= first) & fits & (count < most)[:, None]
+        ok = ok.at[:, STOP].set(~jnp.any(missing, -1) & (count > 0))
+        drawn = jax.random.categorical(key, jnp.where(ok, logits, 2 * MASKED))
+        # With elements given, the chance of a forbidden one goes to moving on (the next required element, then STOP):
+        # renormalising instead would repeat what is allowed and make far too many orbits.
+        free_draw = jax.random.categorical(jax.random.fold_in(key, 1), logits)
+        move_on = jnp.where(jnp.any(missing, -1), jnp.argmax(missing & (rank[None, :] == first), -1), STOP)
+        asked = jnp.where(jnp.take_along_axis(ok, free_draw[:, None], 1)[:, 0], free_draw, move_on)
+        drawn = jnp.where(jnp.any(required), asked, drawn)
+        drawn = jnp.where(done | ~jnp.any(ok, -1), STOP, drawn)
+        z = jnp.where((jnp.arange(MAX_ORBITS) == count[:, None]) & (drawn != STOP)[:, None], drawn[:, None], z)
+        return (z, count + (drawn != STOP), done | (drawn == STOP)), None
+
+    start = (jnp.zeros((num, MAX_ORBITS), jnp.int32), jnp.zeros(num, jnp.int32), jnp.zeros(num, bool))
+    return jax.lax.scan(step, start, jax.random.split(key, MAX_ORBITS))[0][0]
+
+
+@partial(jax.jit, static_argnames=("net",))
+def _draw_frame(net: OperationsNet, params: Any, key: Array, z: Array, constants: tuple, allowed: Array) -> Array:
+    """`(b,)` frames; allowed (2,) bool."""
+    ops, pair, identity = constants
+    members = jnp.zeros((len(z), len(ops.frame))).at[:, identity[0]].set(1.0)
+    out = net.apply(params, ops, pair, members, jnp.zeros(len(z), jnp.int32), z, method="walk_output")
+    return jax.random.categorical(key, jnp.where(allowed, out.frame, MASKED))
+
+
+@partial(jax.jit, static_argnames=("net",))
+def _walk_step(
+    net: OperationsNet, params: Any, key: Array, state: tuple, z: Array, constants: tuple, targets: Array
+) -> tuple:
+    """One draw for every walk that goes on.
+
+    state: members (b, v) bool, banned (b, v) bool, frame (b,), done (b,), failed (b,). targets: (t, v) bool sets that
+    constrain the walk (t = 0 for none): it stays below one of them and stops only at one.
+    """
+    ops, pair, table = constants
+    members, banned, frame, done, failed = state
+    out = net.apply(params, ops, pair, members.astype(jnp.float32), frame, z, method="walk_output")
+    allowed = walk.candidate_mask(ops.frame, members, frame) & ~banned
+    may_stop = jnp.ones(len(z), bool)
+    if targets.shape[0]:
+        goal = targets.astype(jnp.float32)
+        inside = members.astype(jnp.float32) @ goal.T
+        size = jnp.sum(members, -1)
+        below = inside >= size[:, None] - 0.5  # targets that hold the whole of H
+        allowed = allowed & ((below.astype(jnp.float32) @ goal) > 0.5)
+        may_stop = jnp.any(below & (jnp.sum(goal, -1)[None, :] == size[:, None]), -1)
+    logits = jnp.where(allowed, out.candidate, 2 * MASKED)
+    logits = jnp.concatenate([logits, jnp.where(may_stop, out.stop, 2 * MASKED)[:, None]], -1)
+    drawn = jax.random.categorical(key, logits)
+    stuck = ~done & ~may_stop & ~jnp.any(allowed, -1)
+    stop = drawn == len(ops.frame)
+    grows = ~done & ~stop & ~stuck
+    closed, outside = close_mask(table, members, jnp.where(grows, drawn, table.size))
+    bad = grows & (outside | (jnp.sum(closed, -1) > MAX_OPS))
+    good = grows & ~bad
+    banned = (banned | (bad[:, None] & (jnp.arange(members.shape[1]) == drawn[:, None]))) & ~good[:, None]
+    members = jnp.where(good[:, None], closed, members)
+    return members, banned, frame, done | stop | stuck, failed | stuck
+
+
+@partial(jax.jit, static_argnames=("net",))
+def _encode(net: OperationsNet, params: Any, ops: Any, table: SiteTable) -> tuple[Array, Array]:
+    return net.apply(params, ops, table, method="encode_positions")
+
+
+def encode_sites(net: OperationsNet, params: Any, table: SiteTable) -> tuple[Array, Array]:
+    """Embeddings of the positions of every set of a table, and of the sets, as `site_logits` takes them."""
+    return _encode(net, params, walk_constants()[0], table)
+
+
+@partial(jax.jit, static_argnames=("net",))
+def site_logits(net: OperationsNet, params: Any, encoded: tuple, table: SiteTable, slot: dict) -> Array:
+    """`(b, p)` logits of the positions for one slot of b crystals; `slot` holds set, z, pos, step and balance."""
+    state = slot_state(table, slot["set"], z=slot["z"], pos=slot["pos"], step=slot["step"])
+    return net.apply(
+        params,
+        encoded[0][slot["set"]],
+        encoded[1][slot["set"]],
+        state=state,
+        z=slot["z"],
+        step=slot["step"],
+        balance=slot["balance"],
+        train=False,
+        method="slot_logits",
+    )
+
+
+def walk_constants() -> tuple:
+    """Operations, pair classes and product table as the compiled steps take them."""
+    ops = jax.tree.map(jnp.asarray, walk.operation_inputs())
+    return ops, jnp.asarray(pair_classes().pair), jax.tree.map(jnp.asarray, vocabulary_table())
+
+
+def draw_walks(
+    net: OperationsNet, params: Any, key: Array, z: np.ndarray, compiled: Compiled
+) -> tuple[np.ndarray, np.ndarray]:
+    """Final sets `(b, v)` bool for species `z (b, m)`, and `(b,)` True where the walk got stuck."""
+    ops, pair, table = walk_constants()
+    targets = jnp.asarray(compiled.targets)
+    key, first = jax.random.split(key)
+    z = jnp.asarray(z)
+    frame = _draw_frame(net, params, first, z, (ops, pair, table.identity), jnp.asarray(compiled.frames))
+    members = jnp.asarray(compiled.start)[frame]
+    state = (members, jnp.zeros_like(members), frame, jnp.zeros(len(z), bool), jnp.zeros(len(z), bool))
+    for i in range(MAX_STEPS):
+        state = _walk_step(net, params, jax.random.fold_in(key, i), state, z, (ops, pair, table), targets)
+        if bool(jnp.all(state[3])):
+            break
+    # a walk that has not stopped by now still stands on a group; without constraints it is kept
+    unfinished = ~np.asarray(state[3]) if compiled.targets.shape[0] else np.zeros(len(z), bool)
+    return np.asarray(state[0]), np.asarray(state[4]) | unfinished
+
+
+def draw_sites(
+    net: OperationsNet,
+    params: Any,
+    key: Array,
+    z: np.ndarray,
+    *,
+    sets: SetTable,
+    set_index: np.ndarray,
+    compiled: Compiled,
+    max_atoms: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions `(b, m)` for species `z (b, m)`, and `(b,)` True where a limit left none."""
+    sets = pad_table(sets, max(MAX_OPS, sets.mask.shape[1]), max(MAX_POSITIONS, sets.pos_mask.shape[1]))
+    table, full = site_table(sets), np.asarray(sets.pos_mult)
+    padded = jax.tree.map(lambda a: jnp.asarray(pad_rows(a, SET_BLOCK)), table)
+    encoded = encode_sites(net, params, padded)
+    num, width = z.shape
+    pos, failed = np.zeros((num, width), np.int32), np.zeros(num, bool)
+    count = (z > 0).sum(1)
+    for step in range(int(count.max(initial=0))):
+        atoms = table.mult[set_index[:, None], pos] * (z > 0) * (np.arange(width) < step)
+        steps = np.minimum(step, count - 1)
+        slot = {
+            "set": set_index,
+            "z": z,
+            "pos": pos,
+            "step": steps.astype(np.int32),
+            "balance": balance_rows(z, atoms, steps).astype(np.float32),
+        }
+        logits = np.array(site_logits(net, params, encoded, padded, slot))
+        placed = (full[set_index[:, None], pos] * (np.arange(width) < step)).sum(1)
+        later = np.maximum(count - 1 - step, 0)  # every later orbit holds one atom at least
+        logits[placed[:, None] + full[set_index] + later[:, None] > max_atoms] = MASKED
+        if compiled.formula is not None:
+            logits[~compiled.site_mask(sets, set_index, z=z, pos=pos, step=step, max_atoms=max_atoms)] = MASKED
+        active = step < count
+        failed |= active & (logits.max(-1) <= MASKED / 2)
+        gumbel = np.asarray(jax.random.gumbel(jax.random.fold_in(key, step), logits.shape))
+        pos[:, step] = np.where(active, np.argmax(logits + gumbel, -1), 0)
+    return pos, failed
+
+
+def pad_rows(array: np.ndarray, block: int) -> np.ndarray:
+    """Rows repeated at the end up to a multiple of `block`, so that few shapes are compiled."""
+    extra = -len(array) % block
+    return np.concatenate([array, np.repeat(array[-1:], extra, 0)])
+
+
+def log_bounds(
+    net: OperationsNet,
+    params: Any,
+    members: np.ndarray,
+    z: np.ndarray,
+    *,
+    chains: int = 4,
+    batch: int = 256,
+    seed: int = 0,
+) -> np.ndarray:
+    """`(b,)` lower bounds (nats, in expectation) of log p(frame, G | species).
+
+    The mean over `chains` random chains H_0 < ... < G of the sum of the terms that training averages (Jensen): the bound that
+    training maximises. The log of a mean over chains of exp(sum) would not be a bound, because each term is already averaged
+    over the operations that could be added. `symjax.models.symop.walk.exact` gives the exact value, at more cost.
+    """
+    unique, inverse = np.unique(members, axis=0, return_inverse=True)
+    indices = np.full((len(unique), MAX_OPS), vocabulary().size, np.int64)
+    for i, row in enumerate(unique):
+        found = np.nonzero(row)[0]
+        indices[i, : len(found)] = found
+    bank = build_chain_bank(indices, num_chains=chains, seed=seed)
+    inverse = inverse.ravel()
+    chain, length = bank.chain[inverse], bank.length[inverse]  # (b, c, k), (b, c)
+    which = np.nonzero(np.arange(chain.shape[-1]) < length[..., None])
+    state, final = chain[which], chain[which[0], which[1], -1]
+    nll = np.zeros(len(state))
+    frame_nll = np.zeros(len(z))
+    constants = walk_constants()[:2]
+    packed = jnp.asarray(bank.packed)
+    for first in range(0, len(state), batch):
+        rows = np.arange(first, min(first + batch, len(state)))
+        rows = np.concatenate([rows, np.repeat(rows[-1:], batch - len(rows))])
+        crystal = which[0][rows]
+        got = _bound_terms(
+            net, params, constants, (packed, state[rows], final[rows]), (bank.frame[inverse[crystal]], z[crystal])
+        )
+        nll[rows], frame_nll[crystal] = np.asarray(got[0]), np.asarray(got[1])
+    total = np.zeros(length.shape)
+    np.add.at(total, which[:2], nll)
+    return -frame_nll - total.mean(-1)
+
+
+@partial(jax.jit, static_argnames=("net",))
+def _bound_terms(net: OperationsNet, params: Any, constants: tuple, states: tuple, crystals: tuple) -> tuple:
+    packed, state, final = states
+    frame, z = crystals
+    ops, pair = constants
+    members, target = (walk.unpack(packed, rows, len(ops.frame)) for rows in (state, final))
+    out = net.apply(params, ops, pair, members, frame, z, method="walk_output")
+    return walk.step_nll(out, members, target), walk.frame_nll(out, frame)
+
+
+def sample_structure_types(
+    params: Any,
+    config: Any,
+    key: Array,
+    num: int,
+    *,
+    constraints: Constraints | None = None,
+    max_orbits: int = MAX_ORBITS,
+    max_atoms: int = MAX_OPS,
+    batch_size: int = 256,
+    max_rounds: int = 200,
+    progress: Callable[[int], object] | None = None,
+) -> StructureTypeSamples:
+    """Draw elements, operations and positions.
+
+    Args:
+      params: of `OperationsNet`.
+      config: the configuration they were trained with (`model.operations` is read).
+      key: random key; equal keys give equal samples.
+      num: how many.
+      constraints: what is asked for.
+      max_orbits: orbits per crystal, at most `MAX_ORBITS`.
+      max_atoms: atoms of the conventional cell.
+      batch_size: crystals per compiled step.
+      max_rounds: batches drawn before giving up on constraints.
+      progress: called with the number finished since the last call.
+
+    Raises:
+      SymjaxError: the constraints contradict each other, or nothing that meets them was found in `max_rounds` batches.
+    """
+    if num < 1:
+        raise InputError(f"number of structure types must be at least 1, got {num}")
+    net = OperationsNet(options_from_config(config["model"]["operations"]))
+    most = min(max_orbits, MAX_ORBITS)
+    compiled = compile_constraints(constraints or Constraints(), max_orbits=most, max_atoms=max_atoms)
+    limits = (jnp.asarray(compiled.allowed), jnp.asarray(compiled.required), jnp.asarray(most))
+    parts: list[tuple[np.ndarray, ...]] = []
+    found = 0
+    for round_index in range(max_rounds):
+        keys = jax.random.split(jax.random.fold_in(key, round_index), 4)
+        z = np.asarray(_draw_species(net, params, keys[0], limits, batch_size))
+        members, failed = draw_walks(net, params, keys[1], z, compiled)
+        unique, index = np.unique(members, axis=0, return_inverse=True)
+        sets, index = table_of_members(unique), index.ravel().astype(np.int32)
+        z = compiled.adjust_species(z, sets, index, seed=int(jax.random.randint(keys[3], (), 0, 2**31 - 1)))
+        failed |= (z > 0).sum(1) == 0
+        z[failed, 0] = np.where(z[failed, 0] == 0, 1, z[failed, 0])  # any element: the row is thrown away
+        pos, stuck = draw_sites(
+            net, params, keys[2], z, sets=sets, set_index=index, compiled=compiled, max_atoms=max_atoms
+        )
+        good = np.nonzero(~(failed | stuck))[0][: num - found]
+        parts.append((z[good], pos[good], members[good]))
+        found += len(good)
+        if progress is not None:
+            progress(len(good))
+        if found == num:
+            break
+    else:
+        raise SymjaxError(
+            f"{found} of {num} structures that meet the constraints ({compiled.text}) were found in {max_rounds} "
+            f"batches of {batch_size} with at most {most} orbits and {max_atoms} atoms in the cell; ask for less"
+        )
+    z, pos, members = (np.concatenate(p) for p in zip(*parts, strict=True))
+    unique, index = np.unique(members, axis=0, return_inverse=True)
+    return StructureTypeSamples(
+        sets=table_of_members(unique),
+        set_index=index.ravel().astype(np.int32),
+        z=z.astype(np.int32),
+        pos=pos,
+        orbit_mask=z > 0,
+        log_bound=log_bounds(net, params, members, z),
+    )

@@ -1,0 +1,1 @@
+"""Stage 2: which position each orbit takes."""

@@ -1,0 +1,86 @@
+"""One atom of each orbit, with the site symmetry of its position: what models on asymmetric units read (host, numpy).
+
+Owns `set_numbers`, `centre_operations` and `orbit_site_symmetries`, which data preparation keeps in the array file.
+
+The atom nearest to (1/2, 1/2, 1/2) stands for its orbit, by plain (not periodic) distance in fractional coordinates in [0, 1), as
+in SymmCD (seed 001). Ties go to the smallest coordinates; SymmCD breaks them by a random shift of the centre, drawn once a process.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from symjax.groups.sets import DEFAULT_DEN
+from symjax.groups.tables import NUM_TYPES, standard_setting
+from symjax.wyckoff.oriented import position_site_symmetry
+from symjax.wyckoff.set_table import SetTable
+
+_TIE = 1e-6  # squared distances nearer than this are equal
+_CHUNK = 4096
+
+
+@cache
+def _known_sets() -> dict[bytes, int]:
+    """Operations of each standard setting, in its order -> number."""
+    out = {}
+    for number in range(1, NUM_TYPES + 1):
+        opset = standard_setting(number)
+        out[_key(opset.W, opset.w)] = number
+    return out
+
+
+def _key(W: np.ndarray, w: np.ndarray) -> bytes:
+    return np.concatenate([W.reshape(-1, 9), w], axis=1).astype(np.int32).tobytes()
+
+
+def set_numbers(sets: SetTable) -> np.ndarray:
+    """(s,) int32 space-group number of each set that is a standard setting, operation by operation; 0 for any other."""
+    known = _known_sets()
+    found = [
+        known.get(_key(*(np.asarray(a[i])[np.asarray(sets.mask[i])] for a in (sets.W, sets.w))), 0)
+        for i in range(len(sets))
+    ]
+    return np.array(found, np.int32)
+
+
+def centre_operations(sets: SetTable, orbit_set: np.ndarray, orbit_pos: np.ndarray, orbit_x: np.ndarray) -> np.ndarray:
+    """(o,) uint8 operation of the orbit's set that takes its representative to the atom nearest to the centre of the cell.
+
+    Args:
+        sets: the sets of operations.
+        orbit_set, orbit_pos: (o,) set and position of each orbit.
+        orbit_x: (o, 3) representatives.
+    """
+    out = np.zeros(len(orbit_set), np.uint8)
+    for index in np.unique(orbit_set):
+        rows = np.flatnonzero(orbit_set == index)
+        for start in range(0, len(rows), _CHUNK):
+            part = rows[start : start + _CHUNK]
+            ops = np.asarray(sets.pos_images[index])[orbit_pos[part]]
+            ops = ops[:, : int((ops >= 0).sum(axis=1).max())]
+            x = move(sets, np.full(len(part), index), np.maximum(ops, 0), orbit_x[part])
+            distance = np.where(ops >= 0, ((x - 0.5) ** 2).sum(axis=-1), np.inf)
+            near = distance <= distance.min(axis=1, keepdims=True) + _TIE
+            code = np.where(near, np.rint(x * 1e4) @ np.array([1e10, 1e5, 1.0]), np.inf)
+            out[part] = ops[np.arange(len(part)), code.argmin(axis=1)]
+    return out
+
+
+def move(sets: SetTable, index: np.ndarray, ops: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Images in [0, 1) of points (o, 3) under operations (o,) or (o, n) of their sets (o,): (o, 3) or (o, n, 3)."""
+    shape = (-1,) + (1,) * (ops.ndim - 1)
+    W, w = np.asarray(sets.W)[index.reshape(shape), ops], np.asarray(sets.w)[index.reshape(shape), ops] / DEFAULT_DEN
+    points = x.reshape(*shape, 3)
+    moved = np.mod((W * points[..., None, :]).sum(axis=-1) + w, 1.0)
+    return np.where(moved > 1 - 1e-9, 0.0, moved)
+
+
+def orbit_site_symmetries(numbers: np.ndarray, orbit_pos: np.ndarray) -> np.ndarray:
+    """(o, 15) int8 site-symmetry classes of orbits, by space-group number (o,) and position (o,); see `symjax.wyckoff.oriented`."""
+    out = np.zeros((len(numbers), 15), np.int8)
+    for number in np.unique(numbers):
+        rows = numbers == number
+        out[rows] = position_site_symmetry(int(number))[orbit_pos[rows]]
+    return out

@@ -1,0 +1,95 @@
+"""Site-symmetry symbols of the 1,731 Wyckoff positions and the number of each among positions of equal symbol.
+
+Owns the tables of the standard settings (site_symbols.npz, made by scripts/make_site_symbols.py): symbol, enumeration,
+free coordinates and multiplicity of each position, and the symmetry elements of each group as pyxtal 1.1.5 arranges them.
+
+Conventions. Positions are indexed as in `wyckoff_positions(standard_setting(number))`. Symbols are oriented (2.., .2. and ..2
+differ) in pyxtal's spelling, which is not everywhere that of the International Tables (4/mm.m, 2.22): published checkpoints use
+it. The enumeration counts positions of equal symbol in one group in the order of their letters, a first, from 0. Source: seed
+004 (WyckoffTransformer), section 3.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from functools import cache
+
+import numpy as np
+
+from symjax.groups.packaged import arrays, rows_of
+from symjax.groups.tables import NUM_TYPES, wyckoff_letters
+
+NUM_SYMBOLS = 78
+NUM_ENUMERATIONS = 8
+MAX_POSITIONS = 27
+MATRIX_SHAPE = (15, 18)
+LATTICE_LETTERS = "PABCIRF"
+LETTERS = string.ascii_lowercase + "A"
+"""Wyckoff letters in their order; only group 47 has the last."""
+
+
+def symbols() -> tuple[str, ...]:
+    """The 78 distinct site-symmetry symbols, in plain string order."""
+    return tuple(arrays("wyckoff/site_symbols")["symbols"].tolist())
+
+
+def letter_order(number: int) -> np.ndarray:
+    """(p,) positions of a group in the order of their letters: a first."""
+    return np.argsort([LETTERS.index(letter) for letter in wyckoff_letters(number)]).astype(np.int32)
+
+
+def position_symbols(number: int) -> np.ndarray:
+    """(p,) int32 index into `symbols` of each position.
+
+    Raises:
+        InputError: no space-group number.
+    """
+    return arrays("wyckoff/site_symbols")["symbol"][rows_of("wyckoff/site_symbols", number)].astype(np.int32)
+
+
+def position_enumerations(number: int) -> np.ndarray:
+    """(p,) int32 how many positions of the same symbol have an earlier letter; errors as `position_symbols`."""
+    symbol = position_symbols(number)
+    out = np.zeros(len(symbol), np.int32)
+    seen = np.zeros(NUM_SYMBOLS, np.int32)
+    for position in letter_order(number).tolist():
+        out[position] = seen[symbol[position]]
+        seen[symbol[position]] += 1
+    return out
+
+
+def position_dof(number: int) -> np.ndarray:
+    """(p,) int32 free coordinates of each position, 0 to 3; errors as `position_symbols`."""
+    return arrays("wyckoff/site_symbols")["dof"][rows_of("wyckoff/site_symbols", number)].astype(np.int32)
+
+
+def position_multiplicity(number: int) -> np.ndarray:
+    """(p,) int32 points of each position in the conventional cell; errors as `position_symbols`."""
+    return arrays("wyckoff/site_symbols")["multiplicity"][rows_of("wyckoff/site_symbols", number)].astype(np.int32)
+
+
+def group_matrices() -> np.ndarray:
+    """(231, 277) float32 of 0 and 1, row = space-group number, row 0 zero: 15 directions x 18 elements, then the lattice letter.
+
+    As pyxtal 1.1.5 makes them, slots included: directions are the axes, four body and six face diagonals, [1-20] and [2-10];
+    elements 1, -1, 2, 2_1, m, a, b, c, n, d, 3, 3_1, 3_2, 4, 4_1, 4_2, 4_3, -4. `symjax.wyckoff.oriented.group_features` is another
+    arrangement (26 elements, lattice directions). Source: seed 004, the public code; the paper says only that the first token
+    contains the space group.
+    """
+    tables = arrays("wyckoff/site_symbols")
+    size = MATRIX_SHAPE[0] * MATRIX_SHAPE[1]
+    matrix = np.unpackbits(tables["matrix"], axis=1)[:, :size]
+    letters = np.array([[letter == one for one in LATTICE_LETTERS] for letter in tables["letter"].tolist()])
+    return np.concatenate([matrix, letters], axis=1).astype(np.float32)
+
+
+@cache
+def digest() -> str:
+    """SHA-256 of all tables that give tokens their meaning: symbols, letters and the elements of the groups."""
+    sha = hashlib.sha256()
+    for name in ("symbols", "symbol", "dof", "multiplicity", "matrix", "letter"):
+        array = arrays("wyckoff/site_symbols")[name]
+        sha.update(f"{name}{array.shape}".encode() + " ".join(map(str, array.ravel().tolist())).encode())
+    sha.update(" ".join(wyckoff_letters(number) for number in range(1, NUM_TYPES + 1)).encode())
+    return sha.hexdigest()
