@@ -7,8 +7,8 @@ All in one run, in turn, after one call each that is not timed (compilation): sa
 them, and the peer's, on the same space groups with the same parameters, after their logits have been compared. The peer does as
 the public code: all 63 passes for all rows. --decode adds decoding to both of ours. Fewer rows may be given to the peer
 (--torch-num); its seconds are per representation either way. The public code itself needs 3.9 to 4.6 s on one core for 1,100
-attempts, about 4 ms each (reference notes, seed 004 section 11, another machine); its network is timed here, its overhead is
-not.
+attempts, about 4 ms each (public repository SymmetryAdvantage/WyckoffTransformer, measured on another machine); its network is
+timed here, its overhead is not.
 
 Threads: set OMP_NUM_THREADS=1 and XLA_FLAGS=--xla_cpu_multi_thread_eigen=false for one core each.
 """

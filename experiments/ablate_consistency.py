@@ -27,8 +27,8 @@ from symjax.data.dataset import CrystalDataset
 from symjax.errors import SymjaxError
 from symjax.groups.tables import vocabulary
 from symjax.models.symop import task as operations
-from symjax.models.symop.walk.chains import close_members, pair_classes
 from symjax.models.symop.walk import network as walk
+from symjax.models.symop.walk.chains import close_members, pair_classes
 from symjax.models.symop.walk.set_store import merge_sets
 
 TERMS = ("closure", "inverse", "identity", "lattice")

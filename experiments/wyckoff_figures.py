@@ -1,9 +1,9 @@
 """Figures of table 1 of WyckoffTransformer on raw Wyckoff representations: no coordinates, no relaxation, no matcher.
 
-`measure` brings representations into the arrays that the statistics read, `figures_of` makes the figures with their intervals
-and sampling floors, under the keys of `symjax evaluate`. Source: seed 004, table 1, as its evaluation code computes it for the
-column of binaries and ternaries: unique first, then novel, and every line from charge neutrality on over the novel ones only,
-against all of the test crystals.
+`measure` brings representations into the arrays that the statistics read, `figures_of` makes the figures with their intervals and
+sampling floors, under the keys of `symjax evaluate`. Source: WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text),
+table 1, as its evaluation code computes it for the column of binaries and ternaries: unique first, then novel, and every line
+from charge neutrality on over the novel ones only, against all of the test crystals.
 
 Beside the published figures stand three corrected ones. chi2 less floor: chi-squared minus what the same number of real test
 crystals score, because chi-squared over K categories is near (K - 1) / n for perfect samples. Novelty by the published

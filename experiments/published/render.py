@@ -17,8 +17,8 @@ from experiments.published.types import Column, Table
 
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 KINDS = ("reported", "rerun", "measured", "real data", "floor", "not measured", "missing")
-"""Kinds of lines. rerun: the published rule applied while the reference notes were written; real data: the same figure of a
-report's reference; floor: the reference against itself at the same n."""
+"""Kinds of lines. rerun: the published rule applied by this project to published or public crystals; real data: the same figure
+of a report's reference; floor: the reference against itself at the same n."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ EVERY = ("symop", "symmcd", "wyckoffaugen", "wyckoffdiff", "adaptor", "wyckofftr
 
 FIRST = "SymmCD (arXiv 2502.03638, first version)"
 ICLR = "SymmCD (arXiv 2502.03638v2, ICLR 2025)"
-NOTES = "reference notes of this project: MP-20 validation against test crystals, binary and ternary"
+NOTES = "rerun by this project: MP-20 validation against test crystals, binary and ternary"
 
 FLOOR_NOTE = "real crystals against real crystals, mean of 20 draws: what sampling alone costs at this n"
 

@@ -17,7 +17,7 @@ paper: in a table or the text of the paper that made it.
 notebook: in the output of the authors' own evaluation code, of which the paper prints rounded values.
 third-party: in another paper or comparison that quotes or reran it.
 inferred: arithmetic on reported numbers; the note gives it.
-rerun: the published rule applied to published or public crystals while this project's reference notes were written.
+rerun: the published rule applied by this project to published or public crystals.
 elsewhere: the number is published, but was not at hand; the row has no values.
 picture: the paper shows a picture and prints no numbers; the row has no values.
 """

@@ -13,9 +13,7 @@ NOTEBOOK = "WyckoffTransformer, authors' evaluation notebook of 2 November 2024,
 PAPER = "WyckoffTransformer (NeurIPS 2024 workshop)"
 CODE = "public repository SymmetryAdvantage/WyckoffTransformer"
 RAW = "raw Wyckoff representations, no structures; S.U.N. over the first 999 relaxed ones"
-SUBSET_FLOOR = (
-    "reference notes of this project: bootstrap of the binary and ternary MP-20 test crystals against themselves"
-)
+SUBSET_FLOOR = "rerun by this project: bootstrap of the binary and ternary MP-20 test crystals against themselves"
 
 KEYS = ("novelty", "charge", "ks_sites", "ks_elements", "ks_dof", "p1", "chi2_groups", "chi2_elements", "sun")
 
@@ -80,7 +78,7 @@ TABLE_1 = Table(
         Row(
             "WyckoffTransformer, MP-20, raw",
             {"p1": 1.88},
-            f"reference notes of this project, on samples of the {CODE}",
+            f"rerun by this project on samples of the {CODE}",
             "rerun",
             note="before relaxation; the training distribution has 1.71 % P1",
         ),
@@ -242,7 +240,7 @@ TABLE_2 = Table(
         Row(
             "published checkpoint, temperature 1",
             {"own": 18.34, "averaged": 20.56, "kl": 2.22, "sigma": 1.53},
-            "reference notes of this project, run on the repository's checkpoint",
+            "rerun by this project on the repository's checkpoint",
             "rerun",
             n=1996,
             note="trained without augmentation; only samples with a STOP",
@@ -251,7 +249,7 @@ TABLE_2 = Table(
         Row(
             "binary and ternary test crystals, published checkpoint",
             {"own": 16.97, "averaged": 16.84, "sigma": 0.85},
-            "reference notes of this project, run on the repository's checkpoint",
+            "rerun by this project on the repository's checkpoint",
             "rerun",
             n=7118,
             spread={"own": 6.48},

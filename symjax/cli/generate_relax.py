@@ -1,7 +1,8 @@
 """`symjax generate --relax`: the crystals relaxed under their own symmetry by CHGNet, written beside the others.
 
-Part of the command `generate` (not a command of its own). Cell and free coordinates move, operations stay. Source: seed 004,
-section 3.3 (limits of the public code: 0.05 eV/angstrom, 500 steps).
+Part of the command `generate` (not a command of its own). Cell and free coordinates move, operations stay. Source:
+WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text), section 3.3 (limits of its public code: 0.05 eV/angstrom, 500
+steps).
 """
 
 from __future__ import annotations

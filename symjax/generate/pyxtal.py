@@ -1,7 +1,7 @@
 """Random crystals of Wyckoff representations by PyXtal: in parallel processes, with attempts and time limited, failures as reasons.
 
-PyXtal guesses a volume and a lattice and draws points on the given positions until no two atoms are too close. Source: seed 004,
-section 3.3, and the public code for its tolerances and number of attempts.
+PyXtal guesses a volume and a lattice and draws points on the given positions until no two atoms are too close. Source:
+WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text), section 3.3, and its public code for tolerances and attempts.
 """
 
 from __future__ import annotations

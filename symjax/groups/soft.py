@@ -1,8 +1,8 @@
 """How far probabilities over candidate operations are from a group: differentiable quantities for losses.
 
-Owns the group-consistency terms of the paper behind this package (DESIGN section 3): closure, inverse, identity and
-lattice compatibility of probabilities p_i ("operation i belongs to the set") on a product table c(i, j). Each is zero
-exactly if the set of certain operations (p in {0, 1}) has the property, and positive otherwise.
+Owns the group-consistency terms of Wang, Zhu and Hippalgaonkar (Generative symmetry in crystal modelling): closure, inverse,
+identity and lattice compatibility of probabilities p_i ("operation i belongs to the set") on a product table c(i, j). Each is
+zero exactly if the set of certain operations (p in {0, 1}) has the property, and positive otherwise.
 
 Conventions: p is (..., v) in [0, 1] over the rows of a `ProductTable`; operations outside the table count as p = 0.
 Candidates of the other reference frame must have p = 0 (they then add nothing). Sums run over one row at a time, so

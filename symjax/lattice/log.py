@@ -2,8 +2,8 @@
 
 Owns `K_BASIS`, the maps between k, lattices and metrics, and cell parameters. A is the basis of the reference frame, so the
 metric is G = M^T M = A^T expm(2 S) A; a lattice is recovered up to a rotation (the orientation in which M A^-1 is symmetric).
-Lattice matrices have ROWS a, b, c in angstrom. k counts natural logarithms: k[5] = ln(volume / volume of A) / sqrt(3).
-Same idea as the k coefficients of SymmCD (seed 001, appendix B), in an orthonormal basis and with the frame split off.
+Lattice matrices have ROWS a, b, c in angstrom. k counts natural logarithms: k[5] = ln(volume / volume of A) / sqrt(3). Same idea
+as the k coefficients of SymmCD (Levy et al., arXiv 2502.03638, appendix B), in an orthonormal basis and with the frame split off.
 """
 
 from __future__ import annotations

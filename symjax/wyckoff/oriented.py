@@ -4,7 +4,7 @@ Owns `DIRECTIONS`, `SITE_CLASSES`, `ELEMENT_KINDS`, `site_symmetry` and `group_e
 tables of the 230 standard settings (oriented.npz, made by scripts/make_site_symmetry.py) for what is convention: which copy of a
 position stands first, and the matrix of elements as pyxtal's functions make it. The direction of an element is the primitive
 integer vector that its rotation part (times its determinant) leaves fixed, so for a mirror or glide the normal of the plane.
-Source: seed 001 (SymmCD), section 3.2 and appendix C; directions in the order of pyxtal.
+Source: SymmCD (Levy et al., arXiv 2502.03638), section 3.2 and appendix C; directions in the order of pyxtal.
 
 Hexagonal axes (groups 143 to 194): directions are integer lattice vectors here too, and [120] and [210] have the last two slots.
 pyxtal goes through Cartesian axes, so its slot names are not lattice directions: version 0.6.7 relabels one to one ([100] to slot
@@ -130,7 +130,7 @@ def site_symmetry(W: Any) -> np.ndarray:
     Args:
         W: (n, 3, 3) integers, the rotation parts of all operations that fix the point.
 
-    With the inversion every direction is at least "-1". Source: seed 001, appendix C.
+    With the inversion every direction is at least "-1". Source: SymmCD (Levy et al., arXiv 2502.03638), appendix C.
 
     Raises:
         InputError: an element lies along none of the 15 directions, or the rotation parts are no group.

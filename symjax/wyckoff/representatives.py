@@ -3,7 +3,8 @@
 Owns `set_numbers`, `centre_operations` and `orbit_site_symmetries`, which data preparation keeps in the array file.
 
 The atom nearest to (1/2, 1/2, 1/2) stands for its orbit, by plain (not periodic) distance in fractional coordinates in [0, 1), as
-in SymmCD (seed 001). Ties go to the smallest coordinates; SymmCD breaks them by a random shift of the centre, drawn once a process.
+in the public code of SymmCD (Levy et al., arXiv 2502.03638). Ties go to the smallest coordinates; SymmCD breaks them by a random
+shift of the centre, drawn once a process.
 """
 
 from __future__ import annotations

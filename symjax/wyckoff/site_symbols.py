@@ -5,8 +5,8 @@ free coordinates and multiplicity of each position, and the symmetry elements of
 
 Conventions. Positions are indexed as in `wyckoff_positions(standard_setting(number))`. Symbols are oriented (2.., .2. and ..2
 differ) in pyxtal's spelling, which is not everywhere that of the International Tables (4/mm.m, 2.22): published checkpoints use
-it. The enumeration counts positions of equal symbol in one group in the order of their letters, a first, from 0. Source: seed
-004 (WyckoffTransformer), section 3.1.
+it. The enumeration counts positions of equal symbol in one group in the order of their letters, a first, from 0. Source:
+WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text; later arXiv 2503.02407), section 3.1.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def group_matrices() -> np.ndarray:
 
     As pyxtal 1.1.5 makes them, slots included: directions are the axes, four body and six face diagonals, [1-20] and [2-10];
     elements 1, -1, 2, 2_1, m, a, b, c, n, d, 3, 3_1, 3_2, 4, 4_1, 4_2, 4_3, -4. `symjax.wyckoff.oriented.group_features` is another
-    arrangement (26 elements, lattice directions). Source: seed 004, the public code; the paper says only that the first token
-    contains the space group.
+    arrangement (26 elements, lattice directions). Source: the public code of WyckoffTransformer;
+    the paper says only that the first token contains the space group.
     """
     tables = arrays("wyckoff/site_symbols")
     size = MATRIX_SHAPE[0] * MATRIX_SHAPE[1]

@@ -26,7 +26,7 @@ def matrices(t, marginal):
 
 
 def test_levels_are_the_published_ones():
-    """Fact sheet of the paper's code: clipped rates, products of the clipped ones."""
+    """Levels of the public code of SymmCD: clipped rates, products of the clipped ones."""
     expected = {1: 0.9999, 100: 0.971719, 500: 0.493654, 900: 0.0240825, 999: 2.42783e-6, 1000: 2.42783e-10}
     for t, abar in expected.items():
         assert ABAR[t] == pytest.approx(abar, rel=1e-5)
@@ -133,7 +133,7 @@ def test_cubic_score_agrees_with_the_one_for_any_lattice():
 
 
 def test_scale_of_the_score():
-    """sigma^2 E[score^2]: one for narrow peaks; the fact sheet's values where images overlap; by sampling."""
+    """sigma^2 E[score^2]: one for narrow peaks; values of independent quadrature where images overlap; by sampling."""
     sigma = schedules.geometric_levels(1000, 0.005, 0.5)[[0, 1, 500, 700, 800, 900, 950, 1000]]
     got = wrapped.cubic_score_scale(sigma)
     assert got[0] == 1

@@ -101,7 +101,7 @@ def test_all_530_settings_are_recognised():
 
 @pytest.mark.parametrize("primitive", [False, True])
 def test_all_530_types_in_sheared_bases_at_random_origins(primitive):
-    """20 shears: spglib with its default lattice is silently wrong for 473 of these, see the design notes."""
+    """20 shears: spglib with its default lattice is silently wrong for 473 of these (`docs/decisions/operations-and-groups.md`)."""
     rng = np.random.default_rng(int(primitive))
     wrong = []
     for hall in range(1, 531):

@@ -28,10 +28,10 @@ from symjax.models.symop.sample import _walk_step, log_bounds, walk_constants
 from symjax.models.symop.sites.balance import balance_rows
 from symjax.models.symop.sites.network import site_nll, site_table
 from symjax.models.symop.species import species_nll
+from symjax.models.symop.walk import exact as exact_walk
 from symjax.models.symop.walk.chains import close_members
 from symjax.models.symop.walk.exact import walk_distribution
 from symjax.models.symop.walk.likelihood import type_likelihood
-from symjax.models.symop.walk import exact as exact_walk
 from symjax.models.symop.walk.set_lattice import INSIDE, lattice_above, lattice_below
 from symjax.models.symop.weights import load_weights
 from symjax.navigate.translationengleiche import t_subgroups

@@ -12,9 +12,9 @@ from symjax.evaluate.distances import shortest
 from symjax.evaluate.symmetry import find_symmetry
 from symjax.groups.tables import standard_setting
 from symjax.lattice import compatibility_defect, lattice_from_log, metric
+from symjax.models.symop.geometry import task as geometry
 from symjax.models.symop.geometry.inputs import GeometryTargets, build_inputs, free_coordinates, search_offsets
 from symjax.models.symop.geometry.sample import SamplerOptions, sample_geometry
-from symjax.models.symop.geometry import task as geometry
 from symjax.wyckoff.set_table import build_set_table
 
 OPTIONS = geometry.GeometryOptions(

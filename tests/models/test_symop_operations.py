@@ -18,9 +18,9 @@ from symjax.models.symop.network import OperationsNet, OperationsOptions
 from symjax.models.symop.sample import log_bounds, sample_structure_types
 from symjax.models.symop.sites.balance import MAX_BALANCE, balance_row
 from symjax.models.symop.species import MAX_ORBITS, STOP, canonical_slots, element_rank
+from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.chains import build_chain_bank, close_members, pair_classes
 from symjax.models.symop.walk.exact import walk_distribution
-from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.set_lattice import lattice_below
 from symjax.models.symop.walk.set_store import merge_sets, table_of_members
 

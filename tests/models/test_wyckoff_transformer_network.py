@@ -47,7 +47,7 @@ GOLDEN = (
 
 
 def golden_params():
-    """All arrays filled by the sheet's rule, in its order; Linear weights are filled as (out, in)."""
+    """All arrays filled by one sine rule, in the order of the public code; Linear weights are filled as (out, in)."""
     count = iter(range(60))
 
     def fill(*shape, scale=False):

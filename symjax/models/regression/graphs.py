@@ -10,7 +10,7 @@ CrystalNN's bonds.) `asymmetric`, as published: all ordered pairs of different r
 the cell) without periodic images, so distances depend on the choice of the cell and are not the shortest; the mean is over
 representatives, so multiplicities are not seen; a crystal with one orbit, which has no pair, keeps its multigraph.
 
-Source: seed 001 (SymmCD), ICLR version, table 8, and the public code. Distances in angstrom. Host, numpy.
+Source: SymmCD (Levy et al., arXiv 2502.03638), ICLR version, table 8, and the public code. Distances in angstrom. Host, numpy.
 """
 
 from __future__ import annotations

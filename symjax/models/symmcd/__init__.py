@@ -1,1 +1,1 @@
-"""SymmCD: diffusion on asymmetric units with binary site symmetries (seed 001)."""
+"""SymmCD: diffusion on asymmetric units with binary site symmetries (Levy et al., arXiv 2502.03638)."""

@@ -1,9 +1,10 @@
 """The unit-cell variant: SymmCD's network on all atoms of the conventional cell, in substance DiffCSP.
 
-Owns `represent_cells` (host, numpy). Same space-group features, lattice coefficients with the family's mask, atom
-types and coordinates; no site symmetries in input, output and loss, and nothing is projected: the space group is only a condition,
-and a generated crystal has the operations that its atoms happen to have. It is written with the identity as its only operation.
-Chosen by `model.symmcd.site_symmetry = False` (`configs/symmcd.py:small,atoms=cell`). Source: seed 001 (SymmCD), table 4.
+Owns `represent_cells` (host, numpy). Same space-group features, lattice coefficients with the family's mask, atom types and
+coordinates; no site symmetries in input, output and loss, and nothing is projected: the space group is only a condition, and a
+generated crystal has the operations that its atoms happen to have. It is written with the identity as its only operation. Chosen
+by `model.symmcd.site_symmetry = False` (`configs/symmcd.py:small,atoms=cell`). Source: SymmCD (Levy et al., arXiv 2502.03638),
+table 4.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From sampled representatives to crystals: nearest site symmetry of the group, nearest point that has it, whole orbit.
 
-Owns `ProjectionTables` (static, one row a space group), `project` (jax, jit-able) and `replicate` (host). Source: seed 001
-(SymmCD), section 4.3 and appendix D.
+Owns `ProjectionTables` (static, one row a space group), `project` (jax, jit-able) and `replicate` (host). Source: SymmCD
+(Levy et al., arXiv 2502.03638), section 4.3 and appendix D.
 
 How: a site symmetry is one of the distinct S of the group's Wyckoff positions; the one with the largest summed log-probability is
 taken (`hamming_log_prob` of a sample makes that the nearest by Hamming distance, as published). Every copy of every position with

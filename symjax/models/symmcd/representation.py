@@ -1,7 +1,8 @@
 """Crystals as SymmCD sees them: space group, six log-lattice coefficients, one atom of each orbit with its site symmetry.
 
 Owns `Representation`, `represent` (from a prepared data set), the lattice coefficients with the mask of their crystal family, and
-the distributions counted on training data (`Counts`). Source: seed 001 (SymmCD), sections 3 and 4, appendices B and C.
+the distributions counted on training data (`Counts`). Source: SymmCD (Levy et al., arXiv 2502.03638), sections 3 and 4,
+appendices B and C.
 
 Conventions. Lattice: L = expm(sum_i k_i B_i) is symmetric, rows a, b, c in angstrom, with B_1..B_6 = xy, xz, yz, diag(1,-1,0),
 diag(1,1,-2), I (not normalised); k comes from the metric (polar part, half the logarithm of L L^T), which is exact in every
@@ -219,7 +220,7 @@ def lattice_masks() -> tuple[np.ndarray, np.ndarray]:
 
     Free coefficients: triclinic all, monoclinic (unique axis b) xz and the diagonal, orthorhombic the diagonal, tetragonal,
     trigonal and hexagonal the last two (in hexagonal axes xy is fixed at -ln(3)/4), cubic the last. Row 0 is zero.
-    Source: seed 001, appendix B.
+    Source: SymmCD (Levy et al., arXiv 2502.03638), appendix B.
     """
     mask, constant = np.zeros((NUM_TYPES + 1, 6)), np.zeros((NUM_TYPES + 1, 6))
     for first, last, free in (

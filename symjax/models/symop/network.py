@@ -10,8 +10,8 @@ import flax.linen as nn
 from symjax.errors import ConfigError
 from symjax.models.symop.sites.network import SitesNet, SiteTable
 from symjax.models.symop.species import SpeciesPrior
-from symjax.models.symop.walk.chains import pair_classes
 from symjax.models.symop.walk import network as walk
+from symjax.models.symop.walk.chains import pair_classes
 from symjax.nn.operation_encoder import OperationInputs
 
 Array = Any

@@ -26,8 +26,8 @@ from symjax.models.symop.network import OperationsNet, options_from_config
 from symjax.models.symop.sites.balance import balance_rows
 from symjax.models.symop.sites.network import MASKED, SiteTable, site_table, slot_state
 from symjax.models.symop.species import MAX_ORBITS, STOP, element_rank
-from symjax.models.symop.walk.chains import MAX_OPS, build_chain_bank, pair_classes
 from symjax.models.symop.walk import network as walk
+from symjax.models.symop.walk.chains import MAX_OPS, build_chain_bank, pair_classes
 from symjax.models.symop.walk.set_store import pad_table, table_of_members
 from symjax.wyckoff.set_table import SetTable
 

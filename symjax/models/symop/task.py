@@ -25,8 +25,8 @@ from symjax.models.symop.sample import StructureTypeSamples, sample_structure_ty
 from symjax.models.symop.sites.balance import MAX_BALANCE, balance_rows
 from symjax.models.symop.sites.network import SiteTable, site_nll, site_table
 from symjax.models.symop.species import MAX_ORBITS, canonical_slots, species_nll
-from symjax.models.symop.walk.chains import ChainBank, build_chain_bank, pair_classes
 from symjax.models.symop.walk import network as walk
+from symjax.models.symop.walk.chains import ChainBank, build_chain_bank, pair_classes
 from symjax.models.symop.walk.set_store import merge_sets
 from symjax.nn.operation_encoder import OperationInputs
 from symjax.train.interface import Bucket

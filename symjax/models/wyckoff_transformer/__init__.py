@@ -1,1 +1,1 @@
-"""WyckoffTransformer: an autoregressive, permutation-invariant model of Wyckoff representations (seed 004)."""
+"""WyckoffTransformer (Kazeev et al., arXiv 2503.02407): a permutation-invariant autoregressive model of Wyckoff representations."""

@@ -5,8 +5,9 @@ space group: the sum over steps and fields of the log-softmax over all tokens, s
 unmasked model's. A crystal is a multiset of sites, and its probability is the sum over its distinct orders; from random orders come
 a lower bound of it and how far the model is from giving all orders the same probability (table 2 of the paper).
 
-Source: seed 004, appendix D. The published code scores samples that never stop as if they had no site; here they are scored as what
-they are, a sequence cut at the last slot, without the factor of STOP (`stopped`).
+Source: WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text; later arXiv 2503.02407), appendix D. The published code
+scores samples that never stop as if they had no site; here they are scored as what they are, a sequence cut at the last slot,
+without the factor of STOP (`stopped`).
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ The slot that is to be predicted holds MASK in the fields that are not known yet
 output. Known sites attend to the slot, so their states change with every field and every site; nothing can be kept from one call
 to the next. The order of the known sites does not matter, and padded ones enter nothing.
 
-Exactly the published function (seed 004; sizes, initial values and the presence vector as in the public code), with two savings
-that change no output: only the slot passes through the last layer, and a head sees its presence vector as a sum of rows of its
-first kernel. Kernels are `(in, out)`.
+Exactly the published function (Kazeev et al., arXiv 2503.02407; sizes, initial values and the presence vector as in the public
+code), with two savings that change no output: only the slot passes through the last layer, and a head sees its presence vector as
+a sum of rows of its first kernel. Kernels are `(in, out)`.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ only, not on the batch it lands in.
 Masked sampling draws from the network's distribution restricted to what can still end as asked: positions that exist in the group
 and are not full, the required elements first (in the order the network prefers; their sites and all that follows are given them),
 no STOP before the least number of sites is there. The general position is never full, so such a draw always goes on, and every
-sample is valid. Unmasked sampling is the published one: any token at any slot. Source: seed 004, sections 3.2 and 4.1, and the
-public code.
+sample is valid. Unmasked sampling is the published one: any token at any slot. Source: WyckoffTransformer (Kazeev et al., NeurIPS
+2024 workshop text; later arXiv 2503.02407), sections 3.2 and 4.1, and the public code.
 """
 
 from __future__ import annotations

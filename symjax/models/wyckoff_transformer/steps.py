@@ -1,7 +1,8 @@
 """Steps of a crystal's sequence: what is known and asked at a step, and the cross-entropy of the answer.
 
-A crystal of n sites in an order has n + 1 steps, 0 .. n, the last one STOP, of three fields each. Orders are given as the place of
-every site, so nothing is sorted or moved: the known sites of step k are those with places below k. Source: seed 004, section 3.2.
+A crystal of n sites in an order has n + 1 steps, 0 .. n, the last one STOP, of three fields each. Orders are given as the place
+of every site, so nothing is sorted or moved: the known sites of step k are those with places below k. Source: WyckoffTransformer
+(Kazeev et al., NeurIPS 2024 workshop text; later arXiv 2503.02407), section 3.2.
 """
 
 from __future__ import annotations

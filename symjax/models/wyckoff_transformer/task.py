@@ -2,8 +2,9 @@
 
 A crystal of n sites has n + 1 steps (the last one is STOP) of three fields each. Its loss is the sum over steps and fields of the
 cross-entropy, in nats, averaged over orders of the sites and over equivalent representations; for an element the target is the
-distribution of the elements that are still to come, which is the average over orders given the prefix. Source: seed 004, section
-3.2, and the public code for what the paper leaves out.
+distribution of the elements that are still to come, which is the average over orders given the prefix. Source:
+WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text; later arXiv 2503.02407), section 3.2, and the public code for what
+the paper leaves out.
 
 By default every crystal of a minibatch gets, for each field by itself, a representation, an order and a step of its own, and the
 batches come from buckets of similar numbers of sites. The gradient is an unbiased estimate of that of the loss. The published

@@ -4,9 +4,10 @@ Owns `Tokens`, `tokenize` (from a prepared data set), `decode` (back to elements
 no representation) and `Tables` (which token goes with which in each group). The names of tokens are in `vocabulary.py`, equivalent
 representations in `variants.py`.
 
-Conventions. Positions are indexed as in `symjax.wyckoff.positions.wyckoff_positions(standard_setting(number))`. Arrays over groups
-have 231 rows, row = space-group number, row 0 empty. Data hold no STOP and no MASK; slots past the last site hold PAD. Source:
-seed 004 (WyckoffTransformer), sections 3.1 and 4.1, and the public code for the order in which samples are rejected.
+Conventions. Positions are indexed as in `symjax.wyckoff.positions.wyckoff_positions(standard_setting(number))`. Arrays over
+groups have 231 rows, row = space-group number, row 0 empty. Data hold no STOP and no MASK; slots past the last site hold PAD.
+Source: WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text; later arXiv 2503.02407), sections 3.1 and 4.1, and the
+public code for the order in which samples are rejected.
 """
 
 from __future__ import annotations

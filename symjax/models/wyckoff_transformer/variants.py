@@ -6,7 +6,7 @@ permutations of positions come from `symjax.wyckoff.normalizer`.
 A permutation moves positions, and the site symmetry AND the enumeration follow from the new position. The published code keeps the
 old site symmetry and changes the enumeration alone, which is wrong where a permutation takes a position to one of another oriented
 symbol (26 orthorhombic groups; in nine of them the result is an inequivalent representation). ``faithful=True`` does as published.
-Source: seed 004, section 3.1.
+Source: WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text; later arXiv 2503.02407), section 3.1.
 
 The permutations of a group are a group themselves, so a permutation drawn uniformly gives each distinct representation of a crystal
 with equal probability (orbit and stabilizer): nothing needs to be made distinct before drawing.

@@ -2,8 +2,9 @@
 
 Owns `Vocabulary`, the two named ones ("mp20", the published one, and "all") and the version by which weights and tokens match.
 
-Conventions. Each of the three fields counts its names from 0; the service tokens MASK, STOP, PAD come last, in that order. A
-site symmetry is one of `symjax.wyckoff.site_symbols.symbols()`. Source: seed 004, section 3.1, and the public code.
+Conventions. Each of the three fields counts its names from 0; the service tokens MASK, STOP, PAD come last, in that order. A site
+symmetry is one of `symjax.wyckoff.site_symbols.symbols()`. Source: WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text;
+later arXiv 2503.02407), section 3.1, and the public code.
 """
 
 from __future__ import annotations

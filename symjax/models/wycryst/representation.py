@@ -10,7 +10,7 @@ the order of electronegativity, as formulas are written; binaries have an empty 
 
 Source: public repository RaymondZhurm/WyCryst. Unlike there: all 27 positions of group 47 fit (there 26 letters), the 92
 features of CGCNN are the 21 of `symjax.elements`, atoms are scaled, and a row that is always zero is left out. Unlike there
-too, binaries are taken, as in table 1 of seed 004.
+too, binaries are taken, as in table 1 of WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text).
 """
 
 from __future__ import annotations

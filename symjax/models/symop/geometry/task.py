@@ -5,7 +5,7 @@ coordinates `u` of each representative on the torus of the subspace its stabiliz
 component the operations forbid, at every noise level, so each intermediate state is a crystal with at least the given operations.
 
 The volume is not left to diffusion alone: a ridge regression of the volume per atom on composition sets the mean of `k[5]`, and the
-residual diffuses (DESIGN section 3: the probe's volumes were no better than that regression).
+residual diffuses (volumes that a trial network predicted were no better than that regression).
 """
 
 import dataclasses
