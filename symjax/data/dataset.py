@@ -51,7 +51,7 @@ class CrystalDataset:
         row: (c,) int64, zero-based row of the source.
         properties: name -> (c,) float64, NaN where the source has none.
         derived: name -> (o, ...) what follows from the other arrays for each orbit and is kept so as not to be made again (see
-            `symjax.data.prepare`); may be empty and is not part of the hash.
+            `symjax.data.derived`); may be empty and is not part of the hash.
         meta: what made the file (JSON): source, options, versions, counts, hash.
     """
 

@@ -14,9 +14,8 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,11 @@ from symjax.data.files import write_text
 from symjax.data.readers import SourceRow, read_source
 from symjax.data.rows import RowOptions, options_dict, treat_row
 from symjax.errors import DataError
+from symjax.versions import versions
 
 SHARD_ROWS = 64
 _REVISION = 2  # raise when the treatment of rows changes, so that shards of an older version are not reused
+_DECISIVE = ("numpy", "pymatgen", "spglib")  # packages that decide the numbers
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -162,7 +163,7 @@ def treat_rows(
     """
     shards = [rows[i : i + SHARD_ROWS] for i in range(0, len(rows), SHARD_ROWS)]
     key = hashlib.sha256(
-        json.dumps([_REVISION, hash_rows(rows), options_dict(options), versions()]).encode()
+        json.dumps([_REVISION, hash_rows(rows), options_dict(options), versions(_DECISIVE)]).encode()
     ).hexdigest()
     done: dict[int, list[dict[str, Any]]] = _finished(work, key, shards) if work is not None else {}
     pending = [i for i in range(len(shards)) if i not in done]
@@ -237,21 +238,11 @@ def _bar(total: int, initial: int, show: bool) -> Any:
     return tqdm(total=total, initial=initial, unit="row", desc="preparing", disable=not show)
 
 
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    return {name: metadata.version(name) for name in ("numpy", "pymatgen", "spglib")}
-
-
 def assemble(
     results: list[dict[str, Any]], options: RowOptions, *, source: str, source_hash: str = "", substitutions: int = 0
 ) -> PrepareReport:
-    """Put the results of `treat_rows` into one data set; sets of operations are stored once, in the order of their numbers.
-
-    Kept with each orbit (``derived``): the operation that takes its point to the atom nearest to the centre of the cell, and the
-    oriented site symmetry of its position (`symjax.wyckoff.representatives`).
-    """
+    """Put the results of `treat_rows` into one data set; sets of operations are stored once, in the order of their numbers."""
     from symjax.groups.tables import standard_setting
-    from symjax.wyckoff.representatives import centre_operations, orbit_site_symmetries
     from symjax.wyckoff.set_table import build_set_table
 
     good = [r for r in results if "reason" not in r]
@@ -266,7 +257,7 @@ def assemble(
         "source_sha256": source_hash,
         "options": options_dict(options),
         "substitutions": substitutions,
-        "versions": versions(),
+        "versions": versions(_DECISIVE),
         "rows": len(results),
         "accepted": len(good),
         "rejected": len(rejected),
@@ -289,9 +280,4 @@ def assemble(
         properties={name: np.array([r["properties"].get(name, np.nan) for r in good], float) for name in names},
         meta=meta,
     )
-    orbit_numbers = np.array(numbers or [1], np.int32)[dataset.orbit_set]
-    derived = {
-        "centre_op": centre_operations(sets, dataset.orbit_set, dataset.orbit_pos, dataset.orbit_x),
-        "site": orbit_site_symmetries(orbit_numbers, dataset.orbit_pos),
-    }
-    return PrepareReport(dataset=replace(dataset, derived=derived), rejected=rejected, rows=len(results))
+    return PrepareReport(dataset=dataset, rejected=rejected, rows=len(results))

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from symjax.evaluate.metrics import Family, Findings, Study, adaptor, choose
 from symjax.evaluate.sources import Crystals
 from symjax.evaluate.stages import failures
 from symjax.evaluate.statistics import DRAWS
+from symjax.versions import versions
 
 PROGRAM = "symjax evaluate"
 PACKAGES = ("numpy", "scipy", "pymatgen", "spglib", "pyxtal", "smact", "matminer", "ase")
@@ -186,7 +186,7 @@ def _report(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": 0.0,
         "hardware": hardware(),
-        "versions": versions(),
+        "versions": {"python": platform.python_version()} | {k: v or "absent" for k, v in versions(PACKAGES).items()},
         "samples": samples.crystals.summary() | {"failed_stages": _failed(samples)},
         "reference": study.reference.crystals.summary() | {"failed_stages": _failed(study.reference)},
         "train": None
@@ -299,17 +299,6 @@ def _count(values: np.ndarray) -> dict[str, int]:
 def _element_weights(part: Measured) -> dict[str, float]:
     total = part.fractions.sum(axis=0)
     return {symbol(int(z)): round(float(total[z]), 6) for z in np.flatnonzero(total)}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
 
 
 def hardware() -> dict[str, Any]:

@@ -32,8 +32,8 @@ from symjax.train.interface import Bucket, PyTree, Task
 from symjax.train.metrics import Writer
 from symjax.train.plateau import observe
 from symjax.train.step import LOSS, TrainState, init_state, make_dispatch, make_evaluate, make_optimizer
-from symjax.train.versions import versions
 from symjax.train.weights import save_params, to_json
+from symjax.versions import training_versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Trainer:
             "data_hash": self.data_hash,
             "best": self._best,
             "metrics": {k: v for k, v in self._metrics.items() if np.isfinite(v)},
-            "versions": versions(),
+            "versions": training_versions(),
         }
 
     def evaluate(self, params: PyTree, root: jax.Array) -> dict[str, float]:
@@ -349,4 +349,4 @@ def _describe_run(workdir: Path, config: ConfigDict) -> None:
     """Leave the configuration and the versions in the work folder."""
     if meshes.is_main():
         write_text(workdir / "config.json", to_json(config) + "\n")
-        write_text(workdir / "versions.json", json.dumps(versions(), indent=1, sort_keys=True) + "\n")
+        write_text(workdir / "versions.json", json.dumps(training_versions(), indent=1, sort_keys=True) + "\n")

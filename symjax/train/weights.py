@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 
 from symjax.data.files import load_arrays, save_arrays
 from symjax.errors import SymjaxError, WeightsError
-from symjax.train.versions import versions
+from symjax.versions import training_versions
 
 PARAMS = "params.npz"
 CONFIG = "config.json"
@@ -95,7 +95,7 @@ def save_params(
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         save_arrays(temporary / PARAMS, arrays)
         _write_json(temporary / CONFIG, json.loads(to_json(config)))
-        _write_json(temporary / "versions.json", versions())
+        _write_json(temporary / "versions.json", training_versions())
         about = {"format": FORMAT, "parameters": int(sum(a.size for a in arrays.values()))}
         _write_json(temporary / "metrics.json", about | {"data_hash": dict(data_hash or {})} | dict(metrics or {}))
         temporary.chmod(0o755)

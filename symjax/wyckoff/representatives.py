@@ -1,6 +1,6 @@
 """One atom of each orbit, with the site symmetry of its position: what models on asymmetric units read (host, numpy).
 
-Owns `set_numbers`, `centre_operations` and `orbit_site_symmetries`, which data preparation keeps in the array file.
+Owns `set_numbers`, `centre_operations` and `orbit_site_symmetries`.
 
 The atom nearest to (1/2, 1/2, 1/2) stands for its orbit, by plain (not periodic) distance in fractional coordinates in [0, 1), as
 in the public code of SymmCD (Levy et al., arXiv 2502.03638). Ties go to the smallest coordinates; SymmCD breaks them by a random

@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symjax.crystals import unstack_crystals
+from symjax.data import derived
 from symjax.data.dataset import load
 from symjax.errors import InputError
 from symjax.groups.tables import standard_setting
 from symjax.lattice import compatibility_defect, k_projector, lattice_from_parameters, lattice_parameters
 from symjax.models.symmcd.representation import (
+    CENTRE,
     NUM_ELEMENTS,
+    SITE,
     check_request,
     count,
     group_features,
@@ -124,16 +127,26 @@ def test_site_symmetry_is_that_of_the_position_up_to_the_choice_of_the_copy(ligh
     assert represented.site.max() < len(SITE_CLASSES) and not represented.site[~represented.mask].any()
 
 
-def test_what_preparation_keeps_is_what_would_be_made(light, tmp_path):
-    assert set(light.derived) == {"centre_op", "site"}
-    light.save(tmp_path / "a.npz")
+def test_derived_arrays_that_are_kept_are_what_would_be_made(light, tmp_path):
+    assert light.derived == {}  # preparation knows no model
+    full = derived.keep(light, (CENTRE, SITE))
+    full.save(tmp_path / "a.npz")
     kept = load(tmp_path / "a.npz").subset([200, 3, 77])
-    bare = replace(light, derived={}).subset([200, 3, 77])
+    bare = light.subset([200, 3, 77])
     for name in ("number", "k", "z", "x", "site", "pos", "mask"):
         np.testing.assert_array_equal(getattr(represent(kept), name), getattr(represent(bare), name))
     again = centre_operations(bare.sets, bare.orbit_set, bare.orbit_pos, bare.orbit_x)
-    np.testing.assert_array_equal(kept.derived["centre_op"], again)
-    assert kept.data_hash() == bare.data_hash()  # the hash names the crystals, not what follows from them
+    np.testing.assert_array_equal(kept.derived[CENTRE], again)
+    assert full.data_hash() == light.data_hash()  # the hash names the crystals, not what follows from them
+
+
+def test_files_from_before_versions_keep_the_first(light, tmp_path):
+    """Files of the earlier preparation hold `centre_op` and no version: they are read, and what they hold is used."""
+    full = derived.keep(light, (CENTRE, SITE)).subset([200, 3, 77])
+    replace(full, meta={k: v for k, v in full.meta.items() if k != derived.VERSIONS}).save(tmp_path / "old.npz")
+    old = load(tmp_path / "old.npz")
+    assert derived.VERSIONS not in old.meta and derived.values(old, CENTRE) is old.derived[CENTRE]
+    np.testing.assert_array_equal(represent(old).x, represent(full).x)
 
 
 def test_taking_cuts_and_pads(represented):
@@ -175,9 +188,9 @@ def test_bad_input_is_refused(light, represented):
     site = represented.site[represented.mask]
     turned = site[:, [2, 0, 1, *range(3, 15)]]  # axes renamed: Pnma as Pbnm, say
     with pytest.raises(InputError, match="another setting or order of directions"):
-        represent(replace(light, derived=light.derived | {"site": turned}))
+        represent(replace(light, derived={SITE: turned}))
     with pytest.raises(InputError, match="shape"):
-        represent(replace(light, derived=light.derived | {"site": site[:, :13]}))
+        represent(replace(light, derived={SITE: site[:, :13]}))
     opset = standard_setting(62)
     turn = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])  # Pnma with other axes is no standard setting
     from symjax.groups import canonicalize

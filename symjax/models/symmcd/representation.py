@@ -20,6 +20,7 @@ from typing import Any
 import flax.struct
 import numpy as np
 
+from symjax.data import derived
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import InputError
 from symjax.groups.tables import NUM_TYPES
@@ -119,11 +120,25 @@ class Counts:
         return {f.name: np.asarray(getattr(self, f.name), np.float64) for f in fields(self)}
 
 
+def _centre(data: CrystalDataset) -> np.ndarray:
+    return centre_operations(data.sets, data.orbit_set, data.orbit_pos, data.orbit_x)
+
+
+def _sites(data: CrystalDataset) -> np.ndarray:
+    return orbit_site_symmetries(set_numbers(data.sets)[data.orbit_set], data.orbit_pos)
+
+
+# Arrays that `symjax.data.derived.keep` can store in a data file, to be made once and not at each start of training.
+CENTRE, SITE = "centre_op", "site"
+derived.register(CENTRE, _centre)
+derived.register(SITE, _sites)
+
+
 def represent(data: CrystalDataset, *, num_orbits: int | None = None) -> Representation:
     """Padded arrays of a prepared data set (host, numpy).
 
     Args:
-        data: crystals in the standard settings. What preparation kept (``derived``) is used, else it is made here.
+        data: crystals in the standard settings. `CENTRE` is used where the data keep it, else it is made here.
         num_orbits: slots; default the largest count.
 
     Raises:
@@ -145,9 +160,7 @@ def represent(data: CrystalDataset, *, num_orbits: int | None = None) -> Represe
         )
     slots = int(data.num_orbits.max(initial=1)) if num_orbits is None else num_orbits
     _check_slots(data.num_orbits, slots)
-    ops = data.derived.get("centre_op")
-    if ops is None:
-        ops = centre_operations(data.sets, data.orbit_set, data.orbit_pos, data.orbit_x)
+    ops = derived.values(data, CENTRE)
     site = orbit_site_symmetries(orbit_numbers, data.orbit_pos)
     _check_kept(data, site)
     crystal = data.orbit_crystal
@@ -173,7 +186,7 @@ def _check_kept(data: CrystalDataset, site: np.ndarray) -> None:
     Raises:
         InputError: another shape, or another class in some direction.
     """
-    kept = data.derived.get("site")
+    kept = data.derived.get(SITE)
     if kept is None or (np.shape(kept) == site.shape and np.array_equal(kept, site)):
         return
     if np.shape(kept) != site.shape:
