@@ -80,7 +80,7 @@ PRESETS: dict[tuple[str, str], dict[str, object]] = {
         "train.batch_size": 256,
         "train.learning_rate": 2e-3,
         "train.warmup": 200,
-        "train.weight_decay": 0.03,  # with the dropout: 0.01 and 0.1 overfit the sites (BUILD_NOTES)
+        "train.weight_decay": 0.03,  # with the dropout: 0.01 and 0.1 overfit the sites (docs/decisions/training.md)
         "model.operations.dropout": 0.25,
     },
     ("base", "operations"): {

@@ -24,7 +24,7 @@ def test_rotation_types_agree_with_gemmi_for_the_whole_vocabulary():
 
 def test_counts_of_the_64_rotation_parts():
     W = np.unique(distinct().W.reshape(-1, 9), axis=0).reshape(-1, 3, 3)
-    counts = {1: 1, 2: 13, 3: 10, 4: 6, 6: 2}  # operations.md section 2
+    counts = {1: 1, 2: 13, 3: 10, 4: 6, 6: 2}  # rotation type -> how many of the 32 proper ones
     assert Counter(geometry.rotation_type(W).tolist()) == counts | {-n: c for n, c in counts.items()}
 
 

@@ -1,6 +1,6 @@
-"""The metrics of WyckoffDiff-Adaptor (paper 003): is the requested space group's crystal system kept, and what drawing costs.
+"""The metrics of WyckoffDiff-Adaptor (arXiv 2601.08115): is the requested group's crystal system kept, what drawing costs.
 
-Its phase diagrams are made by `symjax evaluate phase-diagram` (`symjax.evaluate.stability.phase_diagram`).
+Its phase diagrams are made by `symjax evaluate --system` (`symjax.evaluate.stability.phase_diagram`).
 """
 
 from __future__ import annotations

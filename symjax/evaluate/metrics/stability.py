@@ -15,7 +15,7 @@ from symjax.evaluate.metrics.common import Findings, Skipped, Study, mean_of
 from symjax.evaluate.statistics import share_interval
 
 THRESHOLDS = (
-    (0.08, "stable", "WyckoffTransformer section 6.8 (e_hull <= 0.08 eV/atom)"),
+    (0.08, "stable", "WyckoffTransformer, evaluator of its code (e_hull <= 0.08 eV/atom)"),
     (0.1, "metastable", "LeMat-GenBench and MatterGen (e_hull <= 0.1 eV/atom)"),
     (0.0, "at or under the hull", "LeMat-GenBench (e_hull <= 0)"),
 )

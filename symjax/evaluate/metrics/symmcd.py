@@ -1,4 +1,4 @@
-"""The metrics of SymmCD (paper 001), tables 1 to 3, which are those of CDVAE and DiffCSP with symmetry added."""
+"""The metrics of SymmCD (Levy et al., arXiv 2502.03638), tables 1 to 3: those of CDVAE and DiffCSP with symmetry added."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics of WyckoffAUGen (paper 002), table 1.
+"""The metrics of WyckoffAUGen (Chang et al.), table 1.
 
 Distances are over the unique and novel samples among those valid in both senses. The paper draws 1,000 valid samples first;
 here all valid ones count and n is stated (``--draw`` takes a random part).

@@ -1,4 +1,4 @@
-"""The metrics of WyckoffTransformer (paper 004), tables 1 and 2.
+"""The metrics of WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text), tables 1 and 2.
 
 Property lines are over novel unique samples only, and compared with the *full* test set, as in the paper's evaluation. Its
 reference for novelty is train and validation together: give both as ``--train`` to reproduce that.
@@ -40,7 +40,7 @@ def figures(study: Study) -> Findings:
             "unique",
             flags.unique,
             f"{rule}; over all rows",
-            source=SOURCE + " and section 6.2 of its code",
+            source=SOURCE + " and the evaluator of its code",
             better="higher",
         ),
     ]
