@@ -20,7 +20,7 @@ from itertools import product
 
 import numpy as np
 
-from symjax.crystals.expand import primitive_structure
+from symjax.crystals.expand import expand_crystal
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.errors import DataError
 from symjax.groups.sets import OpSet
@@ -87,19 +87,51 @@ def standardize(structure: AtomicStructure, symprec: float = 0.1, angle_toleranc
 def _keeps_structure(result: Standardized, structure: AtomicStructure) -> bool:
     """Whether a result with fewer atoms in its primitive cell than the input is still the same structure.
 
-    At a loose tolerance spglib can merge a distorted superstructure into its smaller average cell (seven atoms of an element into
-    one); pymatgen's StructureMatcher decides. Where no cell was reduced there is nothing to decide.
+    At a loose tolerance spglib can merge a distorted superstructure into its smaller average cell (seven atoms of an element
+    into one). The transformation is known, so each atom of the input is carried by it to the standard cell: it must meet an
+    atom of its element within twice the tolerance, each atom of the primitive cell must be met equally often, and averaging
+    the lattice must not move the input's edges by more than the tolerance. Where no cell was reduced nothing is to be decided.
     """
-    from pymatgen.analysis.structure_matcher import StructureMatcher
-
-    from symjax.crystals.io.convert import to_pymatgen
-
-    _, table = standard_set(result.number)
+    opset, table = standard_set(result.number)
+    pure = opset.w[(opset.W == np.eye(3, dtype=int)).all(axis=(1, 2))] / opset.den
     crystal = to_crystal(result)
-    primitive = primitive_structure(crystal, table.pos_images[0, result.pos])
-    if len(primitive.z) == len(structure.z):
+    cell = expand_crystal(crystal, table.pos_images[0, result.pos])
+    copies, rest = divmod(len(structure.z) * len(pure), len(cell.z))
+    if copies == 1 and not rest:
         return True
-    return bool(StructureMatcher().fit(to_pymatgen(primitive), to_pymatgen(structure)))
+    if rest or copies == 0:
+        return False
+    moved = structure.x @ result.transform.T + result.origin
+    met, distance = _nearest(moved, structure.z, cell)
+    edges, tolerance = _edges_moved(structure.L, result.transform.T @ cell.L), max(result.symprec, 1e-3)
+    if distance.max() > 2 * tolerance or edges > tolerance:
+        return False
+    translated = (cell.x[:, None, :] + pure).reshape(-1, 3)
+    same, _ = _nearest(translated, np.repeat(cell.z, len(pure)), cell)
+    primitive = same.reshape(len(cell.z), len(pure)).min(axis=1)  # one name for all translates of an atom
+    counts = np.bincount(primitive[met], minlength=len(cell.z))
+    return bool((counts[np.unique(primitive)] == copies).all())
+
+
+def _edges_moved(L: np.ndarray, other: np.ndarray) -> float:
+    """Largest distance, angstrom, between the ends of two cells' edges (rows), the other cell turned to fit best."""
+    left, _, right = np.linalg.svd(other.T @ L)
+    return float(np.linalg.norm(other @ left @ right - L, axis=1).max())
+
+
+def _nearest(x: np.ndarray, z: np.ndarray, cell: AtomicStructure) -> tuple[np.ndarray, np.ndarray]:
+    """(a,) atom of the cell of the same element nearest to each point and (a,) its distance in angstrom (infinite: none)."""
+    met, distance = np.zeros(len(z), np.int64), np.full(len(z), np.inf)
+    for element in np.unique(z):
+        mine, theirs = np.flatnonzero(z == element), np.flatnonzero(cell.z == element)
+        if not len(theirs):
+            continue
+        for rows in np.array_split(mine, -(-len(mine) * len(theirs) // 500_000)):
+            delta = x[rows, None, :] - cell.x[theirs][None]
+            delta -= np.rint(delta)
+            lengths = np.linalg.norm(delta @ cell.L, axis=-1)
+            met[rows], distance[rows] = theirs[lengths.argmin(axis=1)], lengths.min(axis=1)
+    return met, distance
 
 
 def to_crystal(result: Standardized) -> Crystal:
