@@ -182,11 +182,11 @@ def compile_constraints(constraints: Constraints, *, max_orbits: int, max_atoms:
         if not numbers:
             raise InputError(f"no space group meets all of: {constraints.describe()}")
         if formula is not None:
-            numbers = [n for n in numbers if _has_room(n, tuple(sorted(formula.values())), max_atoms)]
+            numbers = [n for n in numbers if _has_room(n, tuple(sorted(formula.values())), max_atoms, max_orbits)]
             if not numbers:
                 raise InputError(
                     f"no group that meets ({constraints.describe()}) has positions for the formula in a conventional cell "
-                    f"of at most {max_atoms} atoms; ask for another formula or group"
+                    f"of at most {max_atoms} atoms and {max_orbits} orbits; ask for another formula or group"
                 )
         targets = np.stack([_members(n) for n in numbers])
         frames = np.array([targets[:, vocab.frame == f].any() for f in (0, 1)])
@@ -294,8 +294,8 @@ def _indices(opset: OpSet, what: str) -> np.ndarray:
 
 
 @cache
-def _has_room(number: int, counts: tuple[int, ...], max_atoms: int) -> bool:
+def _has_room(number: int, counts: tuple[int, ...], max_atoms: int, max_orbits: int) -> bool:
     from symjax.models.symop.walk.set_store import table_of_members
 
     table: Any = table_of_members(_members(number)[None])
-    return FormulaFitter.of(table, 0).has_room(counts, max_atoms=max_atoms)
+    return FormulaFitter.of(table, 0).has_room(counts, max_atoms=max_atoms, max_orbits=max_orbits)

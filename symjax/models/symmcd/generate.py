@@ -22,12 +22,12 @@ from symjax.elements import ATOMIC_NUMBERS
 from symjax.errors import InputError, SymjaxError
 from symjax.groups.tables import standard_setting
 from symjax.lattice import log_from_lattice
-from symjax.models.symmcd.composition import ATOMS, place, site_classes
 from symjax.models.symmcd.projection import Projected, hamming_log_prob, project, projection_tables, replicate
 from symjax.models.symmcd.representation import lattice_from_k
 from symjax.models.symmcd.requests import TEN_GROUPS, Request, allowed_types, draw_requests, most_atoms
 from symjax.models.symmcd.sample import Drawn, Held, SamplerOptions, sample_all
 from symjax.models.symmcd.weights import SymmcdWeights
+from symjax.wyckoff.placement import ATOMS, place, site_classes
 from symjax.wyckoff.set_table import SetTable, build_set_table
 
 __all__ = ["TEN_GROUPS", "Generated", "Request", "generate"]

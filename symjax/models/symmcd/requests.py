@@ -12,10 +12,10 @@ import numpy as np
 
 from symjax.elements import ATOMIC_NUMBERS
 from symjax.errors import InputError
-from symjax.models.symmcd.composition import ATOMS, possible_orbits, site_classes
 from symjax.models.symmcd.network import NUM_TYPES
 from symjax.models.symmcd.representation import Counts, check_request
 from symjax.models.symmcd.task import SymmcdOptions
+from symjax.wyckoff.placement import ATOMS, site_classes
 
 TEN_GROUPS = (2, 12, 14, 62, 63, 139, 166, 194, 221, 225)
 """The space groups of the "10 SGs" rows of the paper's tables."""
@@ -135,7 +135,7 @@ def _holding(groups: np.ndarray, request: Request, max_orbits: int, max_atoms: i
     can = np.zeros((len(groups), max_orbits + 1), bool)
     for number in np.flatnonzero(groups):
         classes = ATOMS if unit_cell else site_classes(int(number))
-        can[number] = possible_orbits(classes, formula, max_orbits=max_orbits, max_atoms=max_atoms)
+        can[number] = classes.fitter().possible_orbits(formula, max_orbits=max_orbits, max_atoms=max_atoms)
     named = ", ".join(map(str, request.groups))
     where = (
         f"space group{'s' if len(request.groups) > 1 else ''} {named}"
