@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell, cells_of, make_cell, primitive, to_structure
+from symjax.crystals.io.convert import to_pymatgen
+from symjax.crystals.types import AtomicStructure
 from symjax.evaluate import stages
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.sources import from_cells
@@ -28,19 +29,19 @@ from symjax.evaluate.sources import from_cells
 Row = dict[str, Any]
 
 
-def load(path: str | None, num: int, seed: int) -> list[Cell]:
+def load(path: str | None, num: int, seed: int) -> list[AtomicStructure]:
     """Crystals in their primitive cells without operations, as a reader of CIF files would have them."""
     if path is None:
         from symjax.data.prototypes import prototype_rows
         from symjax.data.rows import parse_row
 
-        cells = [make_cell(s.L, s.x, s.z) for s in map(parse_row, prototype_rows()) if len(s.z) <= 20]
+        cells = [AtomicStructure(s.L, s.z, s.x) for s in map(parse_row, prototype_rows()) if len(s.z) <= 20]
     else:
         from symjax.data.dataset import load as load_data
 
-        cells = [primitive(cell) for cell in cells_of(load_data(path))]
+        cells = [cell.primitive() for cell in load_data(path).all_atoms()]
     order = np.random.default_rng(seed).permutation(len(cells))[:num]
-    return [make_cell(cells[i].lattice, cells[i].frac, cells[i].numbers) for i in order]
+    return [AtomicStructure(cells[i].L, cells[i].z, cells[i].x) for i in order]
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:
@@ -51,7 +52,12 @@ def timed(run: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def stage_row(
-    name: str, stage: stages.Stage, cells: list[Cell], peer: Callable[[list[Cell]], list[Any]], read: Any, few: int
+    name: str,
+    stage: stages.Stage,
+    cells: list[AtomicStructure],
+    peer: Callable[[list[AtomicStructure]], list[Any]],
+    read: Any,
+    few: int,
 ) -> Row:
     """One stage, against a peer that gives what `read` takes from our result."""
     crystals = from_cells(cells)
@@ -70,25 +76,25 @@ def row_of(name: str, one: float, every: float, peer: float, note: str) -> Row:
     return {"metric": name, "one": one, "all": every, "peer": peer, "ratio": one / peer, "note": note}
 
 
-def cdvae_distances(cells: list[Cell]) -> list[Any]:
+def cdvae_distances(cells: list[AtomicStructure]) -> list[Any]:
     """Smallest off-diagonal entry of pymatgen's distance matrix (CDVAE's structural validity)."""
-    return [np.min(to_structure(c).distance_matrix + 99 * np.eye(len(c.numbers))) for c in cells]
+    return [np.min(to_pymatgen(c).distance_matrix + 99 * np.eye(len(c.z))) for c in cells]
 
 
-def smact_rules(cells: list[Cell]) -> list[Any]:
+def smact_rules(cells: list[AtomicStructure]) -> list[Any]:
     """smact_validity, a crystal at a time."""
     from smact.screening import smact_validity
 
-    return [float(smact_validity(to_structure(c).composition)) for c in cells]
+    return [float(smact_validity(to_pymatgen(c).composition)) for c in cells]
 
 
-def analyzer(cells: list[Cell]) -> list[Any]:
+def analyzer(cells: list[AtomicStructure]) -> list[Any]:
     """Number and letters by pymatgen's SpacegroupAnalyzer at both tolerances (SymmCD, WyckoffTransformer)."""
     from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
     found = []
     for cell in cells:
-        structure = to_structure(cell)
+        structure = to_pymatgen(cell)
         wide = SpacegroupAnalyzer(structure, symprec=0.1, angle_tolerance=5)
         wide.get_symmetrized_structure()
         tight = SpacegroupAnalyzer(structure, symprec=0.01, angle_tolerance=5)
@@ -96,7 +102,7 @@ def analyzer(cells: list[Cell]) -> list[Any]:
     return found
 
 
-def matminer_fingerprints(cells: list[Cell]) -> list[Any]:
+def matminer_fingerprints(cells: list[AtomicStructure]) -> list[Any]:
     """CrystalNN of every site, mean, and Magpie, as CDVAE's evaluation does."""
     from matminer.featurizers.composition.composite import ElementProperty
     from matminer.featurizers.site.fingerprint import CrystalNNFingerprint
@@ -107,13 +113,13 @@ def matminer_fingerprints(cells: list[Cell]) -> list[Any]:
     )
     found = []
     for cell in cells:
-        structure = to_structure(cell)
+        structure = to_pymatgen(cell)
         composition.featurize(structure.composition)
         found.append(np.mean([sites.featurize(structure, i) for i in range(len(structure))], axis=0))
     return found
 
 
-def novelty_row(cells: list[Cell], few: int) -> Row:
+def novelty_row(cells: list[AtomicStructure], few: int) -> Row:
     """Novelty of half of the crystals, slightly shaken, against all: the matcher within equal formulas, and everybody's loop."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
 
@@ -121,24 +127,22 @@ def novelty_row(cells: list[Cell], few: int) -> Row:
 
     generator = np.random.default_rng(0)
     half = len(cells) // 2
-    samples = [
-        make_cell(c.lattice, c.frac + 0.002 * generator.normal(size=c.frac.shape), c.numbers) for c in cells[:half]
-    ]
+    samples = [AtomicStructure(c.L, c.z, c.x + 0.002 * generator.normal(size=c.x.shape)) for c in cells[:half]]
     one, flags = timed(lambda: unique_and_novel(samples, cells, processes=1))
     every, _ = timed(lambda: unique_and_novel(samples, cells))
     few = min(few, half)
     matcher = StructureMatcher()
 
     def loop() -> list[bool]:
-        known = [to_structure(cell) for cell in cells]
-        return [not any(matcher.fit(to_structure(sample), other) for other in known) for sample in samples[:few]]
+        known = [to_pymatgen(cell) for cell in cells]
+        return [not any(matcher.fit(to_pymatgen(sample), other) for other in known) for sample in samples[:few]]
 
     theirs, expected = timed(loop)
     agree = int((np.array(expected) == flags.novel[:few]).sum())
     return row_of(f"novelty against {len(cells)}", half / one, half / every, few / theirs, f"{agree} of {few} agree")
 
 
-def statistics_row(cells: list[Cell]) -> Row:
+def statistics_row(cells: list[AtomicStructure]) -> Row:
     """All distances, floors and intervals of the tables once the stages are there; no peer makes floors."""
     from symjax.evaluate.run import Options, evaluate
 
@@ -186,7 +190,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     cells = load(args.data, args.num, args.seed)
     few = min(args.peer_num, len(cells))
-    atoms = np.mean([len(cell.numbers) for cell in cells])
+    atoms = np.mean([len(cell.z) for cell in cells])
     print(
         f"{len(cells)} crystals of {args.data or 'AFLOW prototypes'}, {atoms:.1f} atoms on average, {os.cpu_count()} CPU cores, "
         f"load {os.getloadavg()[0]:.1f}"

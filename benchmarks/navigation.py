@@ -220,8 +220,6 @@ def bench_derive(num: int, repeats: int) -> list[Row]:
     import jax
 
     from symjax.cli.parent import LENGTH_RULE, parent_of
-    from symjax.crystals.cells import make_cell
-    from symjax.crystals.expand import expand_crystal
     from symjax.crystals.io import to_pymatgen
     from symjax.crystals.types import AtomicStructure
     from symjax.evaluate.symmetry import detected_number
@@ -241,10 +239,10 @@ def bench_derive(num: int, repeats: int) -> list[Row]:
         first, _ = once(lambda: derive_batch(plan, jax.random.key(0), num, 0.1, 1.0))  # noqa: B023
         ours, batch = timed(lambda: derive_batch(plan, jax.random.key(1), num, 0.1, 1.0))  # noqa: B023
         part = jax.tree.map(lambda a: a[:20], batch)
-        found = [expand_crystal(one) for one in collect(plan_modes, part, 0.5).crystals]
-        exactly = sum(detected_number(make_cell(c.L, c.x, c.z), 1e-3, LENGTH_RULE) == target for c in found)
+        found = [one.atoms() for one in collect(plan_modes, part, 0.5).crystals]
+        exactly = sum(detected_number(AtomicStructure(c.L, c.z, c.x), 1e-3, LENGTH_RULE) == target for c in found)
         theirs = pyxtal()
-        theirs.from_seed(to_pymatgen(expand_crystal(crystal)))
+        theirs.from_seed(to_pymatgen(crystal.atoms()))
         table = theirs.group.get_max_t_subgroup()["subgroup"]
         index = [table.index(target)]
 

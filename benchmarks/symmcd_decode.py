@@ -25,8 +25,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from symjax.crystals import primitive_structure, unstack_crystals
-from symjax.crystals.expand import coset_images
 from symjax.crystals.io import to_pymatgen
 from symjax.crystals.types import Crystal
 from symjax.data.dataset import CrystalDataset, load
@@ -91,7 +89,7 @@ def published_orbit(number: int, site: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def structure(crystal: Crystal) -> Any:
     """pymatgen's structure of the primitive cell."""
-    return to_pymatgen(primitive_structure(crystal, coset_images(crystal.W, crystal.w, crystal.stab)))
+    return to_pymatgen(crystal.primitive())
 
 
 def decode(data: Representation, k: np.ndarray) -> list[Crystal | None]:
@@ -131,7 +129,7 @@ def compare(data: CrystalDataset, noise: float) -> dict[str, np.ndarray]:
     if noise:
         moved = np.mod(rep.x + noise * np.random.default_rng(0).normal(size=rep.x.shape), 1.0)
         rep = rep.replace(x=np.where(rep.mask[..., None], moved, 0.0))  # type: ignore[attr-defined]
-    truth = [structure(unstack_crystals(data.batch([i]))[0]) for i in range(len(data))]
+    truth = [structure(data.crystal(i)) for i in range(len(data))]
     mask, constant = lattice_masks()
     wrong_k = np.array([published_k(L) for L in data.lattices()]) * mask[rep.number] + constant[rep.number]
     ours, lattice = decode(rep, rep.k), decode(rep, wrong_k)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.types import AtomicStructure, Crystal, unstack_crystals
+from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.data.dataset import load
 from symjax.data.structure_types import dataset_from_types
 from symjax.errors import SymjaxError
@@ -47,7 +47,7 @@ def as_crystal(row: Candidate) -> Crystal:
     """The parent as the candidate describes it."""
     assert row.reduction is not None
     types, k, x = types_of([row.reduction])
-    return unstack_crystals(dataset_from_types(types, k, x, properties={}, meta={}).batch([0]))[0]
+    return dataset_from_types(types, k, x, properties={}, meta={}).crystal(0)
 
 
 def by_measure(found: Candidates, measure: str) -> np.ndarray:
@@ -171,7 +171,7 @@ def main() -> None:
     weights, data, started = load_weights(args.weights), load(args.data), time.process_time()
     rows = np.random.default_rng(args.seed).permutation(len(data))[: max(args.num, args.search)]
     part = data.subset(rows)
-    crystals = [unstack_crystals(part.batch([i]))[0] for i in range(len(part))]
+    crystals = [part.crystal(i) for i in range(len(part))]
     numbers = [int(n) for n in group_numbers(part)]
     figures: dict[str, Any] = {
         "parents": measure_parents(weights, crystals[: args.num]),

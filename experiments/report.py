@@ -104,7 +104,6 @@ def judge(samples: CrystalDataset, args: argparse.Namespace) -> Evaluation:
 
 def match(args: argparse.Namespace, val: CrystalDataset) -> list[Figure]:
     """Match rate on real crystals whose operations, species and sites are given."""
-    from symjax.crystals.cells import cells_of
     from symjax.evaluate.metrics.prediction import match_figures
     from symjax.evaluate.samples import draw_geometry
 
@@ -113,7 +112,7 @@ def match(args: argparse.Namespace, val: CrystalDataset) -> list[Figure]:
     free = part.sets.pos_dof[part.orbit_set, part.orbit_pos]
     freedom = [int(free[part.orbit_start[i] : part.orbit_start[i + 1]].sum()) for i in range(len(part))]
     return match_figures(
-        cells_of(predicted), cells_of(part), freedom, processes=args.processes, progress=sys.stderr.isatty()
+        predicted.all_atoms(), part.all_atoms(), freedom, processes=args.processes, progress=sys.stderr.isatty()
     )
 
 

@@ -101,11 +101,10 @@ def random_geometry(params: dict, types: Any, rng: np.random.Generator) -> tuple
 
 def score(name: str, drawn: Any, truth: Any, seconds: float) -> dict[str, Any]:
     """One row, printed."""
-    from symjax.crystals.cells import cells_of
     from symjax.evaluate.distances import shortest
     from symjax.evaluate.matching import match_distances
 
-    cells, real = cells_of(drawn), cells_of(truth)
+    cells, real = drawn.all_atoms(), truth.all_atoms()
     near = [shortest(cell) for cell in cells]
     matched = np.isfinite(match_distances(cells, real))
     free = np.asarray(truth.sets.pos_dof)[truth.orbit_set, truth.orbit_pos]

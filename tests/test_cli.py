@@ -103,13 +103,12 @@ def test_cif_files_read_back_to_the_crystals(generated):
 
 
 def test_samples_are_a_prepared_data_set(generated):
-    from symjax.crystals.cells import cells_of
     from symjax.data.dataset import load
 
     folder, _ = generated
     entries = json.loads((folder / "index.json").read_text())["crystals"]
-    cells = cells_of(load(folder / "crystals.npz"))
-    assert [len(cell.numbers) for cell in cells] == [entry["num_atoms"] for entry in entries]
+    cells = load(folder / "crystals.npz").all_atoms()
+    assert [len(cell.z) for cell in cells] == [entry["num_atoms"] for entry in entries]
 
 
 @pytest.mark.slow

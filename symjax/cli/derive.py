@@ -262,7 +262,6 @@ def _relax(
     parent: Parent, sets: list[tuple[Class, Derived]], potential: Any, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Results of the parent and then of every structure, in order."""
-    from symjax.cli.derive_report import cell_of_crystal
     from symjax.evaluate.cache import Cache, default_path
     from symjax.evaluate.stability import RelaxOptions, relax_many
 
@@ -270,7 +269,7 @@ def _relax(
     options = RelaxOptions(fmax=args.fmax, steps=args.steps, symmetric=True)
     with Cache(None if args.no_cache else args.cache or default_path()) as cache:
         return relax_many(
-            [cell_of_crystal(c) for c in crystals],
+            [c.atoms() for c in crystals],
             potential,
             options,
             cache=cache,

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
-from symjax.crystals.expand import expand_crystal
-from symjax.crystals.types import Crystal
+from symjax.crystals.types import AtomicStructure, Crystal
 
 if TYPE_CHECKING:
     from symjax.cli.derive import Class
@@ -24,20 +22,6 @@ LOOSE = (0.01, 0.1)
 """Tolerances at which the group after relaxation is told, angstrom."""
 PICTURED = 17
 ROWS_ON_SCREEN = 40
-
-
-def cell_of_crystal(crystal: Crystal) -> Cell:
-    """All atoms of a crystal with its operations."""
-    atoms = expand_crystal(crystal)
-    return Cell(
-        lattice=atoms.L,
-        frac=atoms.x,
-        numbers=atoms.z,
-        orbit=np.repeat(np.arange(len(crystal.z)), crystal.multiplicity),
-        W=crystal.W,
-        w=crystal.w,
-        den=crystal.den,
-    )
 
 
 def write(
@@ -53,16 +37,16 @@ def write(
     from symjax import __version__
     from symjax.cli.output import INDEX, write_json
 
-    own = cell_of_crystal(parent.crystal)
+    own = parent.crystal.atoms()
     _write_cif(stage / "parent.cif", parent.crystal, parent.number)
     entries: list[dict[str, Any]] = []
-    cells: list[Cell] = []
+    cells: list[AtomicStructure] = []
     by_class = {one.number: derived for one, derived in sets}
     reference = relaxed[0]["energy_final"] if relaxed else None
     outcomes = iter(relaxed[1:] if relaxed else [])
     for one, derived in sets:
         for place in range(len(derived.crystals)):
-            cell = cell_of_crystal(derived.crystals[place])
+            cell = derived.crystals[place].atoms()
             entry = _entry(len(entries), one, derived, place=place, cell=cell)
             _write_cif(stage / entry["file"], derived.crystals[place], one.relation.number)
             if relaxed:
@@ -102,14 +86,14 @@ def _write_cif(path: Path, crystal: Crystal, number: int) -> None:
     write_cif(path, crystal, symbol=symbol, number=number if symbol else None)
 
 
-def _parent_entry(parent: Parent, cell: Cell, relaxed: list[dict[str, Any]] | None) -> dict[str, Any]:
+def _parent_entry(parent: Parent, cell: AtomicStructure, relaxed: list[dict[str, Any]] | None) -> dict[str, Any]:
     from symjax.evaluate.composition import formula_of
 
     entry = {
         "file": "parent.cif",
         "formula": formula_of(tuple(cell.counts.items())),
         "group": {"number": parent.number, "symbol": parent.symbol},
-        "num_atoms": len(cell.numbers),
+        "num_atoms": len(cell.z),
         "ladder": {f"{t:g}": n for t, n in parent.ladder.items()},
     }
     if relaxed:
@@ -161,14 +145,14 @@ def _collisions(sets: list[tuple[Class, Derived]]) -> dict[str, Any]:
     }
 
 
-def _entry(index: int, one: Class, derived: Derived, *, place: int, cell: Cell) -> dict[str, Any]:
+def _entry(index: int, one: Class, derived: Derived, *, place: int, cell: AtomicStructure) -> dict[str, Any]:
     from symjax.evaluate.composition import formula_of, plain_formula
     from symjax.evaluate.symmetry import detected_number
     from symjax.lattice import lattice_parameters
 
     formula = formula_of(tuple(cell.counts.items()))
     found = {f"{t:g}": detected_number(cell, t, -1.0) for t in TOLERANCES}
-    parameters = lattice_parameters(cell.lattice)
+    parameters = lattice_parameters(cell.L)
     return {
         "file": f"{index:05d}-{plain_formula(formula)}.cif",
         "formula": formula,
@@ -176,7 +160,7 @@ def _entry(index: int, one: Class, derived: Derived, *, place: int, cell: Cell) 
         "group": {"number": one.relation.number, "symbol": one.relation.symbol},
         "group_found": found,
         "as_asked": set(found.values()) == {one.relation.number},
-        "num_atoms": len(cell.numbers),
+        "num_atoms": len(cell.z),
         "amplitude": round(float(derived.amplitude[place]), 8),
         "strain": round(float(derived.strain[place]), 8),
         "shortest_distance": round(float(derived.shortest[place]), 6),
@@ -190,7 +174,7 @@ def _relaxed_entry(
     stage: Path,
     entry: dict[str, Any],
     crystal: Crystal,
-    cell: Cell,
+    cell: AtomicStructure,
     *,
     outcome: dict[str, Any],
     reference: float | None,
@@ -215,9 +199,9 @@ def _relaxed_entry(
         moved = Crystal(
             W=crystal.W,
             w=crystal.w,
-            L=after.lattice,
+            L=after.L,
             z=crystal.z,
-            x=after.frac[cell.representatives],
+            x=after.x[cell.representatives],
             stab=crystal.stab,
             den=crystal.den,
         )
@@ -290,7 +274,9 @@ def _write_csv(path: Path, entries: list[dict[str, Any]]) -> None:
             )
 
 
-def _draw(path: Path, parent: Parent, own: Cell, *, entries: list[dict[str, Any]], cells: list[Cell]) -> None:
+def _draw(
+    path: Path, parent: Parent, own: AtomicStructure, *, entries: list[dict[str, Any]], cells: list[AtomicStructure]
+) -> None:
     """The parent and the first structures, each with what was done to it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ from symjax.cli.generate_files import FORMATS, write
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
-    from symjax.crystals.cells import Cell
+    from symjax.crystals.types import AtomicStructure
     from symjax.data.dataset import CrystalDataset
 
 SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
@@ -137,7 +137,7 @@ class Drawn(NamedTuple):
     dataset: CrystalDataset | None
     about: dict[str, Any] = {}
     each: list[dict[str, Any]] | None = None
-    before: Callable[[list[Cell]], None] = lambda cells: None
+    before: Callable[[list[AtomicStructure]], None] = lambda cells: None
     after: Callable[[], None] = lambda: None
     files: Callable[[Path], None] = lambda folder: None
 
@@ -261,7 +261,7 @@ def parse_space_group(text: str) -> int:
     raise InputError(f"space group {text!r} is unknown; give a number from 1 to 230 or a short symbol such as Fm-3m")
 
 
-def show(entries: list[dict[str, Any]], cells: list[Cell], folder: Path, args: argparse.Namespace) -> None:
+def show(entries: list[dict[str, Any]], cells: list[AtomicStructure], folder: Path, args: argparse.Namespace) -> None:
     """Print the table of crystals and a summary."""
     from rich.console import Console
     from rich.table import Table

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from symjax.cli import generate_relax
 
 if TYPE_CHECKING:
-    from symjax.crystals.cells import Cell
+    from symjax.crystals.types import AtomicStructure
     from symjax.data.dataset import CrystalDataset
 
 FORMATS = ("cif", "extxyz", "json")
@@ -25,7 +25,7 @@ def write(
     args: argparse.Namespace,
     drawing: dict[str, Any],
     each: list[dict[str, Any]] | None = None,
-) -> tuple[list[Cell], list[dict[str, Any]]]:
+) -> tuple[list[AtomicStructure], list[dict[str, Any]]]:
     """Write all files into ``stage``; returns the crystals and their index entries.
 
     Args:
@@ -41,7 +41,7 @@ def write(
     from symjax.cli.output import INDEX, write_json
     from symjax.evaluate.describe import describe_all
 
-    cells: list[Cell] = []
+    cells: list[AtomicStructure] = []
     entries: list[dict[str, Any]] = []
     if dataset is not None:
         for cell, entry in tqdm(
@@ -78,11 +78,10 @@ def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str
     import json
 
     from symjax.crystals.io import format_extxyz, to_pymatgen, write_cif
-    from symjax.crystals.types import unstack_crystals
     from symjax.evaluate.composition import plain_formula
     from symjax.evaluate.describe import setting_symbol
 
-    crystals = [unstack_crystals(dataset.batch([index]))[0] for index in range(len(dataset))]
+    crystals = [dataset.crystal(index) for index in range(len(dataset))]
     for index, (crystal, entry) in enumerate(zip(crystals, entries)):
         entry["file"] = f"crystals.{kind}" if kind != "cif" else f"{index:05d}-{plain_formula(entry['formula'])}.cif"
         if kind == "cif":
@@ -97,11 +96,11 @@ def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str
         (stage / "crystals.json").write_text(json.dumps(structures) + "\n")
 
 
-def _draw(path: Path, cells: list[Cell], entries: list[dict[str, Any]]) -> None:
+def _draw(path: Path, cells: list[AtomicStructure], entries: list[dict[str, Any]]) -> None:
     from symjax.draw.page import draw_page, grid_order
 
     groups = [entry["group"]["number"] for entry in entries]
-    order = grid_order(groups, [-len(cell.numbers) for cell in cells], PICTURED)
+    order = grid_order(groups, [-len(cell.z) for cell in cells], PICTURED)
     draw_page(
         [cells[i] for i in order],
         [entries[i]["formula"] for i in order],

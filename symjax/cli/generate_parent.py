@@ -14,7 +14,7 @@ from symjax.errors import InputError
 
 if TYPE_CHECKING:
     from symjax.cli.parent import Parent
-    from symjax.crystals.cells import Cell
+    from symjax.crystals.types import AtomicStructure
     from symjax.models.symop.derive.derivatives import Candidate, Derivatives
 
 ROWS_ON_SCREEN = 15
@@ -184,7 +184,7 @@ def _row(row: Candidate) -> dict[str, Any]:
     }
 
 
-def show(parent: Parent, found: Derivatives, cells: list[Cell]) -> None:
+def show(parent: Parent, found: Derivatives, cells: list[AtomicStructure]) -> None:
     """Print the subgroups that can be drawn, most probable first."""
     import numpy as np
     from rich.console import Console

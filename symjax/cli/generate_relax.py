@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
-    from symjax.crystals.cells import Cell
+    from symjax.crystals.types import AtomicStructure
     from symjax.data.dataset import CrystalDataset
 
 FMAX, STEPS = 0.05, 500
@@ -44,11 +44,10 @@ def check(args: argparse.Namespace) -> None:
 
 
 def relax_crystals(
-    stage: Path, dataset: CrystalDataset, cells: list[Cell], entries: list[dict[str, Any]], *, progress: bool
+    stage: Path, dataset: CrystalDataset, cells: list[AtomicStructure], entries: list[dict[str, Any]], *, progress: bool
 ) -> None:
     """Relax all crystals, write those that have an energy as CIF, and say in each entry what came out (`relaxed`)."""
     from symjax.crystals.io import write_cif
-    from symjax.crystals.types import unstack_crystals
     from symjax.evaluate import stability
     from symjax.evaluate.cache import Cache, default_path
     from symjax.evaluate.describe import setting_symbol
@@ -63,9 +62,9 @@ def relax_crystals(
         after = stability.relaxed_cell(cell, outcome)
         if after is None:
             continue
-        crystal = unstack_crystals(dataset.batch([index]))[0]
+        crystal = dataset.crystal(index)
         # representatives of a cell are the first atoms of its orbits
-        moved = replace(crystal, L=after.lattice, x=after.frac[cell.representatives])
+        moved = replace(crystal, L=after.L, x=after.x[cell.representatives])
         number = entry["group"]["number"]
         symbol = setting_symbol(number, crystal.W, crystal.w)
         entry["relaxed"] |= {"file": f"{index:05d}-relaxed.cif", "group_found": detected_number(after, 0.01, -1.0)}

@@ -1,17 +1,6 @@
 """Crystals as (operations, lattice, orbits with stabilizers), their atoms, and files."""
 
-from symjax.crystals.expand import batch_images, coset_images, expand_crystal, expand_positions, primitive_structure
-from symjax.crystals.types import AtomicStructure, Crystal, CrystalBatch, stack_crystals, unstack_crystals
+from symjax.crystals.cosets import coset_images
+from symjax.crystals.types import AtomicStructure, Crystal
 
-__all__ = [
-    "AtomicStructure",
-    "Crystal",
-    "CrystalBatch",
-    "batch_images",
-    "coset_images",
-    "expand_crystal",
-    "expand_positions",
-    "primitive_structure",
-    "stack_crystals",
-    "unstack_crystals",
-]
+__all__ = ["AtomicStructure", "Crystal", "coset_images"]

@@ -1,6 +1,6 @@
 """From atoms to crystals: what the symmetry search and the orbit assignment make of structures already in memory.
 
-Owns the one-call versions of what `prepare` does for whole files. `crystal_from_structure` and `symjax.crystals.expand_crystal` are
+Owns the one-call versions of what `prepare` does for whole files. `crystal_from_structure` and `Crystal.atoms` are
 each other's inverse up to the tolerance, the choice of cell and the choice of origin.
 """
 

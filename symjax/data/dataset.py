@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.types import CrystalBatch
+from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.data.files import hash_arrays, load_arrays, save_arrays
 from symjax.errors import SymjaxError
 from symjax.lattice import lattice_from_log
@@ -161,40 +161,33 @@ class CrystalDataset:
             derived={name: values[orbit] for name, values in self.derived.items()},
         )
 
-    def batch(
-        self, indices: Sequence[int] | np.ndarray, num_ops: int | None = None, num_orbits: int | None = None
-    ) -> CrystalBatch:
-        """Padded crystals (numpy arrays). Sizes default to the largest in the batch.
-
-        Raises:
-            SymjaxError: a crystal has more operations or orbits than the size asked for (it is named).
-        """
-        part = self.subset(indices)
-        ops = _bucket(part, part.num_ops, num_ops, "operations")
-        slots = _bucket(part, part.num_orbits, num_orbits, "orbits")
-        crystal = part.orbit_crystal
-        slot = np.arange(len(crystal)) - part.orbit_start[crystal]
-        z = np.zeros((len(part), slots), np.int32)
-        x = np.zeros((len(part), slots, 3))
-        stab = np.zeros((len(part), slots, ops), bool)
-        mask = np.zeros((len(part), slots), bool)
-        z[crystal, slot] = part.orbit_z
-        x[crystal, slot] = part.orbit_x
-        mask[crystal, slot] = True
-        table = self.sets
-        stab[crystal, slot] = _fit(table.pos_stab[part.orbit_set, part.orbit_pos], ops, axis=1, fill=False)
-        W = _fit(table.W[part.set_index], ops, axis=1, fill=0)
-        W[:, table.W.shape[1] :] = np.eye(3, dtype=np.int32)
-        return CrystalBatch(
-            W=W,
-            w=_fit(table.w[part.set_index], ops, axis=1, fill=0),
-            op_mask=_fit(table.mask[part.set_index], ops, axis=1, fill=False),
-            L=part.lattices(),
-            z=z,
-            x=x,
-            stab=stab,
-            orbit_mask=mask,
+    def crystal(self, index: int) -> Crystal:
+        """Crystal ``index``: its set of operations, lattice and orbits with stabilizers."""
+        orbits = self._orbits(index)
+        row, table = int(self.set_index[index]), self.sets
+        n = int(np.asarray(table.mask[row]).sum())
+        return Crystal(
+            W=np.asarray(table.W[row])[:n],
+            w=np.asarray(table.w[row])[:n],
+            L=lattice_from_log(np.asarray(self.k[index]), int(table.frame[row])),
+            z=self.orbit_z[orbits],
+            x=self.orbit_x[orbits],
+            stab=np.asarray(table.pos_stab[row])[self.orbit_pos[orbits], :n],
         )
+
+    def atoms(self, index: int) -> AtomicStructure:
+        """All atoms of crystal ``index``, orbit by orbit (`symjax.crystals.types.Crystal.atoms`, with the images of the table)."""
+        images = np.asarray(self.sets.pos_images[self.set_index[index]])[self.orbit_pos[self._orbits(index)]]
+        return self.crystal(index).atoms(images)
+
+    def all_atoms(self) -> list[AtomicStructure]:
+        """The atoms of every crystal."""
+        return [self.atoms(index) for index in range(len(self))]
+
+    def _orbits(self, index: int) -> slice:
+        """Where the orbits of one crystal stand."""
+        index = int(_as_indices([index], len(self))[0])
+        return slice(int(self.orbit_start[index]), int(self.orbit_start[index + 1]))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat name -> array, what the file holds besides ``meta``."""
@@ -278,27 +271,3 @@ def _as_indices(indices: Sequence[int] | np.ndarray, num: int) -> np.ndarray:
     if index.size and not (-num <= index.min() and index.max() < num):
         raise SymjaxError(f"crystal index out of range: {index.min()} .. {index.max()} in a data set of {num}")
     return np.where(index < 0, index + num, index)
-
-
-def _bucket(part: CrystalDataset, counts: np.ndarray, size: int | None, what: str) -> int:
-    """The padded size: the largest count, or ``size`` when every crystal fits into it."""
-    largest = int(counts.max()) if len(counts) else 1
-    if size is None:
-        return largest
-    if largest > size:
-        worst = int(np.argmax(counts))
-        raise SymjaxError(
-            f"crystal {part.ids[worst]!r} (row {part.row[worst]}) has {largest} {what}, more than the bucket of {size}; "
-            f"use a larger bucket or leave it out with subset()"
-        )
-    return int(size)
-
-
-def _fit(array: np.ndarray, size: int, *, axis: int, fill: Any) -> np.ndarray:
-    """Cut or pad ``axis`` to ``size`` (only padding is ever cut: see `_bucket`)."""
-    array = np.take(array, np.arange(min(size, array.shape[axis])), axis=axis)
-    missing = size - array.shape[axis]
-    if not missing:
-        return array
-    widths = [(0, missing if i == axis else 0) for i in range(array.ndim)]
-    return np.pad(array, widths, constant_values=fill)

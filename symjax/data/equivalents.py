@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.expand import expand_crystal
 from symjax.crystals.io.parse import check_structure
 from symjax.crystals.types import AtomicStructure
 from symjax.data.convert import as_atomic
@@ -90,7 +89,7 @@ def equivalent_representations(
     plain = as_atomic(structure)
     check_structure(plain)
     result = standardize(plain, symprec, angle_tolerance)
-    cell = expand_crystal(to_crystal(result))
+    cell = to_crystal(result).atoms()
     found = normalizer(result.number)
     out: dict[tuple, EquivalentRepresentation] = {}
     for M, t, permutation in zip(found.M, found.t, found.permutations, strict=True):

@@ -20,7 +20,6 @@ from itertools import product
 
 import numpy as np
 
-from symjax.crystals.expand import expand_crystal
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.errors import DataError
 from symjax.groups.sets import OpSet
@@ -94,8 +93,7 @@ def _keeps_structure(result: Standardized, structure: AtomicStructure) -> bool:
     """
     opset, table = standard_set(result.number)
     pure = opset.w[(opset.W == np.eye(3, dtype=int)).all(axis=(1, 2))] / opset.den
-    crystal = to_crystal(result)
-    cell = expand_crystal(crystal, table.pos_images[0, result.pos])
+    cell = to_crystal(result).atoms(table.pos_images[0, result.pos])
     copies, rest = divmod(len(structure.z) * len(pure), len(cell.z))
     if copies == 1 and not rest:
         return True

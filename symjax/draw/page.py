@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.draw.render import render
 
 SYSTEMS = (
@@ -35,7 +35,7 @@ def crystal_system(number: int) -> str:
 
 
 def draw_page(
-    cells: Sequence[Cell],
+    cells: Sequence[AtomicStructure],
     titles: Sequence[str],
     groups: Sequence[int],
     path: Path | str,

@@ -11,8 +11,8 @@ def draw(file: Path, crystals: list[Any], report: dict[str, Any], columns: int =
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from symjax.crystals.cells import make_cell
     from symjax.crystals.io import as_structure
+    from symjax.crystals.types import AtomicStructure
     from symjax.draw.page import INK, pretty_formula, symbol_of
     from symjax.draw.render import render
 
@@ -41,7 +41,7 @@ def draw(file: Path, crystals: list[Any], report: dict[str, Any], columns: int =
     for at, (crystal, image) in enumerate(zip(crystals, images, strict=True)):
         atoms = as_structure(crystal)
         axes = figure.add_subplot(grid[at // columns, at % columns])
-        axes.imshow(render(make_cell(atoms.L, atoms.x, atoms.z)), interpolation="antialiased")
+        axes.imshow(render(AtomicStructure(atoms.L, atoms.z, atoms.x)), interpolation="antialiased")
         axes.set_axis_off()
         axes.set_title(f"{image['s']:.2f}   {symbol_of(image['number'])}", fontsize=8.5, color=INK, pad=2)
     axes = figure.add_subplot(grid[rows, :])

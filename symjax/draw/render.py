@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 
 LIGHT = np.array([-0.45, 0.65, 0.61])
 EDGE_COLOR = np.array([0.42, 0.45, 0.50])
@@ -39,7 +39,7 @@ class Canvas:
     scale: float
 
 
-def render(cell: Cell, size: int = 360, supersample: int = 2) -> np.ndarray:
+def render(cell: AtomicStructure, size: int = 360, supersample: int = 2) -> np.ndarray:
     """Draw a crystal's cell.
 
     Args:
@@ -53,11 +53,11 @@ def render(cell: Cell, size: int = 360, supersample: int = 2) -> np.ndarray:
     from ase.data import covalent_radii
     from ase.data.colors import jmol_colors
 
-    view = _camera(cell.lattice)
+    view = _camera(cell.L)
     frac, numbers = with_boundary(cell)
-    points = (frac @ cell.lattice) @ view.T
+    points = (frac @ cell.L) @ view.T
     corners = np.array(list(itertools.product((0.0, 1.0), repeat=3)))
-    frame = (corners @ cell.lattice) @ view.T
+    frame = (corners @ cell.L) @ view.T
     radii = ATOM_SCALE * covalent_radii[numbers]
     colors = jmol_colors[numbers]
     everything = np.concatenate([frame[:, :2], points[:, :2] - radii[:, None], points[:, :2] + radii[:, None]])
@@ -84,13 +84,13 @@ def render(cell: Cell, size: int = 360, supersample: int = 2) -> np.ndarray:
     return _finish(canvas, supersample)
 
 
-def with_boundary(cell: Cell, tolerance: float = 1e-3) -> tuple[np.ndarray, np.ndarray]:
+def with_boundary(cell: AtomicStructure, tolerance: float = 1e-3) -> tuple[np.ndarray, np.ndarray]:
     """Atoms of the closed cell: those on a face, edge or corner are repeated on the opposite ones.
 
     Returns:
         (n, 3) fractional coordinates and (n,) atomic numbers.
     """
-    frac, numbers = cell.frac - np.floor(cell.frac + tolerance), cell.numbers
+    frac, numbers = cell.x - np.floor(cell.x + tolerance), cell.z
     for axis in range(3):
         on_face = np.abs(frac[:, axis]) < tolerance
         copies = frac[on_face].copy()

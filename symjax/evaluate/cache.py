@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 
 _LOOKUP = 500  # keys a query; sqlite's limit on variables is larger
@@ -32,10 +32,10 @@ def default_path() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "symjax" / "evaluate.sqlite"
 
 
-def content_key(cell: Cell, *, operations: bool = False) -> str:
+def content_key(cell: AtomicStructure, *, operations: bool = False) -> str:
     """SHA-256 of lattice, coordinates and elements, bit for bit; with the set of operations if asked for."""
     digest = hashlib.sha256()
-    arrays: list[Any] = [cell.lattice.astype("<f8"), cell.frac.astype("<f8"), cell.numbers.astype("<i8")]
+    arrays: list[Any] = [cell.L.astype("<f8"), cell.x.astype("<f8"), cell.z.astype("<i8")]
     if operations:
         arrays += [cell.W.astype("<i8"), cell.w.astype("<i8"), np.array([cell.den], "<i8")]
     for array in arrays:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell, cell_of
+from symjax.crystals.types import AtomicStructure
 from symjax.draw.page import short_symbol
 from symjax.evaluate.composition import formula_of
 from symjax.evaluate.distances import shortest
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset
 
 
-def describe_all(dataset: CrystalDataset) -> Iterator[tuple[Cell, dict[str, Any]]]:
+def describe_all(dataset: CrystalDataset) -> Iterator[tuple[AtomicStructure, dict[str, Any]]]:
     """Each crystal of a data set with its description, in order."""
     numbers = set_numbers(dataset)
     triplets: dict[int, list[str]] = {}
     for index in range(len(dataset)):
-        cell, row = cell_of(dataset, index), int(dataset.set_index[index])
+        cell, row = dataset.atoms(index), int(dataset.set_index[index])
         if row not in triplets:
             triplets[row] = _triplets(cell)
         yield cell, describe(dataset, index, cell, number=int(numbers[row]), operations=triplets[row])
 
 
-def describe(dataset: CrystalDataset, index: int, cell: Cell, *, number: int, operations: list[str]) -> dict[str, Any]:
+def describe(
+    dataset: CrystalDataset, index: int, cell: AtomicStructure, *, number: int, operations: list[str]
+) -> dict[str, Any]:
     """Description of one crystal.
 
     Args:
@@ -44,14 +46,14 @@ def describe(dataset: CrystalDataset, index: int, cell: Cell, *, number: int, op
         indices into ``operations``: the site symmetry of the representative.
     """
     near, found = shortest(cell), find_symmetry(cell, TIGHT)
-    lengths = np.linalg.norm(cell.lattice, axis=1)
-    cosines = [cell.lattice[i] @ cell.lattice[j] / lengths[i] / lengths[j] for i, j in ((1, 2), (0, 2), (0, 1))]
+    lengths = np.linalg.norm(cell.L, axis=1)
+    cosines = [cell.L[i] @ cell.L[j] / lengths[i] / lengths[j] for i, j in ((1, 2), (0, 2), (0, 1))]
     return {
         "id": str(dataset.ids[index]),
         "formula": formula_of(tuple(cell.counts.items())),
         "composition": {_symbol(z): count for z, count in sorted(cell.counts.items())},
-        "num_atoms": len(cell.numbers),
-        "lattice": _rounded(cell.lattice),
+        "num_atoms": len(cell.z),
+        "lattice": _rounded(cell.L),
         "lengths": _rounded(lengths),
         "angles": _rounded(np.degrees(np.arccos(np.clip(cosines, -1, 1)))),
         "volume": round(cell.volume, 6),
@@ -117,7 +119,7 @@ def _orbits(dataset: CrystalDataset, index: int) -> list[dict[str, Any]]:
     return orbits
 
 
-def _triplets(cell: Cell) -> list[str]:
+def _triplets(cell: AtomicStructure) -> list[str]:
     from symjax.ops import Op
     from symjax.ops.symbols import format_xyz
 

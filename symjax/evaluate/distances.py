@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
 from symjax.crystals.distances import shortest_images
+from symjax.crystals.types import AtomicStructure
 from symjax.elements import COVALENT_RADII
 from symjax.errors import InputError
 
@@ -31,19 +31,19 @@ class Shortest(NamedTuple):
     between: float
 
 
-def shortest(cell: Cell) -> Shortest:
+def shortest(cell: AtomicStructure) -> Shortest:
     """Shortest distances; measured from orbit representatives, which is enough because operations keep distances.
 
     The lattice may be as skewed as it likes: the images searched are all that can lie within the best bound found so far.
     Returns zeros for a cell whose volume is not positive and finite.
     """
-    if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.frac).all() and cell.volume > 1e-9):
+    if not (np.isfinite(cell.L).all() and np.isfinite(cell.x).all() and cell.volume > 1e-9):
         return Shortest(0.0, 0.0, 0.0)
-    heaviest = int(cell.numbers.max())
+    heaviest = int(cell.z.max())
     if heaviest >= len(COVALENT_RADII):
         raise InputError(f"no covalent radius is known for element {heaviest} (the last is {len(COVALENT_RADII) - 1})")
     first = cell.representatives
-    sums = COVALENT_RADII[cell.numbers[first]][:, None] + COVALENT_RADII[cell.numbers][None]
-    near = shortest_images(cell.lattice, cell.frac, first, sums)
-    others = near[first[:, None] != np.arange(len(cell.frac))[None]]
+    sums = COVALENT_RADII[cell.z[first]][:, None] + COVALENT_RADII[cell.z][None]
+    near = shortest_images(cell.L, cell.x, first, sums)
+    others = near[first[:, None] != np.arange(len(cell.x))[None]]
     return Shortest(float(near.min()), float((near / sums).min()), float(others.min()) if others.size else float("inf"))

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell, to_structure
+from symjax.crystals.io.convert import to_pymatgen
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.crystalnn import Angles, angles, bcc_norm, bcc_terms, order_parameter
 
@@ -40,7 +41,7 @@ MAX_POINTS = 100_000
 _BCC_NUMBER = 8
 
 
-def structure_fingerprint(cell: Cell) -> np.ndarray:
+def structure_fingerprint(cell: AtomicStructure) -> np.ndarray:
     """CrystalNN fingerprint: (61,) float64, mean over all atoms of the cell.
 
     Independent of cell, origin, basis and order of atoms, up to rounding and to the order-dependent number named above.
@@ -51,7 +52,7 @@ def structure_fingerprint(cell: Cell) -> np.ndarray:
 
     Source: Zimmermann and Jain, RSC Advances 10 (2020) 6063, as used in the coverage metric of CDVAE (arXiv 2110.06197).
     """
-    if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.frac).all() and len(cell.numbers) and cell.volume > 0):
+    if not (np.isfinite(cell.L).all() and np.isfinite(cell.x).all() and len(cell.z) and cell.volume > 0):
         raise InputError("a fingerprint needs atoms, finite numbers and a lattice with volume")
     structure = _structure(cell)
     orbits = _orbits(cell)
@@ -102,7 +103,7 @@ def composition_fingerprint(reduced: tuple[tuple[int, int], ...]) -> np.ndarray:
     return np.array(_composition(tuple(reduced)))
 
 
-def fingerprint_stage(cell: Cell) -> dict[str, Any]:
+def fingerprint_stage(cell: AtomicStructure) -> dict[str, Any]:
     """Both fingerprints as JSON values, ``{"structure": [61], "composition": [132, None where missing]}``, or ``{"error": why}``.
 
     A crystal without a structure fingerprint has neither, as in CDVAE: it counts as failed in every figure made of them.
@@ -146,24 +147,24 @@ def _bcc_column() -> int:
     return structure_names().index("body-centered cubic CN_8")
 
 
-def _structure(cell: Cell) -> Structure:
+def _structure(cell: AtomicStructure) -> Structure:
     try:
-        return to_structure(cell)
+        return to_pymatgen(cell)
     except (ValueError, ZeroDivisionError, np.linalg.LinAlgError) as error:
         raise InputError(f"no structure: {type(error).__name__}: {error}") from None
 
 
-def _orbits(cell: Cell) -> np.ndarray:
+def _orbits(cell: AtomicStructure) -> np.ndarray:
     """(n,) orbit of each atom under the symmetry of the atoms themselves, found to `EQUIVALENT`; each its own if that fails."""
     import spglib
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = spglib.get_symmetry_dataset((cell.lattice, cell.frac, cell.numbers), symprec=EQUIVALENT)
+            found = spglib.get_symmetry_dataset((cell.L, cell.x, cell.z), symprec=EQUIVALENT)
         except Exception:  # spglib may raise instead of returning None; the symmetry only saves time here
             found = None
-    return np.arange(len(cell.numbers)) if found is None else np.asarray(found.crystallographic_orbits)
+    return np.arange(len(cell.z)) if found is None else np.asarray(found.crystallographic_orbits)
 
 
 @cache

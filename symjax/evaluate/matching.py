@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from symjax.crystals.cells import Cell, primitive, to_structure
+from symjax.crystals.io.convert import to_pymatgen
+from symjax.crystals.types import AtomicStructure
 from symjax.evaluate.parallel import map_items
 
 LOOSE = (0.3, 0.5, 10.0)
@@ -35,8 +36,8 @@ class UniqueNovel(NamedTuple):
 
 
 def match_distances(
-    predicted: Sequence[Cell],
-    truth: Sequence[Cell],
+    predicted: Sequence[AtomicStructure],
+    truth: Sequence[AtomicStructure],
     *,
     setting: Setting = LOOSE,
     processes: int | None = None,
@@ -48,8 +49,8 @@ def match_distances(
 
 
 def unique_and_novel(
-    samples: Sequence[Cell | None],
-    reference: Sequence[Cell | None],
+    samples: Sequence[AtomicStructure | None],
+    reference: Sequence[AtomicStructure | None],
     *,
     labels: Sequence[Any] | None = None,
     reference_labels: Sequence[Any] | None = None,
@@ -79,7 +80,7 @@ def unique_and_novel(
     for index, cell in enumerate(samples):
         if cell is not None:
             buckets[ours[index]].append(index)
-    known: dict[Any, list[Cell]] = defaultdict(list)
+    known: dict[Any, list[AtomicStructure]] = defaultdict(list)
     for label, cell in zip(theirs, reference, strict=True):
         if cell is not None and label in buckets:
             known[label].append(cell)
@@ -104,18 +105,18 @@ def _matcher(setting: Setting) -> Any:
     return StructureMatcher(ltol=setting[0], stol=setting[1], angle_tol=setting[2])
 
 
-def _pair_distance(job: tuple[Cell, Cell, Setting]) -> float:
+def _pair_distance(job: tuple[AtomicStructure, AtomicStructure, Setting]) -> float:
     first, second, setting = job
     if first.reduced != second.reduced:
         return float("nan")
     try:
-        found = _matcher(setting).get_rms_dist(to_structure(primitive(first)), to_structure(primitive(second)))
+        found = _matcher(setting).get_rms_dist(to_pymatgen(first.primitive()), to_pymatgen(second.primitive()))
     except Exception:  # the matcher fails on degenerate cells in several ways; none of them is a match
         return float("nan")
     return float("nan") if found is None else float(found[0])
 
 
-def _bucket(job: tuple[list[Cell], list[Cell], Setting]) -> tuple[list[bool], list[bool]]:
+def _bucket(job: tuple[list[AtomicStructure], list[AtomicStructure], Setting]) -> tuple[list[bool], list[bool]]:
     """Unique and novel flags of samples that share a reduced formula."""
     cells, reference, setting = job
     matcher = _matcher(setting)
@@ -132,10 +133,10 @@ def _bucket(job: tuple[list[Cell], list[Cell], Setting]) -> tuple[list[bool], li
     return unique, novel
 
 
-def _structure(cell: Cell) -> Any:
-    if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.frac).all() and cell.volume > 0.1):
+def _structure(cell: AtomicStructure) -> Any:
+    if not (np.isfinite(cell.L).all() and np.isfinite(cell.x).all() and cell.volume > 0.1):
         return None
-    return to_structure(primitive(cell))
+    return to_pymatgen(cell.primitive())
 
 
 def _same(matcher: Any, first: Any, second: Any) -> bool:

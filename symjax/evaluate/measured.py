@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.evaluate import words
 from symjax.evaluate.sources import Crystals
 from symjax.evaluate.stages import column
@@ -47,7 +47,7 @@ class Measured:
         return len(self.crystals)
 
     @property
-    def cells(self) -> tuple[Cell | None, ...]:
+    def cells(self) -> tuple[AtomicStructure | None, ...]:
         """The crystal of each row."""
         return self.crystals.cells
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell, cells_of, from_structure, make_cell
+from symjax.crystals.io.convert import from_pymatgen
 from symjax.crystals.io.parse import UnusableCrystal, check_structure
+from symjax.crystals.types import AtomicStructure
 from symjax.data.readers import SourceRow, read_source
 from symjax.data.rows import parse_row
 from symjax.errors import DataError, SymjaxError
@@ -49,7 +50,7 @@ class Crystals:
 
     source: str
     names: tuple[str, ...]
-    cells: tuple[Cell | None, ...]
+    cells: tuple[AtomicStructure | None, ...]
     reasons: tuple[str, ...]
     properties: dict[str, np.ndarray] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -186,7 +187,7 @@ def from_dataset(dataset: CrystalDataset, source: str, *, facts: dict[str, Any] 
     return Crystals(
         source=source,
         names=_distinct([str(name) for name in dataset.ids]),
-        cells=tuple(cells_of(dataset)),
+        cells=tuple(dataset.all_atoms()),
         reasons=("",) * len(dataset),
         properties={k: np.asarray(v, float) for k, v in dataset.properties.items()},
         facts=facts or {},
@@ -195,10 +196,10 @@ def from_dataset(dataset: CrystalDataset, source: str, *, facts: dict[str, Any] 
 
 def from_structures(structures: Sequence[Any], source: str = "structures") -> Crystals:
     """Ordered pymatgen Structures, for use from Python."""
-    return from_cells([from_structure(structure) for structure in structures], source)
+    return from_cells([from_pymatgen(structure).wrapped() for structure in structures], source)
 
 
-def from_cells(cells: Sequence[Cell], source: str = "cells", names: Sequence[str] | None = None) -> Crystals:
+def from_cells(cells: Sequence[AtomicStructure], source: str = "cells", names: Sequence[str] | None = None) -> Crystals:
     """Crystals that are already in memory; those that are none get their reason."""
     checked = [_check(cell) for cell in cells]
     return Crystals(
@@ -236,27 +237,25 @@ def _facts(folder: Path) -> dict[str, Any]:
     return {key: content[key] for key in ("version", "options", "seconds", "hardware", *FAILURES) if key in content}
 
 
-def _parse(row: SourceRow) -> tuple[Cell | None, str]:
+def _parse(row: SourceRow) -> tuple[AtomicStructure | None, str]:
     """The crystal of a row, or why there is none; never raises."""
     try:
         if row.problem:
             return None, row.problem
         structure = parse_row(row)
         check_structure(structure, 0.0)
-        return make_cell(structure.L, structure.x, structure.z), ""
+        return structure.wrapped(), ""
     except SymjaxError as error:
         return None, str(error)
     except Exception as error:  # a row must never stop the run; the report names the unforeseen error
         return None, f"{type(error).__name__}: {error}"
 
 
-def _check(cell: Cell) -> tuple[Cell | None, str]:
-    from symjax.crystals.types import AtomicStructure
-
+def _check(cell: AtomicStructure) -> tuple[AtomicStructure | None, str]:
     try:
-        if not len(cell.numbers):
+        if not len(cell.z):
             raise UnusableCrystal("empty", "no atoms")
-        check_structure(AtomicStructure(L=cell.lattice, z=cell.numbers, x=cell.frac), 0.0)
+        check_structure(cell, 0.0)
     except SymjaxError as error:
         return None, str(error)
     return cell, ""

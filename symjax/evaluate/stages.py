@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.elements import COVALENT_RADII
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.composition import RULES, is_valid_composition
@@ -43,11 +43,11 @@ class Stage:
 
     name: str
     version: int
-    function: Callable[[Cell], dict[str, Any]]
+    function: Callable[[AtomicStructure], dict[str, Any]]
     operations: bool = False
 
 
-def geometry(cell: Cell) -> dict[str, Any]:
+def geometry(cell: AtomicStructure) -> dict[str, Any]:
     """Sizes and shortest distances: angstrom, cubic angstrom, g/cm^3."""
     near = shortest(cell)
     mass = sum(count * _mass(z) for z, count in cell.counts.items())
@@ -57,10 +57,10 @@ def geometry(cell: Cell) -> dict[str, Any]:
         "between": near.between if np.isfinite(near.between) else None,
         "softened": _softened(cell),
         "volume": cell.volume,
-        "atoms": len(cell.numbers),
+        "atoms": len(cell.z),
         "density": mass / cell.volume * AMU_PER_A3,
-        "longest_edge": float(np.linalg.norm(cell.lattice, axis=1).max()),
-        "shortest_edge": float(np.linalg.norm(cell.lattice, axis=1).min()),
+        "longest_edge": float(np.linalg.norm(cell.L, axis=1).max()),
+        "shortest_edge": float(np.linalg.norm(cell.L, axis=1).min()),
     }
 
 
@@ -72,42 +72,42 @@ def _mass(z: int) -> float:
     return float(Element.from_Z(z).atomic_mass)
 
 
-def _softened(cell: Cell) -> float | None:
+def _softened(cell: AtomicStructure) -> float | None:
     """Smallest of distance / (0.5 (0.7 + r_i + r_j)) between different atoms, covalent radii; None for one atom."""
     from symjax.crystals.distances import shortest_images
 
-    if len(cell.numbers) < 2:
+    if len(cell.z) < 2:
         return None
-    radii = COVALENT_RADII[cell.numbers]
+    radii = COVALENT_RADII[cell.z]
     bounds = 0.5 * (0.7 + radii[:, None] + radii[None])
-    near = shortest_images(cell.lattice, cell.frac, np.arange(len(radii)), bounds)
+    near = shortest_images(cell.L, cell.x, np.arange(len(radii)), bounds)
     np.fill_diagonal(near, np.inf)
     return float((near / bounds).min())
 
 
-def composition(cell: Cell) -> dict[str, Any]:
+def composition(cell: AtomicStructure) -> dict[str, Any]:
     """Reduced composition and which of the published rules of charge balance it passes."""
     reduced = cell.reduced
     return {"reduced": [list(pair) for pair in reduced]} | {rule: is_valid_composition(reduced, rule) for rule in RULES}
 
 
-def symmetry(cell: Cell) -> dict[str, Any]:
+def symmetry(cell: AtomicStructure) -> dict[str, Any]:
     """Groups found at 0.1 and 0.01 angstrom (5 degrees), (element, Wyckoff letter) of orbits, atoms of the primitive cell."""
     wide, tight = search(cell, 0.1, 5.0), search(cell, 0.01, 5.0)
     number = 0 if wide is None else int(wide.number)
     orbits = []
     if wide is not None:
         for atom in np.unique(wide.crystallographic_orbits, return_index=True)[1]:
-            orbits.append([int(cell.numbers[atom]), str(wide.wyckoffs[atom])])
+            orbits.append([int(cell.z[atom]), str(wide.wyckoffs[atom])])
     return {
         "number": number,
         "number_tight": 0 if tight is None else int(tight.number),
         "orbits": sorted(orbits),
-        "primitive_atoms": len(cell.numbers) if wide is None else len(np.unique(wide.mapping_to_primitive)),
+        "primitive_atoms": len(cell.z) if wide is None else len(np.unique(wide.mapping_to_primitive)),
     }
 
 
-def ladder(cell: Cell) -> dict[str, Any]:
+def ladder(cell: AtomicStructure) -> dict[str, Any]:
     """Whether the crystal's own operations are found again in its atoms, at each tolerance of `LADDER`; and their defects."""
     from symjax.evaluate.metrics.operations import lattice_defect
 
@@ -121,7 +121,7 @@ def ladder(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _fingerprint(cell: Cell) -> dict[str, Any]:
+def _fingerprint(cell: AtomicStructure) -> dict[str, Any]:
     from symjax.evaluate.fingerprints import fingerprint_stage
 
     return fingerprint_stage(cell)
@@ -162,7 +162,7 @@ def run_stages(
         for each source: name of the stage -> a result for every row, None for rows that are no crystal.
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    jobs: dict[str, tuple[Cell, dict[Stage, str]]] = {}
+    jobs: dict[str, tuple[AtomicStructure, dict[Stage, str]]] = {}
     for crystals, wanted in work:
         for stage in wanted:
             keys = _keys(crystals, stage)
@@ -191,7 +191,7 @@ def _keys(crystals: Crystals, stage: Stage) -> Sequence[str]:
     return crystals.keys_with_operations if stage.operations else crystals.keys
 
 
-def _guarded(job: tuple[tuple[Callable[[Cell], dict[str, Any]], ...], Cell]) -> list[str]:
+def _guarded(job: tuple[tuple[Callable[[AtomicStructure], dict[str, Any]], ...], AtomicStructure]) -> list[str]:
     functions, cell = job
     texts = []
     for function in functions:

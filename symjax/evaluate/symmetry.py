@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 
 if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset
@@ -37,7 +37,7 @@ class Found(NamedTuple):
     order: int
 
 
-def find_symmetry(cell: Cell, symprec: float = 0.01, angle_tolerance: float = -1.0) -> Found:
+def find_symmetry(cell: AtomicStructure, symprec: float = 0.01, angle_tolerance: float = -1.0) -> Found:
     """Search the atoms for symmetry and compare it with the cell's own operations, as sets modulo the cell.
 
     spglib gives up on atoms closer than its tolerance; then a tenth of it is tried, twice at most. Operations found at a
@@ -63,7 +63,7 @@ def find_symmetry(cell: Cell, symprec: float = 0.01, angle_tolerance: float = -1
         shift = found - w / cell.den
         shift -= np.round(shift)
         # A translation is recovered from atoms that are themselves within symprec of where it sends them.
-        if not (np.linalg.norm(shift @ cell.lattice, axis=1) < 2 * symprec).any():
+        if not (np.linalg.norm(shift @ cell.L, axis=1) < 2 * symprec).any():
             missing += 1
     return Found(number, missing == 0, missing, len(rotations))
 
@@ -88,12 +88,12 @@ def group_numbers(dataset: CrystalDataset) -> np.ndarray:
     return set_numbers(dataset)[dataset.set_index]
 
 
-def detected_number(cell: Cell, symprec: float = 0.1, angle_tolerance: float = 5.0) -> int:
+def detected_number(cell: AtomicStructure, symprec: float = 0.1, angle_tolerance: float = 5.0) -> int:
     """Space-group number found in the atoms (defaults: those of the published tables), 0 where the search failed."""
     return _search(cell, symprec, angle_tolerance)[2]
 
 
-def search(cell: Cell, symprec: float, angle_tolerance: float) -> Any:
+def search(cell: AtomicStructure, symprec: float, angle_tolerance: float) -> Any:
     """spglib's data set of a crystal (`spglib.SpglibDataset`), None where the search failed.
 
     With 5 degrees this is the search of pymatgen's SpacegroupAnalyzer.
@@ -108,13 +108,13 @@ def search(cell: Cell, symprec: float, angle_tolerance: float) -> Any:
         warnings.simplefilter("ignore")
         try:
             return spglib.get_symmetry_dataset(
-                (cell.lattice, cell.frac, cell.numbers), symprec=symprec, angle_tolerance=angle_tolerance
+                (cell.L, cell.x, cell.z), symprec=symprec, angle_tolerance=angle_tolerance
             )
         except Exception:  # spglib raises its own classes or returns None, by version and setting
             return None
 
 
-def _search(cell: Cell, symprec: float, angle_tolerance: float) -> tuple[np.ndarray, np.ndarray, int]:
+def _search(cell: AtomicStructure, symprec: float, angle_tolerance: float) -> tuple[np.ndarray, np.ndarray, int]:
     found = search(cell, symprec, angle_tolerance)
     if found is None:
         return np.zeros((0, 3, 3)), np.zeros((0, 3)), 0

@@ -25,7 +25,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from symjax.crystals.distances import shortest_images
-from symjax.crystals.expand import expand_crystal
 from symjax.crystals.types import Crystal
 from symjax.errors import InputError
 from symjax.navigate.modes import Modes, ModeSpace, modes_of, realized_group
@@ -387,6 +386,6 @@ def collect(modes: Modes, batch: Batch, min_distance: float) -> Derived:
 
 def shortest_distance(crystal: Crystal) -> float:
     """Shortest distance between two atoms of a crystal, angstrom, over all images."""
-    atoms = expand_crystal(crystal)
+    atoms = crystal.atoms()
     first = np.concatenate([[0], np.cumsum(crystal.multiplicity)[:-1]])
     return float(shortest_images(atoms.L, atoms.x, first, np.ones((len(first), len(atoms.z)))).min())

@@ -1,9 +1,10 @@
 """Motions of an arrangement of atoms as pairs (W, permutation of the atoms), and groups of them.
 
-Owns `Arrangement`, `Motions` and their algebra: products, generators, closure. A motion maps atom i onto atom perm[i]: x[perm[i]] =
+Owns `Motions` and their algebra: products, generators, closure. A motion maps atom i onto atom perm[i]: x[perm[i]] =
 W x[i] + w + shift[i] with integer shifts. Products are (W1, perm1)(W2, perm2) = (W1 W2, perm1 o perm2), so no tolerance enters once
-motions are found, and a set of them is closed or not, exactly. The origin is the centroid of the atoms, for which w = -(sum of the
-shifts) / (number of atoms): translations are exact rational numbers, and the same for an arrangement and its symmetrized image.
+motions are found, and a set of them is closed or not, exactly. An arrangement is an `AtomicStructure` about the centroid of its
+atoms: coordinates of any representatives with mean 0. There w = -(sum of the shifts) / (number of atoms): translations are exact
+rational numbers, and the same for an arrangement and its symmetrized image.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from functools import cached_property
 
 import numpy as np
 
-from symjax.crystals.types import AtomicStructure
 from symjax.groups.sets import OpSet
 
 _MAX_ROTATIONS = 48
@@ -40,30 +40,6 @@ class Distortion:
     def max_strain(self) -> float:
         """Largest principal logarithmic strain, absolute."""
         return float(np.abs(self.strain).max())
-
-
-@dataclass(frozen=True)
-class Arrangement:
-    """Atoms of one cell around their centroid.
-
-    Attributes:
-        L: (3, 3) lattice rows, angstrom, a reduced basis where near motions are looked for.
-        z: (n,) atomic numbers.
-        x: (n, 3) fractional coordinates, any representatives, with mean 0.
-    """
-
-    L: np.ndarray
-    z: np.ndarray
-    x: np.ndarray
-
-    @cached_property
-    def metric(self) -> np.ndarray:
-        """(3, 3) metric tensor, square angstrom."""
-        return self.L @ self.L.T
-
-    def plain(self) -> AtomicStructure:
-        """As a structure for files and other programs."""
-        return AtomicStructure(L=self.L, z=self.z, x=np.mod(self.x, 1.0))
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,19 @@ import math
 
 import numpy as np
 
-from symjax.crystals.types import Crystal
+from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.errors import InputError
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import Setting, find_setting
 from symjax.groups.tables import standard_setting
-from symjax.navigate.motions import Arrangement, Motions
+from symjax.navigate.motions import Motions
 from symjax.navigate.relation import Relation
 
 _TOUCH = 1e-4  # angstrom: a symmetrized atom this close to its image is on the site; such atoms are exact to rounding
 
 
 def crystal_in_setting(
-    arrangement: Arrangement, motions: Motions, setting: Setting, *, origin: np.ndarray | None = None
+    arrangement: AtomicStructure, motions: Motions, setting: Setting, *, origin: np.ndarray | None = None
 ) -> Crystal:
     """A symmetric arrangement as a crystal in the standard setting of its group.
 

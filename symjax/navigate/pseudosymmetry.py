@@ -15,7 +15,7 @@ import numpy as np
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError, NotAGroupError
 from symjax.groups.integer import as_rows, hermite
-from symjax.navigate.motions import Arrangement, Motions, identity_motion, is_closed, joined
+from symjax.navigate.motions import Motions, identity_motion, is_closed, joined
 
 _ORDER = 12  # a multiple of every order (1, 2, 3, 4, 6) that an integer rotation part of finite order can have
 _ROUNDS = 6  # of assigning atoms and correcting the translation; two are enough where atoms are far apart
@@ -83,7 +83,7 @@ def left_cosets(rotations: np.ndarray, group: np.ndarray) -> np.ndarray:
     return np.array(kept, np.int64).reshape(-1, 3, 3)
 
 
-def near_motions(arrangement: Arrangement, rotations: np.ndarray, mismatch: float) -> Motions:
+def near_motions(arrangement: AtomicStructure, rotations: np.ndarray, mismatch: float) -> Motions:
     """All motions with a given rotation part that bring every atom within ``mismatch`` (angstrom) of one of its species.
 
     For each rotation part and each image of one atom of the rarest species the others follow; the translation is the best one
@@ -114,7 +114,7 @@ def near_motions(arrangement: Arrangement, rotations: np.ndarray, mismatch: floa
 
 
 def _assignment(
-    arrangement: Arrangement, moved: np.ndarray, w: np.ndarray, *, mismatch: float, rows: np.ndarray
+    arrangement: AtomicStructure, moved: np.ndarray, w: np.ndarray, *, mismatch: float, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """(perm, shift, w) of some atoms from moved atoms W x and a guess w of the translation; None where they do not fit."""
     x, L, z = arrangement.x[rows], arrangement.L, arrangement.z[rows]
@@ -143,7 +143,7 @@ def _assignment(
     return perm, whole[at, perm].astype(np.int64), w
 
 
-def symmetrize(arrangement: Arrangement, group: Motions) -> Arrangement:
+def symmetrize(arrangement: AtomicStructure, group: Motions) -> AtomicStructure:
     """The nearest arrangement that has a closed set of motions exactly: positions averaged, lattice averaged as logarithms.
 
     The centroid stays where it is, which is the best rigid origin; the volume stays; the lattice is stretched without rotation.
@@ -160,7 +160,7 @@ def symmetrize(arrangement: Arrangement, group: Motions) -> Arrangement:
         raise NotAGroupError(
             f"the motions do not fit together: the average misses them by {np.abs(miss).max():.2g} of the cell"
         )
-    return Arrangement(L=symmetrized_lattice(arrangement.L, group.W), z=arrangement.z, x=x)
+    return AtomicStructure(L=symmetrized_lattice(arrangement.L, group.W), z=arrangement.z, x=x)
 
 
 def symmetrized_lattice(L: np.ndarray, W: np.ndarray) -> np.ndarray:
@@ -190,7 +190,7 @@ def translation_lattice(group: Motions) -> np.ndarray:
     return hermite(as_rows(np.concatenate([group.w[pure], n * np.eye(3, dtype=np.int64)]))).T.copy()
 
 
-def divide(arrangement: Arrangement, group: Motions) -> tuple[Arrangement, Motions, np.ndarray, np.ndarray]:
+def divide(arrangement: AtomicStructure, group: Motions) -> tuple[AtomicStructure, Motions, np.ndarray, np.ndarray]:
     """A symmetric arrangement and its group modulo all pure translations, in a reduced primitive basis.
 
     Args:
@@ -210,7 +210,7 @@ def divide(arrangement: Arrangement, group: Motions) -> tuple[Arrangement, Motio
     inverse = np.linalg.inv(columns)
     y = arrangement.x[kept] @ inverse.T
     y = y - y.mean(axis=0)
-    primitive = Arrangement(L=columns.T @ arrangement.L, z=arrangement.z[kept], x=y)
+    primitive = AtomicStructure(L=columns.T @ arrangement.L, z=arrangement.z[kept], x=y)
     W_all = np.rint(inverse @ group.W @ columns).astype(np.int64)
     rows = np.unique(W_all.reshape(-1, 9), axis=0, return_index=True)[1]
     rows = np.concatenate([[0], rows[rows != 0]])
@@ -220,7 +220,7 @@ def divide(arrangement: Arrangement, group: Motions) -> tuple[Arrangement, Motio
     return primitive, Motions(W, perm, shift), columns, atom
 
 
-def exact_motions(arrangement: Arrangement, symprec: float = 1e-3, *, translations: bool = False) -> Motions:
+def exact_motions(arrangement: AtomicStructure, symprec: float = 1e-3, *, translations: bool = False) -> Motions:
     """The group of an arrangement in a reduced cell at a tight tolerance (angstrom), pure translations of the cell included.
 
     Where the motions found do not close (a tolerance on the edge), half the tolerance is tried. With ``translations`` only pure
@@ -240,7 +240,7 @@ def exact_motions(arrangement: Arrangement, symprec: float = 1e-3, *, translatio
     raise NotAGroupError("no closed set of motions found at any tolerance")
 
 
-def has_more(arrangement: Arrangement, group: Motions, symprec: float) -> bool:
+def has_more(arrangement: AtomicStructure, group: Motions, symprec: float) -> bool:
     """Whether an arrangement in a primitive cell of a group has more motions than that group, within ``symprec`` (angstrom)."""
     longest = float(np.sqrt(np.diag(arrangement.metric)).max())
     rotations = left_cosets(near_rotations(arrangement.metric, symprec / longest), group.W)
@@ -248,10 +248,10 @@ def has_more(arrangement: Arrangement, group: Motions, symprec: float) -> bool:
     return counts[0] > 1 or any(counts[1:])
 
 
-def centred(structure: AtomicStructure) -> Arrangement:
+def centred(structure: AtomicStructure) -> AtomicStructure:
     """A structure in a reduced right-handed basis, about the centroid of its atoms."""
     L = structure.L if np.linalg.det(structure.L) > 0 else -structure.L
     x = structure.x if np.linalg.det(structure.L) > 0 else -structure.x
     P = reduced(L)
     y = x @ np.linalg.inv(P).T
-    return Arrangement(L=P.T @ L, z=structure.z, x=y - y.mean(axis=0))
+    return AtomicStructure(L=P.T @ L, z=structure.z, x=y - y.mean(axis=0))

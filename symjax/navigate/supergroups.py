@@ -22,7 +22,7 @@ import numpy as np
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.groups.identify import identify
-from symjax.navigate.motions import Arrangement, Distortion, Motions, closure, compose
+from symjax.navigate.motions import Distortion, Motions, closure, compose
 from symjax.navigate.pseudosymmetry import (
     centred,
     divide,
@@ -69,7 +69,7 @@ class Supergroup(Distortion):
     t_index: int
     k_index: int
     minimal: bool
-    cell: Arrangement
+    cell: AtomicStructure
     motions: Motions
     columns: np.ndarray
     origin: np.ndarray
@@ -82,7 +82,7 @@ class Supergroup(Distortion):
     @property
     def parent(self) -> AtomicStructure:
         """The symmetrized structure for other programs."""
-        return self.cell.plain()
+        return self.cell.wrapped()
 
     @property
     def index(self) -> int:
@@ -115,7 +115,7 @@ class Search:
 
     number: int
     symbol: str
-    cell: Arrangement
+    cell: AtomicStructure
     motions: Motions
     supergroups: list[Supergroup]
     complete: bool
@@ -127,7 +127,7 @@ class _Node:
 
     number: int
     symbol: str
-    primitive: Arrangement
+    primitive: AtomicStructure
     motions: Motions
     columns: np.ndarray
     origin: np.ndarray
@@ -160,7 +160,7 @@ class _Limits:
     strain: float
     max_groups: int
 
-    def may_go_on(self, base: Arrangement, node: _Node) -> bool:
+    def may_go_on(self, base: AtomicStructure, node: _Node) -> bool:
         """Whether something above a node may still be within the tolerances: what is compared grows along every chain."""
         gap = (base.x - node.x) @ node.L
         strain = log_strain(node.L @ node.L.T, base.metric)
@@ -225,7 +225,7 @@ def find_supergroups(
     return _collect(base, nodes, limits, complete=not waiting)
 
 
-def _start(structure: AtomicStructure, symprec: float) -> tuple[Arrangement, _Node]:
+def _start(structure: AtomicStructure, symprec: float) -> tuple[AtomicStructure, _Node]:
     """The structure in its primitive cell, and the node of its own group."""
     base = centred(structure)
     motions = exact_motions(base, symprec, translations=True)
@@ -234,14 +234,14 @@ def _start(structure: AtomicStructure, symprec: float) -> tuple[Arrangement, _No
         first = np.unique(atom, return_index=True)[1]
         # The raw atoms, one of each translation-equivalent set, at the images that the primitive cell uses.
         y = base.x[first] @ np.linalg.inv(columns).T
-        base = Arrangement(L=columns.T @ base.L, z=primitive.z, x=y - y.mean(axis=0))
+        base = AtomicStructure(L=columns.T @ base.L, z=primitive.z, x=y - y.mean(axis=0))
         motions = exact_motions(base, symprec)
     motions = exact_motions(base, symprec)
     return base, _node(base, base, motions, chain=())
 
 
 def _node(
-    base: Arrangement, at: Arrangement, group: Motions, *, chain: tuple[int, ...], below: _Node | None = None
+    base: AtomicStructure, at: AtomicStructure, group: Motions, *, chain: tuple[int, ...], below: _Node | None = None
 ) -> _Node:
     """The node of a group given in the primitive cell ``at`` of the node below (of H itself at the start)."""
     n = len(base.z)
@@ -277,7 +277,7 @@ def _node(
     return node
 
 
-def _above(base: Arrangement, node: _Node, limits: _Limits) -> list[_Node]:
+def _above(base: AtomicStructure, node: _Node, limits: _Limits) -> list[_Node]:
     """The minimal groups over a node that the walk may go on with."""
     at = node.primitive
     # A motion and its products with the group's own generate the same, so one rotation part of each class is enough.
@@ -306,7 +306,7 @@ def _above(base: Arrangement, node: _Node, limits: _Limits) -> list[_Node]:
     return found
 
 
-def _collect(base: Arrangement, nodes: list[_Node], limits: _Limits, *, complete: bool) -> Search:
+def _collect(base: AtomicStructure, nodes: list[_Node], limits: _Limits, *, complete: bool) -> Search:
     """The nodes as supergroups, equivalent ones put together."""
     start = nodes[0]
     indirect = set()

@@ -26,7 +26,7 @@ from symjax.errors import DataError, InputError
 from symjax.groups.identify import Identified, identify
 from symjax.groups.setting import Setting, find_setting
 from symjax.navigate.correspondence import Correspondence, correspondences
-from symjax.navigate.motions import Arrangement, Distortion, Motions
+from symjax.navigate.motions import Distortion, Motions
 from symjax.navigate.placing import crystal_in_setting, relation_below
 from symjax.navigate.pseudosymmetry import centred, divide, exact_motions, near_motions, symmetrize
 from symjax.navigate.relation import Relation
@@ -47,7 +47,7 @@ class Phase:
 
     number: int
     symbol: str
-    cell: Arrangement
+    cell: AtomicStructure
     motions: Motions
 
 
@@ -75,8 +75,8 @@ class Transition(Distortion):
     cells: tuple[int, int]
     S: np.ndarray
     V: np.ndarray
-    first: Arrangement
-    second: Arrangement
+    first: AtomicStructure
+    second: AtomicStructure
     motions: Motions
     indices_first: tuple[int, int]
     indices_second: tuple[int, int]
@@ -92,10 +92,10 @@ class Transition(Distortion):
         half = self.image(0.5).L
         return find_setting(self.motions.opset(), metric=half @ half.T)
 
-    def image(self, s: float) -> Arrangement:
+    def image(self, s: float) -> AtomicStructure:
         """The arrangement at s, 0 for A and 1 for B."""
         x = self.first.x + s * (self.second.x - self.first.x)
-        return Arrangement(L=_between(self.first.L, self.second.L, s), z=self.first.z, x=x)
+        return AtomicStructure(L=_between(self.first.L, self.second.L, s), z=self.first.z, x=x)
 
     def crystal(self, s: float) -> Crystal:
         """The same as a crystal in the standard setting of K (one cell and origin for all s).
@@ -249,7 +249,7 @@ def _alike(one: Transition, other: Transition) -> bool:
     )
 
 
-def supercell(cell: Arrangement, S: np.ndarray) -> tuple[Arrangement, np.ndarray]:
+def supercell(cell: AtomicStructure, S: np.ndarray) -> tuple[AtomicStructure, np.ndarray]:
     """A primitive arrangement repeated in the cell of integer columns S, about the centroid; and the old atom of each new one."""
     inverse = np.linalg.inv(S)
     det = int(round(abs(np.linalg.det(S))))
@@ -262,7 +262,7 @@ def supercell(cell: Arrangement, S: np.ndarray) -> tuple[Arrangement, np.ndarray
         raise InputError(f"a cell of determinant {det} holds {len(points)} lattice points")
     x = ((cell.x[:, None] + points[None]).reshape(-1, 3)) @ inverse.T
     atom = np.repeat(np.arange(len(cell.z)), det)
-    return Arrangement(L=S.T @ cell.L, z=cell.z[atom], x=x - x.mean(axis=0)), atom
+    return AtomicStructure(L=S.T @ cell.L, z=cell.z[atom], x=x - x.mean(axis=0)), atom
 
 
 def _mapped(
@@ -288,7 +288,7 @@ def _mapped(
         cost = float(np.sqrt((middle**2).sum(axis=1).mean() + strain))
         if cost > bound:
             break
-        end = Arrangement(L=_between(first.L, last.L, 1.0), z=first.z, x=first.x + u - u.mean(axis=0))
+        end = AtomicStructure(L=_between(first.L, last.L, 1.0), z=first.z, x=first.x + u - u.mean(axis=0))
         at = option.S.tobytes()
         if at not in known:
             known[at] = _motions_in(A, first, option.S)
@@ -316,7 +316,7 @@ def _mapped(
 
 
 def _mappings(
-    first: Arrangement, last: Arrangement, origin: np.ndarray, L: np.ndarray
+    first: AtomicStructure, last: AtomicStructure, origin: np.ndarray, L: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """(perm, u) of the mappings found, shortest first: atom i of ``first`` goes by u[i] to an image of atom perm[i] of ``last``.
 
@@ -339,7 +339,7 @@ def _mappings(
 
 
 def _assigned(
-    first: Arrangement, last: Arrangement, shift: np.ndarray, *, rows: np.ndarray, L: np.ndarray
+    first: AtomicStructure, last: AtomicStructure, shift: np.ndarray, *, rows: np.ndarray, L: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(perm, u, shift): the best one-to-one assignment of some atoms and the translation of B that goes with it."""
     from scipy.optimize import linear_sum_assignment
@@ -378,14 +378,14 @@ def _shortest(delta: np.ndarray, L: np.ndarray) -> np.ndarray:
     return delta
 
 
-def _motions_in(phase: Phase, cell: Arrangement, S: np.ndarray) -> Motions:
+def _motions_in(phase: Phase, cell: AtomicStructure, S: np.ndarray) -> Motions:
     """The motions of a phase that keep a supercell of it, translations among them."""
     inner = np.linalg.inv(S) @ phase.motions.W @ S
     whole = (np.abs(inner - np.rint(inner)) < 1e-6).all(axis=(1, 2))
     return near_motions(cell, np.rint(inner[whole]).astype(np.int64), _EXACT)
 
 
-def _common(motions: Motions, first: Arrangement, end: Arrangement) -> tuple[Motions, int]:
+def _common(motions: Motions, first: AtomicStructure, end: AtomicStructure) -> tuple[Motions, int]:
     """The motions of A in the common cell that are motions of B too, and how many of them the displacements do not keep."""
     moved = np.einsum("mji,jk,mkl->mil", motions.W, end.metric, motions.W)
     kept = np.abs(moved - end.metric).max(axis=(1, 2)) < 1e-7 * np.abs(end.metric).max()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symjax.crystals.cells import Cell, make_cell, primitive
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.composition import is_valid_composition, plain_formula
 from symjax.evaluate.distances import shortest
@@ -23,10 +23,10 @@ def rock_salt(a=5.64, numbers=(11, 17), group=225):
     """Rock salt with the 192 operations of Fm-3m (or another group's) in its cell."""
     ops = standard_setting(group)
     frac = np.concatenate([FACE, (FACE + 0.5) % 1])
-    return Cell(
-        lattice=a * np.eye(3),
-        frac=frac,
-        numbers=np.repeat(numbers, 4),
+    return AtomicStructure(
+        L=a * np.eye(3),
+        z=np.repeat(numbers, 4),
+        x=frac,
         orbit=np.repeat([0, 1], 4),
         W=np.asarray(ops.W, np.int64),
         w=np.asarray(ops.w, np.int64),
@@ -34,8 +34,8 @@ def rock_salt(a=5.64, numbers=(11, 17), group=225):
 
 
 def test_primitive_of_a_face_centred_cell():
-    small = primitive(rock_salt())
-    assert sorted(small.numbers) == [11, 17]
+    small = rock_salt().primitive()
+    assert sorted(small.z) == [11, 17]
     assert small.volume == pytest.approx(5.64**3 / 4)
     assert detected_number(small) == 225
 
@@ -45,8 +45,8 @@ def test_reduced_composition():
 
 
 def test_wrong_shapes_are_refused():
-    with pytest.raises(InputError, match="frac"):
-        make_cell(np.eye(3), np.zeros((2, 2)), [1, 1])
+    with pytest.raises(InputError, match="coordinates of shape"):
+        AtomicStructure(np.eye(3), [1, 1], np.zeros((2, 2)))
 
 
 def test_shortest_distance_of_rock_salt():
@@ -58,13 +58,13 @@ def test_shortest_distance_of_rock_salt():
 
 def test_self_images_count():
     """One atom in a squeezed cell: the published rule sees nothing wrong, the exact one does."""
-    near = shortest(make_cell(np.diag([0.4, 5, 5]), [[0, 0, 0]], [6]))
+    near = shortest(AtomicStructure(np.diag([0.4, 5, 5]), [6], [[0, 0, 0]]))
     assert near.distance == pytest.approx(0.4)
     assert near.between == np.inf
 
 
 def test_no_volume_is_no_crystal():
-    assert shortest(make_cell(np.zeros((3, 3)), [[0, 0, 0]], [6])).distance == 0
+    assert shortest(AtomicStructure(np.zeros((3, 3)), [6], [[0, 0, 0]])).distance == 0
 
 
 @given(st.integers(0, 10**6))
@@ -77,8 +77,8 @@ def test_distances_do_not_depend_on_the_basis(seed):
     for _ in range(4):
         i, j = generator.permutation(3)[:2]
         basis[i] += generator.integers(-2, 3) * basis[j]
-    plain = shortest(make_cell(lattice, frac, numbers))
-    skewed = shortest(make_cell(basis @ lattice, frac @ np.linalg.inv(basis), numbers))
+    plain = shortest(AtomicStructure(lattice, numbers, frac))
+    skewed = shortest(AtomicStructure(basis @ lattice, numbers, frac @ np.linalg.inv(basis)))
     assert skewed.distance == pytest.approx(plain.distance, rel=1e-9)
     assert skewed.ratio == pytest.approx(plain.ratio, rel=1e-9)
 
@@ -125,9 +125,9 @@ def test_generated_operations_are_found_again():
 
 def test_operations_that_the_atoms_do_not_have_are_missed():
     cell = rock_salt()
-    moved = cell.frac.copy()
+    moved = cell.x.copy()
     moved[0] += [0.02, 0.013, 0.007]
-    broken = Cell(cell.lattice, moved, cell.numbers, cell.orbit, cell.W, cell.w)
+    broken = AtomicStructure(L=cell.L, z=cell.z, x=moved, orbit=cell.orbit, W=cell.W, w=cell.w)
     found = find_symmetry(broken, 0.01)
     assert not found.contains
     assert found.missing == 191
@@ -136,14 +136,14 @@ def test_operations_that_the_atoms_do_not_have_are_missed():
 def test_an_origin_that_is_off_is_noticed():
     """The same group about another origin is another set of operations."""
     cell = rock_salt()
-    shifted = Cell(cell.lattice, (cell.frac + [0.1, 0, 0]) % 1, cell.numbers, cell.orbit, cell.W, cell.w)
+    shifted = AtomicStructure(L=cell.L, z=cell.z, x=(cell.x + [0.1, 0, 0]) % 1, orbit=cell.orbit, W=cell.W, w=cell.w)
     found = find_symmetry(shifted, 0.01)
     assert found.number == 225
     assert not found.contains
 
 
 def test_atoms_on_top_of_each_other_are_no_group():
-    assert detected_number(make_cell(np.eye(3) * 3, [[0, 0, 0], [0, 0, 0]], [6, 6])) == 0
+    assert detected_number(AtomicStructure(np.eye(3) * 3, [6, 6], [[0, 0, 0], [0, 0, 0]])) == 0
 
 
 @pytest.mark.parametrize("number", [1, 14, 62, 166, 194, 225, 230])
@@ -161,8 +161,8 @@ def test_closure_check_agrees_with_the_tables(number):
 def test_matching():
     """The same crystal in another cell, size and origin is the same; another structure type is not."""
     salt = rock_salt()
-    caesium = make_cell(4.1 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5]], [11, 17])
-    small = primitive(rock_salt(6.0))
+    caesium = AtomicStructure(4.1 * np.eye(3), [11, 17], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    small = rock_salt(6.0).primitive()
     distances = match_distances([small, caesium], [salt, salt])
     assert distances[0] == pytest.approx(0, abs=1e-6)
     assert np.isnan(distances[1])
@@ -171,9 +171,9 @@ def test_matching():
 
 
 def test_unique_and_novel():
-    salt, caesium = rock_salt(), make_cell(4.1 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5]], [11, 17])
-    nothing = make_cell(np.zeros((3, 3)), [[0, 0, 0], [0.5, 0.5, 0.5]], [11, 17])
-    flags = unique_and_novel([salt, primitive(salt), caesium, caesium, rock_salt(numbers=(19, 17)), nothing], [salt])
+    salt, caesium = rock_salt(), AtomicStructure(4.1 * np.eye(3), [11, 17], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    nothing = AtomicStructure(np.zeros((3, 3)), [11, 17], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    flags = unique_and_novel([salt, salt.primitive(), caesium, caesium, rock_salt(numbers=(19, 17)), nothing], [salt])
     assert flags.unique.tolist() == [True, False, True, False, True, False]
     assert flags.novel.tolist() == [False, False, True, True, True, False]
     assert flags.both.tolist() == [False, False, True, False, True, False]
@@ -181,4 +181,4 @@ def test_unique_and_novel():
 
 def test_an_element_without_a_radius_is_named():
     with pytest.raises(InputError, match="element 110"):
-        shortest(make_cell(4.0 * np.eye(3), [[0, 0, 0]], [110]))
+        shortest(AtomicStructure(4.0 * np.eye(3), [110], [[0, 0, 0]]))

@@ -1,20 +1,9 @@
-"""Orbits to atoms: coset images, positions in numpy and under jit, primitive cells."""
+"""Orbits to atoms: coset images, positions, primitive cells."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from symjax.crystals import (
-    Crystal,
-    batch_images,
-    coset_images,
-    expand_crystal,
-    expand_positions,
-    primitive_structure,
-    stack_crystals,
-    unstack_crystals,
-)
+from symjax.crystals import AtomicStructure, Crystal, coset_images
 from symjax.errors import InputError, NotAGroupError
 from symjax.groups.tables import standard_setting
 
@@ -31,7 +20,7 @@ def test_images_are_those_of_the_table(prototype_dataset):
     """Cosets found from stabilizers are the ones the table of sets lists, for every orbit of a third of the prototypes."""
     data = prototype_dataset
     for i in range(0, len(data), 3):
-        crystal = unstack_crystals(data.batch([i]))[0]
+        crystal = data.crystal(i)
         orbits = slice(data.orbit_start[i], data.orbit_start[i + 1])
         table = data.sets.pos_images[data.set_index[i], data.orbit_pos[orbits]][:, : len(crystal.W)]
         np.testing.assert_array_equal(coset_images(crystal.W, crystal.w, crystal.stab), table)
@@ -40,8 +29,8 @@ def test_images_are_those_of_the_table(prototype_dataset):
 @pytest.mark.parametrize("i", SAMPLE)
 def test_atoms_are_invariant_and_counted(prototype_dataset, i):
     """Every operation maps the atoms of each species on themselves; counts are |G|/|S|; no two atoms coincide."""
-    crystal = unstack_crystals(prototype_dataset.batch([i]))[0]
-    atoms = expand_crystal(crystal)
+    crystal = prototype_dataset.crystal(i)
+    atoms = crystal.atoms()
     assert len(atoms.z) == crystal.num_atoms == prototype_dataset.num_atoms[i]
     assert (distance_mod1(atoms.x, atoms.x) + np.eye(len(atoms.z)) > 1e-3).all()
     for W, w in list(zip(crystal.W, crystal.w, strict=True))[:: max(1, len(crystal.W) // 8)]:
@@ -52,53 +41,32 @@ def test_atoms_are_invariant_and_counted(prototype_dataset, i):
 
 
 def test_representatives_are_fixed_by_their_stabilizers(prototype_dataset):
-    batch = prototype_dataset.batch(range(len(prototype_dataset)))
-    moved = np.einsum("bnij,bmj->bmni", batch.W, batch.x) + (batch.w / 24)[:, None] - batch.x[:, :, None]
-    defect = np.abs(moved - np.rint(moved)).max(axis=-1)
-    assert defect[batch.stab].max() < 1e-12
+    for i in range(len(prototype_dataset)):
+        one = prototype_dataset.crystal(i)
+        moved = np.einsum("nij,mj->mni", one.W, one.x) + one.w / one.den - one.x[:, None]
+        assert np.abs(moved - np.rint(moved)).max(axis=-1)[one.stab].max() < 1e-12
 
 
 def test_lattices_are_compatible(prototype_dataset):
-    from symjax.lattice import compatibility_defect, metric
+    from symjax.lattice import compatibility_defect
 
-    batch = prototype_dataset.batch(range(len(prototype_dataset)))
-    assert compatibility_defect(batch.W, batch.op_mask, metric(batch.L)).max() < 1e-12
-
-
-def test_numpy_and_jit_agree_on_a_padded_batch(prototype_dataset):
-    batch = prototype_dataset.batch([0, 5, 40, 100], num_ops=192, num_orbits=12)
-    images = batch_images(batch)
-    positions, mask = expand_positions(batch.W, batch.w, batch.x, images)
-    on_device = jax.jit(expand_positions)(*map(jnp.asarray, (batch.W, batch.w, batch.x, images)))
-    delta = np.asarray(on_device[0]) - positions
-    assert np.abs(delta - np.rint(delta)).max() < 1e-5
-    np.testing.assert_array_equal(np.asarray(on_device[1]), mask)
-    assert ((positions >= 0) & (positions < 1)).all()
-    assert mask.sum(axis=(1, 2)).tolist() == prototype_dataset.num_atoms[[0, 5, 40, 100]].tolist()
+    for i in range(len(prototype_dataset)):
+        one = prototype_dataset.crystal(i)
+        assert compatibility_defect(one.W, np.ones(len(one.W), bool), one.L @ one.L.T) < 1e-12
 
 
 def test_tiny_negative_coordinates_wrap_into_the_cell():
-    W, w = np.eye(3, dtype=np.int32)[None], np.zeros((1, 3), np.int32)
-    for dtype in (np.float32, np.float64):
-        x = np.array([[-1e-9, -1e-18, 1 - 1e-17]], dtype)
-        positions, _ = expand_positions(W, w, x, np.zeros((1, 1), np.int32))
-        assert ((positions >= 0) & (positions < 1)).all()
-
-
-def test_stack_and_unstack_are_inverse(prototype_dataset):
-    crystals = unstack_crystals(prototype_dataset.batch([3, 17, 250]))
-    again = unstack_crystals(stack_crystals(crystals, num_ops=192, num_orbits=40))
-    for one, two in zip(crystals, again, strict=True):
-        for name in ("W", "w", "L", "z", "x", "stab"):
-            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
-    with pytest.raises(InputError, match="more than the bucket"):
-        stack_crystals(crystals, num_ops=4)
+    """x - floor(x) rounds up to 1 for tiny negative x."""
+    x = np.array([[-1e-9, -1e-18, 1 - 1e-17]])
+    crystal = Crystal(W=np.eye(3)[None], w=np.zeros((1, 3)), L=np.eye(3), z=[1], x=x, stab=np.ones((1, 1)))
+    for atoms in (crystal.atoms(), AtomicStructure(np.eye(3), [1], x).wrapped()):
+        assert ((atoms.x >= 0) & (atoms.x < 1)).all()
 
 
 def test_primitive_cells_have_the_share_of_atoms(prototype_dataset):
     for i in SAMPLE:
-        crystal = unstack_crystals(prototype_dataset.batch([i]))[0]
-        primitive = primitive_structure(crystal)
+        crystal = prototype_dataset.crystal(i)
+        primitive = crystal.primitive()
         centrings = int((crystal.W == np.eye(3)).all(axis=(1, 2)).sum())
         assert len(primitive.z) * centrings == crystal.num_atoms
         assert primitive.volume * centrings == pytest.approx(np.linalg.det(crystal.L))

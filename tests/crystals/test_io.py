@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from symjax.crystals import AtomicStructure, expand_crystal, primitive_structure, unstack_crystals
+from symjax.crystals import AtomicStructure
 from symjax.crystals.io import (
     UnusableCrystal,
     format_cif,
@@ -45,7 +45,7 @@ def same(a, b, tol=1e-6):
 def crystals_and_numbers(data):
     numbers = data.meta["space_group_numbers"]
     for i in one_per_group(data):
-        yield unstack_crystals(data.batch([i]))[0], numbers[data.set_index[i]]
+        yield data.crystal(i), numbers[data.set_index[i]]
 
 
 def test_cif_pymatgen_and_spglib(prototype_dataset):
@@ -54,7 +54,7 @@ def test_cif_pymatgen_and_spglib(prototype_dataset):
 
     for crystal, number in crystals_and_numbers(prototype_dataset):
         read = parse_cif(format_cif(crystal))
-        same(read, expand_crystal(crystal), tol=1e-4)
+        same(read, crystal.atoms(), tol=1e-4)
         found = spglib.get_symmetry_dataset((read.L, read.x, read.z), symprec=0.01)
         assert found.number == number
 
@@ -70,7 +70,7 @@ def test_cif_gemmi(prototype_dataset):
         sites = small.get_all_unit_cell_sites()
         z = np.array([site.element.atomic_number for site in sites])
         x = np.array([site.fract.tolist() for site in sites])
-        same(AtomicStructure(L=crystal.L, z=z, x=x), expand_crystal(crystal), tol=1e-4)
+        same(AtomicStructure(L=crystal.L, z=z, x=x), crystal.atoms(), tol=1e-4)
 
 
 def test_cif_ase(prototype_dataset):
@@ -83,7 +83,7 @@ def test_cif_ase(prototype_dataset):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             atoms = read(io.StringIO(format_cif(crystal)), format="cif")
-        same(from_ase(atoms), expand_crystal(crystal), tol=1e-4)
+        same(from_ase(atoms), crystal.atoms(), tol=1e-4)
 
 
 def test_cif_with_symbol_and_number(prototype_dataset):
@@ -93,7 +93,7 @@ def test_cif_with_symbol_and_number(prototype_dataset):
     assert "_symmetry_space_group_name_H-M   'F m -3 m'" in text and "_symmetry_Int_Tables_number   225" in text
     assert text.splitlines()[1] == "data_rock_salt"
     assert text.count(" 'x, y, z'") == 1
-    same(parse_cif(text), expand_crystal(crystal), tol=1e-4)
+    same(parse_cif(text), crystal.atoms(), tol=1e-4)
 
 
 def test_cif_in_a_setting_of_no_table(prototype_dataset):
@@ -108,7 +108,7 @@ def test_cif_in_a_setting_of_no_table(prototype_dataset):
     assert tabulated_number(moved) is None and tabulated_number(crystal) == 62
     for number in (None, 62):
         read = parse_cif(format_cif(moved, number=number))
-        same(read, expand_crystal(moved), tol=1e-4)
+        same(read, moved.atoms(), tol=1e-4)
         assert spglib.get_symmetry_dataset((read.L, read.x, read.z), symprec=0.01).number == 62
         small = gemmi.make_small_structure_from_block(
             gemmi.cif.read_string(format_cif(moved, number=number)).sole_block()
@@ -118,18 +118,18 @@ def test_cif_in_a_setting_of_no_table(prototype_dataset):
 
 @pytest.mark.parametrize("i", [0, 30, 111, 222, 280])
 def test_other_formats_round_trip(prototype_dataset, i):
-    crystal = unstack_crystals(prototype_dataset.batch([i]))[0]
-    atoms = expand_crystal(crystal)
+    crystal = prototype_dataset.crystal(i)
+    atoms = crystal.atoms()
     same(from_pymatgen(to_pymatgen(crystal)), atoms)
     same(from_ase(to_ase(crystal)), atoms)
     same(parse_poscar(format_poscar(crystal)), atoms)
     same(parse_extxyz(format_extxyz(crystal, name="a b")), atoms)
-    same(parse_cif(to_pymatgen(primitive_structure(crystal)).to(fmt="cif")), primitive_structure(crystal), tol=1e-4)
+    same(parse_cif(to_pymatgen(crystal.primitive()).to(fmt="cif")), crystal.primitive(), tol=1e-4)
 
 
 def test_files_are_read_by_name(prototype_dataset, tmp_path):
-    crystal = unstack_crystals(prototype_dataset.batch([7]))[0]
-    atoms = expand_crystal(crystal)
+    crystal = prototype_dataset.crystal(7)
+    atoms = crystal.atoms()
     write_cif(tmp_path / "a.cif", crystal)
     (tmp_path / "POSCAR").write_text(format_poscar(crystal))
     (tmp_path / "a.extxyz").write_text(format_extxyz(crystal) * 2)

@@ -1,4 +1,4 @@
-"""The array file: bytes, hash, batches, and what is refused."""
+"""The array file: bytes, hash, crystals, and what is refused."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def test_loading_imports_no_crystallography(prototype_dataset, tmp_path):
     """Training from a prepared file needs none of pymatgen, spglib, pyxtal, ase."""
     prototype_dataset.save(tmp_path / "a.npz")
     code = (
-        "import sys; from symjax.data.dataset import load; d = load(sys.argv[1]); d.batch(range(3)); d.subset([1]);"
+        "import sys; from symjax.data.dataset import load; d = load(sys.argv[1]); d.atoms(2); d.subset([1]);"
         "print(len(d), [n for n in ('pymatgen', 'spglib', 'pyxtal', 'ase', 'gemmi', 'moyopy', 'smact') if n in sys.modules])"
     )
     done = subprocess.run(
@@ -39,18 +39,18 @@ def test_loading_imports_no_crystallography(prototype_dataset, tmp_path):
     assert done.stdout.strip() == "288 []"
 
 
-def test_batch_holds_each_crystal(prototype_dataset):
+@pytest.mark.parametrize("index", [200, 3, -1])
+def test_rows_become_crystals(prototype_dataset, index):
+    """Sizes, operations and stabilizers of a row; its atoms from the table's images are those from the stabilizers."""
     data = prototype_dataset
-    index = np.array([200, 3, -1])
-    batch = data.batch(index, num_ops=192, num_orbits=36)
-    assert batch.W.shape == (3, 192, 3, 3) and batch.stab.shape == (3, 36, 192) and batch.z.shape == (3, 36)
-    np.testing.assert_array_equal(batch.op_mask.sum(axis=1), data.num_ops[index])
-    np.testing.assert_array_equal(batch.orbit_mask.sum(axis=1), data.num_orbits[index])
-    assert (batch.W[~batch.op_mask] == np.eye(3)).all() and not batch.w[~batch.op_mask].any()
-    assert not batch.z[~batch.orbit_mask].any() and not batch.stab[~batch.orbit_mask].any()
-    assert not (batch.stab & ~batch.op_mask[:, None]).any()
-    multiplicity = batch.op_mask.sum(axis=1)[:, None] // np.maximum(batch.stab.sum(axis=-1), 1) * batch.orbit_mask
-    np.testing.assert_array_equal(multiplicity.sum(axis=1), data.num_atoms[index])
+    crystal, atoms = data.crystal(index), data.atoms(index)
+    assert len(crystal.W) == data.num_ops[index] and len(crystal.z) == data.num_orbits[index]
+    assert crystal.num_atoms == len(atoms.z) == data.num_atoms[index]
+    np.testing.assert_allclose(crystal.L, data.lattices()[index], rtol=1e-12)
+    again = crystal.atoms()
+    for name in ("z", "orbit", "W", "w"):
+        np.testing.assert_array_equal(getattr(atoms, name), getattr(again, name))
+    np.testing.assert_array_equal(atoms.x, again.x)
 
 
 def test_subset_equals_the_whole(prototype_dataset):
@@ -59,18 +59,11 @@ def test_subset_equals_the_whole(prototype_dataset):
     mask[[5, 70, 71, 287]] = True
     part = data.subset(mask)
     assert len(part) == 4 and part.ids.tolist() == data.ids[mask].tolist()
-    one, two = part.batch([2, 0]), data.batch([71, 5])
-    for name in ("W", "w", "L", "z", "x", "stab"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    for here, there in ((2, 71), (0, 5)):
+        one, two = part.crystal(here), data.crystal(there)
+        for name in ("W", "w", "L", "z", "x", "stab"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
     assert len(data.subset([])) == 0
-
-
-def test_bucket_too_small_names_the_crystal(prototype_dataset):
-    largest = int(np.argmax(prototype_dataset.num_orbits))
-    with pytest.raises(SymjaxError, match=rf"{prototype_dataset.ids[largest]}.*36 orbits, more than the bucket of 8"):
-        prototype_dataset.batch([0, largest], num_orbits=8)
-    with pytest.raises(SymjaxError, match="operations, more than the bucket of 2"):
-        prototype_dataset.batch([0], num_ops=2)
 
 
 @pytest.mark.parametrize("index", [[288], [-289], np.ones(3, bool)])
@@ -145,5 +138,4 @@ def test_a_failed_write_keeps_the_old_file(prototype_dataset, tmp_path):
 def test_empty_selection_and_types(prototype_dataset):
     assert isinstance(prototype_dataset, CrystalDataset) and len(prototype_dataset) == 288
     assert prototype_dataset.orbit_x.dtype == np.float64 and prototype_dataset.orbit_z.dtype == np.int16
-    empty = prototype_dataset.subset([]).batch([], num_ops=4, num_orbits=2)
-    assert empty.W.shape == (0, 4, 3, 3) and empty.L.shape == (0, 3, 3)
+    assert prototype_dataset.subset([]).all_atoms() == []

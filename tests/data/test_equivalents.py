@@ -8,8 +8,6 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from symjax.cli.main import main
-from symjax.crystals import unstack_crystals
-from symjax.crystals.expand import expand_crystal, primitive_structure
 from symjax.crystals.io.convert import to_pymatgen
 from symjax.crystals.types import AtomicStructure
 from symjax.data.equivalents import equivalent_representations
@@ -80,15 +78,15 @@ def test_structures_are_equal_and_on_their_positions(number, prototype_dataset):
     data = prototype_dataset
     numbers = np.array(data.meta["space_group_numbers"])[data.set_index]
     candidates = np.flatnonzero((numbers == number) & (data.num_atoms <= 24))
-    check(expand_crystal(unstack_crystals(data.batch(candidates[:1]))[0]))
+    check(data.atoms(candidates[0]))
 
 
 def test_the_canonical_form_is_that_of_the_crystal(prototype_dataset):
     """Described in another basis, orientation and origin a crystal may get other letters, but the same canonical form."""
     rng, changed = np.random.default_rng(0), 0
     few = np.flatnonzero((prototype_dataset.num_atoms <= 16) & (prototype_dataset.num_ops > 1))[::5]
-    for crystal in unstack_crystals(prototype_dataset.batch(few)):
-        structure = primitive_structure(crystal)
+    for i in few:
+        structure = prototype_dataset.crystal(i).primitive()
         a, b, c, d = rng.integers(-1, 2, 4)
         basis = np.array([[1, a, b], [0, 1, c], [0, 0, 1]]) @ np.array([[1, 0, 0], [d, 1, 0], [0, 0, 1]])
         turn = Rotation.random(random_state=int(rng.integers(1000))).as_matrix()

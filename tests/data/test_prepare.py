@@ -9,7 +9,6 @@ import pytest
 
 from symjax.cli.main import main
 from symjax.crystals.io import format_cif, format_extxyz, to_pymatgen
-from symjax.crystals.types import unstack_crystals
 from symjax.data import prepare as module
 from symjax.data.dataset import load
 from symjax.data.prepare import prepare
@@ -107,7 +106,7 @@ def test_no_bad_row_stops_the_run_and_each_has_its_reason(mixed, tmp_path):
 
 def test_the_crystal_read_is_right(mixed, tmp_path):
     data = prepare(mixed, tmp_path / "out.npz", workers=1, progress=False).dataset
-    crystal = unstack_crystals(data.batch([0]))[0]
+    crystal = data.crystal(0)
     assert len(crystal.W) == 48 and sorted(crystal.z.tolist()) == [17, 55]
     np.testing.assert_allclose(crystal.L, 4.12 * np.eye(3), atol=1e-9)
     assert data.formula[0] == "Cl1 Cs1"
@@ -115,7 +114,7 @@ def test_the_crystal_read_is_right(mixed, tmp_path):
 
 def many(tmp_path, prototype_dataset, count=80):
     rows = [
-        [prototype_dataset.ids[i], str(i), "x", format_cif(unstack_crystals(prototype_dataset.batch([i]))[0])]
+        [prototype_dataset.ids[i], str(i), "x", format_cif(prototype_dataset.crystal(i))]
         for i in np.argsort(prototype_dataset.num_atoms, kind="stable")[:count]
     ]
     rows.insert(5, ["bad", "0", "x", "hello"])
@@ -227,7 +226,7 @@ def test_official_mp20_columns_are_read(tmp_path):
 
 
 def test_folders_and_extxyz(prototype_dataset, tmp_path):
-    crystals = unstack_crystals(prototype_dataset.batch([10, 20]))
+    crystals = [prototype_dataset.crystal(i) for i in (10, 20)]
     folder = tmp_path / "cifs"
     folder.mkdir()
     for name, crystal in zip(("b", "a"), crystals, strict=True):
@@ -328,7 +327,7 @@ def test_command_line_errors(arguments, words, tmp_path, monkeypatch, capsys):
 
 def test_analyze(tmp_path, capsys, prototype_dataset):
     crystal = next(
-        unstack_crystals(prototype_dataset.batch([i]))[0]
+        prototype_dataset.crystal(i)
         for i in range(288)
         if prototype_dataset.meta["space_group_numbers"][prototype_dataset.set_index[i]] == 186
     )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
-from symjax.crystals import AtomicStructure, expand_crystal, primitive_structure, unstack_crystals
+from symjax.crystals import AtomicStructure
 from symjax.crystals.io import to_pymatgen
 from symjax.data.convert import crystal_from_structure, dataset_from_structures
 from symjax.data.prototypes import prototype_rows
@@ -20,10 +20,9 @@ from symjax.testing import shared_data
 
 def rebuilt(data, i):
     """The primitive cell made from the arrays alone."""
-    crystal = unstack_crystals(data.batch([i]))[0]
+    crystal = data.crystal(i)
     orbits = slice(data.orbit_start[i], data.orbit_start[i + 1])
-    images = data.sets.pos_images[data.set_index[i], data.orbit_pos[orbits]][:, : len(crystal.W)]
-    return to_pymatgen(primitive_structure(crystal, images))
+    return to_pymatgen(crystal.primitive(data.sets.pos_images[data.set_index[i], data.orbit_pos[orbits]]))
 
 
 def test_every_sixth_prototype(prototype_dataset):
@@ -106,7 +105,7 @@ def test_noise_within_the_tolerance_is_symmetrized(prototypes, i, seed):
     noisy = AtomicStructure(L=base.L, z=base.z, x=base.x + 0.004 * noise @ np.linalg.inv(base.L))
     clean, found = standardize(base), standardize(noisy)
     assert found.number == clean.number
-    atoms = expand_crystal(crystal_from_structure(noisy))
+    atoms = crystal_from_structure(noisy).atoms()
     assert StructureMatcher().fit(to_pymatgen(atoms), to_pymatgen(base))
 
 

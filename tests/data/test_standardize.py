@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from symjax.crystals import AtomicStructure, expand_crystal
+from symjax.crystals import AtomicStructure
 from symjax.data.prototypes import prototype_rows
 from symjax.data.rows import parse_row, reduced_formula
 from symjax.data.standardize import standardize, to_crystal
@@ -49,7 +49,7 @@ def check(structures, count, seed):
     for _ in range(count):
         base = structures[rng.integers(len(structures))]
         tolerance = float(rng.choice([0.1, 0.01]))
-        exact = expand_crystal(to_crystal(standardize(base, tolerance)))  # the conventional cell, symmetry exact
+        exact = to_crystal(standardize(base, tolerance)).atoms()  # the conventional cell, symmetry exact
         start = exact if rng.integers(2) and len(exact.z) <= 40 else base
         cell = supercell(start, CELLS[rng.integers(len(CELLS))])
         assert summary(scrambled(cell, rng), tolerance) == summary(base, tolerance)
@@ -68,7 +68,7 @@ def test_real_crystals_in_scrambled_supercells():
     path = shared_data("mp20/val.csv.gz")
     if path is None:
         pytest.skip("needs the shared data set mp20")
-    cells = [expand_crystal(to_crystal(standardize(parse_row(row), 0.01))) for row in read_source(path)[:600]]
+    cells = [to_crystal(standardize(parse_row(row), 0.01)).atoms() for row in read_source(path)[:600]]
     check([cell for cell in cells if len(cell.z) <= 40], 600, seed=1)
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import make_cell
+from symjax.crystals.types import AtomicStructure
 from symjax.draw.page import crystal_system, draw_page, grid_order, pretty_formula, short_symbol, symbol_of
 from symjax.draw.render import render, with_boundary
 
 
 def test_boundary_atoms_are_repeated():
     """An atom on a corner is drawn on all eight corners, one inside once."""
-    frac, numbers = with_boundary(make_cell(np.eye(3) * 4, [[0, 0, 1e-9], [0.5, 0.5, 0.5]], [11, 17]))
+    frac, numbers = with_boundary(AtomicStructure(np.eye(3) * 4, [11, 17], [[0, 0, 1e-9], [0.5, 0.5, 0.5]]))
     assert sorted(numbers) == [11] * 8 + [17]
     assert len({tuple(np.round(point)) for point, z in zip(frac, numbers) if z == 11}) == 8
 
@@ -20,7 +20,7 @@ def test_boundary_atoms_are_repeated():
 )
 def test_render_shows_the_atoms(lattice):
     """The nearest atom's colour is in the picture; what is not drawn is transparent."""
-    image = render(make_cell(lattice, [[0, 0, 0], [0.5, 0.5, 0.5]], [8, 11]), size=120)
+    image = render(AtomicStructure(lattice, [8, 11], [[0, 0, 0], [0.5, 0.5, 0.5]]), size=120)
     assert image.shape == (120, 120, 4)
     assert np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1
     drawn = image[..., 3] > 0.99
@@ -30,7 +30,7 @@ def test_render_shows_the_atoms(lattice):
 
 
 def test_page_is_a_picture(tmp_path):
-    cells = [make_cell(np.eye(3) * 4, [[0, 0, 0]], [29])] * 3
+    cells = [AtomicStructure(np.eye(3) * 4, [29], [[0, 0, 0]])] * 3
     draw_page(cells, ["Cu"] * 3, [221, 1, 0], tmp_path / "page.png", heading="three")
     assert (tmp_path / "page.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 

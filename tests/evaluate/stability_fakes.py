@@ -33,15 +33,15 @@ class Pair:
         )
 
     def _one(self, cell):
-        if any(int(z) in self.fail for z in cell.numbers):
+        if any(int(z) in self.fail for z in cell.z):
             return np.nan, np.zeros((0, 3)), np.full((3, 3), np.nan), "an element this potential does not know"
-        n = len(cell.numbers)
-        base = cell.frac[None] - cell.frac[:, None]  # j - i
-        vector = ((base - np.round(base))[:, :, None] + SHIFTS) @ cell.lattice
+        n = len(cell.z)
+        base = cell.x[None] - cell.x[:, None]  # j - i
+        vector = ((base - np.round(base))[:, :, None] + SHIFTS) @ cell.L
         r = np.linalg.norm(vector, axis=-1)
         live = (r > 1e-9) & (r < self.cutoff)
         r = np.where(live, r, self.cutoff)
-        best = 2.3 + 0.01 * (cell.numbers[:, None] + cell.numbers[None])[:, :, None]
+        best = 2.3 + 0.01 * (cell.z[:, None] + cell.z[None])[:, :, None]
         u = np.exp(-2.0 * (r - best))
         raw, slope = self.depth * (u * u - 2 * u), self.depth * -2.0 * (2 * u * u - 2 * u)
         x = r / self.cutoff
@@ -65,8 +65,8 @@ class Fixed(Pair):
     name = "fixed"
 
     def _one(self, cell):
-        energy = float(np.sum(cell.numbers)) * -0.01 - (0.5 if len(set(cell.numbers.tolist())) > 1 else 0.0)
-        return energy, np.zeros((len(cell.numbers), 3)), np.zeros((3, 3)), None
+        energy = float(np.sum(cell.z)) * -0.01 - (0.5 if len(set(cell.z.tolist())) > 1 else 0.0)
+        return energy, np.zeros((len(cell.z), 3)), np.zeros((3, 3)), None
 
 
 class Deadly(Pair):
@@ -77,6 +77,6 @@ class Deadly(Pair):
     def _one(self, cell):
         import os
 
-        if 79 in cell.numbers:
+        if 79 in cell.z:
             os._exit(9)
         return super()._one(cell)

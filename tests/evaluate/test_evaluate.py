@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import cells_of, make_cell, primitive
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate import run, stages
 from symjax.evaluate.cache import Cache
@@ -26,16 +26,14 @@ def salt(a=5.64, numbers=(11, 17)):
     """Rock salt, the conventional cell without operations."""
     half = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
     frac = np.concatenate([half, np.array(half) + [0.5, 0, 0]])
-    return make_cell(a * np.eye(3), frac, [numbers[0]] * 4 + [numbers[1]] * 4)
+    return AtomicStructure(a * np.eye(3), [numbers[0]] * 4 + [numbers[1]] * 4, frac)
 
 
 @pytest.fixture(scope="module")
 def cells():
     """Crystals without operations, atoms apart, no two of one formula; and rock salt."""
-    made = [primitive(cell) for cell in cells_of(random_dataset(GROUPS * 4, 3))]
-    made = [
-        make_cell(c.lattice, c.frac, c.numbers) for c in made if len(c.numbers) <= 32 and shortest(c).distance > 1.0
-    ]
+    made = [cell.primitive() for cell in random_dataset(GROUPS * 4, 3).all_atoms()]
+    made = [AtomicStructure(c.L, c.z, c.x) for c in made if len(c.z) <= 32 and shortest(c).distance > 1.0]
     by_formula = {cell.reduced: cell for cell in made}
     assert len(by_formula) >= 18
     return [*by_formula.values(), salt()]
@@ -76,8 +74,8 @@ def changed(first, second):
 
 
 def shaken(cell, by, seed=0):
-    step = np.random.default_rng(seed).normal(size=cell.frac.shape) * by
-    return make_cell(cell.lattice, cell.frac + step @ np.linalg.inv(cell.lattice), cell.numbers)
+    step = np.random.default_rng(seed).normal(size=cell.x.shape) * by
+    return AtomicStructure(cell.L, cell.z, cell.x + step @ np.linalg.inv(cell.L))
 
 
 def test_the_reference_against_itself(base, cells):
@@ -125,14 +123,14 @@ def test_order_does_not_matter(base, against, cells):
 
 def test_a_supercell_is_the_same_crystal(base, against, cells):
     doubled = [
-        make_cell(
-            np.diag([2, 1, 1]) @ c.lattice,
-            np.concatenate([c.frac * [0.5, 1, 1], c.frac * [0.5, 1, 1] + [0.5, 0, 0]]),
-            np.tile(c.numbers, 2),
+        AtomicStructure(
+            np.diag([2, 1, 1]) @ c.L,
+            np.tile(c.z, 2),
+            np.concatenate([c.x * [0.5, 1, 1], c.x * [0.5, 1, 1] + [0.5, 0, 0]]),
         )
         for c in cells
     ]
-    longest = max(np.linalg.norm(c.lattice, axis=1).max() for c in doubled)
+    longest = max(np.linalg.norm(c.L, axis=1).max() for c in doubled)
     assert longest < 40  # or SymmCD's limit on edges would tell them apart
     moved = changed(base, against(doubled))
     assert moved <= {"symmcd.templates_unique", "symmcd.templates_in_train", "symmcd.templates_new"}
@@ -140,7 +138,7 @@ def test_a_supercell_is_the_same_crystal(base, against, cells):
 
 def test_an_origin_shift_moves_only_letters_as_found(base, against, cells):
     """Letters depend on the origin; words over the normalizer do not (trap of the published templates)."""
-    shifted = [make_cell(c.lattice, c.frac + [0.1, 0.2, 0.3], c.numbers) for c in cells]
+    shifted = [AtomicStructure(c.L, c.z, c.x + [0.1, 0.2, 0.3]) for c in cells]
     assert changed(base, against(shifted)) <= {
         "symmcd.templates_unique",
         "symmcd.templates_in_train",
@@ -157,7 +155,7 @@ def test_copies_lower_uniqueness_alone(base, against, cells):
 
 def test_other_elements_leave_symmetry_alone(base, against, cells):
     """Zr for every transition metal like it: groups, sites and distances stay; compositions, novelty and densities do not."""
-    other = [make_cell(c.lattice, c.frac, (c.numbers + 1)) for c in cells]
+    other = [AtomicStructure(c.L, c.z + 1, c.x) for c in cells]
     moved = changed(base, against(other))
     must = {
         "symmcd.wasserstein_density_all",
@@ -224,7 +222,7 @@ def test_generated_operations_are_judged_by_their_atoms(cache):
     """Crystals with operations hold them at every tolerance; shaken ones lose them from the tight end on."""
     data = random_dataset((2, 14, 62, 99, 139, 194), 5)
     sound = from_dataset(data, "made")
-    loose = replace(sound, cells=tuple(replace(c, frac=shaken(c, 0.02).frac) for c in sound.cells if c is not None))
+    loose = replace(sound, cells=tuple(replace(c, x=shaken(c, 0.02).x) for c in sound.cells if c is not None))
     first = evaluate(sound, sound, sound, replace(OPTIONS, metrics="operations,adaptor"), cache)
     second = evaluate(loose, sound, sound, replace(OPTIONS, metrics="operations,adaptor"), cache)
     assert (
@@ -265,11 +263,11 @@ def test_raw_sets_with_defects(cells, cache):
 
 def test_every_row_is_in_the_denominator(cells, cache):
     """Rows that are no crystal count as invalid, are named with the reason, and never drop out."""
-    nothing = make_cell(np.zeros((3, 3)), [[0, 0, 0]], [11])
-    broken = replace(salt(), frac=np.full((8, 3), np.nan))
-    odd = replace(salt(), numbers=np.full(8, 130))
-    overlap = make_cell(4 * np.eye(3), [[0, 0, 0], [0.01, 0, 0]], [11, 17])
-    single = make_cell(3 * np.eye(3), [[0, 0, 0]], [26])
+    nothing = AtomicStructure(np.zeros((3, 3)), [11], [[0, 0, 0]])
+    broken = replace(salt(), x=np.full((8, 3), np.nan))
+    odd = replace(salt(), z=np.full(8, 130))
+    overlap = AtomicStructure(4 * np.eye(3), [11, 17], [[0, 0, 0], [0.01, 0, 0]])
+    single = AtomicStructure(3 * np.eye(3), [26], [[0, 0, 0]])
     copies = [salt(), nothing, broken, odd, overlap, single]
     names = ["salt", "nothing", "broken", "odd", "overlap", "single"]
     found = evaluate(from_cells(copies, "made", names), from_cells(cells), from_cells(cells), OPTIONS, cache)
@@ -287,7 +285,7 @@ def test_every_row_is_in_the_denominator(cells, cache):
 
 
 def test_an_element_beyond_the_radii_is_named_not_fatal(cells, cache):
-    heavy = make_cell(4 * np.eye(3), [[0, 0, 0]], [110])
+    heavy = AtomicStructure(4 * np.eye(3), [110], [[0, 0, 0]])
     found = evaluate(from_cells([heavy, salt()], "made", ["heavy", "salt"]), from_cells(cells), None, OPTIONS, cache)
     assert {(row["name"], row["stage"]) for row in found.report["samples"]["failed_stages"]} == {
         ("heavy", "geometry"),
@@ -298,7 +296,7 @@ def test_an_element_beyond_the_radii_is_named_not_fatal(cells, cache):
 
 def test_nothing_usable_at_all(cells, cache, tmp_path):
     """All rows invalid: every figure has a value or is null, nothing is raised, and both files are written."""
-    nothing = make_cell(np.zeros((3, 3)), [[0, 0, 0]], [11])
+    nothing = AtomicStructure(np.zeros((3, 3)), [11], [[0, 0, 0]])
     found = evaluate(from_cells([nothing, nothing]), from_cells(cells), from_cells(cells), OPTIONS, cache)
     assert found["symmcd.validity"].value == 0
     assert found["symmcd.validity"].num == 2
@@ -317,7 +315,7 @@ def test_a_single_crystal(cells, cache):
 
 
 def test_no_samples_and_no_reference(cells, cache):
-    nothing = make_cell(np.zeros((3, 3)), [[0, 0, 0]], [11])
+    nothing = AtomicStructure(np.zeros((3, 3)), [11], [[0, 0, 0]])
     with pytest.raises(InputError, match="no samples"):
         evaluate(from_cells([]), from_cells(cells), None, OPTIONS, cache)
     with pytest.raises(InputError, match="no row is a crystal"):
@@ -410,8 +408,8 @@ def test_the_report_says_what_it_is_of(base, cells, cache):
 
 def test_coverage_and_diversity_of_fingerprints(cells, cache):
     """Simple crystals cover themselves; molecules of gas far from them cover nothing and are covered by nothing."""
-    simple = [salt(), salt(6.3, (19, 17)), make_cell(4.1 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5]], [55, 17])]
-    far = [make_cell(9.0 * np.eye(3), [[0, 0, 0], [0.08, 0, 0]], [1, 1])]
+    simple = [salt(), salt(6.3, (19, 17)), AtomicStructure(4.1 * np.eye(3), [55, 17], [[0, 0, 0], [0.5, 0.5, 0.5]])]
+    far = [AtomicStructure(9.0 * np.eye(3), [1, 1], [[0, 0, 0], [0.08, 0, 0]])]
     real, options = from_cells(simple), replace(OPTIONS, metrics="coverage")
     own = evaluate(real, real, real, options, cache)
     assert own["symmcd.coverage_recall"].value == own["symmcd.coverage_precision"].value == 1
@@ -422,7 +420,7 @@ def test_coverage_and_diversity_of_fingerprints(cells, cache):
     assert fresh["wyckoffaugen.diversity_structure"].value == pytest.approx(
         fresh["wyckoffaugen.diversity_structure"].reference
     )
-    nothing = make_cell(np.zeros((3, 3)), [[0, 0, 0]], [11])
+    nothing = AtomicStructure(np.zeros((3, 3)), [11], [[0, 0, 0]])
     mixed = evaluate(from_cells([simple[0], *far, nothing]), real, None, options, cache)
     assert mixed["symmcd.coverage_precision"].value == pytest.approx(1 / 3)  # the row that is no crystal counts
     assert mixed["symmcd.coverage_precision"].num == 3

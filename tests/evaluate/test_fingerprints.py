@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import Cell, cell_of, make_cell, to_structure
+from symjax.crystals.io.convert import to_pymatgen
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate import fingerprints
 from symjax.evaluate.crystalnn import angles, order_parameter
@@ -24,7 +25,7 @@ BCC = "body-centered cubic CN_8"
 
 
 def rock_salt():
-    return make_cell(5.64 * np.eye(3), np.concatenate([FACE, FACE + 0.5]), [11] * 4 + [17] * 4)
+    return AtomicStructure(5.64 * np.eye(3), [11] * 4 + [17] * 4, np.concatenate([FACE, FACE + 0.5]))
 
 
 def distorted():
@@ -32,14 +33,14 @@ def distorted():
     generator = np.random.default_rng(3)
     lattice = np.array([[4.9, 0, 0], [0.4, 5.3, 0], [-0.7, 0.3, 5.8]])
     grid = np.stack(np.meshgrid([0, 0.5], [0, 0.5], [0, 0.5]), -1).reshape(-1, 3)
-    return make_cell(lattice, grid + generator.normal(0, 0.02, grid.shape), [22, 8, 8, 56, 8, 22, 56, 8])
+    return AtomicStructure(lattice, [22, 8, 8, 56, 8, 22, 56, 8], grid + generator.normal(0, 0.02, grid.shape))
 
 
 def every_atom(cell):
     """(n, 61) matminer as it is."""
     from matminer.featurizers.site import CrystalNNFingerprint
 
-    featurizer, structure = CrystalNNFingerprint.from_preset("ops"), to_structure(cell)
+    featurizer, structure = CrystalNNFingerprint.from_preset("ops"), to_pymatgen(cell)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return np.array([featurizer.featurize(structure, index) for index in range(len(structure))])
@@ -102,10 +103,10 @@ def test_weights_half_way_between_roundings():
     edges = [[6.495298165196388, 0, 0.05458249218086238], [0.05412575413553074, 6.495072644516212, 0.05458249218086238]]
     mo, s = np.array([0.776918, 0.580279, 0.439909]), np.array([0.248164, 0.632338, 0.872009])
     turned = [np.roll(x, k) for x in (mo, 1 - mo, s, 1 - s) for k in range(3)]
-    cell = make_cell(
+    cell = AtomicStructure(
         [*edges, [0, 0, 6.49552686]],
-        [[0, 0, 0], *[[x] * 3 for x in (0.762956, 0.237044)], *turned],
         [68, 16, 16] + [42] * 6 + [16] * 6,
+        [[0, 0, 0], *[[x] * 3 for x in (0.762956, 0.237044)], *turned],
     )
     rows = every_atom(cell)
     assert 1e-4 < np.ptp(rows[9:], axis=0).max() < 2e-3
@@ -116,8 +117,8 @@ def test_weights_half_way_between_roundings():
 @pytest.mark.parametrize("formula", ["Al8 Cu4", "U8 Co8", "Zn3 Ag6"])
 def test_matminer_where_the_order_of_neighbours_matters(prototype_dataset, formula):
     """Atoms of one orbit differ in one number, by pymatgen's order of neighbours alone; the mean over atoms is still met."""
-    cells = (cell_of(prototype_dataset, index) for index in range(len(prototype_dataset)))
-    cell = next(cell for cell in cells if to_structure(cell).formula == formula)
+    cells = (prototype_dataset.atoms(index) for index in range(len(prototype_dataset)))
+    cell = next(cell for cell in cells if to_pymatgen(cell).formula == formula)
     rows = every_atom(cell)
     orbits = [rows[cell.orbit == orbit] for orbit in np.unique(cell.orbit)]
     every, others = np.max([apart(rows.max(axis=0), rows.min(axis=0)) for rows in orbits], axis=0)
@@ -149,25 +150,25 @@ def test_one_atom_of_each_orbit(monkeypatch):
 def test_operations_of_the_cell_do_not_matter():
     """The cache knows crystals by their atoms alone; wrong orbits must not change a number."""
     cell = distorted()
-    lying = Cell(cell.lattice, cell.frac, cell.numbers, np.zeros(8, np.int64), cell.W, cell.w)
+    lying = AtomicStructure(L=cell.L, z=cell.z, x=cell.x, orbit=np.zeros(8, np.int64), W=cell.W, w=cell.w)
     assert np.array_equal(structure_fingerprint(lying), structure_fingerprint(cell))
 
 
 def changed(cell, how):
     generator = np.random.default_rng(1)
     if how == "order":
-        order = generator.permutation(len(cell.numbers))
-        return make_cell(cell.lattice, cell.frac[order], cell.numbers[order])
+        order = generator.permutation(len(cell.z))
+        return AtomicStructure(cell.L, cell.z[order], cell.x[order])
     if how == "origin":
-        return make_cell(cell.lattice, cell.frac + [0.213, 0.671, 0.337], cell.numbers)
+        return AtomicStructure(cell.L, cell.z, cell.x + [0.213, 0.671, 0.337])
     if how == "turned":
         turn = np.linalg.qr(generator.normal(size=(3, 3)))[0]
-        return make_cell(cell.lattice @ turn, cell.frac, cell.numbers)
+        return AtomicStructure(cell.L @ turn, cell.z, cell.x)
     if how == "basis":
         basis = np.array([[1, 0, 0], [1, 1, 0], [-1, 2, 1]])
-        return make_cell(basis @ cell.lattice, cell.frac @ np.linalg.inv(basis), cell.numbers)
-    doubled = np.concatenate([cell.frac * [1, 1, 0.5], cell.frac * [1, 1, 0.5] + [0, 0, 0.5]])
-    return make_cell(cell.lattice * [[1], [1], [2]], doubled, np.tile(cell.numbers, 2))
+        return AtomicStructure(basis @ cell.L, cell.z, cell.x @ np.linalg.inv(basis))
+    doubled = np.concatenate([cell.x * [1, 1, 0.5], cell.x * [1, 1, 0.5] + [0, 0, 0.5]])
+    return AtomicStructure(cell.L * [[1], [1], [2]], np.tile(cell.z, 2), doubled)
 
 
 @pytest.mark.parametrize("how", ["order", "origin", "turned", "basis", "supercell"])
@@ -180,13 +181,18 @@ def test_same_crystal_same_fingerprint(name, how):
 
 
 def test_small_and_sparse_crystals():
-    assert structure_fingerprint(make_cell(3.35 * np.eye(3), [[0, 0, 0]], [84])).sum() > 1
-    assert not structure_fingerprint(make_cell(30 * np.eye(3), [[0, 0, 0]], [10])).any()  # beyond every distance cutoff
+    assert structure_fingerprint(AtomicStructure(3.35 * np.eye(3), [84], [[0, 0, 0]])).sum() > 1
+    assert not structure_fingerprint(
+        AtomicStructure(30 * np.eye(3), [10], [[0, 0, 0]])
+    ).any()  # beyond every distance cutoff
     numbers = dict(
-        zip(structure_names(), structure_fingerprint(make_cell(20 * np.eye(3), [[0, 0, 0], [0.037, 0, 0]], [1, 1])))
+        zip(
+            structure_names(),
+            structure_fingerprint(AtomicStructure(20 * np.eye(3), [1, 1], [[0, 0, 0], [0.037, 0, 0]])),
+        )
     )
     assert numbers["wt CN_1"] == pytest.approx(1) and numbers["sgl_bd CN_1"] == pytest.approx(1)
-    assert np.isfinite(structure_fingerprint(make_cell(np.diag([3, 3, 40.0]), [[0, 0, 0]], [29]))).all()
+    assert np.isfinite(structure_fingerprint(AtomicStructure(np.diag([3, 3, 40.0]), [29], [[0, 0, 0]]))).all()
 
 
 CLOUD = np.random.default_rng(0).random((20, 3))
@@ -195,13 +201,13 @@ CLOUD = np.random.default_rng(0).random((20, 3))
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        (make_cell(4 * np.eye(3), [[0, 0, 0]], [100]), "radius"),
-        (make_cell(4 * np.eye(3), [[0, 0, 0]], [0]), "no structure"),
-        (make_cell(np.zeros((3, 3)), [[0, 0, 0]], [11]), "volume"),
-        (make_cell(np.full((3, 3), np.nan), [[0, 0, 0]], [11]), "finite"),
-        (make_cell(np.eye(3), np.zeros((0, 3)), []), "atoms"),
-        (make_cell(0.5 * np.eye(3), CLOUD, [6] * 20), "dense"),
-        (make_cell(np.diag([2, 2, 300.0]), CLOUD * [1, 1, 0.05], [6] * 20), "empty"),
+        (AtomicStructure(4 * np.eye(3), [100], [[0, 0, 0]]), "radius"),
+        (AtomicStructure(4 * np.eye(3), [0], [[0, 0, 0]]), "no structure"),
+        (AtomicStructure(np.zeros((3, 3)), [11], [[0, 0, 0]]), "volume"),
+        (AtomicStructure(np.full((3, 3), np.nan), [11], [[0, 0, 0]]), "finite"),
+        (AtomicStructure(np.eye(3), [], np.zeros((0, 3))), "atoms"),
+        (AtomicStructure(0.5 * np.eye(3), [6] * 20, CLOUD), "dense"),
+        (AtomicStructure(np.diag([2, 2, 300.0]), [6] * 20, CLOUD * [1, 1, 0.05]), "empty"),
     ],
 )
 def test_failures_have_a_reason(cell, reason):
@@ -211,7 +217,7 @@ def test_failures_have_a_reason(cell, reason):
 
 
 def test_stage_is_json():
-    row = fingerprint_stage(make_cell(3 * np.eye(3), [[0, 0, 0]], [2]))
+    row = fingerprint_stage(AtomicStructure(3 * np.eye(3), [2], [[0, 0, 0]]))
     assert json.loads(json.dumps(row, allow_nan=False)) == row
     assert len(row["structure"]) == fingerprints.NUM_STRUCTURE == len(structure_names())
     assert len(row["composition"]) == fingerprints.NUM_COMPOSITION == len(composition_names())

@@ -1,11 +1,11 @@
 """Metrics of operations on random crystals of known groups, so most answers are known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import cell_of, cells_of
 from symjax.evaluate.describe import describe_all
 from symjax.evaluate.metrics.operations import lattice_defect
 from symjax.evaluate.metrics.prediction import match_figures
@@ -20,20 +20,20 @@ def data():
 
 def test_atoms_of_a_cell(data):
     """Multiplicities, compatible lattices, and every operation maps the atoms onto themselves."""
-    for index, cell in enumerate(cells_of(data)):
-        assert len(cell.numbers) == data.num_atoms[index]
+    for index, cell in enumerate(data.all_atoms()):
+        assert len(cell.z) == data.num_atoms[index]
         assert lattice_defect(cell) < 1e-9
         for W, w in zip(cell.W[:: max(len(cell.W) // 6, 1)], cell.w[:: max(len(cell.W) // 6, 1)]):
-            moved = cell.frac @ W.T + w / 24
-            gap = moved[:, None] - cell.frac[None]
+            moved = cell.x @ W.T + w / 24
+            gap = moved[:, None] - cell.x[None]
             gap -= np.round(gap)
             same = (np.abs(gap).max(axis=-1) < 1e-6) & (cell.orbit[:, None] == cell.orbit)
             assert same.any(axis=1).all()
 
 
 def test_lattice_defect_sees_a_wrong_lattice(data):
-    cell = cell_of(data, GROUPS.index(225))
-    stretched = type(cell)(cell.lattice * [1.001, 1, 1], cell.frac, cell.numbers, cell.orbit, cell.W, cell.w)
+    cell = data.atoms(GROUPS.index(225))
+    stretched = replace(cell, L=cell.L * [1.001, 1, 1])
     assert lattice_defect(stretched) > 1e-4
 
 
@@ -42,7 +42,7 @@ def test_groups_are_read_off(data):
 
 
 def test_match_rate_of_the_truth(data):
-    cells = cells_of(data)
+    cells = data.all_atoms()
     figures = match_figures(cells, cells, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], processes=1)
     value = {figure.key: figure.value for figure in figures}
     assert value["prediction.match"] == 1
@@ -56,6 +56,6 @@ def test_descriptions(data):
         assert entry["group"]["number"] == group
         assert entry["group_found_in_atoms"]["has_all_operations"]
         assert entry["operations"][0] == "x,y,z"
-        assert entry["num_atoms"] == len(cell.numbers) == sum(orbit["multiplicity"] for orbit in entry["orbits"])
+        assert entry["num_atoms"] == len(cell.z) == sum(orbit["multiplicity"] for orbit in entry["orbits"])
         for orbit in entry["orbits"]:
             assert orbit["multiplicity"] * len(orbit["operations_fixing"]) == entry["num_operations"]

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import make_cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError, SymjaxError
 from symjax.evaluate.report import show
 from symjax.evaluate.report.canvas import DARK, encode, new_figure
@@ -29,7 +29,7 @@ from symjax.evaluate.report.reading import (
 )
 
 EVIL = '<script>alert("1")</script>&\'[red]\x1b[31m\u202e$x$'
-CELL = make_cell(np.eye(3) * 4.2, [[0, 0, 0], [0.5, 0.5, 0.5]], [55, 17])
+CELL = AtomicStructure(np.eye(3) * 4.2, [55, 17], [[0, 0, 0], [0.5, 0.5, 0.5]])
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 SYSTEM_NAMES = ["triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic"]
 
@@ -357,7 +357,7 @@ def test_no_samples_and_no_values(full):
 
 
 def test_crystal_that_cannot_be_drawn(full):
-    bad = make_cell(np.zeros((3, 3)), [[0, 0, 0]], [250])
+    bad = AtomicStructure(np.zeros((3, 3)), [250], [[0, 0, 0]])
     found = Page(render_html({}, [bad, CELL], ["Cs"], []))
     assert "could not be drawn" in found.text and len(found.of("img")) == 1 and "no group found" in found.text
 

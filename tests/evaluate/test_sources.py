@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from symjax.cli.main import main
-from symjax.crystals.cells import cells_of, make_cell, primitive, to_structure
+from symjax.crystals.io.convert import to_pymatgen
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import DataError
 from symjax.evaluate.sources import from_cells, from_structures, join, read_crystals
 from tests.evaluate.made_crystals import random_dataset
@@ -40,7 +41,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def structures():
-    return [to_structure(primitive(cell)) for cell in cells_of(random_dataset((2, 14, 62, 166), 7))]
+    return [to_pymatgen(cell.primitive()) for cell in random_dataset((2, 14, 62, 166), 7).all_atoms()]
 
 
 def test_every_format_gives_the_same_crystals(structures, tmp_path):
@@ -64,8 +65,8 @@ def test_every_format_gives_the_same_crystals(structures, tmp_path):
         found = read_crystals(tmp_path / name, processes=1)
         assert found.usable.all(), (name, found.reasons)
         for ours, theirs in zip(found.cells, expected.cells):
-            assert np.array_equal(np.sort(ours.numbers), np.sort(theirs.numbers)), name
-            assert to_structure(ours).volume == pytest.approx(to_structure(theirs).volume, rel=1e-6)
+            assert np.array_equal(np.sort(ours.z), np.sort(theirs.z)), name
+            assert to_pymatgen(ours).volume == pytest.approx(to_pymatgen(theirs).volume, rel=1e-6)
     assert (
         read_crystals(tmp_path / "all.csv.gz", processes=1).properties["formation_energy_per_atom"].tolist()
         == [-1.5] * 4
@@ -120,12 +121,12 @@ def test_bad_sources_say_what_is_wrong(tmp_path):
 
 
 def test_names_are_made_distinct():
-    cell = make_cell(3 * np.eye(3), [[0, 0, 0]], [26])
+    cell = AtomicStructure(3 * np.eye(3), [26], [[0, 0, 0]])
     assert from_cells([cell, cell, cell], names=["a", "a", "b"]).names == ("a", "a (2)", "b")
 
 
 def test_sources_are_joined():
-    cell = make_cell(3 * np.eye(3), [[0, 0, 0]], [26])
+    cell = AtomicStructure(3 * np.eye(3), [26], [[0, 0, 0]])
     first, second = from_cells([cell, cell], "a"), from_cells([cell], "b", ["row-0"])
     first.properties["energy"] = np.array([1.0, 2.0])
     both = join([first, second])

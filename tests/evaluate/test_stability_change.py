@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import make_cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.stability import (
     Entry,
@@ -90,20 +90,20 @@ def test_translations_are_compared_in_angstrom():
 def test_change_of_a_crystal():
     cell = rock_salt()
     assert relaxation_change(cell, cell) == (192, 192, 192, 0.0)
-    stretched = dataclasses.replace(cell, lattice=cell.lattice @ np.diag([1, 1, 1.1]))
+    stretched = dataclasses.replace(cell, L=cell.L @ np.diag([1, 1, 1.1]))
     found = relaxation_change(cell, stretched)
     assert (found.after, found.common, found.gained) == (64, 64, 0) and found.distance == pytest.approx(np.log2(3))
-    frac = cell.frac + np.where(cell.numbers[:, None] == 17, [0, 0, 0.05], 0)
-    polar = relaxation_change(cell, dataclasses.replace(stretched, frac=frac))
+    frac = cell.x + np.where(cell.z[:, None] == 17, [0, 0, 0.05], 0)
+    polar = relaxation_change(cell, dataclasses.replace(stretched, x=frac))
     assert polar.after == polar.common == 32
-    same = dataclasses.replace(cell, numbers=np.full(8, 11))  # a simple cubic lattice of half the edge
+    same = dataclasses.replace(cell, z=np.full(8, 11))  # a simple cubic lattice of half the edge
     risen = relaxation_change(cell, same)
     assert risen.common == 192 and risen.gained == 8 * 48 - 192 and risen.distance == pytest.approx(1.0)
-    assert relaxation_change(cell, dataclasses.replace(cell, frac=np.zeros((8, 3)))) is None
+    assert relaxation_change(cell, dataclasses.replace(cell, x=np.zeros((8, 3)))) is None
 
 
 def test_change_without_operations_searches_them():
-    plain = make_cell(rock_salt().lattice, rock_salt().frac, rock_salt().numbers)
+    plain = rock_salt().plain()
     assert relaxation_change(plain, rock_salt()).distance == 0
     assert len(operations_of(plain).W) == 192
 
@@ -129,7 +129,7 @@ def made_hull():
 
 
 def salt(edge, shift=0.5):
-    return make_cell(edge * np.eye(3), [[0, 0, 0], [shift, shift, shift]], [3, 8])
+    return AtomicStructure(edge * np.eye(3), [3, 8], [[0, 0, 0], [shift, shift, shift]])
 
 
 def test_phase_diagram_by_hand(tmp_path):
@@ -172,7 +172,7 @@ def test_phase_without_a_generated_crystal_is_not_found():
 
 
 def test_another_structure_of_the_same_composition_is_not_the_phase():
-    other = make_cell(np.diag([3.0, 3.0, 6.0]), [[0, 0, 0], [0, 0, 0.25]], [3, 8])
+    other = AtomicStructure(np.diag([3.0, 3.0, 6.0]), [3, 8], [[0, 0, 0], [0, 0, 0.25]])
     found = phase_diagram(made_hull(), [3, 8], [LIO], [-5.0], cells=[other], reference_cells={"lio": salt(3.0)})
     lio = next(k for k in found["known_phases"] if k["name"] == "lio")
     assert lio["found_by_composition"] and lio["found_by_structure"] is False

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import make_cell, to_structure
+from symjax.crystals.io.convert import to_pymatgen
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.stability import RelaxOptions, load_potential, relax_many, single_points
 from tests.evaluate.test_stability_relax import rock_salt, without_time
@@ -17,8 +18,8 @@ def salts():
     out = []
     for a, numbers in ((5.6, (11, 17)), (4.2, (12, 8)), (4.6, (22, 7))):
         cell = rock_salt(a, numbers)
-        frac = cell.frac + 0.01 * rng.normal(size=cell.frac.shape)
-        out.append(make_cell(cell.lattice @ (np.eye(3) + 0.01 * rng.normal(size=(3, 3))), frac, cell.numbers))
+        frac = cell.x + 0.01 * rng.normal(size=cell.x.shape)
+        out.append(AtomicStructure(cell.L @ (np.eye(3) + 0.01 * rng.normal(size=(3, 3))), cell.z, frac))
     return out
 
 
@@ -46,7 +47,7 @@ class TestChgnet:
         cells = salts()
         found = potential.evaluate(cells)
         for index, cell in enumerate(cells):
-            public = potential._loaded().predict_structure(to_structure(cell), task="efs")
+            public = potential._loaded().predict_structure(to_pymatgen(cell), task="efs")
             assert found.energies[index] / 8 == pytest.approx(float(public["e"]), abs=1e-5)
             np.testing.assert_allclose(found.forces[index], public["f"], atol=1e-4)
             np.testing.assert_allclose(found.stresses[index] * 160.21766208, public["s"], atol=1e-2)
@@ -59,7 +60,7 @@ class TestChgnet:
         potential, h = load_potential(device="cpu"), 2e-3
         cell = salts()[1]
         if left:
-            cell = make_cell(cell.lattice[[1, 0, 2]], cell.frac[:, [1, 0, 2]], cell.numbers)
+            cell = AtomicStructure(cell.L[[1, 0, 2]], cell.z, cell.x[:, [1, 0, 2]])
         found = potential.evaluate([cell])
         for a, b in ((0, 0), (1, 1), (0, 2)):
             ends = []
@@ -67,15 +68,15 @@ class TestChgnet:
                 strain = np.eye(3)
                 strain[a, b] += sign * h / 2
                 strain[b, a] += sign * h / 2
-                ends.append(potential.evaluate([dataclasses.replace(cell, lattice=cell.lattice @ strain)]).energies[0])
+                ends.append(potential.evaluate([dataclasses.replace(cell, L=cell.L @ strain)]).energies[0])
             assert found.stresses[0][a, b] == pytest.approx((ends[0] - ends[1]) / (2 * h) / cell.volume, abs=3e-3)
-        step = h * np.linalg.inv(cell.lattice)
+        step = h * np.linalg.inv(cell.L)
         for axis in range(3):
             ends = []
             for sign in (1, -1):
-                frac = cell.frac.copy()
+                frac = cell.x.copy()
                 frac[0] += sign * step[axis]
-                ends.append(potential.evaluate([dataclasses.replace(cell, frac=frac)]).energies[0])
+                ends.append(potential.evaluate([dataclasses.replace(cell, x=frac)]).energies[0])
             assert found.forces[0][0, axis] == pytest.approx(-(ends[0] - ends[1]) / (2 * h), abs=2e-2)
 
     def test_batches_are_single_crystals(self):
@@ -96,17 +97,17 @@ class TestChgnet:
             assert one["energy_final"] < one["energy_initial"]
 
     def test_workers_give_the_same(self):
-        cells = [dataclasses.replace(cell, lattice=cell.lattice * s) for s in (0.99, 1.0, 1.01) for cell in salts()]
+        cells = [dataclasses.replace(cell, L=cell.L * s) for s in (0.99, 1.0, 1.01) for cell in salts()]
         options = RelaxOptions(steps=3)
         one, two = (relax_many(cells, load_potential(device="cpu"), options, processes=n) for n in (1, 2))
         assert without_time(one) == without_time(two)
 
     def test_what_it_cannot_handle_is_a_reason(self):
         cells = [
-            make_cell(20 * np.eye(3), [[0, 0, 0]], [3]),
-            make_cell(4 * np.eye(3), [[0, 0, 0]], [100]),
+            AtomicStructure(20 * np.eye(3), [3], [[0, 0, 0]]),
+            AtomicStructure(4 * np.eye(3), [100], [[0, 0, 0]]),
             rock_salt(5.6),
-            make_cell(5 * np.eye(3), [[0, 0, 0], [0, 0, 0]], [3, 3]),
+            AtomicStructure(5 * np.eye(3), [3, 3], [[0, 0, 0], [0, 0, 0]]),
         ]
         found = single_points(cells, load_potential(device="cpu"))
         assert "no neighbour within 6 angstrom" in found[0]["reason"]

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import make_cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.stability import (
@@ -115,11 +115,11 @@ def test_wrong_compositions(wrong):
 def crystals():
     lattice = 4.0 * np.eye(3)
     cells = [
-        make_cell(lattice, [[0, 0, 0]], [3]),
-        make_cell(lattice, [[0, 0, 0]], [8]),
-        make_cell(lattice, [[0, 0, 0], [0.5, 0.5, 0.5]], [3, 8]),
-        make_cell(lattice, [[0, 0, 0], [0.5, 0.5, np.nan]], [3, 8]),
-        make_cell(lattice, [[0, 0, 0], [0.5, 0.5, 0.5]], [11, 17]),
+        AtomicStructure(lattice, [3], [[0, 0, 0]]),
+        AtomicStructure(lattice, [8], [[0, 0, 0]]),
+        AtomicStructure(lattice, [3, 8], [[0, 0, 0], [0.5, 0.5, 0.5]]),
+        AtomicStructure(lattice, [3, 8], [[0, 0, 0], [0.5, 0.5, np.nan]]),
+        AtomicStructure(lattice, [11, 17], [[0, 0, 0], [0.5, 0.5, 0.5]]),
     ]
     return cells, ["Li", "O", "LiO", "broken", "NaCl"]
 
@@ -206,7 +206,7 @@ def test_missing_file_and_wrong_numbers(tmp_path):
 def test_candidates_of_elements():
     names = [name for name, _ in candidates(26)]
     assert len(names) == 4 and "A_cI2_229_a(W)" in names
-    assert all(set(cell.numbers.tolist()) == {26} for _, cell in candidates(26))
+    assert all(set(cell.z.tolist()) == {26} for _, cell in candidates(26))
     assert "A_cF8_227_a" in [name for name, _ in candidates(6)]  # diamond, as it is
     with pytest.raises(InputError, match="element 150"):
         candidates(150)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import make_cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.metrics import stability
@@ -40,7 +40,7 @@ def judged(cells, run, names=None, train=None, cache=None, metrics="stability"):
 
 
 def test_every_sample_has_a_distance_or_a_reason():
-    nothing = make_cell(np.zeros((3, 3)), [[0, 0, 0]], [11])
+    nothing = AtomicStructure(np.zeros((3, 3)), [11], [[0, 0, 0]])
     cells = [rock_salt(), rock_salt(numbers=(79, 17)), rock_salt(numbers=(3, 17)), nothing]
     found = judged(cells, run_of(), ["salt", "gold", "lithium", "nothing"])
     rows = found.report["samples"]["failed_stages"]

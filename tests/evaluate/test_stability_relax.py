@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import Cell, make_cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.stability import RelaxOptions, defect, operations_of, relax_many, relaxed_cell, single_points
@@ -20,10 +20,10 @@ FACE = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 
 def rock_salt(a=5.0, numbers=(11, 17)):
     ops = standard_setting(225)
-    return Cell(
-        lattice=a * np.eye(3),
-        frac=np.concatenate([FACE, (FACE + 0.5) % 1]),
-        numbers=np.repeat(numbers, 4),
+    return AtomicStructure(
+        L=a * np.eye(3),
+        z=np.repeat(numbers, 4),
+        x=np.concatenate([FACE, (FACE + 0.5) % 1]),
         orbit=np.repeat([0, 1], 4),
         W=np.asarray(ops.W, np.int64),
         w=np.asarray(ops.w, np.int64),
@@ -35,7 +35,7 @@ def bent(seed=0, size=0.08):
     rng = np.random.default_rng(seed)
     lattice = np.diag([2.9, 3.1, 5.4]) + rng.normal(size=(3, 3)) * size
     frac = np.array([[0, 0, 0], [0.5, 0.5, 0.3], [0.1, 0.2, 0.65]]) + 0.01 * rng.random((3, 3))
-    return make_cell(lattice, frac, [3, 8, 8])
+    return AtomicStructure(lattice, [3, 8, 8], frac)
 
 
 def without_time(rows):
@@ -49,9 +49,9 @@ def test_pair_forces_and_stress_are_derivatives():
     for atom, axis in ((0, 0), (1, 2), (2, 1)):
         ends = []
         for sign in (1, -1):
-            frac = cell.frac.copy()
-            frac[atom] += sign * h * np.eye(3)[axis] @ np.linalg.inv(cell.lattice)
-            ends.append(potential.evaluate([dataclasses.replace(cell, frac=frac)]).energies[0])
+            frac = cell.x.copy()
+            frac[atom] += sign * h * np.eye(3)[axis] @ np.linalg.inv(cell.L)
+            ends.append(potential.evaluate([dataclasses.replace(cell, x=frac)]).energies[0])
         assert found.forces[0][atom, axis] == pytest.approx(-(ends[0] - ends[1]) / (2 * h), abs=1e-6)
     for a, b in ((0, 0), (2, 2), (0, 1), (1, 2)):
         ends = []
@@ -59,7 +59,7 @@ def test_pair_forces_and_stress_are_derivatives():
             strain = np.eye(3)
             strain[a, b] += sign * h / 2
             strain[b, a] += sign * h / 2
-            ends.append(potential.evaluate([dataclasses.replace(cell, lattice=cell.lattice @ strain)]).energies[0])
+            ends.append(potential.evaluate([dataclasses.replace(cell, L=cell.L @ strain)]).energies[0])
         assert found.stresses[0][a, b] * cell.volume == pytest.approx((ends[0] - ends[1]) / (2 * h), abs=1e-5)
 
 
@@ -75,7 +75,7 @@ def ase_run(cell, filtered, fmax, steps=500):
 
         def calculate(self, atoms=None, properties=None, system_changes=all_changes):
             super().calculate(atoms, properties, system_changes)
-            now = make_cell(atoms.cell[:], atoms.get_scaled_positions(wrap=False), atoms.numbers)
+            now = AtomicStructure(atoms.cell[:], atoms.numbers, atoms.get_scaled_positions(wrap=False))
             found = Pair().evaluate([now])
             s = found.stresses[0]
             self.results = {
@@ -85,7 +85,7 @@ def ase_run(cell, filtered, fmax, steps=500):
                 "stress": s[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]],
             }
 
-    atoms = Atoms(numbers=cell.numbers, cell=cell.lattice, scaled_positions=cell.frac, pbc=True, calculator=Calc())
+    atoms = Atoms(numbers=cell.z, cell=cell.L, scaled_positions=cell.x, pbc=True, calculator=Calc())
     run = FIRE(FrechetCellFilter(atoms) if filtered else atoms, logfile=None)
     run.run(fmax=fmax, steps=steps)
     return atoms, run.nsteps
@@ -113,9 +113,9 @@ def test_variable_cell_reaches_the_minimum_of_ase():
 
 def test_left_handed_cell_relaxes_like_its_mirror_image():
     cell = bent(2, 0.02)
-    mirrored = make_cell(cell.lattice[[1, 0, 2]], cell.frac[:, [1, 0, 2]], cell.numbers)
+    mirrored = AtomicStructure(cell.L[[1, 0, 2]], cell.z, cell.x[:, [1, 0, 2]])
     one, two = relax_many([cell, mirrored], Pair(), RelaxOptions(fmax=1e-3))
-    assert np.linalg.det(mirrored.lattice) < 0
+    assert np.linalg.det(mirrored.L) < 0
     assert one["energy_final"] == pytest.approx(two["energy_final"], abs=1e-9)
 
 
@@ -136,7 +136,7 @@ def test_fmax_has_the_stress_in_it():
 def test_relaxing_in_the_primitive_cell_is_relaxing_the_crystal():
     cell = rock_salt(5.6)
     small, large = (relax_many([cell], Pair(), RelaxOptions(fmax=1e-4, primitive=flag))[0] for flag in (True, False))
-    assert len(reduced(cell).cell.numbers) == 2
+    assert len(reduced(cell).cell.z) == 2
     assert small["energy_final"] == pytest.approx(large["energy_final"], abs=1e-6)
     np.testing.assert_allclose(small["lattice"], large["lattice"], atol=1e-3)
     assert len(small["frac"]) == 8
@@ -145,7 +145,7 @@ def test_relaxing_in_the_primitive_cell_is_relaxing_the_crystal():
 
 def test_projection_keeps_every_operation_and_its_absence_loses_them():
     cell = rock_salt(5.2)
-    cell = dataclasses.replace(cell, lattice=cell.lattice.copy())
+    cell = dataclasses.replace(cell, L=cell.L.copy())
     options = RelaxOptions(fmax=1e-9, steps=50, primitive=False, symmetric=True)
     kept = relax_many([cell], Pair(noise=0.3), options)[0]
     lost = relax_many([cell], Pair(noise=0.3), dataclasses.replace(options, symmetric=False))[0]
@@ -163,13 +163,20 @@ def test_projection_with_free_coordinates(number):
     metric = np.diag([50.0, 60.0, 70.0]) + 3 * (lambda m: m + m.T)(rng.normal(size=(3, 3)))
     metric = np.einsum("gji,jk,gkl->il", W, metric, W) / len(W)
     frac = W @ np.array([0.11, 0.23, 0.37]) + w / 24
-    cell = Cell(np.linalg.cholesky(metric), frac - np.floor(frac), np.full(len(W), 14), np.zeros(len(W), int), W, w)
+    cell = AtomicStructure(
+        L=np.linalg.cholesky(metric),
+        z=np.full(len(W), 14),
+        x=frac - np.floor(frac),
+        orbit=np.zeros(len(W), int),
+        W=W,
+        w=w,
+    )
     found = relax_many([cell], Pair(noise=0.1), RelaxOptions(fmax=1e-9, steps=15, symmetric=True, closest=0.01))[0]
     assert found["steps"] == 15, found["reason"]
     after = relaxed_cell(cell, found)
     assert defect(after, operations_of(cell)) < 1e-8
-    shift = after.frac - cell.frac
-    assert np.abs((shift - np.round(shift)) @ cell.lattice).max() > 1e-3
+    shift = after.x - cell.x
+    assert np.abs((shift - np.round(shift)) @ cell.L).max() > 1e-3
 
 
 def test_projections_are_projections():
@@ -194,9 +201,7 @@ def test_operations_of_the_small_cell():
 def test_crystal_without_operations_gets_them_from_a_search():
     rough = rock_salt(5.2)
     rng = np.random.default_rng(3)
-    rough = make_cell(
-        rough.lattice + 1e-3 * rng.normal(size=(3, 3)), rough.frac + 2e-4 * rng.normal(size=(8, 3)), rough.numbers
-    )
+    rough = AtomicStructure(rough.L + 1e-3 * rng.normal(size=(3, 3)), rough.z, rough.x + 2e-4 * rng.normal(size=(8, 3)))
     operations, number = found_operations(rough, 0.05)
     assert number == 225 and len(operations.W) == 192
     assert defect(rough, operations) > 1e-4
@@ -207,9 +212,9 @@ def test_crystal_without_operations_gets_them_from_a_search():
 
 def test_operations_that_do_not_hold_are_a_reason():
     cell = rock_salt()
-    frac = cell.frac.copy()
+    frac = cell.x.copy()
     frac[0] += 0.1
-    found = relax_many([dataclasses.replace(cell, frac=frac)], Pair(), RelaxOptions(symmetric=True))[0]
+    found = relax_many([dataclasses.replace(cell, x=frac)], Pair(), RelaxOptions(symmetric=True))[0]
     assert not found["converged"] and "does not map the crystal on itself" in found["reason"]
     assert found["energy_final"] is None and found["lattice"] is None
 
@@ -236,23 +241,23 @@ class Runaway(Pair):
     """Pulls the cell apart."""
 
     def _one(self, cell):
-        return -0.01 * cell.volume, np.zeros((len(cell.numbers), 3)), -np.eye(3), None
+        return -0.01 * cell.volume, np.zeros((len(cell.z), 3)), -np.eye(3), None
 
 
 class NotANumber(Pair):
     def _one(self, cell):
-        return np.nan, np.full((len(cell.numbers), 3), np.nan), np.full((3, 3), np.nan), None
+        return np.nan, np.full((len(cell.z), 3), np.nan), np.full((3, 3), np.nan), None
 
 
 class Cliff(Pair):
     def _one(self, cell):
         energy, forces, stress, _ = super()._one(cell)
-        return (-100.0 * len(cell.numbers) if self.calls > 2 else energy), forces + 1, stress - 0.05, None
+        return (-100.0 * len(cell.z) if self.calls > 2 else energy), forces + 1, stress - 0.05, None
 
 
 class Raises(Pair):
     def evaluate(self, cells, *, forces=True):
-        if len(cells) > 1 or 17 in cells[0].numbers:
+        if len(cells) > 1 or 17 in cells[0].z:
             raise RuntimeError("no memory")
         return super().evaluate(cells, forces=forces)
 
@@ -265,12 +270,12 @@ class Raises(Pair):
         (Cliff(), rock_salt(6.0), "energy went from"),
         (Raises(), rock_salt(), "the potential failed: RuntimeError: no memory"),
         (Pair(fail=(17,)), rock_salt(), "does not know"),
-        (Pair(), make_cell(3 * np.eye(3), [[0, 0, 0], [0.01, 0, 0]], [3, 3]), "two atoms 0.03 angstrom apart"),
-        (Pair(), make_cell(np.diag([9, 9, 0.2]), [[0, 0, 0]], [3]), "two atoms 0.2 angstrom apart"),
-        (Pair(), make_cell(3 * np.eye(3), [[0, np.nan, 0]], [3]), "NaN"),
-        (Pair(), make_cell(np.zeros((3, 3)), [[0, 0, 0]], [3]), "cell volume under"),
-        (Pair(), make_cell(3 * np.eye(3), np.zeros((0, 3)), []), "no atoms"),
-        (Pair(), make_cell(0.8 * np.eye(3), [[0, 0, 0]], [3]), "atoms per cubic angstrom"),
+        (Pair(), AtomicStructure(3 * np.eye(3), [3, 3], [[0, 0, 0], [0.01, 0, 0]]), "two atoms 0.03 angstrom apart"),
+        (Pair(), AtomicStructure(np.diag([9, 9, 0.2]), [3], [[0, 0, 0]]), "two atoms 0.2 angstrom apart"),
+        (Pair(), AtomicStructure(3 * np.eye(3), [3], [[0, np.nan, 0]]), "NaN"),
+        (Pair(), AtomicStructure(np.zeros((3, 3)), [3], [[0, 0, 0]]), "cell volume under"),
+        (Pair(), AtomicStructure(3 * np.eye(3), [], np.zeros((0, 3))), "no atoms"),
+        (Pair(), AtomicStructure(0.8 * np.eye(3), [3], [[0, 0, 0]]), "atoms per cubic angstrom"),
     ],
 )
 def test_failures_are_reasons(potential, cell, reason):
@@ -333,7 +338,7 @@ def test_failures_of_the_machine_are_tried_again():
     cache, options = Cache(), RelaxOptions(steps=1)
     assert "no memory" in relax_many([rock_salt()], Raises(), options, cache=cache)[0]["reason"]
     assert relax_many([rock_salt()], Pair(), options, cache=cache)[0]["energy_final"] is not None
-    broken = make_cell(3 * np.eye(3), [[0, 0, 0], [0.01, 0, 0]], [3, 3])  # this one is the crystal's own fault
+    broken = AtomicStructure(3 * np.eye(3), [3, 3], [[0, 0, 0], [0.01, 0, 0]])  # this one is the crystal's own fault
     first, again = (
         relax_many([broken], Pair(), options, cache=cache),
         relax_many([broken], Raises(), options, cache=cache),
@@ -354,14 +359,12 @@ def test_a_step_is_a_pure_function():
         found = potential.evaluate([state.cell])
         arguments = (float(found.energies[0]), found.forces[0], found.stresses[0])
         first, second = (advance(prepared, state, *arguments, options=options) for _ in range(2))
-        assert np.array_equal(first.cell.frac, second.cell.frac) and np.array_equal(
-            first.cell.lattice, second.cell.lattice
-        )
+        assert np.array_equal(first.cell.x, second.cell.x) and np.array_equal(first.cell.L, second.cell.L)
         state = first
 
 
 def test_single_points():
-    cells = [rock_salt(), bent(), make_cell(3 * np.eye(3), [[0, np.nan, 0]], [3]), rock_salt(5.0, (11, 35))]
+    cells = [rock_salt(), bent(), AtomicStructure(3 * np.eye(3), [3], [[0, np.nan, 0]]), rock_salt(5.0, (11, 35))]
     found = single_points(cells, Pair(fail=(35,)))
     assert found[0]["energy"] == pytest.approx(Pair().evaluate([cells[0]]).energies[0] / 8, abs=1e-9)
     assert found[1]["energy"] == pytest.approx(Pair().evaluate([cells[1]]).energies[0] / 3, abs=1e-12)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
 
-from symjax.crystals.cells import make_cell, to_structure
+from symjax.crystals.io.convert import to_pymatgen
+from symjax.crystals.types import AtomicStructure
 from symjax.data.prototypes import prototype_rows
 from symjax.data.rows import parse_row
 from symjax.errors import InputError
@@ -113,7 +114,7 @@ def test_permutation_divergence():
 def real():
     """Every ninth AFLOW prototype, as given."""
     structures = [parse_row(row) for row in prototype_rows()[::9]]
-    return [make_cell(s.L, s.x, s.z) for s in structures]
+    return [AtomicStructure(s.L, s.z, s.x) for s in structures]
 
 
 def test_quantities_are_those_of_the_libraries(real):
@@ -122,7 +123,7 @@ def test_quantities_are_those_of_the_libraries(real):
     from smact.screening import smact_validity
 
     for cell in real:
-        structure, found, where = to_structure(cell), geometry(cell), symmetry(cell)
+        structure, found, where = to_pymatgen(cell), geometry(cell), symmetry(cell)
         assert found["density"] == pytest.approx(float(structure.density), rel=1e-7)
         if len(structure) > 1:
             distances = structure.distance_matrix + 99 * np.eye(len(structure))
@@ -152,7 +153,7 @@ def test_free_coordinates_are_pyxtals(real):
     for cell in real[:12]:
         crystal = pyxtal()
         try:
-            crystal.from_seed(to_structure(cell), tol=0.1)
+            crystal.from_seed(to_pymatgen(cell), tol=0.1)
         except Exception:  # pyxtal cannot read every structure
             continue
         where = symmetry(cell)

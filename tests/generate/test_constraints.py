@@ -77,11 +77,10 @@ def drawn(weights, num=6, seed=0, **demand):
 
 
 def test_formula_group_and_kind_are_met_exactly(weights):
-    from symjax.crystals.cells import cells_of
     from symjax.groups.identify import identify
 
     samples = drawn(weights, formula={"Sr": 1, "Ti": 1, "O": 3}, require=("mirror",), crystal_system="tetragonal")
-    for cell in cells_of(samples):
+    for cell in samples.all_atoms():
         assert cell.reduced == ((8, 3), (22, 1), (38, 1))
         opset = OpSet(W=cell.W.astype(np.int32), w=cell.w.astype(np.int32), mask=np.ones(len(cell.W), bool))
         assert "mirror" in operation_kinds(opset)
@@ -89,7 +88,6 @@ def test_formula_group_and_kind_are_met_exactly(weights):
 
 
 def test_equal_seeds_give_equal_crystals_with_at_least_the_generated_group(weights):
-    from symjax.crystals.cells import cells_of
     from symjax.evaluate.distances import shortest
     from symjax.evaluate.symmetry import find_symmetry
 
@@ -98,7 +96,7 @@ def test_equal_seeds_give_equal_crystals_with_at_least_the_generated_group(weigh
     np.testing.assert_array_equal(first.k, again.k)
     assert list(first.formula) != list(other.formula)
     assert (first.properties["log_bound"] < 0).all()
-    for cell in cells_of(first):
+    for cell in first.all_atoms():
         assert (
             find_symmetry(cell).contains or shortest(cell).distance < 0.3
         )  # spglib gives up where atoms fall together

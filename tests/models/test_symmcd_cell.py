@@ -9,7 +9,6 @@ import pytest
 
 from configs.symmcd import get_config
 from symjax.cli.main import main
-from symjax.crystals import expand_crystal, unstack_crystals
 from symjax.errors import ConfigError, InputError
 from symjax.models.symmcd import generate as generation
 from symjax.models.symmcd.cell import represent_cells
@@ -56,7 +55,7 @@ def test_atoms_are_those_of_the_expanded_crystals(prototype_dataset):
     np.testing.assert_array_equal(cells.number, orbits.number)
     np.testing.assert_array_equal(cells.k, orbits.k)
     for i in range(len(data)):
-        atoms = expand_crystal(unstack_crystals(data.batch([i]))[0])
+        atoms = data.crystal(i).atoms()
         real = cells.mask[i]
         apart = cells.x[i][real][:, None] - np.asarray(atoms.x)
         near = (np.abs(apart - np.round(apart)).max(-1) < 1e-6) & (cells.z[i][real][:, None] == np.asarray(atoms.z))

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symjax.crystals import expand_crystal, primitive_structure
-from symjax.crystals.expand import coset_images
 from symjax.crystals.io import to_pymatgen
 from symjax.errors import InputError
 from symjax.groups.tables import standard_setting, wyckoff_letters
@@ -77,7 +75,7 @@ def test_points_near_every_one_of_the_1731_positions_find_it(tables, noise):
     made = [c for c in done.crystals if c is not None]
     assert len(made) >= 1725 and set(done.failures) <= {"coinciding atoms"}  # random points on more special positions
     for crystal in made[::17]:
-        assert len(expand_crystal(crystal).z) == crystal.num_atoms
+        assert len(crystal.atoms().z) == crystal.num_atoms
 
 
 def brute_force(number, x, L, allowed):
@@ -167,7 +165,7 @@ def test_the_examples_that_the_published_replication_gets_wrong(tables):
         L, real = random_lattices([number]), np.ones((1, 1), bool)
         found = PROJECT(tables, np.array([number]), L, np.array([[x]]), site_log_prob=scores, mask=real)
         crystal = replicate([number], L, [[6]], found, mask=real).crystals[0]
-        atoms = expand_crystal(crystal).x
+        atoms = crystal.atoms().x
         assert len(atoms) == wyckoff_positions(standard_setting(number)).multiplicity[position]
         gap = atoms - np.array(x)
         assert np.abs(gap - np.rint(gap)).max(axis=1).min() < 1e-6, (number, letter)
@@ -224,7 +222,7 @@ def test_random_samples_have_at_least_the_group_asked_for(tables):
     made = [(n, c) for n, c in zip(number, done.crystals, strict=True) if c is not None]
     assert len(made) >= 36
     for n, crystal in made:
-        atoms = expand_crystal(crystal)
+        atoms = crystal.atoms()
         opset = standard_setting(int(n))
         for W, w in zip(opset.W[:: max(1, len(opset.W) // 6)], opset.w[:: max(1, len(opset.W) // 6)], strict=True):
             gap = (atoms.x @ W.T + w / 24)[:, None] - atoms.x[None]
@@ -270,7 +268,7 @@ def decoded(data):
     assert (np.asarray(found.pos) == rep.pos)[rep.mask].all()
     done = replicate(rep.number, L, rep.z, found, mask=rep.mask)
     assert not done.failures
-    return [to_pymatgen(primitive_structure(c, coset_images(c.W, c.w, c.stab))) for c in done.crystals if c is not None]
+    return [to_pymatgen(c.primitive()) for c in done.crystals if c is not None]
 
 
 def test_prototypes_come_back(prototype_dataset):

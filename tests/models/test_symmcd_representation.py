@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symjax.crystals import unstack_crystals
 from symjax.data import derived
 from symjax.data.dataset import load
 from symjax.errors import InputError
@@ -106,7 +105,7 @@ def test_real_coefficients_are_their_own_masked_ones(represented):
 
 def test_representatives_are_the_atoms_nearest_to_the_centre(light, represented):
     for i in range(0, len(represented), 7):
-        crystal = unstack_crystals(light.batch([i]))[0]
+        crystal = light.crystal(i)
         assert len(crystal.z) == represented.num_orbits[i]  # crystals with one orbit too
         for a in range(len(crystal.z)):
             atoms = np.mod(crystal.W @ crystal.x[a] + crystal.w / 24 + 1e-9, 1.0) - 1e-9
@@ -120,7 +119,7 @@ def test_representatives_are_the_atoms_nearest_to_the_centre(light, represented)
 def test_site_symmetry_is_that_of_the_position_up_to_the_choice_of_the_copy(light, represented):
     """The classes of the atom's own stabilizer are the same, in slots permuted by the group."""
     for i in range(0, len(represented), 7):
-        crystal = unstack_crystals(light.batch([i]))[0]
+        crystal = light.crystal(i)
         for a in range(len(crystal.z)):
             own = site_symmetry(crystal.W[crystal.stab[a]])
             assert sorted(own) == sorted(represented.site[i, a])

@@ -11,7 +11,6 @@ import pytest
 
 from symjax.cli.main import main
 from symjax.cli.parent import LENGTH_RULE, parent_of
-from symjax.crystals.cells import cells_of
 from symjax.crystals.io import write_cif
 from symjax.crystals.types import AtomicStructure
 from symjax.data.structure_types import dataset_from_types
@@ -275,12 +274,12 @@ def test_free_parameters_are_those_of_the_structure_type(make):
     for state in range(0, len(lattice), 1 if len(lattice) < 50 else 9):
         one = reduce(atoms, lattice.members[state])
         table = standard(one.setting.number).table
-        polar = round(np.trace(atoms.W[lattice.members[state]].mean(0)))
+        polar = round(np.trace(atoms.atoms.W[lattice.members[state]].mean(0)))
         freedom = table.pos_dof[0, one.pos].sum() + round(np.trace(table.k_projector[0]))
         assert free[state] == freedom - polar
         assert one.displacement < 1e-6
         per_cell = abs(np.linalg.det(one.setting.matrix))
-        assert one.num_atoms == round(len(atoms.z) * per_cell)
+        assert one.num_atoms == round(len(atoms.atoms.z) * per_cell)
 
 
 def test_attainable_subgroups_are_those_a_distortion_reaches():
@@ -297,7 +296,7 @@ def test_attainable_subgroups_are_those_a_distortion_reaches():
     k = k + 0.03 * np.einsum(
         "bij,bj->bi", np.asarray(types.sets.k_projector)[types.set_index], rng.normal(size=k.shape)
     )
-    cells = cells_of(dataset_from_types(types, k, x, properties={}, meta={}))
+    cells = dataset_from_types(types, k, x, properties={}, meta={}).all_atoms()
     numbers = [detected_number(cell, 1e-4, LENGTH_RULE) for cell in cells]
     exactly = np.array([n == r.setting.number for n, r in zip(numbers, reductions, strict=True)])
     assert (exactly == reachable).all() and 0 < reachable.sum() < len(reachable)
@@ -312,14 +311,14 @@ def drawn():
 
 
 def test_every_derivative_has_its_subgroup(drawn):
-    cells = cells_of(drawn.dataset)
+    cells = drawn.dataset.all_atoms()
     rows = [drawn.candidates.rows[i] for i in drawn.chosen]
     for cell, row in zip(cells, rows, strict=True):
-        images = np.einsum("nij,aj->nai", cell.W, cell.frac) + cell.w[:, None] / cell.den
-        delta = images[:, :, None] - cell.frac
+        images = np.einsum("nij,aj->nai", cell.W, cell.x) + cell.w[:, None] / cell.den
+        delta = images[:, :, None] - cell.x
         delta -= np.rint(delta)
         assert np.abs(delta).max(-1).min(-1).max() < 1e-9  # the atoms
-        metric = cell.lattice @ cell.lattice.T
+        metric = cell.L @ cell.L.T
         assert np.abs(np.swapaxes(cell.W, -1, -2) @ metric @ cell.W - metric).max() < 1e-9  # the lattice
         assert len(cell.W) == len(standard_setting(row.number).W)
         found = find_symmetry(cell, 0.01)
@@ -335,7 +334,7 @@ def test_derivatives_stay_near_the_parent(drawn):
     assert (close.chosen == drawn.chosen).all()  # the groups do not depend on the strength
 
     def change(found):
-        volume = [abs(np.linalg.det(c.lattice)) / len(c.numbers) for c in cells_of(found.dataset)]
+        volume = [abs(np.linalg.det(c.L)) / len(c.z) for c in found.dataset.all_atoms()]
         return np.abs(np.array(volume) / (64 / 5) - 1).mean()
 
     assert change(close) < 0.01 < change(drawn) < 0.3
@@ -396,7 +395,7 @@ def test_above_a_distorted_perovskite():
     assert numbers[0] == 221 and set(numbers) == {221, 123}
     cubic = found.candidates.rows[0]
     assert cubic.index == 6 and 0 < cubic.reduction.displacement < 0.2
-    assert all(detected_number(cell, 1e-4) in numbers for cell in cells_of(found.dataset))
+    assert all(detected_number(cell, 1e-4) in numbers for cell in found.dataset.all_atoms())
     with pytest.raises(InputError, match="supergroups"):
         derivatives(weights(), child, 1, direction="above", tolerance=0.001, strain=0.0001)
 

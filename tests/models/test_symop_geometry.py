@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from symjax.crystals.cells import cells_of
 from symjax.data.structure_types import StructureTypes, dataset_from_types
 from symjax.errors import InputError
 from symjax.evaluate.distances import shortest
@@ -132,7 +131,7 @@ def test_generated_lattices_and_orbits_are_compatible(scene):
             wrapped = np.round(np.mod(images + 1e-7, 1.0), 5) % 1.0
             assert len(np.unique(wrapped, axis=0)) == table.pos_mult[index, types.pos[i, orbit]]
     drawn = dataset_from_types(types, k, x, properties={}, meta={})
-    cells = cells_of(drawn)
+    cells = drawn.all_atoms()
     apart = [cell for cell in cells if shortest(cell).distance > 0.3]
     assert all(find_symmetry(cell).contains for cell in apart)  # spglib, 0.01 angstrom
     assert len(apart) > len(cells) // 2

@@ -8,7 +8,6 @@ import pytest
 import spglib
 from textbook import crystal
 
-from symjax.crystals.expand import expand_crystal
 from symjax.crystals.types import AtomicStructure
 from symjax.data.prototypes import prototype_rows
 from symjax.data.standardize import standardize, to_crystal
@@ -31,7 +30,7 @@ def group(c):
 
 
 def detected(c, tolerance):
-    atoms = expand_crystal(c)
+    atoms = c.atoms()
     found = spglib.get_symmetry_dataset((atoms.L, atoms.x, atoms.z), symprec=tolerance)
     return 0 if found is None else found.number
 

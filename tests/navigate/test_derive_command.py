@@ -232,11 +232,10 @@ def test_wrong_input_is_one_line(case, barium, tmp_path, capsys):
 def test_a_parent_that_depends_on_the_tolerance_is_told(tmp_path, capsys):
     import numpy as np
 
-    from symjax.crystals.expand import expand_crystal
     from symjax.crystals.io import format_poscar
     from symjax.crystals.types import AtomicStructure
 
-    atoms = expand_crystal(crystal("BaTiO3 cubic"))
+    atoms = crystal("BaTiO3 cubic").atoms()
     moved = AtomicStructure(atoms.L, atoms.z, atoms.x + np.where(atoms.z[:, None] == 22, [0, 0, 0.001], 0.0))
     (tmp_path / "nearly.vasp").write_text(format_poscar(moved))
     text = run(

@@ -9,7 +9,6 @@ import spglib
 from pyxtal.symmetry import Group
 from textbook import crystal
 
-from symjax.crystals.expand import expand_crystal
 from symjax.errors import InputError
 from symjax.groups.sets import OpSet
 from symjax.lattice import compatibility_defect, metric
@@ -69,7 +68,7 @@ def test_dimensions_are_those_of_characters(name):
         P, p = relation.setting.matrix, relation.setting.origin
         reach = int(np.ceil(np.abs(P).sum())) + 1
         shifts = np.array(list(itertools.product(range(-reach, reach + 1), repeat=3)))
-        atoms = expand_crystal(c)
+        atoms = c.atoms()
         x = np.linalg.solve(P, (atoms.x[:, None] + shifts[None] - p).reshape(-1, 3).T).T
         x = x[((x > -1e-6) & (x < 1 - 1e-6)).all(1)]
         assert len(x) == split.multiplicity.sum()
@@ -193,9 +192,9 @@ def test_free_parameters_are_those_of_the_subgroups_positions():
             continue
         shift = np.einsum("k,kmi->mi", rng.uniform(0.3, 1.0, len(modes.displacement)), modes.displacement)
         strain = np.einsum("s,sij->ij", rng.uniform(0.3, 1.0, len(modes.strain)), modes.strain)
-        atoms = expand_crystal(
-            split.crystal(L=split.L @ (np.eye(3) + 0.01 * strain), x=split.x + 0.05 * shift @ np.linalg.inv(split.L))
-        )
+        atoms = split.crystal(
+            L=split.L @ (np.eye(3) + 0.01 * strain), x=split.x + 0.05 * shift @ np.linalg.inv(split.L)
+        ).atoms()
         found = spglib.get_symmetry_dataset((atoms.L, atoms.x, atoms.z), symprec=1e-4)
         assert found.number == relation.number
         table = Group(relation.number)

@@ -12,7 +12,7 @@ from symjax.crystals.types import AtomicStructure
 from symjax.errors import NotAGroupError
 from symjax.groups.axioms import is_group
 from symjax.groups.identify import identify
-from symjax.navigate.motions import Arrangement, closure, compose, generators, is_closed
+from symjax.navigate.motions import closure, compose, generators, is_closed
 from symjax.navigate.pseudosymmetry import (
     centred,
     divide,
@@ -34,7 +34,7 @@ def rattled(name, size, seed=0):
     strain = rng.normal(size=(3, 3)) * size / 100
     L = at.L @ (np.eye(3) + strain + strain.T)
     x = at.x + rng.normal(size=at.x.shape) * size @ np.linalg.inv(L)
-    return Arrangement(L=L, z=at.z, x=x - x.mean(axis=0))
+    return AtomicStructure(L=L, z=at.z, x=x - x.mean(axis=0))
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -44,7 +44,7 @@ def test_groups_of_textbook_structures(name):
     group = exact_motions(at, 1e-3)
     assert bool(is_group(group.opset()))
     assert identify(group.opset()).number == GROUP[name]
-    plain = at.plain()
+    plain = at.wrapped()
     assert spglib.get_symmetry_dataset((plain.L, plain.x, plain.z), symprec=1e-3).number == GROUP[name]
     primitive, motions, columns, atom = divide(symmetrize(at, group), group)
     assert len({W.tobytes() for W in motions.W}) == len(motions) == len({W.tobytes() for W in group.W})
@@ -137,7 +137,7 @@ def test_symmetrizing_gives_the_group_back(name):
     near = near_motions(at, near_rotations(at.metric, 0.05), 0.3)
     assert is_closed(near)
     exact = symmetrize(at, near)
-    plain = exact.plain()
+    plain = exact.wrapped()
     assert spglib.get_symmetry_dataset((plain.L, plain.x, plain.z), symprec=1e-6).number == GROUP[name]
     assert abs(np.linalg.det(exact.L)) == pytest.approx(abs(np.linalg.det(at.L)), rel=1e-12)
     again = symmetrize(exact, near)
@@ -158,8 +158,8 @@ def test_the_symmetrized_arrangement_is_the_nearest():
     best = length(exact.x)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        other = Arrangement(L=exact.L, z=at.z, x=exact.x + 0.01 * rng.normal(size=at.x.shape))
-        other = symmetrize(Arrangement(other.L, other.z, other.x - other.x.mean(axis=0)), near)
+        other = AtomicStructure(L=exact.L, z=at.z, x=exact.x + 0.01 * rng.normal(size=at.x.shape))
+        other = symmetrize(AtomicStructure(other.L, other.z, other.x - other.x.mean(axis=0)), near)
         assert length(other.x) > best
 
 

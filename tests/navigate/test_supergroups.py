@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scrambled import scrambled
 from textbook import GROUP, crystal, structure
 
-from symjax.crystals.expand import expand_crystal
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.groups.sets import OpSet
@@ -65,7 +64,7 @@ def test_textbook_parents(name, tolerance, strain, number, t, k):
         modes = decompose(search, found)
         verify(modes.relation)
         assert (modes.relation.number, modes.relation.index) == (search.number, found.index)
-        atoms = expand_crystal(modes.parent)
+        atoms = modes.parent.atoms()
         assert spglib.get_symmetry_dataset((atoms.L, atoms.x, atoms.z), symprec=1e-5).number == found.number
         assert found.max_displacement <= tolerance and found.max_strain <= strain
         assert modes.rest < 1e-3, "the published coordinates are symmetric, so the modes carry all of the displacement"
@@ -148,7 +147,7 @@ def test_parent_and_modes_come_back(name, number, max_k, size):
         tensor = np.einsum("s,sij->ij", strain, modes.strain)
         values, vectors = np.linalg.eigh(tensor)
         L = split.L @ ((vectors * np.exp(values)) @ vectors.T)
-        made = expand_crystal(split.crystal(L=L, x=split.x + moved @ np.linalg.inv(split.L)))
+        made = split.crystal(L=L, x=split.x + moved @ np.linalg.inv(split.L)).atoms()
         search = find_supergroups(scrambled(made, number), tolerance=0.2, strain_tolerance=0.04, symprec=1e-4)
         assert search.number == number
         wanted = (GROUP[name], relation.t_index, relation.k_index)
@@ -170,7 +169,7 @@ def test_displacement_is_exact_where_nothing_is_strained():
     modes = modes_of(split)
     amplitude = 0.1 * np.random.default_rng(0).normal(size=len(modes.displacement))
     moved = np.einsum("k,kmi->mi", amplitude, modes.displacement)
-    made = expand_crystal(split.crystal(x=split.x + moved @ np.linalg.inv(split.L)))
+    made = split.crystal(x=split.x + moved @ np.linalg.inv(split.L)).atoms()
     search = find_supergroups(scrambled(made, 5), tolerance=0.3, symprec=1e-4)
     found = next(g for g in search.supergroups if g.number == 221 and g.k_index == 4)
     assert np.linalg.norm(decompose(search, found).displacement) == pytest.approx(np.linalg.norm(amplitude), rel=1e-9)
@@ -298,7 +297,7 @@ def test_every_group_between_is_found(name, number, max_k):
     moved *= 0.05 / max(np.linalg.norm(moved, axis=1).max(), 1e-9)
     strain = np.einsum("s,sij->ij", 0.004 * rng.normal(size=len(modes.strain)), modes.strain)
     made = split.crystal(L=split.L @ (np.eye(3) + strain), x=split.x + moved @ np.linalg.inv(split.L))
-    search = find_supergroups(expand_crystal(made), tolerance=0.3, strain_tolerance=0.05, symprec=1e-4)
+    search = find_supergroups(made.atoms(), tolerance=0.3, strain_tolerance=0.05, symprec=1e-4)
     found = Counter()
     for one in search.supergroups:
         found[one.number] += one.num_equivalent

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scrambled import scrambled
 from textbook import GROUP, crystal, structure
 
-from symjax.crystals.expand import expand_crystal
 from symjax.crystals.io import to_pymatgen
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import DataError, InputError
@@ -62,9 +61,9 @@ def test_textbook_paths(row):
     for s in (0.15, 0.5, 0.8):
         assert best.detected(s).number == number
         crystal_at = best.crystal(s)
-        assert detected(expand_crystal(crystal_at), 1e-4) == number
+        assert detected(crystal_at.atoms(), 1e-4) == number
     for s, name in ((0.0, first), (1.0, second)):
-        atoms = expand_crystal(best.crystal(s))
+        atoms = best.crystal(s).atoms()
         assert detected(atoms, 1e-3) == GROUP[name]
     for relation, phase, (t, k) in zip(
         best.relations(A, B), (A, B), (best.indices_first, best.indices_second), strict=True

@@ -1,7 +1,7 @@
 """Plain structures to and from pymatgen, ASE, POSCAR and extxyz; files read by the kind their name tells.
 
 Owns the conversions of `symjax.crystals.types.AtomicStructure`. pymatgen and ase are imported on use. A `Crystal` is
-expanded to atoms first (`symjax.crystals.expand`); the way back from atoms to a crystal needs tolerances and is
+expanded to atoms first; the way back from atoms to a crystal needs tolerances and is
 `symjax.data.convert`.
 """
 
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.expand import expand_crystal
 from symjax.crystals.io.parse import UnusableCrystal, one_line, parse_cif, parse_extxyz
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.elements import SYMBOLS
@@ -24,7 +23,7 @@ from symjax.errors import InputError
 
 def as_structure(crystal: Crystal | AtomicStructure) -> AtomicStructure:
     """All atoms of the cell."""
-    return expand_crystal(crystal) if isinstance(crystal, Crystal) else crystal
+    return crystal.atoms() if isinstance(crystal, Crystal) else crystal
 
 
 def to_pymatgen(crystal: Crystal | AtomicStructure) -> Any:

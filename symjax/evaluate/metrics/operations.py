@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.figure import Figure
 from symjax.evaluate.metrics.common import Findings, Skipped, Study, mean_of
@@ -262,14 +262,14 @@ def _distances(study: Study) -> list[Figure]:
     return found
 
 
-def lattice_defect(cell: Cell) -> float:
+def lattice_defect(cell: AtomicStructure) -> float:
     """Largest entry of |W^T G W - G| over the operations, relative to the largest entry of the metric G."""
-    metric = cell.lattice @ cell.lattice.T
+    metric = cell.L @ cell.L.T
     moved = np.einsum("gji,jk,gkl->gil", cell.W, metric, cell.W)
     return float(np.abs(moved - metric).max(initial=0.0) / np.abs(metric).max())
 
 
-def stack(cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+def stack(cells: Sequence[AtomicStructure]) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """The sets of some cells as padded arrays: W (n, m, 3, 3), w (n, m, 3), mask (n, m), and their denominator."""
     size, den = max(len(cell.W) for cell in cells), cells[0].den
     W = np.tile(np.eye(3, dtype=np.int64), (len(cells), size, 1, 1))

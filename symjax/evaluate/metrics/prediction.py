@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.evaluate.figure import Figure
 from symjax.evaluate.matching import LOOSE, match_distances
 from symjax.evaluate.metrics.common import mean_of
@@ -16,8 +16,8 @@ STRATA = (("0", 0, 0), ("1-4", 1, 4), ("5+", 5, 10**6))
 
 
 def match_figures(
-    predicted: Sequence[Cell],
-    truth: Sequence[Cell],
+    predicted: Sequence[AtomicStructure],
+    truth: Sequence[AtomicStructure],
     freedom: Sequence[int],
     *,
     processes: int | None = None,

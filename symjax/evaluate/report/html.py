@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.evaluate.report.assets import SCRIPT, STYLE
 from symjax.evaluate.report.canvas import Picture
 from symjax.evaluate.report.reading import (
@@ -59,7 +59,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def write_html(
     path: str | Path,
     report: Report,
-    examples: Sequence[Cell] = (),
+    examples: Sequence[AtomicStructure] = (),
     titles: Sequence[str] = (),
     groups: Sequence[int] = (),
 ) -> None:
@@ -81,7 +81,7 @@ def write_html(
 
 
 def render_html(
-    report: Report, examples: Sequence[Cell] = (), titles: Sequence[str] = (), groups: Sequence[int] = ()
+    report: Report, examples: Sequence[AtomicStructure] = (), titles: Sequence[str] = (), groups: Sequence[int] = ()
 ) -> str:
     """The page as text; arguments as for `write_html`."""
     from symjax.evaluate.report.plots import draw_all
@@ -203,7 +203,7 @@ def _png(text: Any) -> bytes | None:
     return data if data.startswith(_PNG) else None
 
 
-def _examples(examples: Sequence[Cell], titles: Sequence[str], groups: Sequence[int]) -> str:
+def _examples(examples: Sequence[AtomicStructure], titles: Sequence[str], groups: Sequence[int]) -> str:
     parts = []
     for index, cell in enumerate(examples[:MAX_EXAMPLES]):
         title = clean(titles[index]) if index < len(titles) else f"crystal {index + 1}"
@@ -219,7 +219,7 @@ def _examples(examples: Sequence[Cell], titles: Sequence[str], groups: Sequence[
     return f'<ul class="examples">{"".join(parts)}</ul>' if parts else ""
 
 
-def example_png(cell: Cell, size: int = EXAMPLE_PIXELS) -> bytes:
+def example_png(cell: AtomicStructure, size: int = EXAMPLE_PIXELS) -> bytes:
     """A crystal's cell as a small PNG with a transparent background and 256 colours, (size, size) pixels."""
     import numpy as np
     from PIL import Image

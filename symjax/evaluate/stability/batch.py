@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache, content_key
 from symjax.evaluate.stability.potential import Evaluation, Potential, unfit
 from symjax.evaluate.stability.relax import VERSION, RelaxOptions, advance, failed, prepare, result
 from symjax.evaluate.stability.symmetric import reduced
 
-Job = tuple[Cell, RelaxOptions | None]
+Job = tuple[AtomicStructure, RelaxOptions | None]
 """A crystal, and how to relax it; None for a single point."""
 
 FEW = {True: 6, False: 200}
@@ -36,7 +36,7 @@ TRANSIENT = (DEAD, ERROR)
 
 
 def relax_many(
-    cells: Sequence[Cell],
+    cells: Sequence[AtomicStructure],
     potential: Potential,
     options: RelaxOptions | None = None,
     *,
@@ -70,7 +70,7 @@ def relax_many(
 
 
 def single_points(
-    cells: Sequence[Cell],
+    cells: Sequence[AtomicStructure],
     potential: Potential,
     *,
     cache: Cache | None = None,
@@ -150,7 +150,7 @@ def _inline(jobs: list[Job], potential: Potential) -> Iterator[tuple[int, dict[s
                 yield (
                     low + offset,
                     {
-                        "energy": float(energy) / len(cell.numbers) if ok else None,
+                        "energy": float(energy) / len(cell.z) if ok else None,
                         "reason": None if ok else reason or "the energy is not finite",
                     },
                 )
@@ -170,7 +170,7 @@ def _inline(jobs: list[Job], potential: Potential) -> Iterator[tuple[int, dict[s
             yield index, live.pop(index).outcome()
 
 
-def _smaller(cell: Cell) -> Cell:
+def _smaller(cell: AtomicStructure) -> AtomicStructure:
     """The primitive cell of a sound crystal: the same energy per atom for less work."""
     return cell if unfit(cell) else reduced(cell).cell
 
@@ -178,7 +178,7 @@ def _smaller(cell: Cell) -> Cell:
 class _Live:
     """A relaxation under way and its clock."""
 
-    def __init__(self, cell: Cell, options: RelaxOptions | None) -> None:
+    def __init__(self, cell: AtomicStructure, options: RelaxOptions | None) -> None:
         assert options is not None
         self.options = options
         self.begun = time.monotonic()
@@ -204,7 +204,7 @@ class _Live:
         return result(self.prepared, self.state, time.monotonic() - self.begun)
 
 
-def _ask(potential: Potential, cells: Sequence[Cell], *, forces: bool) -> Evaluation:
+def _ask(potential: Potential, cells: Sequence[AtomicStructure], *, forces: bool) -> Evaluation:
     """What the potential says. If it fails, each crystal is asked alone, and one that still fails has the error as its
     reason.
     """
@@ -230,7 +230,7 @@ def _ask(potential: Potential, cells: Sequence[Cell], *, forces: bool) -> Evalua
     )
 
 
-def _merge(cells: Sequence[Cell], sound: list[int], found: Evaluation) -> Evaluation:
+def _merge(cells: Sequence[AtomicStructure], sound: list[int], found: Evaluation) -> Evaluation:
     """The evaluation of the sound cells, with reasons for the others."""
     place = {index: position for position, index in enumerate(sound)}
     energies, stresses = np.full(len(cells), np.nan), np.full((len(cells), 3, 3), np.nan)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.draw.page import SYSTEMS
 from symjax.errors import InputError
 from symjax.evaluate.stability.symmetric import Operations, found_operations, operations_of
@@ -166,7 +166,9 @@ def subgroup_distance(
     return GroupChange(n, m, common, distance)
 
 
-def relaxation_change(cell: Cell, relaxed: Cell, *, symprec: float = 0.1, search: float = 0.01) -> GroupChange | None:
+def relaxation_change(
+    cell: AtomicStructure, relaxed: AtomicStructure, *, symprec: float = 0.1, search: float = 0.01
+) -> GroupChange | None:
     """Operations kept, lost and gained by a relaxation.
 
     G is what the crystal was generated with (searched at ``search`` angstrom where it brings none); H is what spglib
@@ -179,4 +181,4 @@ def relaxation_change(cell: Cell, relaxed: Cell, *, symprec: float = 0.1, search
     found, number = found_operations(relaxed, symprec)
     if number == 0:
         return None
-    return subgroup_distance(operations_of(cell, search), found, relaxed.lattice, tolerance=2 * symprec)
+    return subgroup_distance(operations_of(cell, search), found, relaxed.L, tolerance=2 * symprec)

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from symjax.crystals.cells import Cell, from_structure
+from symjax.crystals.io.convert import from_pymatgen
+from symjax.crystals.types import AtomicStructure
 from symjax.elements import COVALENT_RADII, IS_METAL, SYMBOLS
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
@@ -51,7 +52,7 @@ class Prototype(NamedTuple):
 
     label: str
     number: int
-    cell: Cell
+    cell: AtomicStructure
 
 
 @cache
@@ -67,11 +68,13 @@ def elemental_prototypes() -> tuple[Prototype, ...]:
     for row in AFLOW_PROTOTYPE_LIBRARY:
         structure = row["snl"].structure
         if len(structure.composition) == 1 and len(structure) <= MAX_ATOMS:
-            found.append(Prototype(str(row["tags"]["aflow"]), int(structure[0].specie.Z), from_structure(structure)))
+            found.append(
+                Prototype(str(row["tags"]["aflow"]), int(structure[0].specie.Z), from_pymatgen(structure).wrapped())
+            )
     return tuple(found)
 
 
-def candidates(number: int) -> list[tuple[str, Cell]]:
+def candidates(number: int) -> list[tuple[str, AtomicStructure]]:
     """(name, crystal) of the structures that are tried for an element: its own ones as they are, the common types scaled."""
     if not 0 < number < len(COVALENT_RADII):
         raise InputError(f"no covalent radius is known for element {number}")
@@ -80,7 +83,7 @@ def candidates(number: int) -> list[tuple[str, Cell]]:
     for one in elemental_prototypes():
         if (one.label, one.number) in types and one.number != number:
             scale = 2 * COVALENT_RADII[number] / shortest(one.cell).distance
-            cell = replace(one.cell, lattice=one.cell.lattice * scale, numbers=np.full_like(one.cell.numbers, number))
+            cell = replace(one.cell, L=one.cell.L * scale, z=np.full_like(one.cell.z, number))
             own.append((f"{one.label}({SYMBOLS[one.number]})", cell))
     return own
 

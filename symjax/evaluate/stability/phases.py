@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.elements import ELECTRONEGATIVITY, SYMBOLS
 from symjax.errors import InputError
 from symjax.evaluate.matching import DEFAULT, Setting, match_distances
@@ -29,8 +29,8 @@ def phase_diagram(
     energies: Sequence[float | None] | np.ndarray,
     *,
     names: Sequence[str] | None = None,
-    cells: Sequence[Cell | None] | None = None,
-    reference_cells: Mapping[str, Cell] | None = None,
+    cells: Sequence[AtomicStructure | None] | None = None,
+    reference_cells: Mapping[str, AtomicStructure] | None = None,
     setting: Setting = DEFAULT,
 ) -> dict[str, Any]:
     """Hulls of a chemical system and the known phases that were found.
@@ -143,8 +143,8 @@ def _mark(points: list[dict[str, Any]], against: list[dict[str, Any]], key: str)
 def _known(
     phase: dict[str, Any],
     generated: list[dict[str, Any]],
-    cells: list[Cell | None],
-    truth: Cell | None,
+    cells: list[AtomicStructure | None],
+    truth: AtomicStructure | None,
     setting: Setting,
 ) -> dict[str, Any]:
     """Whether a phase of the reference hull is among the generated crystals."""

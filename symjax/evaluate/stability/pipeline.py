@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.parallel import map_items
@@ -46,7 +46,7 @@ class Relaxed(NamedTuple):
         reasons: why a row has no finite `e_hull`, or did not converge; empty otherwise.
     """
 
-    cells: tuple[Cell | None, ...]
+    cells: tuple[AtomicStructure | None, ...]
     energy: np.ndarray
     e_hull: np.ndarray
     formation: np.ndarray
@@ -133,7 +133,7 @@ class StabilityRun:
 
 
 def through(
-    cells: Sequence[Cell | None],
+    cells: Sequence[AtomicStructure | None],
     hull: Hull,
     potential: Potential,
     options: RelaxOptions,
@@ -158,7 +158,7 @@ def through(
     outcomes = relax_many(live, potential, options, cache=cache, processes=processes, progress=progress)
     energies = [outcome["energy_final"] for outcome in outcomes]
     distances = energies_above_hull(hull, [cell.reduced for cell in live], energies)
-    relaxed: list[Cell | None] = [None] * len(cells)
+    relaxed: list[AtomicStructure | None] = [None] * len(cells)
     energy, e_hull, formation = (np.full(len(cells), np.nan) for _ in range(3))
     converged, alone, reasons = np.zeros(len(cells), bool), np.zeros(len(cells), bool), ["no crystal"] * len(cells)
     for row, cell, outcome, distance in zip(rows, live, outcomes, distances):
@@ -198,8 +198,8 @@ def _diagram(system: tuple[int, ...], study: Study, hull: Hull, samples: Relaxed
 
 
 def _symmetry(
-    before: Sequence[Cell | None],
-    after: Sequence[Cell | None],
+    before: Sequence[AtomicStructure | None],
+    after: Sequence[AtomicStructure | None],
     numbers: np.ndarray,
     *,
     processes: int | None,
@@ -219,7 +219,7 @@ def _symmetry(
     }
 
 
-def _compare(pair: tuple[Cell, Cell]) -> tuple[int, bool | None, float]:
+def _compare(pair: tuple[AtomicStructure, AtomicStructure]) -> tuple[int, bool | None, float]:
     """Group after, whether all own operations are kept (None without any), subgroup distance (NaN where there is none)."""
     first, second = pair
     number = detected_number(second)
@@ -229,7 +229,7 @@ def _compare(pair: tuple[Cell, Cell]) -> tuple[int, bool | None, float]:
     return number, change.lost == 0, change.distance
 
 
-def _drawn(cells: Sequence[Cell | None], num: int, seed: int) -> list[Cell]:
+def _drawn(cells: Sequence[AtomicStructure | None], num: int, seed: int) -> list[AtomicStructure]:
     """So many crystals drawn at random, all of them if there are fewer."""
     live = [cell for cell in cells if cell is not None]
     order = np.random.default_rng(seed).permutation(len(live))[:num]

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from symjax.crystals.cells import Cell, to_structure
+from symjax.crystals.io.convert import to_pymatgen
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 
 GPA = 160.21766208
@@ -62,7 +63,7 @@ class Potential(Protocol):
     version: str
     batch: int
 
-    def evaluate(self, cells: Sequence[Cell], *, forces: bool = True) -> Evaluation:
+    def evaluate(self, cells: Sequence[AtomicStructure], *, forces: bool = True) -> Evaluation:
         """Energies, and forces and stresses unless ``forces`` is false, of some crystals."""
         ...
 
@@ -96,17 +97,17 @@ def load_potential(name: str = "chgnet", device: str | None = None) -> Potential
     return Chgnet(device)
 
 
-def unfit(cell: Cell) -> str | None:
+def unfit(cell: AtomicStructure) -> str | None:
     """Why no potential should be asked about this cell: no atoms, NaN, no volume, or far too dense; None where it is
     sound.
     """
-    if len(cell.numbers) == 0:
+    if len(cell.z) == 0:
         return "no atoms"
-    if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.frac).all()):
+    if not (np.isfinite(cell.L).all() and np.isfinite(cell.x).all()):
         return "NaN or infinity in the lattice or the coordinates"
     if cell.volume < 0.1:
         return "cell volume under 0.1 cubic angstrom"
-    if len(cell.numbers) / cell.volume > MAX_DENSITY:
+    if len(cell.z) / cell.volume > MAX_DENSITY:
         return f"more than {MAX_DENSITY:g} atoms per cubic angstrom"
     return None
 
@@ -129,7 +130,7 @@ class Chgnet:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_model": None}
 
-    def evaluate(self, cells: Sequence[Cell], *, forces: bool = True) -> Evaluation:
+    def evaluate(self, cells: Sequence[AtomicStructure], *, forces: bool = True) -> Evaluation:
         """See `Potential`."""
         num = len(cells)
         energies, stresses = np.full(num, np.nan), np.full((num, 3, 3), np.nan)
@@ -182,15 +183,15 @@ def _one_thread(wanted: bool) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def _graph(model: Any, cell: Cell) -> tuple[Any, str | None]:
+def _graph(model: Any, cell: AtomicStructure) -> tuple[Any, str | None]:
     """CHGNet's graph of a cell, or why there is none."""
     reason = unfit(cell)
     if reason is not None:
         return None, reason
-    if int(cell.numbers.max()) > CHGNET_LAST or int(cell.numbers.min()) < 1:
-        return None, f"element {int(cell.numbers.max())} is unknown to CHGNet (1 to {CHGNET_LAST})"
+    if int(cell.z.max()) > CHGNET_LAST or int(cell.z.min()) < 1:
+        return None, f"element {int(cell.z.max())} is unknown to CHGNet (1 to {CHGNET_LAST})"
     try:
-        return model.graph_converter(to_structure(cell)), None
+        return model.graph_converter(to_pymatgen(cell)), None
     except ValueError as error:
         if "isolated" in str(error):
             return None, f"an atom has no neighbour within {model.graph_converter.atom_graph_cutoff:g} angstrom"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache, content_key
 from symjax.evaluate.stability.batch import relax_many, single_points
@@ -25,7 +25,7 @@ from symjax.evaluate.stability.relax import RelaxOptions
 
 
 def build_hull(
-    cells: Sequence[Cell],
+    cells: Sequence[AtomicStructure],
     names: Sequence[str],
     potential: Potential,
     cache: Cache | None = None,
@@ -135,10 +135,10 @@ def load_hull(path: Path | str) -> Hull:
     raise InputError(f"{path}: neither a hull of `symjax evaluate hull build` nor a list of pymatgen entries")
 
 
-def _within(cells: Sequence[Cell], systems: Iterable[tuple[int, ...]]) -> list[int]:
+def _within(cells: Sequence[AtomicStructure], systems: Iterable[tuple[int, ...]]) -> list[int]:
     """Indices of the cells whose elements all lie in one of the systems."""
     wanted = {part for system in systems for part in subsets(system)}
-    return [i for i, cell in enumerate(cells) if frozenset(int(z) for z in cell.numbers) in wanted]
+    return [i for i, cell in enumerate(cells) if frozenset(int(z) for z in cell.z) in wanted]
 
 
 def _from_pymatgen(rows: list[Any], path: Path | str, data_hash: str) -> Hull:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from symjax.crystals.cells import Cell
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.stability.fire import Fire, FireState, start, step
 from symjax.evaluate.stability.potential import unfit
@@ -29,7 +29,6 @@ from symjax.evaluate.stability.symmetric import (
     Reduced,
     enlarged,
     operations_of,
-    plain,
     projector_of,
     reduced,
     reduced_operations,
@@ -105,7 +104,7 @@ class Relaxation(NamedTuple):
         reason: why it is not converged, None while it runs.
     """
 
-    cell: Cell
+    cell: AtomicStructure
     fire: FireState
     steps: int = 0
     energies: tuple[float, float] = (float("nan"), float("nan"))
@@ -122,14 +121,14 @@ class Prepared(NamedTuple):
     free).
     """
 
-    given: Cell
+    given: AtomicStructure
     small: Reduced
     projector: Projector | None
 
 
-def prepare(cell: Cell, options: RelaxOptions) -> tuple[Prepared, Relaxation]:
+def prepare(cell: AtomicStructure, options: RelaxOptions) -> tuple[Prepared, Relaxation]:
     """What a relaxation starts from. A cell that cannot be relaxed gives one that is over, with the reason."""
-    small = Reduced(cell, np.arange(len(cell.numbers)), np.eye(3))
+    small = Reduced(cell, np.arange(len(cell.z)), np.eye(3))
     projector = None
     reason = unfit(cell)
     if reason is None and not options.symmetric:
@@ -142,7 +141,7 @@ def prepare(cell: Cell, options: RelaxOptions) -> tuple[Prepared, Relaxation]:
             projector = projector_of(small.cell, reduced_operations(operations, small.basis))
         except (InputError, np.linalg.LinAlgError) as error:
             reason = f"no symmetric relaxation: {error}"
-    state = Relaxation(plain(small.cell) if reason is None else cell, start(options.fire), volume=cell.volume)
+    state = Relaxation(small.cell.plain() if reason is None else cell, start(options.fire), volume=cell.volume)
     if reason is None:
         state = state._replace(volume=small.cell.volume)
         reason = _too_close(state.cell, options)
@@ -168,7 +167,7 @@ def advance(
         stress: (3, 3) eV/angstrom^3.
         options: those of `prepare`.
     """
-    num = len(state.cell.numbers)
+    num = len(state.cell.z)
     if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(stress).all()):
         return failed(state, "diverged: energy, forces or stress are not finite")
     energy = energy / num
@@ -196,12 +195,12 @@ def advance(
 
 
 def generalized_forces(
-    cell: Cell, forces: np.ndarray, stress: np.ndarray, projector: Projector | None, *, strain: bool = True
+    cell: AtomicStructure, forces: np.ndarray, stress: np.ndarray, projector: Projector | None, *, strain: bool = True
 ) -> np.ndarray:
     """(n + 3, 3) rows that FIRE works on (see the module): projected, without a net force; the last three are zero unless
     ``strain``.
     """
-    num = len(cell.numbers)
+    num = len(cell.z)
     forces = forces - forces.mean(axis=0)
     virial = -cell.volume * (stress + stress.T) / 2 / num if strain else np.zeros((3, 3))
     if projector is not None:
@@ -209,18 +208,18 @@ def generalized_forces(
     return np.concatenate([forces, virial])
 
 
-def moved(cell: Cell, move: np.ndarray, projector: Projector | None) -> Cell:
+def moved(cell: AtomicStructure, move: np.ndarray, projector: Projector | None) -> AtomicStructure:
     """The cell after a displacement (n + 3, 3) of the rows of `generalized_forces`: a strain at fixed fractions, and
     atoms in angstrom.
     """
-    num = len(cell.numbers)
+    num = len(cell.z)
     atoms, strain = move[:num], move[num:] / num
     strain = (strain + strain.T) / 2
     if projector is not None:
         atoms, strain = projector.vectors(atoms), projector.tensor(strain)
     values, vectors = np.linalg.eigh(strain)
-    frac = cell.frac + atoms @ np.linalg.inv(cell.lattice)
-    return replace(cell, lattice=cell.lattice @ (vectors * np.exp(values)) @ vectors.T, frac=frac)
+    frac = cell.x + atoms @ np.linalg.inv(cell.L)
+    return replace(cell, L=cell.L @ (vectors * np.exp(values)) @ vectors.T, x=frac)
 
 
 def failed(state: Relaxation, reason: str) -> Relaxation:
@@ -248,12 +247,12 @@ def result(prepared: Prepared, state: Relaxation, seconds: float) -> dict[str, A
         "reason": state.reason,
         "lattice": None,
         "frac": None,
-        "numbers": [int(z) for z in prepared.given.numbers],
+        "numbers": [int(z) for z in prepared.given.z],
         "volume_ratio": None,
         "seconds": round(seconds, 3),
     }
     if state.done and not state.failed:
-        lattice, frac = enlarged(prepared.given, prepared.small, state.cell.lattice, state.cell.frac)
+        lattice, frac = enlarged(prepared.given, prepared.small, state.cell.L, state.cell.x)
         out |= {
             "energy_final": _number(state.energies[1]),
             "lattice": np.asarray(lattice).tolist(),
@@ -263,7 +262,7 @@ def result(prepared: Prepared, state: Relaxation, seconds: float) -> dict[str, A
     return out
 
 
-def relaxed_cell(cell: Cell, outcome: dict[str, Any]) -> Cell | None:
+def relaxed_cell(cell: AtomicStructure, outcome: dict[str, Any]) -> AtomicStructure | None:
     """The relaxed crystal, in the cell it was given in and with the operations it was given with; None where there is
     none.
 
@@ -273,21 +272,19 @@ def relaxed_cell(cell: Cell, outcome: dict[str, Any]) -> Cell | None:
     """
     if outcome.get("lattice") is None:
         return None
-    return replace(
-        cell, lattice=np.asarray(outcome["lattice"], np.float64), frac=np.asarray(outcome["frac"], np.float64)
-    )
+    return replace(cell, L=np.asarray(outcome["lattice"], np.float64), x=np.asarray(outcome["frac"], np.float64))
 
 
-def _too_close(cell: Cell, options: RelaxOptions) -> str | None:
+def _too_close(cell: AtomicStructure, options: RelaxOptions) -> str | None:
     """A reason if two atoms are nearer than `RelaxOptions.closest`.
 
     The nearest image is found by rounding: a vector that short cannot be rounded wrongly unless two lattice planes are
     nearer than twice its length, and then so are an atom and its own image, whose 26 neighbours are looked at.
     """
-    shift = cell.frac[:, None] - cell.frac[None]
+    shift = cell.x[:, None] - cell.x[None]
     shift -= np.round(shift)
-    distance = np.linalg.norm(shift @ cell.lattice, axis=-1)
-    np.fill_diagonal(distance, np.linalg.norm(_NEIGHBOURS @ cell.lattice, axis=-1).min())
+    distance = np.linalg.norm(shift @ cell.L, axis=-1)
+    np.fill_diagonal(distance, np.linalg.norm(_NEIGHBOURS @ cell.L, axis=-1).min())
     nearest = float(distance.min())
     return None if nearest >= options.closest else f"diverged: two atoms {nearest:.3g} angstrom apart"
 

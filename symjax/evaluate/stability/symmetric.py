@@ -8,11 +8,12 @@ be. A strain that commutes with every R leaves every R as it is, so one projecto
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from symjax.crystals.cells import Cell, make_cell, primitive
+from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 
 
@@ -54,12 +55,12 @@ class Reduced(NamedTuple):
         basis: (3, 3) column fractions of the large cell to those of the small one, ``x_small = basis @ x_large``.
     """
 
-    cell: Cell
+    cell: AtomicStructure
     atom: np.ndarray
     basis: np.ndarray
 
 
-def operations_of(cell: Cell, symprec: float = 0.01) -> Operations:
+def operations_of(cell: AtomicStructure, symprec: float = 0.01) -> Operations:
     """The crystal's own operations if it has any, else those spglib finds at ``symprec`` angstrom (the identity where it
     finds none).
     """
@@ -68,7 +69,7 @@ def operations_of(cell: Cell, symprec: float = 0.01) -> Operations:
     return found_operations(cell, symprec)[0]
 
 
-def found_operations(cell: Cell, symprec: float = 0.01) -> tuple[Operations, int]:
+def found_operations(cell: AtomicStructure, symprec: float = 0.01) -> tuple[Operations, int]:
     """Operations that spglib finds in the atoms, in the basis of the cell as it is, and the space-group number (0: search
     failed).
     """
@@ -79,7 +80,7 @@ def found_operations(cell: Cell, symprec: float = 0.01) -> tuple[Operations, int
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = spglib.get_symmetry_dataset((cell.lattice, cell.frac, cell.numbers), symprec=symprec)
+            found = spglib.get_symmetry_dataset((cell.L, cell.x, cell.z), symprec=symprec)
         except Exception:  # spglib raises its own classes or returns None, by version and setting
             found = None
     if found is None:
@@ -89,7 +90,7 @@ def found_operations(cell: Cell, symprec: float = 0.01) -> tuple[Operations, int
     )
 
 
-def projector_of(cell: Cell, operations: Operations, *, tolerance: float = 0.1) -> Projector:
+def projector_of(cell: AtomicStructure, operations: Operations, *, tolerance: float = 0.1) -> Projector:
     """The projector of a crystal.
 
     Args:
@@ -100,10 +101,10 @@ def projector_of(cell: Cell, operations: Operations, *, tolerance: float = 0.1) 
     Raises:
         InputError: an operation sends an atom to a place where no atom of its element is.
     """
-    return Projector(_cartesian(cell.lattice, operations.W), _images(cell, operations, tolerance)[0])
+    return Projector(_cartesian(cell.L, operations.W), _images(cell, operations, tolerance)[0])
 
 
-def symmetrized(cell: Cell, operations: Operations, *, tolerance: float = 0.1) -> Cell:
+def symmetrized(cell: AtomicStructure, operations: Operations, *, tolerance: float = 0.1) -> AtomicStructure:
     """The crystal averaged over operations that it has only approximately, so that they hold to rounding.
 
     The metric becomes the mean of ``W^T G W``; the lattice keeps its orientation (a symmetric strain); an atom goes to
@@ -112,39 +113,37 @@ def symmetrized(cell: Cell, operations: Operations, *, tolerance: float = 0.1) -
     Raises:
         InputError: as `projector_of`.
     """
-    frac = np.asarray(cell.frac, np.float64)
+    frac = np.asarray(cell.x, np.float64)
     for _ in range(2):  # the second pass removes what translations rounded by the search left over
-        _, miss = _images(
-            Cell(cell.lattice, frac, cell.numbers, cell.orbit, cell.W, cell.w, cell.den), operations, tolerance
-        )
+        _, miss = _images(replace(cell, x=frac), operations, tolerance)
         inverse = np.linalg.inv(operations.W.astype(np.float64))
         frac = frac + np.einsum("gab,gib->ia", inverse, miss) / len(inverse)
-    metric = cell.lattice @ cell.lattice.T
+    metric = cell.L @ cell.L.T
     mean = np.einsum("gji,jk,gkl->il", operations.W, metric, operations.W) / len(operations.W)
-    inner = np.linalg.inv(cell.lattice)
+    inner = np.linalg.inv(cell.L)
     values, vectors = np.linalg.eigh(inner @ mean @ inner.T)
-    lattice = cell.lattice @ (vectors * np.sqrt(values)) @ vectors.T
-    return Cell(lattice, frac, cell.numbers, cell.orbit, cell.W, cell.w, cell.den)
+    lattice = cell.L @ (vectors * np.sqrt(values)) @ vectors.T
+    return replace(cell, L=lattice, x=frac)
 
 
-def reduced(cell: Cell) -> Reduced:
+def reduced(cell: AtomicStructure) -> Reduced:
     """The crystal in a primitive cell of its own centring translations; the same cell where it has none or they do not
     hold.
     """
-    same = Reduced(cell, np.arange(len(cell.numbers)), np.eye(3))
+    same = Reduced(cell, np.arange(len(cell.z)), np.eye(3))
     if not len(cell.W):
         return same
-    small = primitive(cell)
-    if len(small.numbers) == len(cell.numbers):
+    small = cell.primitive()
+    if len(small.z) == len(cell.z):
         return same
-    basis = np.linalg.solve(small.lattice.T, cell.lattice.T)
-    shift = (cell.frac @ basis.T)[:, None] - small.frac[None]
+    basis = np.linalg.solve(small.L.T, cell.L.T)
+    shift = (cell.x @ basis.T)[:, None] - small.x[None]
     shift -= np.round(shift)
-    near = np.linalg.norm(shift @ small.lattice, axis=-1)
-    near[cell.numbers[:, None] != small.numbers[None]] = np.inf
+    near = np.linalg.norm(shift @ small.L, axis=-1)
+    near[cell.z[:, None] != small.z[None]] = np.inf
     atom = near.argmin(axis=1)
     ratio = cell.volume / small.volume
-    counts = np.bincount(atom, minlength=len(small.numbers))
+    counts = np.bincount(atom, minlength=len(small.z))
     if near.min(axis=1).max() > 1e-3 or not np.allclose(counts, ratio, atol=1e-3):
         return same
     return Reduced(small, atom, basis)
@@ -161,7 +160,9 @@ def reduced_operations(operations: Operations, basis: np.ndarray) -> Operations:
     return Operations(W[first], t[first])
 
 
-def enlarged(cell: Cell, small: Reduced, lattice: np.ndarray, frac: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def enlarged(
+    cell: AtomicStructure, small: Reduced, lattice: np.ndarray, frac: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Lattice and coordinates of the large cell after the small one became ``lattice``, ``frac`` (not wrapped on the
     way).
 
@@ -169,40 +170,35 @@ def enlarged(cell: Cell, small: Reduced, lattice: np.ndarray, frac: np.ndarray) 
     """
     if small.cell is cell:
         return lattice, frac
-    moved = (frac - small.cell.frac)[small.atom]
-    return small.basis.T @ lattice, cell.frac + moved @ np.linalg.inv(small.basis).T
+    moved = (frac - small.cell.x)[small.atom]
+    return small.basis.T @ lattice, cell.x + moved @ np.linalg.inv(small.basis).T
 
 
-def defect(cell: Cell, operations: Operations) -> float:
+def defect(cell: AtomicStructure, operations: Operations) -> float:
     """Angstrom by which the worst atom misses where an operation sends another, lattice included (1 % of a 10 angstrom
     edge is 0.1).
     """
     _, miss = _images(cell, operations, np.inf)
-    metric = cell.lattice @ cell.lattice.T
+    metric = cell.L @ cell.L.T
     bent = np.abs(np.einsum("gji,jk,gkl->gil", operations.W, metric, operations.W) - metric).max()
-    return float(max(np.linalg.norm(miss @ cell.lattice, axis=-1).max(), bent / (2 * np.sqrt(np.trace(metric) / 3))))
-
-
-def plain(cell: Cell) -> Cell:
-    """The cell without its operations."""
-    return make_cell(cell.lattice, cell.frac, cell.numbers)
+    return float(max(np.linalg.norm(miss @ cell.L, axis=-1).max(), bent / (2 * np.sqrt(np.trace(metric) / 3))))
 
 
 def _cartesian(lattice: np.ndarray, W: np.ndarray) -> np.ndarray:
     return lattice.T @ W @ np.linalg.inv(lattice.T)
 
 
-def _images(cell: Cell, operations: Operations, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def _images(cell: AtomicStructure, operations: Operations, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """(g, n) nearest atom of the same element where operation g sends atom i, and (g, n, 3) fractions by which it is
     missed.
     """
-    sent = np.einsum("gab,ib->gia", operations.W, cell.frac) + operations.t[:, None]
+    sent = np.einsum("gab,ib->gia", operations.W, cell.x) + operations.t[:, None]
     images, misses = [], []
-    other = cell.numbers[:, None] != cell.numbers[None]
+    other = cell.z[:, None] != cell.z[None]
     for number, points in enumerate(sent):
-        shift = cell.frac[None] - points[:, None]
+        shift = cell.x[None] - points[:, None]
         shift -= np.round(shift)
-        distance = np.linalg.norm(shift @ cell.lattice, axis=-1)
+        distance = np.linalg.norm(shift @ cell.L, axis=-1)
         distance[other] = np.inf
         image = distance.argmin(axis=1)
         worst = float(distance[np.arange(len(image)), image].max())

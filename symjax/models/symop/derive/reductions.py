@@ -8,13 +8,12 @@ and strain of the atoms has no operation of the parent beyond H, that is, if eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 
-from symjax.crystals.expand import coset_images
-from symjax.crystals.types import Crystal
+from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.data.structure_types import StructureTypes
 from symjax.errors import InputError
 from symjax.groups.sets import OpSet
@@ -35,17 +34,13 @@ class CellAtoms:
     """All atoms of a crystal's cell and where n operations take them.
 
     Attributes:
-        operations: (n,) vocabulary indices; W: (n, 3, 3) and w: (n, 3) in 24ths.
-        L: (3, 3) lattice rows, angstrom; z: (a,) atomic numbers; x: (a, 3) fractional.
+        operations: (n,) vocabulary indices.
+        atoms: the a atoms, with the n operations.
         image: (n, a) int, the atom that each operation takes each atom to.
     """
 
     operations: np.ndarray
-    W: np.ndarray
-    w: np.ndarray
-    L: np.ndarray
-    z: np.ndarray
-    x: np.ndarray
+    atoms: AtomicStructure
     image: np.ndarray
 
 
@@ -99,46 +94,36 @@ def cell_atoms(crystal: Crystal, operations: np.ndarray, *, tolerance: float = _
     Raises:
         InputError: an operation takes an atom to where none is, or two atoms to one.
     """
-    x, species = unit_cell(crystal)
     opset = vocabulary().opset(operations)
-    image, distance = land(x, species, opset=opset, L=crystal.L)
-    if distance.max() > tolerance or (np.sort(image, axis=1) != np.arange(len(x))).any():
+    atoms = replace(crystal.atoms(), W=opset.W, w=opset.w, den=opset.den)
+    image, distance = land(atoms)
+    if distance.max() > tolerance or (np.sort(image, axis=1) != np.arange(len(atoms.z))).any():
         row = int(distance.max(1).argmax())
         raise InputError(
             f"the crystal does not have operation {row} of its set: an atom lands {distance.max():.3f} angstrom from the next"
         )
-    return CellAtoms(operations, opset.W.astype(np.int64), opset.w.astype(np.int64), crystal.L, species, x, image)
+    return CellAtoms(operations, atoms, image)
 
 
-def unit_cell(crystal: Crystal) -> tuple[np.ndarray, np.ndarray]:
-    """(a, 3) fractional coordinates and (a,) atomic numbers of all atoms of the cell, orbit by orbit."""
-    images = coset_images(crystal.W, crystal.w, crystal.stab, crystal.den)
-    parts, z = [], []
-    for orbit, rows in enumerate(images):
-        rows = rows[rows >= 0]
-        parts.append(crystal.W[rows] @ crystal.x[orbit] + crystal.w[rows] / crystal.den)
-        z += [int(crystal.z[orbit])] * len(rows)
-    return np.concatenate(parts), np.array(z)
-
-
-def land(x: np.ndarray, z: np.ndarray, *, opset: OpSet, L: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def land(atoms: AtomicStructure) -> tuple[np.ndarray, np.ndarray]:
     """(n, a) the atom of the same element nearest to each atom's image under each operation, and how far it is, angstrom."""
-    moved = np.einsum("nij,aj->nai", opset.W, x) + opset.w[:, None] / opset.den
-    delta = moved[:, :, None] - x
+    moved = np.einsum("nij,aj->nai", atoms.W, atoms.x) + atoms.w[:, None] / atoms.den
+    delta = moved[:, :, None] - atoms.x
     delta -= np.rint(delta)
-    distance = np.where(z[:, None] == z, np.linalg.norm(delta @ L, axis=-1), np.inf)
+    distance = np.where(atoms.z[:, None] == atoms.z, np.linalg.norm(delta @ atoms.L, axis=-1), np.inf)
     return distance.argmin(-1), distance.min(-1)
 
 
-def free_parameters(atoms: CellAtoms, members: np.ndarray) -> np.ndarray:
+def free_parameters(cell: CellAtoms, members: np.ndarray) -> np.ndarray:
     """`(s,)` strains and displacements (rigid shifts of all atoms left out) that sets `members (s, n)` bool leave free.
 
     The number of times the identity representation occurs: the mean over H of the character, which is
     (atoms left in place - 1) tr W for the displacements and (tr(W)^2 + tr(W^2)) / 2 for the strains.
     """
-    trace = np.trace(atoms.W, axis1=-2, axis2=-1)
-    square = np.einsum("nij,nji->n", atoms.W, atoms.W)
-    fixed = (atoms.image == np.arange(len(atoms.z))).sum(1)
+    W = cell.atoms.W
+    trace = np.trace(W, axis1=-2, axis2=-1)
+    square = np.einsum("nij,nji->n", W, W)
+    fixed = (cell.image == np.arange(len(cell.atoms.z))).sum(1)
     character = (fixed - 1) * trace + (trace**2 + square) // 2
     return members.astype(np.int64) @ character // members.sum(1)
 
@@ -150,13 +135,13 @@ def attainable(lattice: SetLattice, free: np.ndarray) -> np.ndarray:
     return least < free
 
 
-def split_species(atoms: CellAtoms, members: np.ndarray) -> np.ndarray:
+def split_species(cell: CellAtoms, members: np.ndarray) -> np.ndarray:
     """(m,) atomic numbers, one for each orbit of the set `members (n,)` bool."""
-    lowest = atoms.image[members].min(0)
-    return atoms.z[np.unique(lowest)]
+    lowest = cell.image[members].min(0)
+    return cell.atoms.z[np.unique(lowest)]
 
 
-def reduce(atoms: CellAtoms, members: np.ndarray, *, tolerance: float = _SAME) -> Reduction:
+def reduce(cell: CellAtoms, members: np.ndarray, *, tolerance: float = _SAME) -> Reduction:
     """The crystal by the set `members (n,)` bool, in its standard setting.
 
     Args:
@@ -165,6 +150,7 @@ def reduce(atoms: CellAtoms, members: np.ndarray, *, tolerance: float = _SAME) -
     Raises:
         SymjaxError: the atoms do not form whole orbits at this tolerance.
     """
+    atoms = cell.atoms
     inner = OpSet(W=atoms.W[members], w=atoms.w[members], mask=np.ones(int(members.sum()), bool), den=24)
     metric = project_metric(inner.W, None, atoms.L @ atoms.L.T)
     setting = find_setting(inner, metric=metric)

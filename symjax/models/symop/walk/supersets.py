@@ -10,9 +10,9 @@ import dataclasses
 
 import numpy as np
 
-from symjax.crystals.types import Crystal
+from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.groups.tables import vocabulary
-from symjax.models.symop.derive.reductions import land, unit_cell
+from symjax.models.symop.derive.reductions import land
 
 _PAIRS = 64  # origins tried along polar directions
 
@@ -39,13 +39,13 @@ def near_operations(crystal: Crystal, frame: int, *, tolerance: float, strain: f
     stretch = np.linalg.eigvals(np.linalg.solve(metric, moved)).real
     block = block[(np.abs(np.log(np.maximum(stretch, 1e-9))) / 2 <= 2 * strain).all(-1)]
     opset = vocab.opset(block)
-    x, z = unit_cell(crystal)
+    atoms = dataclasses.replace(crystal.atoms(), W=opset.W, w=opset.w, den=opset.den)
     best: tuple[int, float, np.ndarray, np.ndarray] | None = None
     shifts = _discrete(crystal, frame)
-    polar = _polar(crystal, x, z)
+    polar = _polar(crystal, atoms)
     for origin in (shifts[:, None] + polar).reshape(-1, 3):
-        image, distance = land(x - origin, z, opset=opset, L=crystal.L)
-        good = (distance.max(1) <= 2 * tolerance) & (np.sort(image, axis=1) == np.arange(len(x))).all(1)
+        image, distance = land(dataclasses.replace(atoms, x=atoms.x - origin))
+        good = (distance.max(1) <= 2 * tolerance) & (np.sort(image, axis=1) == np.arange(len(atoms.z))).all(1)
         score = (int(good.sum()), -round(float(distance[good].max(initial=0.0)), 4))
         if best is None or score > best[:2]:
             best = (*score, origin, block[good])
@@ -66,13 +66,13 @@ def _discrete(crystal: Crystal, frame: int) -> np.ndarray:
     return grid[known.all(1)] / 12.0
 
 
-def _polar(crystal: Crystal, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+def _polar(crystal: Crystal, atoms: AtomicStructure) -> np.ndarray:
     """(o, 3) origins along the polar directions that an operation reversing them could have: midpoints of like atoms."""
     polar = crystal.W.mean(0)  # onto the vectors that every operation keeps
     if np.abs(polar).max() < 1e-9:
         return np.zeros((1, 3))
-    rarest = min(np.unique(z), key=lambda e: int((z == e).sum()))
-    points = x[z == rarest]
+    rarest = min(atoms.counts, key=lambda e: atoms.counts[e])
+    points = atoms.x[atoms.z == rarest]
     middle = (points[:, None] + points).reshape(-1, 3) / 2
     half = np.stack(np.meshgrid(*[(0.0, 0.5)] * 3, indexing="ij"), -1).reshape(-1, 3)
     origins = np.mod((middle[:, None] + half).reshape(-1, 3) @ polar.T, 1.0)
