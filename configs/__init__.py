@@ -1,1 +1,1 @@
-"""Configurations: `base.py` has every field of training with its meaning; the others add a model and presets."""
+"""Configurations: each file adds a model and presets to `symjax.train.config.base()`, which has the fields of training."""

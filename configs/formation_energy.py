@@ -10,7 +10,7 @@ The second command trains all four variants and prints the table. Sizes: tiny (t
 
 from ml_collections import ConfigDict
 
-from configs.base import apply, base, parse_argument
+from symjax.train.config import apply, base, parse_argument
 
 SIZES = ("small", "tiny", "paper")
 GRAPHS = ("multigraph", "asymmetric")

@@ -12,7 +12,7 @@ conventional cell, in substance DiffCSP; 20 times the pairs.
 
 from ml_collections import ConfigDict
 
-from configs.base import apply, base, parse_argument
+from symjax.train.config import apply, base, parse_argument
 
 SIZES = ("small", "tiny", "paper")
 
@@ -58,7 +58,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "model.symmcd.buckets": (4, 20),
     },
     "small": {
-        "train.steps": 8000,
+        "train.steps": 20_000,
         "train.batch_size": 128,
         "train.steps_per_dispatch": 10,
         "train.learning_rate": 1e-3,

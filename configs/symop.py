@@ -11,7 +11,7 @@ walk up the subgroup lattice, sites) and geometry (lattice and coordinates).
 
 from ml_collections import ConfigDict
 
-from configs.base import apply, base, parse_argument
+from symjax.train.config import apply, base, parse_argument
 
 SIZES = ("small", "tiny", "base")
 PARTS = ("operations", "geometry")
@@ -28,7 +28,7 @@ def operations() -> ConfigDict:
             "sites_dim": 96,  # width of the site network
             "dropout": 0.1,  # in all three
             "chains": 64,  # random subgroup chains kept for each distinct set of the data
-            "membership": 1.0,  # weight of the membership head's cross-entropy
+            "membership": 1.0,  # weight of the membership head's cross-entropy, in tenths: 1.0 = 0.1 per nat summed over candidates
             "closure": 0.1,  # weights of the group-consistency losses on the membership head
             "inverse": 0.1,
             "identity": 0.1,

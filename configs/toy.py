@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from configs.base import apply, base
+from symjax.train.config import apply, base
 
 
 def get_config() -> ConfigDict:

@@ -21,7 +21,7 @@ step on a CPU core for up to a million steps, so it needs an accelerator).
 
 from ml_collections import ConfigDict
 
-from configs.base import apply, base, parse_argument
+from symjax.train.config import apply, base, parse_argument
 
 SIZES = ("small", "tiny", "paper")
 

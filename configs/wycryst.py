@@ -9,7 +9,7 @@ Sizes: tiny (tests, seconds), small (one CPU core, a few minutes), paper (publis
 
 from ml_collections import ConfigDict
 
-from configs.base import apply, base, parse_argument
+from symjax.train.config import apply, base, parse_argument
 
 SIZES = ("small", "tiny", "paper")
 

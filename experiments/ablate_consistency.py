@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from symjax.configs.symop import get_config
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import SymjaxError
 from symjax.groups.tables import vocabulary
@@ -30,6 +31,7 @@ from symjax.models.symop import task as operations
 from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.chains import close_members, pair_classes
 from symjax.models.symop.walk.set_store import merge_sets
+from symjax.train.interface import weighted_sum
 
 TERMS = ("closure", "inverse", "identity", "lattice")
 
@@ -53,7 +55,7 @@ def make_step(net: walk.WalkNet, optimizer: Any, options: operations.OperationsO
         )
         allowed = walk.candidate_mask(constants.ops.frame, members, frame)
         total = jnp.mean(walk.frame_nll(out, frame) + state["chain_length"] * walk.step_nll(out, members, target))
-        total += jnp.mean(jnp.sum(allowed, -1) * walk.membership_bce(out, target, allowed)) / 10.0
+        bce = jnp.mean(jnp.sum(allowed, -1) * walk.membership_bce(out, target, allowed))
         terms = operations.consistency(
             walk.member_probability(out, members),
             constants,
@@ -63,7 +65,7 @@ def make_step(net: walk.WalkNet, optimizer: Any, options: operations.OperationsO
             key=rows,
             options=options,
         )
-        return total + sum(weights[name] * terms[name] for name in TERMS)
+        return total + operations.MEMBERSHIP_UNIT * bce + weighted_sum(terms, weights)
 
     @jax.jit
     def step(params: Any, opt: Any, ema: Any, constants: Any, batch: dict, key: Any, weights: dict) -> tuple:
@@ -139,7 +141,7 @@ def run(args: argparse.Namespace, train: CrystalDataset, val: CrystalDataset) ->
     held["set"] = where[held["set"]].astype(np.int32)
     used = np.unique(np.concatenate([arrays["set"], held["set"]]))
     constants = jax.tree.map(jnp.asarray, operations.make_constants(sets, chains=32, seed=args.seed, use=used))
-    options = operations.OperationsOptions()
+    options = operations.options_from_config(get_config("small").model.operations)
     net = walk.WalkNet(options.walk_dim, options.walk_layers, options.walk_heads, pair_classes().num, 0.2)
     schedule = optax.warmup_cosine_decay_schedule(0.0, 2e-3, args.steps // 10, args.steps, 2e-5)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=0.03))

@@ -20,14 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from configs.base import apply
-from configs.formation_energy import GRAPHS, SITES, SIZES, get_config
-from experiments import measured
-from experiments.published import TABLES
-from experiments.published.render import Cell, Line, render
+from symjax.configs.formation_energy import GRAPHS, SITES, SIZES, get_config
 from symjax.data.dataset import CrystalDataset
 from symjax.data.files import hash_file
 from symjax.errors import InputError, SymjaxError
+from symjax.train.config import apply
+
+from . import measured
+from .published import TABLES
+from .published.render import Cell, Line, render
 
 TABLE = "symmcd-5"
 COLUMNS = {"multigraph": "multigraph", "asymmetric": "asymmetric"}

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.published import TABLES
-from experiments.published.render import Cell, Line
 from symjax.errors import InputError
+
+from .published import TABLES
+from .published.render import Cell, Line
 
 
 @dataclass(frozen=True)

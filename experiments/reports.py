@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import measured as own
 from symjax.errors import InputError
 from symjax.evaluate.report.reading import failed_draws
+
+from . import measured as own
 
 PROGRAM = "symjax evaluate"
 PROGRAMS = (PROGRAM, "experiments.wyckoff_tables")

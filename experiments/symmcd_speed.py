@@ -23,14 +23,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from configs.symmcd import SIZES, get_config
-from experiments import measured
-from experiments.published.render import Cell, Line
-from experiments.published.symmcd import EFFICIENCY
+from symjax.configs.symmcd import SIZES, get_config
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import InputError, SymjaxError
 from symjax.models.symmcd.task import SymmcdTask
 from symjax.train.step import init_state, make_optimizer, make_step
+
+from . import measured
+from .published.render import Cell, Line
+from .published.symmcd import EFFICIENCY
 
 EPOCH = 27_136
 GB = 1e9

@@ -28,11 +28,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import measured as own
-from experiments.published import SYSTEMS, TABLES, Column, System, Table, owner
-from experiments.published.render import FORMS, Cell, Line, document, render
-from experiments.reports import REAL, Report, read, whole
 from symjax.errors import InputError, SymjaxError
+
+from . import measured as own
+from .published import SYSTEMS, TABLES, Column, System, Table, owner
+from .published.render import FORMS, Cell, Line, document, render
+from .reports import REAL, Report, read, whole
 
 ABSENT = {
     "elsewhere": ("not at hand", "reported elsewhere, not at hand"),
@@ -41,9 +42,9 @@ ABSENT = {
 """What a published row without values says, by its provenance: in its cells, in its note."""
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None, name: str = "experiments.tables") -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="experiments.tables", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog=name, description=(__doc__ or "").split("\n")[0])
     parser.add_argument("table", nargs="?", help="name of a table, or `all`; --list shows them")
     parser.add_argument("--list", action="store_true", help="list the tables and stop")
     parser.add_argument(
@@ -64,13 +65,13 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print a table; exit code 2 on wrong input."""
-    args = parse(argv)
+def main(argv: Sequence[str] | None = None, *, name: str = "experiments.tables") -> int:
+    """Print a table; wrong input is one line on stderr, after the program's name, and exit code 2."""
+    args = parse(argv, name)
     try:
         emit(listing() if args.list else tables(args), args.out)
     except SymjaxError as error:
-        print(f"experiments.tables: error: {error}", file=sys.stderr)
+        print(f"{name}: error: {error}", file=sys.stderr)
         return 2
     return 0
 

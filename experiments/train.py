@@ -3,9 +3,10 @@
     python -m experiments.train --config configs/symop.py:small --config.data.train=train.npz --config.data.val=val.npz \
         --config.train.steps=2000 --workdir runs/first
 
-Every field of the configuration can be set as --config.a.b=value. The work folder receives checkpoints, metrics.jsonl, TensorBoard
-events, config.json, versions.json and, at the end, `weights`. The same command resumes; SIGTERM and Ctrl-C save first. On several
-hosts start it on each with --coordinator=host0:port --num_processes=N --process_id=I. Wrong input exits with code 2.
+`symjax train` is the same program, and `--config symop:small` names a file of the package. Every field of the configuration can be
+set as --config.a.b=value. The work folder receives checkpoints, metrics.jsonl, TensorBoard events, config.json, versions.json and,
+at the end, `weights`. The same command resumes; SIGTERM and Ctrl-C save first. On several hosts start it on each with
+--coordinator=host0:port --num_processes=N --process_id=I. Wrong input exits with code 2.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from symjax._beside import config_file
 from symjax.errors import ConfigError, SymjaxError
 
 
@@ -44,13 +46,28 @@ def _arguments(argv: Sequence[str]) -> Iterator[None]:
         sys.argv = before
 
 
+def packaged(argv: Sequence[str]) -> list[str]:
+    """The command line with `--config symop:small` as the path of that file of the package; a file that exists is left alone."""
+    argv = list(argv)
+    for i, word in enumerate(argv):
+        option, equals, value = word.partition("=")
+        if option.lstrip("-") != "config" or not word.startswith("-"):
+            continue
+        at = i if equals else i + 1
+        if at < len(argv):
+            name, colon, argument = (value if equals else argv[at]).partition(":")
+            if not Path(name).is_file() and (file := config_file(name)) is not None:
+                argv[at] = f"{option}={file}{colon}{argument}" if equals else f"{file}{colon}{argument}"
+    return argv
+
+
 def parse(argv: Sequence[str]) -> flags.FlagValues:
     """Parse the command line and resolve the configuration.
 
     Raises:
         ConfigError: unknown flag, file, field or size, or a value of the wrong type.
     """
-    values = define_flags()
+    values, argv = define_flags(), packaged(argv)
     try:
         with _arguments(argv):
             rest = values(list(argv))
@@ -120,9 +137,10 @@ def train(config: ConfigDict, workdir: str) -> int:
     from symjax.train.loop import Trainer
     from symjax.train.mesh import is_main
 
-    validate(config)
+    entry = registry.entry(config.get("model", {}).get("name", ""))
+    validate(config, needs_data=entry.needs_data)
     data, hashes = load_data(config, Path(workdir))
-    task = registry.entry(config.model.name).build(config, data["train"], data["val"])
+    task = entry.build(config, data["train"], data["val"])
     result = Trainer(task, config, workdir, data_hash=hashes).run()
     if is_main():
         shown = ", ".join(f"{k} {result.metrics[k]:.4g}" for k in ("train/loss", "val/loss") if k in result.metrics)
@@ -130,8 +148,8 @@ def train(config: ConfigDict, workdir: str) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; wrong input is one line on stderr and code 2."""
+def main(argv: Sequence[str] | None = None, *, name: str = "experiments.train") -> int:
+    """Run the program; wrong input is one line on stderr, after its name, and code 2."""
     argv = list(sys.argv if argv is None else argv)
     try:
         values = parse(argv)
@@ -139,9 +157,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(__doc__)
             print(values.get_help())
             return 0
-        for name in ("config", "workdir"):
-            if values[name].value is None:
-                raise ConfigError(f"--{name} is missing (see --help)")
+        for needed in ("config", "workdir"):
+            if values[needed].value is None:
+                raise ConfigError(f"--{needed} is missing (see --help)")
         from symjax.train import mesh
 
         mesh.connect(values.coordinator, values.num_processes, values.process_id)
@@ -150,10 +168,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         SymjaxError,
         OSError,
     ) as error:  # an OSError is a disk that filled up while metrics were written, or the like
-        print(f"experiments.train: error: {error}", file=sys.stderr)
+        print(f"{name}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("experiments.train: interrupted; the last checkpoint is kept", file=sys.stderr)
+        print(f"{name}: interrupted; the last checkpoint is kept", file=sys.stderr)
         return 130
 
 

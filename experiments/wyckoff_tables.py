@@ -35,13 +35,14 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from experiments import reports, tables
-from experiments.published.render import FORMS, render
-from experiments.published.types import Column, Table
-from experiments.published.wyckofftransformer import TABLE_1, TABLE_2
-from experiments.wyckoff_figures import FAMILY, Maker, Measured, figures_of, measure, measure_tokens, order_figures
 from symjax.errors import InputError, SymjaxError
 from symjax.evaluate.figure import Figure
+
+from . import reports, tables
+from .published.render import FORMS, render
+from .published.types import Column, Table
+from .published.wyckofftransformer import TABLE_1, TABLE_2
+from .wyckoff_figures import FAMILY, Maker, Measured, figures_of, measure, measure_tokens, order_figures
 
 if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset

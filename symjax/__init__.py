@@ -5,7 +5,10 @@ imported by name: `symjax.ops` (one operation), `symjax.groups` (sets of them), 
 `symjax.data`, `symjax.models`, `symjax.train`, `symjax.evaluate`.
 """
 
+from symjax import _beside
 from symjax.errors import SymjaxError
 
 __version__ = "0.1.0"
 __all__ = ["SymjaxError", "__version__"]
+
+_beside.install()

@@ -60,8 +60,13 @@ def test_usage_errors(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_train_says_where_to_go(tmp_path):
-    assert "python -m experiments.train" in run("train", cwd=tmp_path).stdout
+def test_train_and_tables_take_the_rest_of_the_line(tmp_path):
+    """They are the programs of `experiments`, by their packaged names, from any folder."""
+    assert "--workdir" in run("train", "--help", cwd=tmp_path).stdout
+    error = run("train", "--config", "symop:huge", "--workdir=x", cwd=tmp_path, code=2).stderr
+    assert error == "symjax train: error: config argument size='huge': not one of small, tiny, base\n"
+    assert "symmcd-2" in run("tables", "--list", cwd=tmp_path).stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_generate_writes_a_whole_folder(generated):

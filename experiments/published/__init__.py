@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from experiments.published import others, symmcd, wyckofftransformer
-from experiments.published.types import Column, Row, System, Table
+from . import others, symmcd, wyckofftransformer
+from .types import Column, Row, System, Table
 
 __all__ = ["SYSTEMS", "TABLES", "Column", "Row", "System", "Table", "owner"]
 

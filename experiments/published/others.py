@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.published.symmcd import EVERY
-from experiments.published.types import Column, Row, Table
+from .symmcd import EVERY
+from .types import Column, Row, Table
 
 AUGEN = "WyckoffAUGen (Chang et al., explicit autoregressive conditional likelihoods), Table 1"
 ADAPTOR = "WyckoffDiff-Adaptor (arXiv 2601.08115)"

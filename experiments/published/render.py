@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.published.types import Column, Table
+from .types import Column, Table
 
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 KINDS = ("reported", "rerun", "measured", "real data", "floor", "not measured", "missing")

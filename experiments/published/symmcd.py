@@ -9,7 +9,7 @@ digit for digit with those that the SbCD paper quotes (`others.MP20_MODELS`).
 
 from __future__ import annotations
 
-from experiments.published.types import Column, Row, Table
+from .types import Column, Row, Table
 
 EVERY = ("symop", "symmcd", "wyckoffaugen", "wyckoffdiff", "adaptor", "wyckofftransformer")
 """Tables about crystals in general list all systems of the project."""

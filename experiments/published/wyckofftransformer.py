@@ -6,8 +6,8 @@ them). The later ICML version (arXiv 2503.02407) changed metrics and is not tabu
 
 from __future__ import annotations
 
-from experiments.published.symmcd import EVERY, FLOOR_NOTE, NOTES
-from experiments.published.types import Column, Row, Table
+from .symmcd import EVERY, FLOOR_NOTE, NOTES
+from .types import Column, Row, Table
 
 NOTEBOOK = "WyckoffTransformer, authors' evaluation notebook of 2 November 2024, behind Table 1"
 PAPER = "WyckoffTransformer (NeurIPS 2024 workshop)"

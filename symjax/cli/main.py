@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from symjax import __version__
 from symjax.errors import SymjaxError
 
-COMMANDS = ("generate", "data", "analyze", "train", "evaluate", "subgroups", "supergroups", "path", "derive")
+COMMANDS = ("generate", "data", "analyze", "train", "tables", "evaluate", "subgroups", "supergroups", "path", "derive")
 
 
 def build_parser() -> argparse.ArgumentParser:

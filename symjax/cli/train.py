@@ -1,29 +1,23 @@
-"""`symjax train`: says how training is started.
+"""`symjax train`: trains a model; the program is `experiments/train.py`, which the wheel carries.
 
-Training has its own program, because its options are those of a configuration file (absl and ml_collections flags).
+Its options are those of a configuration file (absl and ml_collections flags), so the whole rest of the line goes there.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 from typing import Any
 
-USAGE = """\
-Training runs from a clone of the repository, as a module:
-
-  python -m experiments.train --config configs/symop.py:small --config.train.steps=2000 --workdir runs/first
-
-`symjax data prepare` makes the data file it reads; README.md has the whole way from a CSV file to new weights."""
+from symjax.cli.forward import add_forwarding
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the subcommand."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("train", help="how to train a model")
-    parser.set_defaults(command="train")
+    add_forwarding(subparsers, "train", "train a model")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print how training is started."""
-    del args
-    print(USAGE)
-    return 0
+    """Train."""
+    program = importlib.import_module("symjax.experiments.train")
+    return int(program.main(["symjax train", *args.arguments], name="symjax train"))

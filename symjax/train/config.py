@@ -1,7 +1,8 @@
-"""Checks of a resolved configuration, and its comparison with the one a checkpoint was made with.
+"""Configurations: the fields that every model shares with their meaning, their checks, and their comparison with a checkpoint's.
 
-`configs/base.py` says what each field means. `validate` collects every problem before anything is built, so that a person mends
-them all at once.
+A file of `configs/` takes `base()`, adds its model's section, applies a preset and returns the tree. It is locked, so a misspelled
+field is an error, in the file as well as on the command line. Values are numbers, strings, booleans and tuples. `validate` collects
+every problem before anything is built, so that a person mends them all at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from symjax import systems as registry
 from symjax.errors import ConfigError
 
 SCHEDULES = ("constant", "cosine", "linear")
@@ -62,6 +62,85 @@ _NUMBERS: dict[str, tuple[type, float, bool]] = {
 }
 
 
+def base() -> ConfigDict:
+    """The tree with defaults that run; the model is still missing."""
+    return ConfigDict(
+        {
+            "train": {
+                "steps": 1000,  # length of training, in optimizer steps
+                "batch_size": 64,  # examples per step over all devices
+                "steps_per_dispatch": 50,  # steps that run on the device between two looks of the host
+                "learning_rate": 1e-3,  # peak
+                "warmup": 100,  # steps of linear rise from 0
+                "schedule": "cosine",  # after the warmup: constant | cosine | linear
+                "final_rate": 0.01,  # rate at the last step, as a share of the peak (cosine, linear)
+                "optimizer": "adam",  # adam (AdamW) | sgd (plain gradient descent, no momentum)
+                "weight_decay": 0.0,  # decoupled (AdamW), on arrays of two and more axes
+                "clip": 1.0,  # largest global norm of the gradient; 0 = no clipping
+                "ema": 0.999,  # decay of the averaged parameters that are evaluated and exported; 0 = the newest
+                "plateau_factor": 0.0,  # factor of the rate when validations stop getting better; 0 = only the schedule
+                "plateau_patience": 20,  # validations in a row that may fail to be better before that
+                "stop_after": 0,  # steps without a better validation after which training ends; 0 = never
+                "export_best": False,  # weights of the checkpoint with the best validation, in place of the last state
+                "dtype": "float32",  # float32 | bfloat16 (inputs of matrix products, on GPU and TPU; parameters stay float32)
+                "seed": 0,  # of parameters, batches and noise
+                "log_every": 50,  # steps between lines of metrics
+                "eval_every": 500,  # steps between validations; 0 = only at the end
+                "eval_batches": 0,  # batches per bucket in a validation; 0 = the whole set
+                "checkpoint_every": 500,  # steps between checkpoints; 0 = only at the end
+                "keep": 2,  # newest checkpoints kept (the best is kept besides)
+            },
+            "data": {
+                "train": "",  # prepared data set (.npz of `symjax data prepare`); `prototypes` = made from pymatgen's library
+                "val": "",  # held-out data set; empty = none
+            },
+            "model": {
+                "name": ""  # a name of symjax.systems
+            },
+        }
+    )
+
+
+def apply(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
+    """Set dotted fields of a locked configuration; a field that does not exist is an error.
+
+    Raises:
+        ConfigError: unknown field or a value of another type.
+    """
+    config.lock()
+    for path, value in values.items():
+        try:
+            config.update_from_flattened_dict({path: value})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ConfigError(f"config.{path}: {str(error).splitlines()[0]}") from error
+    return config
+
+
+def parse_argument(text: str | None, *, first: str, allowed: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Read what follows the colon of `--config file.py:small,part=geometry`.
+
+    Args:
+        text: the argument, or None when there is no colon.
+        first: name of the field that may be given without `name=`.
+        allowed: allowed values of each field; the first one is the default.
+
+    Raises:
+        ConfigError: unknown field or value; the message lists the allowed ones.
+    """
+    chosen = {name: values[0] for name, values in allowed.items()}
+    for item in (text or "").split(","):
+        if not item.strip():
+            continue
+        name, _, value = item.strip().rpartition("=")
+        name = name or first
+        if name not in allowed:
+            raise ConfigError(f"config argument {item.strip()!r}: no field {name!r}; fields are {', '.join(allowed)}")
+        if value not in allowed[name]:
+            raise ConfigError(f"config argument {name}={value!r}: not one of {', '.join(allowed[name])}")
+        chosen[name] = value
+    return chosen
+
+
 def flat(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested configuration to one dict with dotted names."""
     values: dict[str, Any] = {}
@@ -92,15 +171,19 @@ def _check_numbers(train: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def validate(config: ConfigDict) -> None:
+def validate(config: ConfigDict, *, needs_data: bool = True) -> None:
     """Check the shared part of a configuration.
+
+    Args:
+        config: the resolved tree.
+        needs_data: whether the model trains on a prepared data set (`symjax.systems.Entry`).
 
     Raises:
         ConfigError: every problem, one per line, with field, value and what is allowed.
     """
     for section in ("train", "data", "model"):
         if section not in config:
-            raise ConfigError(f"config.{section} is missing; start from configs/base.py")
+            raise ConfigError(f"config.{section} is missing; start from symjax.train.config.base()")
     train = config.train
     problems = _check_numbers(train)
     for name, allowed in (("schedule", SCHEDULES), ("dtype", DTYPES), ("optimizer", OPTIMIZERS)):
@@ -115,16 +198,12 @@ def validate(config: ConfigDict) -> None:
             problems.append(f"config.train.plateau_factor = {train.plateau_factor!r}: must be below 1")
         if train.seed >= 2**31:
             problems.append(f"config.train.seed = {train.seed!r}: must be below 2**31")
-    problems += _check_model_and_data(config)
+    problems += _check_data(config, needs_data)
     if problems:
         raise ConfigError("\n  ".join([f"{len(problems)} problem(s) in the configuration:", *problems]))
 
 
-def _check_model_and_data(config: ConfigDict) -> list[str]:
-    try:
-        needs_data = registry.entry(config.model.name).needs_data
-    except ConfigError as error:
-        return [str(error)]
+def _check_data(config: ConfigDict, needs_data: bool) -> list[str]:
     problems = []
     if needs_data and not config.data.train:
         problems.append(

@@ -15,9 +15,12 @@ What a task may rely on:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jax import Array
+
+from symjax.errors import SymjaxError
 
 # A pytree of arrays: nested dicts, tuples and flax dataclasses.
 PyTree = Any
@@ -59,3 +62,23 @@ class Task(Protocol):
     def loss(self, params: PyTree, batch: PyTree, key: Array, train: bool) -> tuple[Array, dict[str, Array]]:
         """Mean loss of a batch and named scalars for the log."""
         ...
+
+
+def weighted_sum(terms: Mapping[str, Array], weights: Mapping[str, float]) -> Array:
+    """Loss from its terms, each with its weight stated.
+
+    Args:
+        terms: scalars by name.
+        weights: factor of each; 0 keeps a term for the log only.
+
+    Raises:
+        SymjaxError: a term without weight or a weight without term, so that renaming one drops nothing in silence.
+    """
+    if terms.keys() != weights.keys():
+        bare, idle = sorted(terms.keys() - weights.keys()), sorted(weights.keys() - terms.keys())
+        raise SymjaxError(f"loss: terms without weight: {bare}; weights without term: {idle}")
+    first, *others = terms
+    total = weights[first] * terms[first]
+    for name in others:
+        total = total + weights[name] * terms[name]
+    return total

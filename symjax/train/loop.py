@@ -83,7 +83,7 @@ class Trainer:
 
     Args:
         task: the model with its data.
-        config: the resolved configuration (`configs/base.py`).
+        config: the resolved configuration (`symjax.train.config.base`).
         workdir: where everything is written.
         data_hash: sha256 of the data files by role; a resumed run must have the same.
 

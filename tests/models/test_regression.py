@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs.base import apply
 from configs.formation_energy import BUCKETS, get_config
 from experiments import formation_energy as experiment
 from symjax import systems as registry
@@ -27,6 +26,7 @@ from symjax.models.regression.task import (
     predict_dataset,
     targets_of,
 )
+from symjax.train.config import apply
 from symjax.wyckoff.representatives import move
 from symjax.wyckoff.set_table import build_set_table
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs import symop
 from symjax.elements import NUM_ELEMENTS
 from symjax.errors import DataError
 from symjax.evaluate.composition import is_valid_composition
@@ -25,7 +26,8 @@ from symjax.models.symop.walk.set_lattice import lattice_below
 from symjax.models.symop.walk.set_store import merge_sets, table_of_members
 
 SIZES = {"species_dim": 16, "walk_dim": 16, "walk_layers": 1, "walk_heads": 2, "sites_dim": 16, "chains": 4}
-OPTIONS = OperationsOptions(**SIZES)
+SECTION = {**symop.operations(), **SIZES}
+OPTIONS = OperationsOptions(**SECTION)
 NET = OperationsNet(OPTIONS)
 VOCAB = vocabulary()
 NUMBERS = (1, 2, 14, 62, 99, 166, 194, 216, 225, 227)
@@ -147,7 +149,7 @@ def test_pair_classes_are_invariants_of_the_quotient():
 
 
 def test_untrained_samples_are_closed_groups_with_valid_positions(params):
-    config = {"model": {"operations": SIZES}}
+    config = {"model": {"operations": SECTION}}
     drawn = sample_structure_types(params, config, jax.random.key(5), 60, batch_size=32, max_atoms=192)
     assert len(drawn.z) == 60 and np.isfinite(drawn.log_bound).all()
     orders = set()

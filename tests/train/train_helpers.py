@@ -8,8 +8,8 @@ from pathlib import Path
 import toy_task
 
 from configs import toy
-from configs.base import apply
 from symjax.train.checkpoints import Checkpoints
+from symjax.train.config import apply
 from symjax.train.loop import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,6 +20,7 @@ from symjax.errors import ConfigError, DataError
 from symjax.models.regression.graphs import KINDS, GraphOptions, Graphs, build_graphs
 from symjax.models.regression.network import NetworkOptions, SchNet
 from symjax.models.symmcd.representation import NUM_ELEMENTS
+from symjax.options import options_of
 from symjax.train.interface import Bucket
 
 _log = logging.getLogger(__name__)
@@ -39,11 +40,11 @@ def options_from_config(section: Any) -> RegressionOptions:
     """Options from the `model.regression` section of a resolved config (or its JSON form).
 
     Raises:
-        ConfigError: an unknown graph, a cutoff, number of neighbours or basis that is too small, or empty buckets.
+        ConfigError: fields that do not fit (see `symjax.options.options_of`), an unknown graph,
+            or a cutoff, number of neighbours or basis that is too small, or empty buckets.
     """
-    net = NetworkOptions(**{f.name: section[f.name] for f in dataclasses.fields(NetworkOptions)})
-    graphs = GraphOptions(**{f.name: section[f.name] for f in dataclasses.fields(GraphOptions)})
-    where = "config.model.regression"
+    options, where = options_of(RegressionOptions, section, "model.regression"), "config.model.regression"
+    net, graphs, buckets = options.network, options.graphs, options.buckets
     if graphs.graph not in KINDS:
         raise ConfigError(f"{where}.graph = {graphs.graph!r}: one of {', '.join(KINDS)}")
     if not graphs.cutoff > 0 or graphs.num_neighbours < 2:
@@ -52,10 +53,9 @@ def options_from_config(section: Any) -> RegressionOptions:
         raise ConfigError(
             f"{where}: width and num_radial of at least 2, radial_range above 0, num_layers of at least 0"
         )
-    buckets = tuple((int(orbits), int(edges)) for orbits, edges in section["buckets"])
     if not buckets or min(map(min, buckets)) < 1:
         raise ConfigError(f"{where}.buckets = {buckets}: pairs (orbits, edges into an orbit) of at least 1")
-    return RegressionOptions(net, graphs, str(section["property"]), buckets)
+    return options
 
 
 def padded(data: CrystalDataset, options: RegressionOptions) -> list[tuple[np.ndarray, Graphs]]:

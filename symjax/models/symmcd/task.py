@@ -29,7 +29,8 @@ from symjax.errors import ConfigError, DataError
 from symjax.models.symmcd.cell import represent_cells
 from symjax.models.symmcd.network import NUM_TYPES, NetworkOptions, Nodes, Predictions, SymmcdNet
 from symjax.models.symmcd.representation import Counts, Representation, count, group_features, lattice_masks, represent
-from symjax.train.interface import Bucket
+from symjax.options import options_of
+from symjax.train.interface import Bucket, weighted_sum
 
 _log = logging.getLogger(__name__)
 
@@ -61,36 +62,24 @@ class SymmcdOptions:
         return "atoms" if self.unit_cell else "orbits"
 
 
-def _given(kind: type, section: Any) -> dict[str, Any]:
-    """Fields of an options class that a section has; those with a default may be absent.
-
-    Raises:
-        ConfigError: another one is absent.
-    """
-    fields = [field for field in dataclasses.fields(kind) if field.name != "network"]
-    missing = [f.name for f in fields if f.default is dataclasses.MISSING and f.name not in section]
-    if missing:
-        raise ConfigError(f"config.model.symmcd lacks {', '.join(missing)}; start from configs/symmcd.py")
-    return {f.name: section[f.name] for f in fields if f.name in section}
-
-
 def options_from_config(section: Any) -> SymmcdOptions:
     """Options from the `model.symmcd` section of a resolved config (or its JSON form).
 
     Raises:
-        ConfigError: a field is missing, buckets that do not rise, or an odd width of the time features.
+        ConfigError: fields that do not fit (see `symjax.options.options_of`), buckets that do not rise, or an odd width of the time
+            features.
     """
-    net, own = NetworkOptions(**_given(NetworkOptions, section)), _given(SymmcdOptions, section)
-    buckets = tuple(int(size) for size in section["buckets"])
+    options = options_of(SymmcdOptions, section, "model.symmcd")
+    buckets, time_dim = options.buckets, options.network.time_dim
     if not buckets or buckets[0] < 1 or any(a >= b for a, b in itertools.pairwise(buckets)):
         raise ConfigError(f"config.model.symmcd.buckets = {buckets}: numbers of nodes, rising, at least 1")
-    if net.time_dim < 2 or net.time_dim % 2:
-        raise ConfigError(f"config.model.symmcd.time_dim = {net.time_dim}: an even number of at least 2")
-    if own.get("max_pairs", 0) < 0:
-        raise ConfigError(f"config.model.symmcd.max_pairs = {own['max_pairs']}: pairs of nodes, or 0 for no bound")
-    if not 0 < own["sigma_min"] < own["sigma_max"]:
+    if time_dim < 2 or time_dim % 2:
+        raise ConfigError(f"config.model.symmcd.time_dim = {time_dim}: an even number of at least 2")
+    if options.max_pairs < 0:
+        raise ConfigError(f"config.model.symmcd.max_pairs = {options.max_pairs}: pairs of nodes, or 0 for no bound")
+    if not 0 < options.sigma_min < options.sigma_max:
         raise ConfigError("config.model.symmcd: 0 < sigma_min < sigma_max is needed")
-    return SymmcdOptions(network=net, **own | {"buckets": buckets})
+    return options
 
 
 class Levels(NamedTuple):
@@ -216,12 +205,11 @@ def diffusion_loss(params: dict, options: SymmcdOptions, batch: Examples, key: A
         "coordinates": mean(jnp.mean((out.x - target) ** 2, axis=-1)),
         "types": mean(discrete.cross_entropy(out.types, batch.types)),
     }
-    total = options.weight_k * losses["lattice"] + options.weight_x * losses["coordinates"]
-    total = total + options.weight_types * losses["types"]
+    weights = {"lattice": options.weight_k, "coordinates": options.weight_x, "types": options.weight_types}
     if out.sites is not None:
         losses["sites"] = mean(jnp.mean(discrete.cross_entropy(out.sites, batch.sites), axis=-1))
-        total = total + options.weight_sites * losses["sites"]
-    return total, losses
+        weights["sites"] = options.weight_sites
+    return weighted_sum(losses, weights), losses
 
 
 def bucket_of(num_orbits: np.ndarray, buckets: tuple[int, ...]) -> np.ndarray:

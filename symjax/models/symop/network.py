@@ -7,12 +7,12 @@ from typing import Any
 
 import flax.linen as nn
 
-from symjax.errors import ConfigError
 from symjax.models.symop.sites.network import SitesNet, SiteTable
 from symjax.models.symop.species import SpeciesPrior
 from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.chains import pair_classes
 from symjax.nn.operation_encoder import OperationInputs
+from symjax.options import options_of
 
 Array = Any
 
@@ -26,38 +26,34 @@ class OperationsOptions:
       walk_layers, walk_heads: attention layers over the members of a set, heads of each.
       dropout: in all three.
       chains: random subgroup chains kept per distinct set.
-      membership: weight of the membership head's binary cross-entropy.
+      membership: weight of the membership head's binary cross-entropy, in tenths (`task.MEMBERSHIP_UNIT`).
       closure, inverse, identity, lattice: weights of the group-consistency losses on the membership head.
       consistency_examples, consistency_rows: crystals per batch and operations per crystal the closure term looks at.
     """
 
-    species_dim: int = 96
-    walk_dim: int = 96
-    walk_layers: int = 2
-    walk_heads: int = 4
-    sites_dim: int = 96
-    dropout: float = 0.1
-    chains: int = 64
-    membership: float = 1.0
-    closure: float = 0.1
-    inverse: float = 0.1
-    identity: float = 0.1
-    lattice: float = 0.1
-    consistency_examples: int = 16
-    consistency_rows: int = 24
+    species_dim: int
+    walk_dim: int
+    walk_layers: int
+    walk_heads: int
+    sites_dim: int
+    dropout: float
+    chains: int
+    membership: float
+    closure: float
+    inverse: float
+    identity: float
+    lattice: float
+    consistency_examples: int
+    consistency_rows: int
 
 
-def options_from_config(config: Any) -> OperationsOptions:
-    """Options from a ConfigDict or mapping with some of the fields of `OperationsOptions`.
+def options_from_config(section: Any) -> OperationsOptions:
+    """Options from the `model.operations` section of a resolved config (or its JSON form).
 
     Raises:
-      ConfigError: a field is unknown.
+      ConfigError: see `symjax.options.options_of`.
     """
-    given = dict(config)
-    known = {field.name for field in dataclasses.fields(OperationsOptions)}
-    if unknown := sorted(set(given) - known):
-        raise ConfigError(f"model.operations has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
-    return OperationsOptions(**given)
+    return options_of(OperationsOptions, section, "model.operations")
 
 
 class OperationsNet(nn.Module):

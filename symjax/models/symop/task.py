@@ -29,9 +29,12 @@ from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.chains import ChainBank, build_chain_bank, pair_classes
 from symjax.models.symop.walk.set_store import merge_sets
 from symjax.nn.operation_encoder import OperationInputs
-from symjax.train.interface import Bucket
+from symjax.train.interface import Bucket, weighted_sum
 
 Array = Any
+MEMBERSHIP_UNIT = 0.1
+"""Weight of one nat of the membership head at `membership = 1`: its cross-entropy is a sum over some hundred candidate operations,
+which would outweigh the likelihood."""
 
 
 @jax.tree_util.register_dataclass
@@ -223,14 +226,16 @@ class OperationsTask:
             "frame": jnp.mean(walk.frame_nll(out, frame)),
             "walk": jnp.mean(state["chain_length"] * walk.step_nll(out, members, target)),
             "sites": jnp.mean(batch["num"] * site_nll(sites, batch["pos"], state["site_step"])),
-            "membership": jnp.mean(jnp.sum(allowed, -1) * walk.membership_bce(out, target, allowed)) / 10.0,
         }
-        p = walk.member_probability(out, members)
-        if o.closure or o.inverse or o.identity or o.lattice:
-            terms |= consistency(p, constants, frame=frame, allowed=allowed, k=batch["k"], key=rows, options=o)
-        total = terms["species"] + terms["frame"] + terms["walk"] + terms["sites"]
-        extra = {name: getattr(o, name) * terms[name] for name in terms if hasattr(o, name)}
-        return total + sum(extra.values()), {**terms, "nll": total}
+        nll = weighted_sum(terms, dict.fromkeys(("species", "frame", "walk", "sites"), 1.0))
+        extra = {"membership": jnp.mean(jnp.sum(allowed, -1) * walk.membership_bce(out, target, allowed))}
+        weights = {"membership": o.membership * MEMBERSHIP_UNIT}
+        asked = {"closure": o.closure, "inverse": o.inverse, "identity": o.identity, "lattice": o.lattice}
+        if any(asked.values()):
+            p = walk.member_probability(out, members)
+            extra |= consistency(p, constants, frame=frame, allowed=allowed, k=batch["k"], key=rows, options=o)
+            weights |= asked
+        return nll + weighted_sum(extra, weights), {**terms, **extra, "nll": nll}
 
 
 __all__ = ["OperationsTask", "StructureTypeSamples", "crystal_arrays", "options_from_config", "sample_structure_types"]

@@ -31,6 +31,7 @@ from symjax.models.wyckoff_transformer.steps import all_steps, make_step, rank_s
 from symjax.models.wyckoff_transformer.tokens import MAX_SITES, Tokens, fits, tokenize
 from symjax.models.wyckoff_transformer.variants import Variants, draw_variants, variants
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
+from symjax.options import options_of
 from symjax.train.interface import Bucket
 
 _log = logging.getLogger(__name__)
@@ -77,15 +78,10 @@ def options_from_config(section: Any) -> TaskOptions:
     """Options from the `model.wyckoff_transformer` section of a resolved config (or its JSON form).
 
     Raises:
-        ConfigError: a field is missing, or a value is out of range.
+        ConfigError: fields that do not fit (see `symjax.options.options_of`), or a value is out of range.
     """
     where = "config.model.wyckoff_transformer"
-    missing = [f.name for f in dataclasses.fields(TaskOptions) if f.name not in section]
-    if missing:
-        raise ConfigError(f"{where} lacks {', '.join(missing)}; start from configs/wyckoff_transformer.py")
-    given = {f.name: section[f.name] for f in dataclasses.fields(TaskOptions)}
-    given |= {name: tuple(int(v) for v in given[name]) for name in ("embedding", "buckets")}
-    options = TaskOptions(**given)
+    options = options_of(TaskOptions, section, "model.wyckoff_transformer")
     sizes = options.buckets
     if not sizes or sizes[0] < 1 or sizes[-1] > MAX_SITES or any(a >= b for a, b in itertools.pairwise(sizes)):
         raise ConfigError(f"{where}.buckets = {sizes}: numbers of sites, rising, from 1 to {MAX_SITES}")

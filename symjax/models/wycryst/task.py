@@ -36,7 +36,8 @@ from symjax.models.wycryst.representation import (
     compounds,
     multiplicities,
 )
-from symjax.train.interface import Bucket
+from symjax.options import options_of
+from symjax.train.interface import Bucket, weighted_sum
 
 _log = logging.getLogger(__name__)
 ENERGY = "formation_energy_per_atom"
@@ -58,20 +59,14 @@ def options_from_config(section: Any) -> WycrystOptions:
     """Options from the `model.wycryst` section of a resolved config (or its JSON form).
 
     Raises:
-        ConfigError: a field is missing, or there are not three numbers of channels.
+        ConfigError: fields that do not fit (see `symjax.options.options_of`), or there are not three numbers of channels.
     """
-    names = [
-        [f.name for f in dataclasses.fields(kind) if f.name != "network"] for kind in (NetworkOptions, WycrystOptions)
-    ]
-    if missing := [name for name in (*names[0], *names[1]) if name not in section]:
-        raise ConfigError(f"config.model.wycryst lacks {', '.join(missing)}; start from configs/wycryst.py")
-    sizes = {name: section[name] for name in names[0]}
-    sizes |= {name: tuple(int(v) for v in section[name]) for name in ("channels", "group", "energy")}
-    if len(sizes["channels"]) != 3:
+    options = options_of(WycrystOptions, section, "model.wycryst")
+    if len(options.network.channels) != 3:
         raise ConfigError(
-            f"config.model.wycryst.channels = {sizes['channels']}: one number for each of three convolutions"
+            f"config.model.wycryst.channels = {options.network.channels}: one number for each of three convolutions"
         )
-    return WycrystOptions(NetworkOptions(**sizes), **{name: float(section[name]) for name in names[1]})
+    return options
 
 
 class Examples(NamedTuple):
@@ -100,8 +95,16 @@ def vae_loss(params: dict, options: WycrystOptions, batch: Examples, key: Array)
         "group": -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), batch.number[:, None] - 1, axis=1)),
         "formula": jnp.mean(jnp.sum(formula_error(decoded, logits, stats["multiplicity"]) ** 2, axis=1)),
     }
-    total = sum(getattr(options, f"weight_{name}") * value for name, value in losses.items())
-    return jnp.asarray(total), losses | {"group_right": jnp.mean(jnp.argmax(logits, axis=1) == batch.number - 1)}
+    weights = {
+        "columns": options.weight_columns,
+        "kl": options.weight_kl,
+        "energy": options.weight_energy,
+        "group": options.weight_group,
+        "formula": options.weight_formula,
+    }
+    return weighted_sum(losses, weights), losses | {
+        "group_right": jnp.mean(jnp.argmax(logits, axis=1) == batch.number - 1)
+    }
 
 
 def formula_error(decoded: Array, logits: Array, multiplicity: Array) -> Array:

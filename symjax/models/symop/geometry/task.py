@@ -32,7 +32,8 @@ from symjax.models.symop.geometry.inputs import (
     search_offsets,
 )
 from symjax.nn.orbit_net import OrbitNet, find_neighbours
-from symjax.train.interface import Bucket
+from symjax.options import options_of
+from symjax.train.interface import Bucket, weighted_sum
 
 _log = logging.getLogger(__name__)
 _K_BASIS = np.asarray(K_BASIS, np.float32)
@@ -56,10 +57,12 @@ class GeometryOptions:
 
 
 def options_from_config(section: Any) -> GeometryOptions:
-    """Options from the `model.geometry` section of a resolved config (or its JSON form)."""
-    values = {f.name: section[f.name] for f in dataclasses.fields(GeometryOptions)}
-    values["buckets"] = tuple((int(m), int(a)) for m, a in values["buckets"])
-    return GeometryOptions(**values)
+    """Options from the `model.geometry` section of a resolved config (or its JSON form).
+
+    Raises:
+        ConfigError: see `symjax.options.options_of`.
+    """
+    return options_of(GeometryOptions, section, "model.geometry")
 
 
 def make_network(options: GeometryOptions) -> OrbitNet:
@@ -261,7 +264,8 @@ def diffusion_loss(
     per_crystal = jnp.sum(wrong, -1) / jnp.maximum(jnp.sum(freedom, -1), 1.0)
     has_freedom = jnp.sum(freedom, -1) > 0
     x_loss = jnp.sum(per_crystal * has_freedom) / jnp.maximum(jnp.sum(has_freedom), 1)
-    return options.lattice_weight * k_loss + x_loss, {"lattice": k_loss, "coordinates": x_loss}
+    losses = {"lattice": k_loss, "coordinates": x_loss}
+    return weighted_sum(losses, {"lattice": options.lattice_weight, "coordinates": 1.0}), losses
 
 
 class GeometryTask:
