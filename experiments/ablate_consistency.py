@@ -30,8 +30,8 @@ from symjax.groups.tables import vocabulary
 from symjax.models.symop import task as operations
 from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.chains import close_members, pair_classes
-from symjax.models.symop.walk.set_store import merge_sets
 from symjax.train.interface import weighted_sum
+from symjax.wyckoff.set_table import merge_sets
 
 TERMS = ("closure", "inverse", "identity", "lattice")
 

@@ -101,9 +101,9 @@ class Class:
 def run(args: argparse.Namespace) -> int:
     """Derive, relax if asked, write, and show what was made."""
     from symjax.cli.derive_report import show, write
-    from symjax.cli.generate import parse_space_group
     from symjax.cli.output import check_folder, staged_folder
     from symjax.cli.parent import read_parent
+    from symjax.generate.request import parse_space_group
 
     check_numbers(args)
     number = parse_space_group(args.to)

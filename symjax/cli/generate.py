@@ -1,29 +1,41 @@
-"""`symjax generate`: crystals from the shipped or given weights into a folder, with an index, a table and a picture."""
+"""`symjax generate`: crystals of any system from the shipped or given weights into a folder, with an index, a table and a picture.
+
+What may be asked for are the fields of `symjax.generate.request.Request`, the same for every system; what a system takes besides
+are its own `options`. What has no meaning for a system is refused with the system's reason.
+"""
 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from symjax.cli import generate_parent, generate_relax, generate_symmcd, generate_symop, generate_wyckoff_transformer
+from symjax import systems
+from symjax.cli import generate_parent, generate_relax
 from symjax.cli.generate_files import FORMATS, write
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
     from symjax.crystals.types import AtomicStructure
     from symjax.data.dataset import CrystalDataset
+    from symjax.generate.loop import Generated
+    from symjax.generate.request import Request
+    from symjax.generate.system import Settings, System
 
-SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 ROWS_ON_SCREEN = 25
+REPRESENTATIONS = "genes.jsonl"
+SHORT = 3
+"""Exit code where fewer crystals came out than were asked for."""
+_LISTED = 10
 EPILOG = """\
 KIND is one of: inversion, mirror, glide, rotation-2, rotation-3, rotation-4, rotation-6, screw-2, screw-3, screw-4, screw-6,
 rotoinversion-3, rotoinversion-4, rotoinversion-6 (any pitch of a screw counts).
+
+Exit codes: 0 done, 2 wrong input or nothing came out, 3 fewer crystals than asked for (those are written), 130 interrupted.
 
 examples:
   symjax generate --num 100 --out crystals
@@ -44,12 +56,15 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Generate crystals: files, index.json, crystals.npz and a picture in one folder.",
     )
+    every = [systems.system(name) for name in systems.system_names()]
+    about = "; ".join(f"{one.name}: {one.about}" for one in every)
     parser.add_argument("--num", type=_count, required=True, metavar="N", help="how many crystals")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
-    about = "; ".join(f"{name}: {part.ABOUT}" for name, part in PARTS.items())
-    parser.add_argument("--model", choices=tuple(PARTS), default="symop", help=f"{about} (default symop)")
+    parser.add_argument(
+        "--model", choices=[one.name for one in every], default="symop", help=f"{about} (default symop)"
+    )
     parser.add_argument("--weights", metavar="DIR", help="trained weights (default: those in the package)")
-    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal crystals (default 0)")
+    parser.add_argument("--seed", type=_seed, default=0, help="equal seeds give equal crystals (default 0)")
     parser.add_argument(
         "--format", choices=FORMATS, default="cif", help="cif: a file each; others: one file (default cif)"
     )
@@ -65,61 +80,177 @@ def add_parser(subparsers: Any) -> None:
     generate_relax.add_options(parser)
     parser.add_argument("--no-picture", action="store_true", help="write no crystals.png")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no table")
-    _add_constraints(parser.add_argument_group("what is asked for", "nothing by default; constraints combine"))
+    _add_asked(parser.add_argument_group("what is asked for", "nothing by default; all that is given must hold"))
+    _add_realise(parser.add_argument_group("lattice and coordinates", "of models that draw elements on positions"))
     generate_parent.add_options(
-        parser.add_argument_group(
-            "from a parent crystal", "its symmetry lowered or raised by the model, with exact probabilities"
-        )
+        parser.add_argument_group("from a parent crystal", "its symmetry lowered or raised by the model")
     )
-    generate_wyckoff_transformer.add_options(
-        parser.add_argument_group("wyckoff_transformer", "elements on Wyckoff positions, then coordinates for them")
-    )
+    for one in every:
+        _add_own(parser, one)
 
 
-def _add_constraints(group: Any) -> None:
-    group.add_argument("--formula", help="exact formula of the cell's content, up to a common factor: SrTiO3")
-    group.add_argument("--elements", metavar="A,B", help="exactly these elements: Li,O")
-    group.add_argument(
-        "--space-group", metavar="N", help="number 1..230 or symbol, as in Fm-3m; but for symop also several: 2,12"
-    )
-    group.add_argument(
-        "--orbits", type=_count, metavar="M", help="not symop: number of orbits (default: as often as in the data)"
-    )
-    group.add_argument("--point-group", metavar="SYMBOL", help="as in m-3m, 4/mmm, 222")
-    group.add_argument("--crystal-system", choices=SYSTEMS)
+class Asked(NamedTuple):
+    """How a field of `Request` stands on the command line.
+
+    Attributes:
+        option: its flag.
+        field: of `Request`.
+        reads: name of the function of `symjax.generate.request` that reads the text; "" to take it as it is.
+        settings: of `add_argument`.
+    """
+
+    option: str
+    field: str
+    reads: str
+    settings: Mapping[str, Any]
+
+
+def _switch(help: str, value: bool = True) -> dict[str, Any]:
+    return {"action": "store_const", "const": value, "help": help}
+
+
+ASKED: tuple[Asked, ...] = (
+    Asked(
+        "--formula",
+        "formula",
+        "parse_formula",
+        {"help": "exact formula of the cell's content, up to a common factor: SrTiO3"},
+    ),
+    Asked("--elements", "elements", "parse_elements", {"metavar": "A,B", "help": "exactly these elements: Li,O"}),
+    Asked("--allow", "allow", "parse_elements", {"metavar": "A,B", "help": "no other elements than these"}),
+    Asked("--include", "include", "parse_elements", {"metavar": "A,B", "help": "at least these elements"}),
+    Asked(
+        "--space-group",
+        "groups",
+        "parse_space_groups",
+        {"metavar": "N,..", "help": "one of these: numbers 1..230 or symbols, as in 225 or 2,Fm-3m"},
+    ),
+    Asked("--orbits", "orbits", "", {"metavar": "M", "help": "number of orbits"}),
+    Asked("--point-group", "point_group", "", {"metavar": "SYMBOL", "help": "as in m-3m, 4/mmm, 222"}),
+    Asked("--crystal-system", "crystal_system", "", {"metavar": "NAME", "help": "triclinic .. cubic"}),
+    Asked("--centrosymmetric", "centrosymmetric", "", _switch("with an inversion")),
+    Asked("--no-inversion", "centrosymmetric", "", _switch("without one", value=False)),
+    Asked("--polar", "polar", "", _switch("with a direction that all operations keep")),
+    Asked("--chiral", "chiral", "", _switch("rotations and screws only")),
+    Asked(
+        "--require",
+        "require",
+        "",
+        {"action": "append", "metavar": "KIND", "help": "with such an operation (repeatable)"},
+    ),
+    Asked("--forbid", "forbid", "", {"action": "append", "metavar": "KIND", "help": "without any (repeatable)"}),
+    Asked(
+        "--prefix",
+        "sites",
+        "parse_sites",
+        {"metavar": "E:P,..", "help": "given orbits to go on from, as in Na:4a,O:24e; needs one --space-group"},
+    ),
+)
+
+
+def _add_asked(group: Any) -> None:
     inversion = group.add_mutually_exclusive_group()
-    inversion.add_argument("--centrosymmetric", action="store_true", help="with an inversion")
-    inversion.add_argument("--no-inversion", action="store_true", help="without one")
-    group.add_argument("--polar", action="store_true", help="with a direction that all operations keep")
-    group.add_argument("--chiral", action="store_true", help="rotations and screws only")
+    for one in ASKED:
+        where = inversion if one.field == "centrosymmetric" else group
+        number = {"type": _count} if one.field == "orbits" else {}
+        where.add_argument(one.option, dest=one.field, default=None, **number, **one.settings)
+
+
+def asked_options(args: argparse.Namespace) -> list[str]:
+    """Flags of what is asked for, as far as they were given."""
+    given = [one for one in ASKED if getattr(args, one.field) is not None]
+    return [
+        one.option for one in given if one.settings.get("const", getattr(args, one.field)) == getattr(args, one.field)
+    ]
+
+
+def request_from(args: argparse.Namespace) -> Request:
+    """The request of a command line.
+
+    Raises:
+        InputError: a name or number cannot be read; the message says which and what would do.
+    """
+    from symjax.generate import request as module
+
+    values: dict[str, Any] = {}
+    for one in ASKED:
+        given = getattr(args, one.field)
+        if given is not None:
+            read = getattr(module, one.reads) if one.reads else (lambda value: value)
+            values[one.field] = tuple(given) if isinstance(given, list) else read(given)
+    return module.Request(**values)
+
+
+def _add_realise(group: Any) -> None:
     group.add_argument(
-        "--require", action="append", default=[], metavar="KIND", help="with such an operation (repeatable)"
+        "--realise",
+        choices=systems.REALISERS,
+        help="by symop's diffusion, random by PyXtal, or representations only (default diffusion)",
     )
-    group.add_argument("--forbid", action="append", default=[], metavar="KIND", help="without any (repeatable)")
+    group.add_argument("--attempts", type=_count, metavar="N", help="pyxtal: attempts for each (default 30)")
+    group.add_argument("--seconds", type=float, metavar="S", help="pyxtal: time for each (default 20)")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Generate, write, and show what was made."""
-    from symjax.cli.output import check_folder, staged_folder
+def _add_own(parser: argparse.ArgumentParser, one: System) -> None:
+    """Options of one system; those that several systems have stand once."""
+    known = {action.dest for action in parser._actions}
+    new = [option for option in one.options if option.name not in known]
+    if not new:
+        return
+    group = parser.add_argument_group(one.name, one.about)
+    for option in new:
+        flag = f"--{option.name.replace('_', '-')}"
+        if option.type is bool:
+            group.add_argument(flag, action="store_true", default=None, help=option.help)
+            continue
+        group.add_argument(
+            flag, type=option.type, metavar=option.metavar, choices=option.choices or None, help=option.help
+        )
 
-    folder = check_folder(args.out)
-    refuse_foreign(args)
-    PARTS[args.model].check(args)
+
+def own_options(args: argparse.Namespace, chosen: System) -> dict[str, Any]:
+    """Values of a system's own options, as far as given.
+
+    Raises:
+        InputError: an option of other systems was given; the message names them.
+    """
+    own = {option.name for option in chosen.options}
+    every = [systems.system(name) for name in systems.system_names()]
+    for name in dict.fromkeys(option.name for one in every for option in one.options):
+        if name not in own and getattr(args, name) is not None:
+            owners = " or ".join(one.name for one in every if name in {option.name for option in one.options})
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} does not go with --model {chosen.name}: {flag} belongs to --model {owners}")
+    return {name: getattr(args, name) for name in sorted(own) if getattr(args, name) is not None}
+
+
+def check(args: argparse.Namespace) -> tuple[System, Request, dict[str, Any]]:
+    """What is asked of which system, checked before anything is loaded.
+
+    Raises:
+        InputError: options that cannot be read, do not go together, or have no meaning for the system.
+    """
+    from symjax.generate.loop import check_request
+    from symjax.generate.system import Settings
+
+    chosen = systems.system(args.model)
+    own = own_options(args, chosen)
+    if args.parent is not None and "parent" in chosen.without_meaning:
+        raise InputError(f"--parent cannot be asked of {chosen.name}: {chosen.without_meaning['parent']}")
+    generate_parent.check(args, asked_options(args))
+    request = request_from(args)
+    check_request(chosen, request, Settings(options=own), None)
+    if args.realise is not None and (chosen.draws_coordinates or args.parent is not None):
+        own_way = f"{chosen.name} draws lattice and coordinates itself"
+        why = own_way if args.parent is None else "lattice and coordinates start from the parent's"
+        raise InputError(f"--realise has no meaning here: {why}")
+    for name in ("attempts", "seconds"):
+        if getattr(args, name) is not None and args.realise != "pyxtal":
+            raise InputError(f"--{name} needs --realise pyxtal")
+    if args.realise in ("pyxtal", "none") and args.steps is not None:
+        raise InputError(f"--steps are diffusion steps and do not go with --realise {args.realise}")
     generate_relax.check(args)
-    started = time.perf_counter()
-    drawn = PARTS[args.model].crystals(args)
-    drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": _hardware()}
-    with staged_folder(folder) as stage:
-        drawn.files(stage)
-        cells, entries = write(stage, drawn.dataset, args, drawing | drawn.about, drawn.each)
-    if not args.quiet:
-        drawn.before(cells)
-        if drawn.dataset is not None:
-            show(entries, cells, folder, args)
-        drawn.after()
-        if args.relax:
-            print(generate_relax.summary(entries))
-    return 0
+    return chosen, request, own
 
 
 class Drawn(NamedTuple):
@@ -132,6 +263,7 @@ class Drawn(NamedTuple):
         before: prints what comes before the table of crystals.
         after: prints what comes after it.
         files: writes more files into a folder.
+        missing: crystals that were asked for and did not come out.
     """
 
     dataset: CrystalDataset | None
@@ -140,52 +272,127 @@ class Drawn(NamedTuple):
     before: Callable[[list[AtomicStructure]], None] = lambda cells: None
     after: Callable[[], None] = lambda: None
     files: Callable[[Path], None] = lambda folder: None
+    missing: int = 0
 
 
-class Part(Protocol):
-    """What the command asks of a model; the modules `symjax.cli.generate_*` offer it.
+def run(args: argparse.Namespace) -> int:
+    """Generate, write, and show what was made."""
+    from symjax.cli.output import check_folder, staged_folder
 
-    Attributes:
-        ABOUT: what the model is, in a few words for the help.
-        TAKES: names of the options that not every model takes and this one does.
-    """
-
-    ABOUT: str
-    TAKES: tuple[str, ...]
-
-    def check(self, args: argparse.Namespace) -> None:
-        """Fill in defaults, and raise InputError for what cannot be meant, before anything is loaded."""
-        ...
-
-    def crystals(self, args: argparse.Namespace) -> Drawn:
-        """Load the weights and draw."""
-        ...
-
-
-PARTS: dict[str, Part] = {
-    "symop": generate_symop,
-    "symmcd": generate_symmcd,
-    "wyckoff_transformer": generate_wyckoff_transformer,
-}
-
-
-def refuse_foreign(args: argparse.Namespace) -> None:
-    """Refuse options that the model of the command line does not take.
-
-    Raises:
-        InputError: naming the option and the models that take it.
-    """
-    takes = PARTS[args.model].TAKES
-    for name in dict.fromkeys(name for part in PARTS.values() for name in part.TAKES):
-        if name not in takes and getattr(args, name):
-            owners = " or ".join(model for model, part in PARTS.items() if name in part.TAKES)
-            option = option_of(name)
-            raise InputError(f"{option} does not go with --model {args.model}: {option} belongs to --model {owners}")
+    folder = check_folder(args.out)
+    chosen, request, own = check(args)
+    started = time.perf_counter()
+    drawn = _from_parent(args, chosen) if args.parent is not None else _generate(args, chosen, request, own)
+    drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": _hardware()}
+    with staged_folder(folder) as stage:
+        drawn.files(stage)
+        cells, entries = write(stage, drawn.dataset, args, drawing | drawn.about, drawn.each)
+    if not args.quiet:
+        drawn.before(cells)
+        if drawn.dataset is not None:
+            show(entries, cells, folder, args)
+        drawn.after()
+        if args.relax:
+            print(generate_relax.summary(entries))
+    if drawn.missing:
+        print(
+            f"symjax: {drawn.missing} of {args.num} crystals are missing: every draw for them failed; the others are written",
+            file=sys.stderr,
+        )
+        return SHORT
+    return 0
 
 
-def option_of(name: str) -> str:
-    """Option of a name in the parsed command line."""
-    return f"--{name.replace('_', '-')}"
+def _settings(args: argparse.Namespace, own: dict[str, Any], progress: Any) -> Settings:
+    from symjax.generate.system import Settings
+
+    return Settings(args.seed, args.steps, min(args.batch, args.num), progress, own)
+
+
+def _generate(args: argparse.Namespace, chosen: System, request: Request, own: dict[str, Any]) -> Drawn:
+    from symjax.generate.progress import StageBar
+
+    limits = {name: getattr(args, name) for name in ("attempts", "seconds") if getattr(args, name) is not None}
+    with StageBar(args.num, show=not args.quiet) as bar:
+        made = systems.generate(
+            chosen.name,
+            args.num,
+            weights=args.weights,
+            request=request,
+            settings=_settings(args, own, bar),
+            realise=args.realise or "diffusion",
+            min_ratio=args.min_ratio,
+            limits=limits,
+        )
+    return Drawn(
+        made.dataset,
+        for_index(made),
+        for_entries(made),
+        after=lambda: show_draws(made),
+        files=lambda folder: (
+            None if chosen.draws_coordinates else write_representations(folder / REPRESENTATIONS, made)
+        ),
+        missing=made.missing,
+    )
+
+
+def _from_parent(args: argparse.Namespace, chosen: System) -> Drawn:
+    parent, found = generate_parent.draw(args, chosen)
+    about, each = generate_parent.for_index(parent, found)
+    return Drawn(found.dataset, about, each, before=lambda cells: generate_parent.show(parent, found, cells))
+
+
+def for_index(made: Generated) -> dict[str, Any]:
+    """What the index says about drawing: how many draws there were, which came to nothing, what became crystals."""
+    return {
+        "draws": made.attempts,
+        "failed_draws": made.failed,
+        "unrealised": [{**one, "reason": reason} for one, reason in made.unrealised],
+        "missing": made.missing,
+    }
+
+
+def for_entries(made: Generated) -> list[dict[str, Any]] | None:
+    """What the index says about each crystal: the group asked for, where it is only a condition."""
+    asked = None if made.dataset is None else made.dataset.properties.get("requested_group")
+    return None if asked is None else [{"requested_group": int(number)} for number in asked]
+
+
+def write_representations(path: Path, made: Generated) -> None:
+    """One JSON object a line, line i for crystal i (`symjax.generate.representations`)."""
+    import json
+
+    from symjax.generate.representations import representations
+
+    path.write_text("".join(json.dumps(one) + "\n" for one in representations(made.types)))
+
+
+def show_draws(made: Generated) -> None:
+    """Say how many draws came to nothing, and why."""
+    lost = sum(made.failed.values())
+    print(f"{lost} of {made.attempts} draws gave nothing{_reasons(made.failed)}")
+    if made.dataset is None:
+        print(f"{len(made.types.z)} representations in {REPRESENTATIONS}, one a line")
+        return
+    if made.dataset.properties.get("requested_group") is not None:
+        print(
+            "the space group is only a condition of these weights; crystals are in P1, with requested_group in the index"
+        )
+    if made.unrealised:
+        drawn = made.attempts - lost
+        reasons = _reasons(Counter(reason for _, reason in made.unrealised))
+        print(f"{drawn - len(made.unrealised)} of {drawn} representations realised{reasons}")
+    for one, reason in made.unrealised[:_LISTED]:
+        orbits = ", ".join(f"{orbit['element']} {orbit['position']}" for orbit in one["orbits"])
+        print(f"  not realised: {one['formula']} in {one['space_group']} ({orbits}): {reason}")
+    if len(made.unrealised) > _LISTED:
+        print(f"  ... and {len(made.unrealised) - _LISTED} more, all in index.json")
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    """Reasons in brackets, the most frequent first."""
+    listed = ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items(), key=lambda item: -item[1]))
+    return f" ({listed})" if listed else ""
 
 
 def _hardware() -> str:
@@ -196,69 +403,6 @@ def _hardware() -> str:
 
     devices = jax.devices()
     return f"{len(devices)} {devices[0].device_kind} device(s), {os.cpu_count()} CPU cores"
-
-
-def parse_formula(text: str) -> dict[str, int]:
-    """Element -> count of a formula such as ``SrTiO3`` or ``Ca3(PO4)2``.
-
-    Raises:
-        InputError: naming the place that cannot be read.
-    """
-    stack: list[dict[str, int]] = [{}]
-    place = 0
-    while place < len(text):
-        match = re.compile(r"([A-Z][a-z]?|\(|\))(\d*)").match(text, place)
-        token, digits = (match[1], match[2]) if match else ("", "")
-        if (
-            not token
-            or (token == "(" and digits)
-            or (token == ")" and len(stack) == 1)
-            or (digits and int(digits) == 0)
-        ):
-            raise InputError(f"formula {text!r}: cannot read {text[place:]!r}; write it as SrTiO3 or Ca3(PO4)2")
-        count = int(digits or 1)
-        if token == "(":
-            stack.append({})
-        else:
-            inner = stack.pop() if token == ")" else {token: 1}
-            for element, number in inner.items():
-                stack[-1][element] = stack[-1].get(element, 0) + number * count
-        place += len(token) + len(digits)
-    if len(stack) != 1 or not stack[0]:
-        raise InputError(f"formula {text!r}: {'a bracket is not closed' if len(stack) > 1 else 'it is empty'}")
-    return stack[0]
-
-
-def parse_elements(text: str) -> tuple[str, ...]:
-    """Symbols of a list such as ``Li,O``.
-
-    Raises:
-        InputError: the list is empty.
-    """
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names:
-        raise InputError(f"elements {text!r}: give symbols with commas between them, as Li,O")
-    return names
-
-
-def parse_space_group(text: str) -> int:
-    """Number of a space group given by number or by short symbol (``Fm-3m``, ``P2_1/c`` or ``P21/c``).
-
-    Raises:
-        InputError: no such group.
-    """
-    from symjax.draw.page import short_symbol
-
-    if re.fullmatch(r"-?\d+", text.strip()):
-        number = int(text)
-        if not 1 <= number <= 230:
-            raise InputError(f"space group {number} is not one of 1 to 230")
-        return number
-    plain = text.replace("_", "").replace(" ", "")
-    for number in range(1, 231):
-        if short_symbol(number).replace("_", "") == plain:
-            return number
-    raise InputError(f"space group {text!r} is unknown; give a number from 1 to 230 or a short symbol such as Fm-3m")
 
 
 def show(entries: list[dict[str, Any]], cells: list[AtomicStructure], folder: Path, args: argparse.Namespace) -> None:
@@ -312,4 +456,14 @@ def _ratio(text: str) -> float:
         value = -1.0
     if not 0 <= value < 1.5:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1.5")
+    return value
+
+
+def _seed(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
     return value

@@ -15,6 +15,7 @@ from symjax.errors import InputError
 if TYPE_CHECKING:
     from symjax.cli.parent import Parent
     from symjax.crystals.types import AtomicStructure
+    from symjax.generate.system import System
     from symjax.models.symop.derive.derivatives import Candidate, Derivatives
 
 ROWS_ON_SCREEN = 15
@@ -28,19 +29,6 @@ DEFAULTS: dict[str, Any] = {
     "strain": 5.0,
     "keep_parent": False,
 }
-_ASKED = (
-    "formula",
-    "elements",
-    "space_group",
-    "point_group",
-    "crystal_system",
-    "centrosymmetric",
-    "no_inversion",
-    "polar",
-    "chiral",
-    "require",
-    "forbid",
-)
 
 
 def add_options(group: Any) -> None:
@@ -77,8 +65,12 @@ def add_options(group: Any) -> None:
     )
 
 
-def check(args: argparse.Namespace) -> None:
+def check(args: argparse.Namespace, asked: list[str]) -> None:
     """Fill in the defaults.
+
+    Args:
+        args: the command line.
+        asked: options of what is asked for that were given.
 
     Raises:
         InputError: options that do not go together or numbers that cannot be meant.
@@ -88,10 +80,8 @@ def check(args: argparse.Namespace) -> None:
         if given:
             raise InputError(f"--{given[0].replace('_', '-')} needs --parent FILE")
         return
-    for name in _ASKED:
-        if getattr(args, name):
-            option = name.replace("_", "-")
-            raise InputError(f"--{option} does not go with --parent, which takes elements and operations from the file")
+    if asked:
+        raise InputError(f"{asked[0]} does not go with --parent, which takes elements and operations from the file")
     for name, value in DEFAULTS.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
@@ -103,22 +93,20 @@ def check(args: argparse.Namespace) -> None:
         raise InputError(f"--strain {args.strain:g}: a share above 0 and below 50 percent is needed")
 
 
-def draw(args: argparse.Namespace) -> tuple[Parent, Derivatives]:
+def draw(args: argparse.Namespace, chosen: System) -> tuple[Parent, Derivatives]:
     """Read the parent and draw.
 
     Raises:
         InputError: as `symjax.cli.parent.read_parent` and `symjax.models.symop.derive.derivatives.derivatives`.
     """
     from symjax.cli.parent import read_parent
-    from symjax.evaluate.samples import StageBar, sampler_of
-    from symjax.models.symop.derive.derivatives import derivatives
-    from symjax.models.symop.weights import load_weights
+    from symjax.generate.progress import StageBar
 
     parent = read_parent(args.parent, args.symprec)
     parent.warn()
     with StageBar(args.num, show=not args.quiet) as bar:
-        found = derivatives(
-            load_weights(args.weights),
+        found = chosen.derive(  # type: ignore[attr-defined]  # `check` made sure of it
+            chosen.load(args.weights),
             parent.crystal,
             args.num,
             direction=args.direction,
@@ -128,7 +116,7 @@ def draw(args: argparse.Namespace) -> tuple[Parent, Derivatives]:
             tolerance=args.tolerance,
             strain=args.strain / 100,
             keep_parent=args.keep_parent,
-            sampler=None if args.steps is None else sampler_of(args.steps),
+            steps=args.steps,
             min_ratio=args.min_ratio,
             batch_size=min(args.batch, args.num),
             progress=bar,

@@ -16,7 +16,7 @@ import numpy as np
 
 from symjax.crystals.io.convert import to_pymatgen
 from symjax.crystals.types import AtomicStructure
-from symjax.evaluate.parallel import map_items
+from symjax.parallel import map_items
 
 LOOSE = (0.3, 0.5, 10.0)
 DEFAULT = (0.2, 0.3, 5.0)

@@ -23,7 +23,7 @@ from symjax.data.readers import SourceRow, read_source
 from symjax.data.rows import parse_row
 from symjax.errors import DataError, SymjaxError
 from symjax.evaluate.cache import content_key
-from symjax.evaluate.parallel import map_items
+from symjax.parallel import map_items
 
 if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset

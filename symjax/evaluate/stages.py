@@ -20,9 +20,9 @@ from symjax.elements import COVALENT_RADII
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.composition import RULES, is_valid_composition
 from symjax.evaluate.distances import shortest
-from symjax.evaluate.parallel import imap_items
 from symjax.evaluate.sources import Crystals
 from symjax.evaluate.symmetry import LADDER, find_symmetry, search
+from symjax.parallel import imap_items
 
 T = TypeVar("T")
 

@@ -11,18 +11,19 @@ import dataclasses
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from symjax.data.structure_types import StructureTypes, closest_ratios
 from symjax.elements import SYMBOLS
 from symjax.errors import InputError
-from symjax.evaluate.parallel import imap_items
+from symjax.generate.system import Progress, Realised
 from symjax.groups.tables import wyckoff_letters
 from symjax.lattice import log_from_lattice
-from symjax.models.wyckoff_transformer.generate import Realised
+from symjax.parallel import imap_items
 from symjax.wyckoff.representatives import set_numbers
 from symjax.wyckoff.set_table import SetTable
 
@@ -48,7 +49,7 @@ class _TimeUp(BaseException):
 
 @dataclasses.dataclass(frozen=True)
 class Pyxtal:
-    """A `Realiser` (see `symjax.models.wyckoff_transformer.generate`) of random coordinates.
+    """A `symjax.generate.system.Realiser` of random coordinates.
 
     Attributes:
         attempts: PyXtal's own number of lattices it tries for a representation (published: 30).
@@ -65,20 +66,25 @@ class Pyxtal:
     seconds: float = 20.0
     factor: float = 1.3
     processes: int | None = None
-    progress: Callable[[str, int], object] | None = None
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         """Refuse limits that nothing can meet."""
         if self.attempts < 1 or not self.seconds > 0 or not self.factor > 0:
             raise InputError(f"PyXtal: attempts, seconds and factor must be positive, got {self}")
 
-    def __call__(self, types: StructureTypes, seed: int) -> Realised:
-        """Try all of them; a representation's crystal depends on the seed and its row only (and on the time limit)."""
+    def __call__(self, types: StructureTypes, key: jax.Array) -> Realised:
+        """Try all of them; a representation's crystal depends on the key and its row only (and on the time limit)."""
+        seed = int(jax.random.key_data(key).ravel()[-1])
         number = set_numbers(types.sets)[types.set_index]
-        jobs = [self._job(types, i, int(number[i]), seed) for i in range(len(number))]
-        k, x, ratio = np.zeros((len(jobs), 6)), np.zeros((*types.z.shape, 3)), np.zeros(len(jobs))
-        reason, good = [""] * len(jobs), []
-        for i, result in enumerate(imap_items(_realise, jobs, processes=self.processes)):
+        num, known = len(number), np.flatnonzero(number)
+        jobs = [self._job(types, i, int(number[i]), seed) for i in known.tolist()]
+        k, x, ratio = np.zeros((num, 6)), np.zeros((*types.z.shape, 3)), np.zeros(num)
+        reason, good = (
+            ["" if one else "operations of no standard setting, which PyXtal does not know" for one in number],
+            [],
+        )
+        for i, result in zip(known.tolist(), imap_items(_realise, jobs, processes=self.processes)):
             if self.progress is not None:
                 self.progress("random coordinates", 1)
             if isinstance(result, str):

@@ -23,7 +23,7 @@ from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.chains import build_chain_bank, close_members, pair_classes
 from symjax.models.symop.walk.exact import walk_distribution
 from symjax.models.symop.walk.set_lattice import lattice_below
-from symjax.models.symop.walk.set_store import merge_sets, table_of_members
+from symjax.wyckoff.set_table import merge_sets, table_of_members
 
 SIZES = {"species_dim": 16, "walk_dim": 16, "walk_layers": 1, "walk_heads": 2, "sites_dim": 16, "chains": 4}
 SECTION = {**symop.operations(), **SIZES}

@@ -18,7 +18,6 @@ import numpy as np
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
-from symjax.evaluate.parallel import map_items
 from symjax.evaluate.stability.batch import relax_many
 from symjax.evaluate.stability.change import relaxation_change
 from symjax.evaluate.stability.draw import draw_phase_diagram
@@ -28,6 +27,7 @@ from symjax.evaluate.stability.potential import Potential, load_potential
 from symjax.evaluate.stability.references import load_hull
 from symjax.evaluate.stability.relax import RelaxOptions, relaxed_cell
 from symjax.evaluate.symmetry import detected_number
+from symjax.parallel import map_items
 
 if TYPE_CHECKING:
     from symjax.evaluate.metrics.common import Study

@@ -19,17 +19,17 @@ import numpy as np
 
 from symjax.elements import NUM_ELEMENTS
 from symjax.errors import InputError, SymjaxError
-from symjax.generate.constraints import Compiled, Constraints, compile_constraints
+from symjax.generate.request import Request
 from symjax.groups.indexed import close_mask, vocabulary_table
 from symjax.groups.tables import vocabulary
+from symjax.models.symop.demands import Demands, demands_of
 from symjax.models.symop.network import OperationsNet, options_from_config
 from symjax.models.symop.sites.balance import balance_rows
 from symjax.models.symop.sites.network import MASKED, SiteTable, site_table, slot_state
 from symjax.models.symop.species import MAX_ORBITS, STOP, element_rank
 from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.chains import MAX_OPS, build_chain_bank, pair_classes
-from symjax.models.symop.walk.set_store import pad_table, table_of_members
-from symjax.wyckoff.set_table import SetTable
+from symjax.wyckoff.set_table import SetTable, pad_table, table_of_members
 
 Array = Any
 MAX_STEPS = 64  # of the walk, rejected draws included; chains of the known groups have at most six sets
@@ -60,28 +60,32 @@ class StructureTypeSamples:
 
 
 @partial(jax.jit, static_argnames=("net", "num"))
-def _draw_species(net: OperationsNet, params: Any, key: Array, limits: tuple[Array, Array, Array], num: int) -> Array:
-    """`(num, MAX_ORBITS)` atomic numbers; limits are (allowed, required, most orbits)."""
-    allowed, required, most = limits
+def _draw_species(
+    net: OperationsNet, params: Any, key: Array, limits: tuple[Array, Array, Array, Array], num: int
+) -> Array:
+    """`(num, MAX_ORBITS)` atomic numbers; limits are (allowed, needed orbits of each element, least and most orbits)."""
+    allowed, needed, least, most = limits
     rank = jnp.asarray(element_rank())
 
     def step(carry: tuple, key: Array) -> tuple:
         z, count, done = carry
         logits = net.apply(params, z, count, method="species_logits")
-        present = jnp.sum(nn.one_hot(z, NUM_ELEMENTS), 1) > 0
-        missing = required[None, :] & ~present
+        # what must still come, in the canonical order; room is kept for it
+        lacking = jnp.maximum(needed[None, :] - jnp.sum(nn.one_hot(z, NUM_ELEMENTS), 1), 0)
+        missing = lacking > 0
         first = jnp.min(jnp.where(missing, rank[None, :], NUM_ELEMENTS), -1, keepdims=True)
-        slots_left = (most - count)[:, None] - jnp.sum(missing, -1, keepdims=True)
-        fits = missing | (slots_left > 0)  # keep room for the elements that must still come
+        slots_left = (most - count)[:, None] - jnp.sum(lacking, -1, keepdims=True)
+        fits = missing | (slots_left > 0)
         ok = allowed[None, :] & (rank[None, :] <= first) & fits & (count < most)[:, None]
-        ok = ok.at[:, STOP].set(~jnp.any(missing, -1) & (count > 0))
+        ok = ok.at[:, STOP].set(~jnp.any(missing, -1) & (count >= least))
         drawn = jax.random.categorical(key, jnp.where(ok, logits, 2 * MASKED))
-        # With elements given, the chance of a forbidden one goes to moving on (the next required element, then STOP):
+        # With elements given, the chance of a forbidden one goes to moving on (the next needed element, then STOP):
         # renormalising instead would repeat what is allowed and make far too many orbits.
         free_draw = jax.random.categorical(jax.random.fold_in(key, 1), logits)
         move_on = jnp.where(jnp.any(missing, -1), jnp.argmax(missing & (rank[None, :] == first), -1), STOP)
-        asked = jnp.where(jnp.take_along_axis(ok, free_draw[:, None], 1)[:, 0], free_draw, move_on)
-        drawn = jnp.where(jnp.any(required), asked, drawn)
+        allows = lambda choice: jnp.take_along_axis(ok, choice[:, None], 1)[:, 0]
+        asked = jnp.where(allows(free_draw), free_draw, jnp.where(allows(move_on), move_on, drawn))
+        drawn = jnp.where(jnp.any(needed > 0) | ~jnp.all(allowed[1:]), asked, drawn)
         drawn = jnp.where(done | ~jnp.any(ok, -1), STOP, drawn)
         z = jnp.where((jnp.arange(MAX_ORBITS) == count[:, None]) & (drawn != STOP)[:, None], drawn[:, None], z)
         return (z, count + (drawn != STOP), done | (drawn == STOP)), None
@@ -168,22 +172,22 @@ def walk_constants() -> tuple:
 
 
 def draw_walks(
-    net: OperationsNet, params: Any, key: Array, z: np.ndarray, compiled: Compiled
+    net: OperationsNet, params: Any, key: Array, z: np.ndarray, demands: Demands
 ) -> tuple[np.ndarray, np.ndarray]:
     """Final sets `(b, v)` bool for species `z (b, m)`, and `(b,)` True where the walk got stuck."""
     ops, pair, table = walk_constants()
-    targets = jnp.asarray(compiled.targets)
+    targets = jnp.asarray(demands.targets)
     key, first = jax.random.split(key)
     z = jnp.asarray(z)
-    frame = _draw_frame(net, params, first, z, (ops, pair, table.identity), jnp.asarray(compiled.frames))
-    members = jnp.asarray(compiled.start)[frame]
+    frame = _draw_frame(net, params, first, z, (ops, pair, table.identity), jnp.asarray(demands.frames))
+    members = jnp.asarray(demands.start)[frame]
     state = (members, jnp.zeros_like(members), frame, jnp.zeros(len(z), bool), jnp.zeros(len(z), bool))
     for i in range(MAX_STEPS):
         state = _walk_step(net, params, jax.random.fold_in(key, i), state, z, (ops, pair, table), targets)
         if bool(jnp.all(state[3])):
             break
     # a walk that has not stopped by now still stands on a group; without constraints it is kept
-    unfinished = ~np.asarray(state[3]) if compiled.targets.shape[0] else np.zeros(len(z), bool)
+    unfinished = ~np.asarray(state[3]) if demands.targets.shape[0] else np.zeros(len(z), bool)
     return np.asarray(state[0]), np.asarray(state[4]) | unfinished
 
 
@@ -195,7 +199,7 @@ def draw_sites(
     *,
     sets: SetTable,
     set_index: np.ndarray,
-    compiled: Compiled,
+    demands: Demands,
     max_atoms: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions `(b, m)` for species `z (b, m)`, and `(b,)` True where a limit left none."""
@@ -220,8 +224,8 @@ def draw_sites(
         placed = (full[set_index[:, None], pos] * (np.arange(width) < step)).sum(1)
         later = np.maximum(count - 1 - step, 0)  # every later orbit holds one atom at least
         logits[placed[:, None] + full[set_index] + later[:, None] > max_atoms] = MASKED
-        if compiled.formula is not None:
-            logits[~compiled.site_mask(sets, set_index, z=z, pos=pos, step=step, max_atoms=max_atoms)] = MASKED
+        if demands.masks_sites:
+            logits[~demands.site_mask(sets, set_index, z=z, pos=pos, step=step)] = MASKED
         active = step < count
         failed |= active & (logits.max(-1) <= MASKED / 2)
         gumbel = np.asarray(jax.random.gumbel(jax.random.fold_in(key, step), logits.shape))
@@ -230,7 +234,7 @@ def draw_sites(
 
 
 def pad_rows(array: np.ndarray, block: int) -> np.ndarray:
-    """Rows repeated at the end up to a multiple of `block`, so that few shapes are compiled."""
+    """Rows repeated at the end up to a multiple of `block`, so that few shapes are demands."""
     extra = -len(array) % block
     return np.concatenate([array, np.repeat(array[-1:], extra, 0)])
 
@@ -294,7 +298,7 @@ def sample_structure_types(
     key: Array,
     num: int,
     *,
-    constraints: Constraints | None = None,
+    request: Request | None = None,
     max_orbits: int = MAX_ORBITS,
     max_atoms: int = MAX_OPS,
     batch_size: int = 256,
@@ -308,35 +312,35 @@ def sample_structure_types(
       config: the configuration they were trained with (`model.operations` is read).
       key: random key; equal keys give equal samples.
       num: how many.
-      constraints: what is asked for.
+      request: what is asked for.
       max_orbits: orbits per crystal, at most `MAX_ORBITS`.
       max_atoms: atoms of the conventional cell.
       batch_size: crystals per compiled step.
-      max_rounds: batches drawn before giving up on constraints.
+      max_rounds: batches drawn before giving up on a request; what was found by then is returned.
       progress: called with the number finished since the last call.
 
     Raises:
-      SymjaxError: the constraints contradict each other, or nothing that meets them was found in `max_rounds` batches.
+      InputError: the request cannot be met.
+      SymjaxError: nothing that meets it was found in `max_rounds` batches.
     """
     if num < 1:
         raise InputError(f"number of structure types must be at least 1, got {num}")
     net = OperationsNet(options_from_config(config["model"]["operations"]))
-    most = min(max_orbits, MAX_ORBITS)
-    compiled = compile_constraints(constraints or Constraints(), max_orbits=most, max_atoms=max_atoms)
-    limits = (jnp.asarray(compiled.allowed), jnp.asarray(compiled.required), jnp.asarray(most))
+    demands = demands_of(request or Request(), max_orbits=min(max_orbits, MAX_ORBITS), max_atoms=max_atoms)
+    limits = tuple(jnp.asarray(a) for a in (demands.allowed, demands.needed, demands.min_orbits, demands.max_orbits))
     parts: list[tuple[np.ndarray, ...]] = []
     found = 0
     for round_index in range(max_rounds):
         keys = jax.random.split(jax.random.fold_in(key, round_index), 4)
         z = np.asarray(_draw_species(net, params, keys[0], limits, batch_size))
-        members, failed = draw_walks(net, params, keys[1], z, compiled)
+        members, failed = draw_walks(net, params, keys[1], z, demands)
         unique, index = np.unique(members, axis=0, return_inverse=True)
         sets, index = table_of_members(unique), index.ravel().astype(np.int32)
-        z = compiled.adjust_species(z, sets, index, seed=int(jax.random.randint(keys[3], (), 0, 2**31 - 1)))
-        failed |= (z > 0).sum(1) == 0
+        z = demands.adjust_species(z, sets, index, seed=int(jax.random.randint(keys[3], (), 0, 2**31 - 1)))
+        failed |= (z > 0).sum(1) < demands.min_orbits
         z[failed, 0] = np.where(z[failed, 0] == 0, 1, z[failed, 0])  # any element: the row is thrown away
         pos, stuck = draw_sites(
-            net, params, keys[2], z, sets=sets, set_index=index, compiled=compiled, max_atoms=max_atoms
+            net, params, keys[2], z, sets=sets, set_index=index, demands=demands, max_atoms=max_atoms
         )
         good = np.nonzero(~(failed | stuck))[0][: num - found]
         parts.append((z[good], pos[good], members[good]))
@@ -345,10 +349,10 @@ def sample_structure_types(
             progress(len(good))
         if found == num:
             break
-    else:
+    if not found:
         raise SymjaxError(
-            f"{found} of {num} structures that meet the constraints ({compiled.text}) were found in {max_rounds} "
-            f"batches of {batch_size} with at most {most} orbits and {max_atoms} atoms in the cell; ask for less"
+            f"no structure that meets the request ({demands.text}) was found in {max_rounds} batches of {batch_size} with at most "
+            f"{demands.max_orbits} orbits and {max_atoms} atoms in the cell; ask for less"
         )
     z, pos, members = (np.concatenate(p) for p in zip(*parts, strict=True))
     unique, index = np.unique(members, axis=0, return_inverse=True)

@@ -27,9 +27,9 @@ from symjax.models.symop.sites.network import SiteTable, site_nll, site_table
 from symjax.models.symop.species import MAX_ORBITS, canonical_slots, species_nll
 from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.chains import ChainBank, build_chain_bank, pair_classes
-from symjax.models.symop.walk.set_store import merge_sets
 from symjax.nn.operation_encoder import OperationInputs
 from symjax.train.interface import Bucket, weighted_sum
+from symjax.wyckoff.set_table import merge_sets
 
 Array = Any
 MEMBERSHIP_UNIT = 0.1

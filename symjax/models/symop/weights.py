@@ -4,17 +4,17 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from symjax.models.symop.geometry.realise import GeometryWeights
 from symjax.train.weights import load_params, shipped_weights
 
 
 @dataclasses.dataclass(frozen=True)
 class SymopWeights:
-    """Parameters and configs of the two trained parts."""
+    """Parameters and configurations of the two trained parts."""
 
     operations: Any
     operations_config: Any
-    geometry: Any
-    geometry_config: Any
+    geometry: GeometryWeights
 
 
 def load_weights(folder: str | Path | None = None) -> SymopWeights:
@@ -23,7 +23,18 @@ def load_weights(folder: str | Path | None = None) -> SymopWeights:
     Raises:
         WeightsError: a part is missing or not of symop.
     """
-    root = Path(folder) if folder is not None else shipped_weights("symop")
-    operations, operations_config = load_params(root / "operations")
-    geometry, geometry_config = load_params(root / "geometry")
-    return SymopWeights(operations, operations_config, geometry, geometry_config)
+    operations, config = load_params(_root(folder) / "operations")
+    return SymopWeights(operations, config, load_geometry(folder))
+
+
+def load_geometry(folder: str | Path | None = None) -> GeometryWeights:
+    """Read `folder/geometry` alone, which realises the structure types of every system.
+
+    Raises:
+        WeightsError: it is missing or not of symop.
+    """
+    return GeometryWeights(*load_params(_root(folder) / "geometry"))
+
+
+def _root(folder: str | Path | None) -> Path:
+    return Path(folder) if folder is not None else shipped_weights("symop")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from symjax.errors import InputError
+from symjax.generate.masks import Masks
+from symjax.generate.sites import position_indices
 from symjax.groups.tables import wyckoff_letters
 from symjax.models.wyckoff_transformer.tokens import MAX_SITES, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
-from symjax.wyckoff.site_symbols import LETTERS, position_multiplicity
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,22 @@ class Conditions:
         allowed: (V,) bool elements that may be drawn; None for all. Service tokens are never drawn by it.
         required: (V,) bool elements that must occur; None for none.
         prefix: (p, 3) int tokens (element, site, enum) of the sites that are given; they come first in every sample.
+        formula: atomic number -> count; the crystal's content is a whole multiple of it. None for any.
         min_sites, max_sites: bounds of the number of sites, given ones included.
     """
 
     allowed: np.ndarray | None = None
     required: np.ndarray | None = None
     prefix: np.ndarray | None = None
+    formula: dict[int, int] | None = None
     min_sites: int = 1
     max_sites: int = MAX_SITES
 
     @property
     def free(self) -> bool:
         """Whether nothing is asked for that only masked sampling can meet."""
-        return self.allowed is None and self.required is None and (self.min_sites, self.max_sites) == (1, MAX_SITES)
+        nothing = (self.allowed, self.required, self.formula)
+        return all(one is None for one in nothing) and (self.min_sites, self.max_sites) == (1, MAX_SITES)
 
 
 def check_conditions(conditions: Conditions, number: np.ndarray, vocabulary: Vocabulary, masked: bool) -> np.ndarray:
@@ -105,6 +109,26 @@ def _check_prefix(given: np.ndarray, number: int, vocabulary: Vocabulary) -> Non
         )
 
 
+def conditions_of(masks: Masks, vocabulary: Vocabulary) -> Conditions:
+    """The conditions that a request sets.
+
+    Raises:
+        InputError: an element or a site symmetry outside the vocabulary, or a position that the group lacks.
+    """
+    request = masks.request
+    least, most = (1, MAX_SITES) if request.orbits is None else (request.orbits, request.orbits)
+    closed = request.elements or request.allow
+    required = (*request.elements, *request.include)
+    return Conditions(
+        allowed=element_mask(closed, vocabulary) if closed else None,
+        required=element_mask(required, vocabulary) if required else None,
+        prefix=prefix_tokens(request.sites, request.groups[0], vocabulary) if request.sites else None,
+        formula=masks.formula,
+        min_sites=least,
+        max_sites=most,
+    )
+
+
 def element_mask(names: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:
     """`(V,)` bool element tokens of symbols.
 
@@ -125,25 +149,14 @@ def prefix_tokens(orbits: Sequence[tuple[str, str]], number: int, vocabulary: Vo
     """
     known, letters = tables(vocabulary), wyckoff_letters(number)
     element = vocabulary.tokens_of([name for name, _ in orbits])
+    positions = position_indices(orbits, number)
     out = np.zeros((len(orbits), 3), np.int32)
-    multiplicity = position_multiplicity(number)
-    for i, (name, text) in enumerate(orbits):
-        digits = text.rstrip(LETTERS)
-        letter = text[len(digits) :]
-        if len(letter) != 1 or letter not in letters or not (digits.isdigit() or not digits):
-            every = " ".join(f"{multiplicity[letters.index(a)]}{a}" for a in sorted(letters, key=LETTERS.index))
-            raise InputError(f"given orbit {name}:{text}: space group {number} has the positions {every}")
-        pos = letters.index(letter)
-        if digits and int(digits) != multiplicity[pos]:
-            raise InputError(
-                f"given orbit {name}:{text}: position {letter} of space group {number} has {multiplicity[pos]} points, so it is "
-                f"{multiplicity[pos]}{letter}"
-            )
-        site, enum = int(known.site[number, pos]), int(known.enum[number, pos])
+    for i, ((name, text), position) in enumerate(zip(orbits, positions, strict=True)):
+        site, enum = int(known.site[number, position]), int(known.enum[number, position])
         if site == vocabulary.pad[1]:
             raise InputError(
                 f"given orbit {name}:{text}: the vocabulary {vocabulary.name!r} has no token for the site symmetry of position "
-                f"{letter} of space group {number}"
+                f"{letters[position]} of space group {number}"
             )
         out[i] = element[i], site, enum
     return out

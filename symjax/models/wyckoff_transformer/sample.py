@@ -15,9 +15,9 @@ sample is valid. Unmasked sampling is the published one: any token at any slot. 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.struct
 import jax
@@ -31,14 +31,17 @@ from symjax.models.wyckoff_transformer.conditions import Conditions, check_condi
 from symjax.models.wyckoff_transformer.network import NUM_SERVICE, Context, NetworkOptions, WyckoffNet
 from symjax.models.wyckoff_transformer.tokens import MAX_SITES, Decoded, Tokens, decode, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
-from symjax.wyckoff.site_symbols import MAX_POSITIONS
+from symjax.wyckoff.occupancy import NO_LIMIT, FormulaFitter, OpenSites
+from symjax.wyckoff.site_symbols import MAX_POSITIONS, position_dof, position_multiplicity
 
 NUM_SLOTS = MAX_SITES + 1
 """Slots of a sequence; masked sampling leaves the last one to STOP, the published sampling may fill all."""
 BATCH, WIDTHS = 512, (3, 6, 12)
 """Padded numbers of rows and of known sites of the programs for many rows."""
+MAX_ATOMS = 192
+"""Atoms of the conventional cell that an exact formula may fill."""
 REST = (64, MAX_SITES)
-"""The same of the program for what is left over, for long rows and for small requests."""
+"""As the padded numbers above, of the program for what is left over, for long rows and for small requests."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,19 @@ class _Rules:
     allowed: Array  # (V,)
     required: Array  # (V,)
     bounds: Array  # (2,) least and largest number of sites
+    formula: Array  # (f,) tokens of the elements of an exact formula; f = 0 for none
+
+
+class _Reach(NamedTuple):
+    """What leads to an exact formula from the sites of each row.
+
+    Attributes:
+        sites: `(b, f, 27)` bool elements of the formula that may be put on positions.
+        end: `(b,)` bool, the formula is there.
+    """
+
+    sites: Array
+    end: Array
 
 
 @functools.lru_cache(maxsize=4)
@@ -102,6 +118,7 @@ def _rules(vocabulary: Vocabulary, conditions: Conditions) -> _Rules:
         allowed=jnp.asarray(allowed),
         required=jnp.asarray(required),
         bounds=jnp.asarray([conditions.min_sites, conditions.max_sites], jnp.int32),
+        formula=jnp.asarray(vocabulary.element_tokens[list(conditions.formula or ())], jnp.int32),
     )
 
 
@@ -115,6 +132,7 @@ def draw_site(
     known: Array,
     slot: Array,
     temperature: Array,
+    reach: _Reach | None = None,
     *,
     options: NetworkOptions,
     masked: bool,
@@ -130,6 +148,7 @@ def draw_site(
         known: `(b, w, 3)` int32 tokens of the sites drawn before, the first `slot` of them real.
         slot: () int32 how many.
         temperature: (3,) of the fields.
+        reach: what leads to the formula of the rules; None where they have none.
         options: static sizes.
         masked: static; whether only what can end as a valid sample is drawn.
 
@@ -147,7 +166,7 @@ def draw_site(
     def pick(field: int, context: Context, h: Array, gumbel: Array) -> Array:
         logits = net.apply(params, h, context, field, method=WyckoffNet.decode) / temperature[field]
         if masked:
-            ok = _allowed(rules, options, context, number, slot, open_positions, field=field)
+            ok = _allowed(rules, options, context, number, slot, open_positions, reach, field=field)
             logits = jnp.where(ok, logits, -jnp.inf)
         return jnp.argmax(logits + gumbel[:, : logits.shape[1]], axis=1).astype(jnp.int32)
 
@@ -178,6 +197,7 @@ def _allowed(
     number: Array,
     slot: Array,
     open_positions: Array,
+    reach: _Reach | None,
     *,
     field: int,
 ) -> Array:
@@ -192,7 +212,13 @@ def _allowed(
         # Orders mean nothing to the model, so required elements come first; waiting for them would fill all slots.
         ok = jnp.where(waits[:, None], missing, rules.allowed) & (slot < rules.bounds[1])
         may_stop = ~waits & (slot >= rules.bounds[0])
+        if reach is not None:
+            ok &= none.at[:, rules.formula].set(reach.sites.any(axis=2))
+            may_stop &= reach.end
         return ok.at[:, size - NUM_SERVICE + 1].set(may_stop)
+    if reach is not None:
+        drawn = (rules.formula[None, :] == context.slot[:, :1])[:, :, None]
+        open_positions &= (drawn & reach.sites).any(axis=1)
     token = rules.site[number]
     if field == 2:
         token = jnp.where(token == context.slot[:, 1:2], rules.enum[number], size)
@@ -233,6 +259,7 @@ def sample(
     given = check_conditions(conditions, number, vocabulary, masked)
     heat = _checked_temperature(temperature)
     rules = _rules(vocabulary, conditions)
+    reached = None if conditions.formula is None else _Reachable(conditions, number, vocabulary)
     first, rows = len(given), np.arange(len(number))
     values = np.tile(np.array(vocabulary.pad, np.int32), (len(number), NUM_SLOTS, 1))
     values[:, :first] = given
@@ -249,6 +276,7 @@ def sample(
                 values[padded, :width],
                 np.int32(slot),
                 heat[slot],
+                None if reached is None else reached(padded, values, slot),
                 options=options,
                 masked=masked,
             )
@@ -266,6 +294,49 @@ def sample(
     if progress is not None:
         progress(len(rows))
     return _sampled(number, values, length, vocabulary)
+
+
+class _Reachable:
+    """Counts on the host which sites still lead to the formula; equal states are counted once."""
+
+    def __init__(self, conditions: Conditions, number: np.ndarray, vocabulary: Vocabulary):
+        assert conditions.formula is not None
+        self.formula, self.bounds = conditions.formula, (conditions.min_sites, conditions.max_sites)
+        self.number, self.vocabulary, self.known = number, vocabulary, tables(vocabulary)
+        self.seen: dict[tuple, OpenSites] = {}
+
+    def __call__(self, rows: np.ndarray, values: np.ndarray, slot: int) -> _Reach:
+        """Of rows (n,) whose first `slot` sites are known: `values (b, NUM_SLOTS, 3)` tokens."""
+        found = [self._one(int(self.number[row]), values[row, :slot]) for row in rows]
+        sites = np.zeros((len(rows), len(self.formula), MAX_POSITIONS), bool)
+        for i, one in enumerate(found):
+            sites[i, :, : one.sites.shape[1]] = one.sites
+        return _Reach(jnp.asarray(sites), jnp.asarray([one.end for one in found]))
+
+    def _one(self, number: int, sites: np.ndarray) -> OpenSites:
+        z = self.vocabulary.atomic_numbers[sites[:, 0]]
+        pos = self.known.position[number, sites[:, 1], sites[:, 2]]
+        key = (number, tuple(sorted(zip(z.tolist(), pos.tolist(), strict=True))))
+        if key not in self.seen:
+            count = int(self.known.num_positions[number])
+            multiplicity = position_multiplicity(number)[:count]
+            # a position whose site symmetry has no token cannot be drawn
+            named = self.known.site[number, :count] != self.vocabulary.pad[1]
+            capacity = np.where(position_dof(number)[:count] > 0, NO_LIMIT, 1) * named
+            fitter = FormulaFitter(multiplicity, capacity)
+            self.seen[key] = fitter.open_sites(z, pos, self.formula, max_atoms=MAX_ATOMS, orbits=self.bounds)
+        return self.seen[key]
+
+
+def formula_groups(formula: dict[int, int], groups: Sequence[int], bounds: tuple[int, int]) -> list[int]:
+    """Those of some space groups whose positions can hold a formula with a number of sites within bounds."""
+    counts, found = tuple(sorted(formula.values())), []
+    for number in groups:
+        fitter = FormulaFitter.of_positions(position_multiplicity(number), position_dof(number))
+        possible = fitter.possible_orbits(counts, max_orbits=bounds[1], max_atoms=MAX_ATOMS)
+        if possible[bounds[0] :].any():
+            found.append(number)
+    return found
 
 
 def plan_batches(rows: np.ndarray, slot: int, *, many: bool) -> list[tuple[np.ndarray, np.ndarray, int]]:

@@ -5,7 +5,7 @@ that its states are the subgroups of G modulo the conventional cell (or the clos
 crystal nearly has). There are at most about a thousand of them, so nothing is estimated: all probabilities are exact.
 
 The chance of a subgroup H can be measured in two ways, and both are in the table.
-- "type" (default): p(H) proportional to p(species) p(frame, H | species) p(sites | H, species), the probability that `generate`
+- "type" (default): p(H) proportional to p(species) p(frame, H | species) p(sites | H, species), the probability that symop
   draws the parent's atoms described by H, in H's own standard setting and with the elements of H's own orbits. Subgroups that
   give the same structure type share its probability evenly. This does not depend on how H is written.
 - "walk": the walk given the parent's orbits, in the parent's setting, each step renormalised over what stays inside the bounds.
@@ -42,7 +42,7 @@ from symjax.models.symop.derive.reductions import (
     reduce,
     types_of,
 )
-from symjax.models.symop.generate import draw_geometry, geometry_options
+from symjax.models.symop.geometry.realise import draw_geometry
 from symjax.models.symop.geometry.sample import SamplerOptions, Start
 from symjax.models.symop.network import OperationsNet, options_from_config
 from symjax.models.symop.species import MAX_ORBITS, canonical_slots
@@ -116,8 +116,8 @@ class Derivatives:
     """Drawn crystals.
 
     `dataset` has the properties `log_probability` (of the draw of H), `log_likelihood` (of the structure type, or of H under the
-    unrestricted walk for the measure "walk"), `min_ratio` and `draws`, as in `symjax.models.symop.generate`. `chosen` (num,) is
-    each crystal's row of `candidates`.
+    unrestricted walk for the measure "walk"), `min_ratio` and `draws`, as `symjax.models.symop.geometry.realise` gives them.
+    `chosen` (num,) is each crystal's row of `candidates`.
     """
 
     dataset: CrystalDataset
@@ -155,7 +155,7 @@ def derivatives(
         seed: equal arguments give equal crystals.
         tolerance, strain: above only, what averaging may move an atom by, angstrom, and change an edge by, as a share.
         keep_parent: the parent's own group may be drawn too.
-        sampler, min_ratio, max_draws, batch_size, progress: as in `symjax.models.symop.generate.generate`.
+        sampler, min_ratio, max_draws, batch_size, progress: as in `symjax.models.symop.geometry.realise.draw_geometry`.
 
     Raises:
         InputError: a parent outside the model (its setting, its size), a wrong option, or nothing to draw.
@@ -183,7 +183,7 @@ def derivatives(
     if strength > 0:
         sampler = sampler or SamplerOptions(num_steps=max(10, round(60 * strength)))
         k, x, best, draws = draw_geometry(
-            weights,
+            weights.geometry,
             types,
             jax.random.key(seed),
             sampler=sampler,
@@ -191,7 +191,7 @@ def derivatives(
             max_draws=max_draws,
             batch_size=batch_size,
             start=Start(k, x, strength),
-            progress=progress,
+            progress=None if progress is None else (lambda done: progress("lattice and coordinates", done)),
         )
     rows = [found.rows[i] for i in chosen]
     likelihood = [row.log_likelihood if measure == "walk" or row.log_type is None else row.log_type for row in rows]
@@ -318,7 +318,7 @@ def _status(
     keep_parent: bool,
 ) -> list[str]:
     """Which sets can be drawn, and why the others cannot."""
-    orbits, atoms = geometry_options(weights).buckets[-1]
+    orbits, atoms = weights.geometry.options.buckets[-1]
     words = []
     for i, found in enumerate(reductions):
         if found is None:

@@ -190,7 +190,7 @@ def _fill(x: np.ndarray, P: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.n
 
 def types_of(reductions: list[Reduction]) -> tuple[StructureTypes, np.ndarray, np.ndarray]:
     """Structure types with start geometry `k (b, 6)` and `x (b, m, 3)`."""
-    from symjax.models.symop.walk.set_store import concatenate
+    from symjax.wyckoff.set_table import concatenate
 
     numbers = sorted({r.setting.number for r in reductions})
     sets = concatenate([standard(n).table for n in numbers])

@@ -24,7 +24,7 @@ from symjax.models.symop.species import MAX_ORBITS, species_nll
 from symjax.models.symop.walk.chains import MAX_OPS
 from symjax.models.symop.walk.exact import walk_distributions
 from symjax.models.symop.walk.set_lattice import lattice_below
-from symjax.models.symop.walk.set_store import pad_table
+from symjax.wyckoff.set_table import pad_table
 
 Array = Any
 _BATCH = 64

@@ -1,0 +1,242 @@
+"""From a request to crystals, the same for every system: draw, realise, draw again what came to nothing, count.
+
+    from symjax.systems import generate
+    crystals = generate("symop", 16, seed=0).dataset
+
+`symjax.systems.generate` finds the system by its name and its weights; `generate` here takes them as they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from symjax.data.dataset import CrystalDataset
+from symjax.data.structure_types import StructureTypes, dataset_from_types
+from symjax.errors import InputError, SymjaxError
+from symjax.generate.representations import representations
+from symjax.generate.request import Request
+from symjax.generate.system import Draws, Realiser, Settings, System
+from symjax.wyckoff.set_table import concatenate
+
+ROUNDS = 8
+"""Times a crystal is drawn at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Redraw:
+    """When crystals that a system drew with their coordinates are drawn again.
+
+    Attributes:
+        min_ratio: while two atoms sit closer than this share of the sum of their covalent radii; the best draw is kept. 0 keeps
+            every first draw (raw rates).
+        max_draws: so many draws at most for that reason.
+    """
+
+    min_ratio: float = 0.0
+    max_draws: int = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Generated:
+    """What was generated.
+
+    Attributes:
+        types: the structure types, `b` rows.
+        dataset: the crystals as a data set of the package, with the properties of system and realiser, `draws` (how often each was
+            drawn) and `min_ratio` (smallest distance over the sum of covalent radii); None without lattice and coordinates.
+        attempts: draws in all.
+        failed: reason -> draws that gave nothing.
+        unrealised: (representation, reason) of structure types that were drawn and got no lattice and coordinates.
+        missing: crystals that were asked for and failed every time.
+    """
+
+    types: StructureTypes
+    dataset: CrystalDataset | None
+    attempts: int
+    failed: dict[str, int]
+    unrealised: list[tuple[dict[str, Any], str]]
+    missing: int
+
+
+def check_request(system: System, request: Request, settings: Settings, realise: Realiser | None) -> None:
+    """Refuse what has no meaning for a system.
+
+    Raises:
+        InputError: saying what and why.
+    """
+    for name, why in system.without_meaning.items():
+        if getattr(request, name, None) not in (None, (), False):
+            raise InputError(f"{name.replace('_', ' ')} cannot be asked of {system.name}: {why}")
+    known = {option.name for option in system.options}
+    if foreign := sorted(set(settings.options) - known):
+        raise InputError(f"{system.name} has no option {foreign[0]}; it has {', '.join(sorted(known)) or 'none'}")
+    if realise is not None and system.draws_coordinates:
+        raise InputError(f"{system.name} draws lattice and coordinates itself: a realiser has nothing to do")
+
+
+def generate(
+    system: System,
+    weights: Any,
+    num: int,
+    *,
+    request: Request | None = None,
+    settings: Settings | None = None,
+    realise: Realiser | None = None,
+    redraw: Redraw | None = None,
+) -> Generated:
+    """Generate crystals, or their structure types where nothing gives coordinates.
+
+    Args:
+        system: see `symjax.systems`.
+        weights: from `system.load`.
+        num: how many, at least 1.
+        request: what is asked for; None for nothing.
+        settings: how to draw.
+        realise: gives lattices and coordinates to structure types, for systems that draw none.
+        redraw: when to draw again, for systems that draw coordinates (a realiser has its own rule).
+
+    Raises:
+        InputError: `num` is not positive, or the request has no meaning or cannot be met.
+        SymjaxError: nothing at all came out.
+    """
+    if num < 1:
+        raise InputError(f"number of crystals must be at least 1, got {num}")
+    request, settings, redraw = request or Request(), settings or Settings(), redraw or Redraw()
+    check_request(system, request, settings, realise)
+    sampler = system.sampler(weights, request, num, settings)
+    kept = _Kept(num)
+    for attempt in range(ROUNDS):
+        rows = kept.open_rows(redraw.min_ratio if attempt < redraw.max_draws else 0.0)
+        if not len(rows):
+            break
+        drawn = sampler.draw(rows, attempt)
+        kept.count(rows, drawn)
+        good = np.flatnonzero([not reason for reason in drawn.reason])
+        if len(good):
+            part = _take(drawn, good)
+            if part.k is None and realise is not None:
+                part, good = kept.realised(part, realise(part.types, sampler.realise_key(attempt)), good)
+            kept.take(rows[good], part)
+        if drawn.final:
+            break
+    if not kept.done.any():
+        raise SymjaxError(
+            f"none of {num} crystals succeeded in {int(kept.draws.max(initial=0))} draws ({kept.failures()}): the weights may be "
+            "trained too little, or what is asked for is rare"
+        )
+    return kept.generated(system.name, settings.seed)
+
+
+def _take(drawn: Draws, rows: np.ndarray) -> Draws:
+    """Some rows of draws."""
+    part = lambda values: None if values is None else values[rows]
+    properties = {name: values[rows] for name, values in drawn.properties.items()}
+    reason = [drawn.reason[i] for i in rows]
+    return Draws(drawn.types.take(rows), reason, part(drawn.k), part(drawn.x), part(drawn.ratio), properties)
+
+
+class _Kept:
+    """The best draw of each crystal, and the counts of what gave nothing."""
+
+    def __init__(self, num: int):
+        self.done = np.zeros(num, bool)
+        self.ratio = np.full(num, -1.0)  # of the kept draw; infinite where closeness is not this loop's business
+        self.draws = np.zeros(num)
+        self.source = np.zeros((num, 2), int)  # which of `parts`, and which row of it
+        self.parts: list[Draws] = []
+        self.failed: Counter[str] = Counter()
+        self.unrealised: list[tuple[dict[str, Any], str]] = []
+
+    def open_rows(self, min_ratio: float) -> np.ndarray:
+        """Crystals to draw (again)."""
+        return np.flatnonzero(~self.done | (self.ratio < min_ratio))
+
+    def count(self, rows: np.ndarray, drawn: Draws) -> None:
+        """Count draws and those that gave nothing."""
+        self.draws[rows] += 1
+        self.failed.update(reason for reason in drawn.reason if reason)
+
+    def realised(self, part: Draws, found: Any, good: np.ndarray) -> tuple[Draws, np.ndarray]:
+        """Draws with the lattice and coordinates that a realiser found, and which rows these are."""
+        lost = np.array([bool(reason) for reason in found.reason])
+        where = np.flatnonzero(lost)
+        if len(where):
+            named = representations(part.types.take(where))
+            self.unrealised += [(one, found.reason[i]) for one, i in zip(named, where, strict=True)]
+        kept = np.flatnonzero(~lost)
+        properties = {name: values[kept] for name, values in (part.properties | found.properties).items()}
+        whole = Draws(part.types.take(kept), [""] * len(kept), found.k[kept], found.x[kept], None, properties)
+        return whole, good[kept]
+
+    def take(self, rows: np.ndarray, part: Draws) -> None:
+        """Keep draws (one a row) that are better than what there was."""
+        ratio = np.full(len(rows), np.inf) if part.ratio is None else part.ratio
+        better = np.flatnonzero(ratio > self.ratio[rows])
+        self.done[rows] = True
+        self.ratio[rows[better]] = ratio[better]
+        self.source[rows[better]] = np.stack([np.full(len(better), len(self.parts)), better], axis=1)
+        self.parts.append(part)
+
+    def failures(self) -> str:
+        """Reasons and how often each was met."""
+        counts = self.failed + Counter(reason for _, reason in self.unrealised)
+        return ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
+
+    def generated(self, name: str, seed: int) -> Generated:
+        """Everything that succeeded, in the order of the rows."""
+        rows = np.flatnonzero(self.done)
+        used = [_take(part, self.source[rows][self.source[rows, 0] == i, 1]) for i, part in enumerate(self.parts)]
+        order = np.argsort(np.argsort(self.source[rows, 0], kind="stable"), kind="stable")
+        whole = _joined([part for part in used if len(part.reason)])
+        part = _take(whole, order)
+        dataset = None
+        if part.k is not None and part.x is not None:
+            close = {} if part.ratio is None else {"min_ratio": part.ratio}
+            properties = part.properties | close | {"draws": self.draws[rows]}
+            data = dataset_from_types(
+                part.types, part.k, part.x, properties=properties, meta={"model": name, "seed": seed}
+            )
+            dataset = dataclasses.replace(data, ids=np.array([f"{name}-{i:05d}" for i in range(len(data))]))
+        return Generated(
+            part.types,
+            dataset,
+            attempts=int(self.draws.sum()),
+            failed=dict(self.failed),
+            unrealised=self.unrealised,
+            missing=len(self.done) - len(rows),
+        )
+
+
+def _joined(parts: list[Draws]) -> Draws:
+    """Draws one after another, orbits padded to the largest number."""
+    if len(parts) == 1:
+        return parts[0]
+    width = max(part.types.z.shape[1] for part in parts)
+    sets = parts[0].types.sets
+    if all(part.types.sets is sets for part in parts):
+        offsets = [0] * len(parts)
+    else:
+        sets = concatenate([part.types.sets for part in parts])
+        offsets = np.cumsum([0] + [len(part.types.sets) for part in parts[:-1]]).tolist()
+    wide = [part.types.take(np.arange(len(part.reason)), width) for part in parts]
+    types = StructureTypes(
+        sets,
+        np.concatenate([one.set_index + offset for one, offset in zip(wide, offsets, strict=True)]),
+        np.concatenate([one.z for one in wide]),
+        np.concatenate([one.pos for one in wide]),
+    )
+    grown = [None if p.x is None else np.pad(p.x, ((0, 0), (0, width - p.x.shape[1]), (0, 0))) for p in parts]
+    whole = lambda values: None if any(v is None for v in values) else np.concatenate(values)
+    names = set.intersection(*(set(part.properties) for part in parts))
+    return Draws(
+        types,
+        [reason for part in parts for reason in part.reason],
+        whole([part.k for part in parts]),
+        whole(grown),
+        whole([part.ratio for part in parts]),
+        {name: np.concatenate([part.properties[name] for part in parts]) for name in sorted(names)},
+    )

@@ -1,0 +1,48 @@
+"""Structure types as people and files read them: elements on Wyckoff positions, JSON values (host)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symjax.data.structure_types import StructureTypes, reduced_formula
+from symjax.elements import SYMBOLS
+from symjax.groups.properties import point_group
+from symjax.groups.tables import wyckoff_letters
+from symjax.wyckoff.representatives import set_numbers
+from symjax.wyckoff.site_symbols import position_symbols, symbols
+
+
+def representations(types: StructureTypes) -> list[dict[str, Any]]:
+    """Space group, formula, atoms of the conventional cell, and element, position and site symmetry of each orbit.
+
+    A set that is no standard setting has space group None; its positions are named by multiplicity alone and its site symmetries
+    are not oriented.
+    """
+    numbers = set_numbers(types.sets)
+    return [_representation(types, row, int(numbers[index])) for row, index in enumerate(types.set_index)]
+
+
+def _representation(types: StructureTypes, row: int, number: int) -> dict[str, Any]:
+    sets, index = types.sets, int(types.set_index[row])
+    real = types.z[row] > 0
+    z, pos = types.z[row][real], types.pos[row][real]
+    multiplicity = np.asarray(sets.pos_mult)[index, pos]
+    if number:
+        letters, names, symbol = wyckoff_letters(number), symbols(), position_symbols(number)
+        named = [(f"{m}{letters[p]}", names[symbol[p]]) for m, p in zip(multiplicity, pos, strict=True)]
+    else:
+        stab = np.asarray(sets.pos_stab)[index, pos]
+        named = [
+            (f"{m}", point_group(np.asarray(sets.W)[index][s])[0]) for m, s in zip(multiplicity, stab, strict=True)
+        ]
+    return {
+        "space_group": number or None,
+        "formula": reduced_formula(z, multiplicity),
+        "num_atoms": int(multiplicity.sum()),
+        "orbits": [
+            {"element": SYMBOLS[e], "position": position, "site_symmetry": site}
+            for e, (position, site) in zip(z.tolist(), named, strict=True)
+        ],
+    }

@@ -1,0 +1,57 @@
+"""Drawing structure types for a request: symop's `symjax.generate.system.Sampler`."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from symjax.data.structure_types import StructureTypes
+from symjax.generate.masks import masks_of
+from symjax.generate.request import Request
+from symjax.generate.system import Draws, Settings
+from symjax.models.symop.sample import sample_structure_types
+from symjax.models.symop.weights import SymopWeights
+
+_BATCHES = 200  # batches of structure types drawn for one request, over all attempts
+
+
+class SymopSampler:
+    """Draws structure types (see `symjax.generate.system.Sampler`)."""
+
+    def __init__(self, weights: SymopWeights, request: Request, settings: Settings):
+        masks_of(request).known_elements(weights.geometry.known_elements)
+        self.weights, self.request, self.settings = weights, request, settings
+        self.type_key, self.geometry_key = jax.random.split(jax.random.key(settings.seed))
+
+    def draw(self, rows: np.ndarray, attempt: int) -> Draws:
+        """Structure types; rows for which none was found in the batches that a request gets say so."""
+        max_orbits, max_atoms = self.weights.geometry.options.buckets[-1]
+        drawn = sample_structure_types(
+            self.weights.operations,
+            self.weights.operations_config,
+            self.type_key if attempt == 0 else jax.random.fold_in(self.type_key, attempt),
+            len(rows),
+            request=self.request,
+            max_orbits=max_orbits,
+            max_atoms=max_atoms,
+            max_rounds=_BATCHES,
+            progress=None if attempt else self.settings.report("operations and sites"),
+        )
+        found, wanted = len(drawn.z), len(rows)
+        index = np.resize(np.arange(found), wanted)  # rows without a structure type repeat others; their reason says so
+        z = np.where(np.asarray(drawn.orbit_mask), np.asarray(drawn.z), 0)
+        types = StructureTypes(drawn.sets, np.asarray(drawn.set_index), z, np.asarray(drawn.pos)).take(index)
+        why = f"nothing that meets the request in {_BATCHES} batches"
+        return Draws(
+            types,
+            ["" if i < found else why for i in range(wanted)],
+            None,
+            None,
+            None,
+            {"log_bound": np.asarray(drawn.log_bound, float)[index]},
+            final=found < wanted,
+        )
+
+    def realise_key(self, attempt: int) -> jax.Array:
+        """The key of the first attempt is that of the geometry stage."""
+        return self.geometry_key if attempt == 0 else jax.random.fold_in(self.geometry_key, attempt)

@@ -1,0 +1,49 @@
+"""WyckoffTransformer as a system of `symjax.generate`: elements on Wyckoff positions; a realiser gives coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symjax.generate.system import Option, Settings
+
+if TYPE_CHECKING:
+    from symjax.generate.request import Request
+    from symjax.models.wyckoff_transformer.draw import WyckoffSampler
+    from symjax.models.wyckoff_transformer.weights import WyckoffWeights
+
+_SETS = "it knows the 230 types of groups, not sets of operations in a given setting"
+
+
+class WyckoffTransformer:
+    """Elements on Wyckoff positions, one after the other."""
+
+    name = "wyckoff_transformer"
+    about = "elements on Wyckoff positions, one after the other"
+    draws_coordinates = False
+    without_meaning: Mapping[str, str] = {
+        "below": _SETS,
+        "above": _SETS,
+        "parent": "it draws positions in a group that is given first; the operations of a parent cannot be added to or taken away",
+    }
+    options: tuple[Option, ...] = (
+        Option("temperature", "above 1: more varied, below 1: more typical (default 1)", float, "T"),
+        Option("unmasked", "published sampling: invalid samples occur and are drawn again", bool),
+    )
+
+    def load(self, folder: str | Path | None) -> WyckoffWeights:
+        """See `symjax.models.wyckoff_transformer.weights.load_weights`."""
+        from symjax.models.wyckoff_transformer.weights import load_weights
+
+        return load_weights(folder)
+
+    def sampler(self, weights: WyckoffWeights, request: Request, num: int, settings: Settings) -> WyckoffSampler:
+        """Draw the space groups.
+
+        Raises:
+            InputError: the request cannot be met.
+        """
+        from symjax.models.wyckoff_transformer.draw import WyckoffSampler
+
+        return WyckoffSampler(weights, request, num, settings)
