@@ -39,7 +39,7 @@ from symjax.models.symmcd.representation import (
     lattice_masks,
     represent,
 )
-from symjax.wyckoff.oriented import position_site_symmetry
+from symjax.wyckoff.types import positions_of_type
 
 FAMILIES = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal/hexagonal", "cubic")
 _EDGES = (3, 16, 75, 143, 195)
@@ -72,7 +72,7 @@ def published_orbit(number: int, site: np.ndarray, x: np.ndarray) -> np.ndarray:
 
     group, letters = pyxtal_group(number), wyckoff_letters(number)
     best: tuple[float, Any, int, np.ndarray] | None = None
-    kept = {letters[p] for p in np.flatnonzero((position_site_symmetry(number) == site).all(axis=1))}
+    kept = {letters[p] for p in np.flatnonzero((positions_of_type(number).site == site).all(axis=1))}
     for position in group.Wyckoff_positions:
         if position.letter not in kept:
             continue

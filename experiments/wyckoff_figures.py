@@ -17,7 +17,6 @@ import dataclasses
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,11 +31,10 @@ from symjax.evaluate.statistics import (
     share_interval,
     weight_chi_squared,
 )
-from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.tokens import Tokens, tables
 from symjax.models.wyckoff_transformer.variants import all_variants, fingerprints
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
-from symjax.wyckoff.site_symbols import position_dof, position_multiplicity
+from symjax.wyckoff.types import type_positions
 
 if TYPE_CHECKING:
     from symjax.models.wyckoff_transformer.weights import WyckoffWeights
@@ -96,12 +94,18 @@ class Measured:
 def measure(number: Any, z: Any, pos: Any) -> Measured:
     """Measure representations; arguments as `symjax.models.wyckoff_transformer.variants.canonical`."""
     number, z, pos = np.asarray(number, np.int64), np.asarray(z, np.int64), np.asarray(pos, np.int64)
-    freedom, points = _position_tables()
+    known = type_positions()
     at = (number[:, None], np.where(z > 0, pos, 0))
     atoms = np.zeros((len(number), 104))
-    np.add.at(atoms, (np.arange(len(number))[:, None], z), np.where(z > 0, points[at], 0))
+    np.add.at(atoms, (np.arange(len(number))[:, None], z), np.where(z > 0, known.multiplicity[at], 0))
     return Measured(
-        number, z, pos, (z > 0).sum(axis=1), (atoms > 0).sum(axis=1), np.where(z > 0, freedom[at], 0).sum(axis=1), atoms
+        number,
+        z,
+        pos,
+        (z > 0).sum(axis=1),
+        (atoms > 0).sum(axis=1),
+        np.where(z > 0, known.dof[at], 0).sum(axis=1),
+        atoms,
     )
 
 
@@ -109,16 +113,6 @@ def measure_tokens(tokens: Tokens, vocab: Vocabulary) -> Measured:
     """Measure tokens of real crystals."""
     mask = np.asarray(tokens.mask)
     return measure(tokens.number, np.where(mask, vocab.atomic_numbers[np.asarray(tokens.element)], 0), tokens.pos)
-
-
-@lru_cache(maxsize=1)
-def _position_tables() -> tuple[np.ndarray, np.ndarray]:
-    """(231, 27) free coordinates, and points in the conventional cell."""
-    freedom, points = np.zeros((2, NUM_TYPES + 1, 27), np.int64)
-    for number in range(1, NUM_TYPES + 1):
-        rows = position_dof(number)
-        freedom[number, : len(rows)], points[number, : len(rows)] = rows, position_multiplicity(number)
-    return freedom, points
 
 
 def published_fingerprints(data: Measured) -> list[Hashable]:

@@ -15,7 +15,7 @@ from make_tables import write_table
 
 from symjax.groups.tables import NUM_TYPES
 from symjax.wyckoff.normalizer import derive_normalizer
-from symjax.wyckoff.site_symbols import MAX_POSITIONS
+from symjax.wyckoff.types import MAX_POSITIONS
 
 
 def build() -> dict[str, np.ndarray]:

@@ -19,8 +19,9 @@ from symjax.data.rows import RowOptions
 from symjax.data.standardize import standardize, to_crystal
 from symjax.elements import symbol
 from symjax.groups.tables import wyckoff_letters
-from symjax.wyckoff import site_symbols
 from symjax.wyckoff.normalizer import DEN, normalizer
+from symjax.wyckoff.site_symbols import symbols
+from symjax.wyckoff.types import positions_of_type
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,14 @@ def _describe(
     number: int, z: np.ndarray, positions: np.ndarray, moved: tuple[AtomicStructure, bool]
 ) -> EquivalentRepresentation:
     """The names of positions."""
-    names, letters = site_symbols.symbols(), wyckoff_letters(number)
+    names, letters, known = symbols(), wyckoff_letters(number), positions_of_type(number)
     return EquivalentRepresentation(
         number=number,
         elements=tuple(symbol(int(one)) for one in z),
         letters=tuple(letters[p] for p in positions),
-        site_symmetries=tuple(names[i] for i in site_symbols.position_symbols(number)[positions]),
-        enumerations=tuple(site_symbols.position_enumerations(number)[positions].tolist()),
-        multiplicities=tuple(site_symbols.position_multiplicity(number)[positions].tolist()),
+        site_symmetries=tuple(names[i] for i in known.symbol[positions]),
+        enumerations=tuple(known.enumeration[positions].tolist()),
+        multiplicities=tuple(known.multiplicity[positions].tolist()),
         structure=moved[0],
         mirrored=moved[1],
     )

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from symjax.errors import InputError
 from symjax.groups.tables import wyckoff_letters
-from symjax.wyckoff import site_symbols
 from symjax.wyckoff.normalizer import normalizer
+from symjax.wyckoff.types import positions_of_type
 
 
 class Position(NamedTuple):
@@ -28,7 +28,8 @@ class Position(NamedTuple):
 @cache
 def positions(number: int) -> dict[str, Position]:
     """Letter -> position, of a space group in its standard setting."""
-    columns = (site_symbols.position_multiplicity(number).tolist(), site_symbols.position_dof(number).tolist())
+    known = positions_of_type(number)
+    columns = (known.multiplicity.tolist(), known.dof.tolist())
     return {letter: Position(n, dof) for letter, n, dof in zip(wyckoff_letters(number), *columns, strict=True)}
 
 

@@ -21,11 +21,11 @@ from symjax.data.structure_types import StructureTypes, closest_ratios
 from symjax.elements import SYMBOLS
 from symjax.errors import InputError
 from symjax.generate.system import Progress, Realised
-from symjax.groups.tables import wyckoff_letters
 from symjax.lattice import log_from_lattice
 from symjax.parallel import imap_items
 from symjax.wyckoff.representatives import set_numbers
 from symjax.wyckoff.set_table import SetTable
+from symjax.wyckoff.types import positions_of_type
 
 _ON_FLAT = (
     1e-3  # fractional; PyXtal's points are good to rounding, other representatives of special points are 1/48 apart
@@ -100,10 +100,9 @@ class Pyxtal:
         return Realised(k, x, reason, {"min_ratio": ratio})
 
     def _job(self, types: StructureTypes, row: int, number: int, seed: int) -> _Job:
-        letters = wyckoff_letters(number)
-        multiplicity = np.asarray(types.sets.pos_mult)[types.set_index[row]]
+        known = positions_of_type(number)
         orbits = tuple(
-            (SYMBOLS[z], f"{multiplicity[p]}{letters[p]}", int(multiplicity[p]))
+            (SYMBOLS[z], str(known.label[p]), int(known.multiplicity[p]))
             for z, p in zip(types.z[row].tolist(), types.pos[row].tolist(), strict=True)
             if z
         )

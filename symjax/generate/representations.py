@@ -9,9 +9,9 @@ import numpy as np
 from symjax.data.structure_types import StructureTypes, reduced_formula
 from symjax.elements import SYMBOLS
 from symjax.groups.properties import point_group
-from symjax.groups.tables import wyckoff_letters
 from symjax.wyckoff.representatives import set_numbers
-from symjax.wyckoff.site_symbols import position_symbols, symbols
+from symjax.wyckoff.site_symbols import symbols
+from symjax.wyckoff.types import positions_of_type
 
 
 def representations(types: StructureTypes) -> list[dict[str, Any]]:
@@ -30,8 +30,8 @@ def _representation(types: StructureTypes, row: int, number: int) -> dict[str, A
     z, pos = types.z[row][real], types.pos[row][real]
     multiplicity = np.asarray(sets.pos_mult)[index, pos]
     if number:
-        letters, names, symbol = wyckoff_letters(number), symbols(), position_symbols(number)
-        named = [(f"{m}{letters[p]}", names[symbol[p]]) for m, p in zip(multiplicity, pos, strict=True)]
+        known, names = positions_of_type(number), symbols()
+        named = [(str(known.label[p]), names[known.symbol[p]]) for p in pos]
     else:
         stab = np.asarray(sets.pos_stab)[index, pos]
         named = [

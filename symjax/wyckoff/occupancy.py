@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from symjax.wyckoff.set_table import SetTable
+from symjax.wyckoff.types import positions_of_type
 
 NO_LIMIT = 10**6
 """Capacity of a position with free coordinates."""
@@ -66,6 +67,16 @@ class FormulaFitter:
         """The fitter of one row of a table; equal rows share one."""
         real = np.asarray(sets.pos_mask[index])
         return FormulaFitter.of_positions(np.asarray(sets.pos_mult[index])[real], np.asarray(sets.pos_dof[index])[real])
+
+    @staticmethod
+    def of_type(number: int) -> FormulaFitter:
+        """The fitter of a standard setting.
+
+        Raises:
+            InputError: no space-group number.
+        """
+        positions = positions_of_type(number)
+        return FormulaFitter.of_positions(positions.multiplicity, positions.dof)
 
     @staticmethod
     def of_positions(multiplicity: np.ndarray, dof: np.ndarray) -> FormulaFitter:

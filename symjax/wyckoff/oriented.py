@@ -172,15 +172,6 @@ def group_elements(opset: OpSet) -> np.ndarray:
     return out
 
 
-def position_site_symmetry(number: int) -> np.ndarray:
-    """Site symmetries (p, 15) int8 of the positions of a standard setting, in the order of `wyckoff_positions`.
-
-    Of the first point of each position as the International Tables list it; stored, and equal to what
-    `oriented_stabilizer` and `site_symmetry` make of the operations (tests/groups/test_oriented.py, all 1,731).
-    """
-    return arrays("wyckoff/oriented")["site"][rows_of("wyckoff/oriented", number)]
-
-
 def first_copies(number: int) -> np.ndarray:
     """(p,) int32 operation of the standard setting that takes our flat of each position to the copy listed first.
 

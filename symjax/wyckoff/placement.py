@@ -13,10 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from symjax.errors import InputError, SymjaxError
-from symjax.groups.tables import standard_setting
 from symjax.wyckoff.occupancy import NO_LIMIT, FormulaFitter, multiples
-from symjax.wyckoff.oriented import position_site_symmetry
-from symjax.wyckoff.positions import wyckoff_positions
+from symjax.wyckoff.types import positions_of_type
 
 
 class SiteClasses(NamedTuple):
@@ -44,14 +42,14 @@ ATOMS = SiteClasses(np.zeros((1, 15), np.int8), np.ones(1, np.int64), np.full(1,
 @cache
 def site_classes(number: int) -> SiteClasses:
     """Classes of a space group, in the order of its positions."""
-    positions, sites = wyckoff_positions(standard_setting(number)), position_site_symmetry(number)
-    _, first, inverse = np.unique(sites, axis=0, return_index=True, return_inverse=True)
+    positions = positions_of_type(number)
+    _, first, inverse = np.unique(positions.site, axis=0, return_index=True, return_inverse=True)
     inverse = inverse.reshape(-1)
     order = np.argsort(first)
-    multiplicity, dof = np.asarray(positions.multiplicity, np.int64), np.asarray(positions.dof)
     capacity = np.bincount(inverse)
-    capacity[inverse[dof > 0]] = NO_LIMIT
-    return SiteClasses(sites[first[order]], multiplicity[first[order]], capacity[order])
+    capacity[inverse[positions.dof > 0]] = NO_LIMIT
+    first = first[order]
+    return SiteClasses(positions.site[first], positions.multiplicity[first].astype(np.int64), capacity[order])
 
 
 class Placed(NamedTuple):

@@ -13,10 +13,11 @@ from functools import cache
 
 import numpy as np
 
+from symjax.groups.packaged import check_number
 from symjax.groups.sets import DEFAULT_DEN
 from symjax.groups.tables import NUM_TYPES, standard_setting
-from symjax.wyckoff.oriented import position_site_symmetry
 from symjax.wyckoff.set_table import SetTable
+from symjax.wyckoff.types import type_positions
 
 _TIE = 1e-6  # squared distances nearer than this are equal
 _CHUNK = 4096
@@ -79,9 +80,11 @@ def move(sets: SetTable, index: np.ndarray, ops: np.ndarray, x: np.ndarray) -> n
 
 
 def orbit_site_symmetries(numbers: np.ndarray, orbit_pos: np.ndarray) -> np.ndarray:
-    """(o, 15) int8 site-symmetry classes of orbits, by space-group number (o,) and position (o,); see `symjax.wyckoff.oriented`."""
-    out = np.zeros((len(numbers), 15), np.int8)
-    for number in np.unique(numbers):
-        rows = numbers == number
-        out[rows] = position_site_symmetry(int(number))[orbit_pos[rows]]
-    return out
+    """(o, 15) int8 site-symmetry classes of orbits, by space-group number (o,) and position (o,); see `symjax.wyckoff.oriented`.
+
+    Raises:
+        InputError: no space-group number.
+    """
+    if len(numbers):
+        check_number(numbers.min()), check_number(numbers.max())
+    return type_positions().site[numbers, orbit_pos]

@@ -1,7 +1,7 @@
-"""Site-symmetry symbols of the 1,731 Wyckoff positions and the number of each among positions of equal symbol.
+"""Site-symmetry symbols, and symmetry elements of the groups, as WyckoffTransformer reads them.
 
-Owns the tables of the standard settings (site_symbols.npz, made by scripts/make_site_symbols.py): symbol, enumeration,
-free coordinates and multiplicity of each position, and the symmetry elements of each group as pyxtal 1.1.5 arranges them.
+Owns the names behind `TypePositions.symbol` and the symmetry elements of each group as pyxtal 1.1.5 arranges them
+(site_symbols.npz, made by scripts/make_site_symbols.py).
 
 Conventions. Positions are indexed as in `wyckoff_positions(standard_setting(number))`. Symbols are oriented (2.., .2. and ..2
 differ) in pyxtal's spelling, which is not everywhere that of the International Tables (4/mm.m, 2.22): published checkpoints use
@@ -12,61 +12,22 @@ WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text; later arXiv 2503.
 from __future__ import annotations
 
 import hashlib
-import string
 from functools import cache
 
 import numpy as np
 
-from symjax.groups.packaged import arrays, rows_of
+from symjax.groups.packaged import arrays
 from symjax.groups.tables import NUM_TYPES, wyckoff_letters
 
 NUM_SYMBOLS = 78
 NUM_ENUMERATIONS = 8
-MAX_POSITIONS = 27
 MATRIX_SHAPE = (15, 18)
 LATTICE_LETTERS = "PABCIRF"
-LETTERS = string.ascii_lowercase + "A"
-"""Wyckoff letters in their order; only group 47 has the last."""
 
 
 def symbols() -> tuple[str, ...]:
     """The 78 distinct site-symmetry symbols, in plain string order."""
     return tuple(arrays("wyckoff/site_symbols")["symbols"].tolist())
-
-
-def letter_order(number: int) -> np.ndarray:
-    """(p,) positions of a group in the order of their letters: a first."""
-    return np.argsort([LETTERS.index(letter) for letter in wyckoff_letters(number)]).astype(np.int32)
-
-
-def position_symbols(number: int) -> np.ndarray:
-    """(p,) int32 index into `symbols` of each position.
-
-    Raises:
-        InputError: no space-group number.
-    """
-    return arrays("wyckoff/site_symbols")["symbol"][rows_of("wyckoff/site_symbols", number)].astype(np.int32)
-
-
-def position_enumerations(number: int) -> np.ndarray:
-    """(p,) int32 how many positions of the same symbol have an earlier letter; errors as `position_symbols`."""
-    symbol = position_symbols(number)
-    out = np.zeros(len(symbol), np.int32)
-    seen = np.zeros(NUM_SYMBOLS, np.int32)
-    for position in letter_order(number).tolist():
-        out[position] = seen[symbol[position]]
-        seen[symbol[position]] += 1
-    return out
-
-
-def position_dof(number: int) -> np.ndarray:
-    """(p,) int32 free coordinates of each position, 0 to 3; errors as `position_symbols`."""
-    return arrays("wyckoff/site_symbols")["dof"][rows_of("wyckoff/site_symbols", number)].astype(np.int32)
-
-
-def position_multiplicity(number: int) -> np.ndarray:
-    """(p,) int32 points of each position in the conventional cell; errors as `position_symbols`."""
-    return arrays("wyckoff/site_symbols")["multiplicity"][rows_of("wyckoff/site_symbols", number)].astype(np.int32)
 
 
 def group_matrices() -> np.ndarray:

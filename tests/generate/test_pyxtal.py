@@ -11,7 +11,7 @@ from symjax.generate import pyxtal as realise
 from symjax.generate.pyxtal import Pyxtal
 from symjax.groups.tables import standard_setting, wyckoff_letters
 from symjax.wyckoff.set_table import build_set_table
-from symjax.wyckoff.site_symbols import position_dof, position_multiplicity
+from symjax.wyckoff.types import positions_of_type
 
 GROUPS = (
     1,
@@ -52,7 +52,8 @@ def small():
     pytest.importorskip("pyxtal")
     orbits = {}
     for number in GROUPS:
-        dof, mult, letters = position_dof(number), position_multiplicity(number), wyckoff_letters(number)
+        known, letters = positions_of_type(number), wyckoff_letters(number)
+        dof, mult = known.dof, known.multiplicity
         first = int(np.argmin(mult))
         free = int(np.argmin(np.where(dof > 0, mult, 999)))
         orbits[number] = [(11, letters[first]), (8, letters[free])]

@@ -23,8 +23,8 @@ from symjax.models.symmcd.projection import (
 )
 from symjax.models.symmcd.representation import lattice_from_k, lattice_masks, represent
 from symjax.testing import shared_data
-from symjax.wyckoff.oriented import position_site_symmetry
 from symjax.wyckoff.positions import wyckoff_positions
+from symjax.wyckoff.types import positions_of_type
 
 PROJECT = jax.jit(project, static_argnames="distinct")
 
@@ -62,11 +62,11 @@ def test_points_near_every_one_of_the_1731_positions_find_it(tables, noise):
     number, position, x = on_positions()
     L = random_lattices(number)
     noisy = x + noise * np.random.default_rng(1).uniform(-1, 1, x.shape)
-    site = np.array([position_site_symmetry(n)[p] for n, p in zip(number, position, strict=True)])
+    site = np.array([positions_of_type(n).site[p] for n, p in zip(number, position, strict=True)])
     real = np.ones((len(x), 1), bool)
     found = PROJECT(tables, number, L, noisy[:, None], site_log_prob=hamming_log_prob(site)[:, None], mask=real)
     pos = np.asarray(found.pos)[:, 0]
-    chosen = np.array([position_site_symmetry(n)[p] for n, p in zip(number, pos, strict=True)])
+    chosen = np.array([positions_of_type(n).site[p] for n, p in zip(number, pos, strict=True)])
     assert (chosen == site).all() and np.asarray(found.site_cost).max() == 0
     away = np.linalg.norm((noisy - x)[:, None, :] @ L, axis=-1)[:, 0]
     assert (np.asarray(found.moved)[:, 0] <= away + 1e-4).all()  # the true point is a candidate
@@ -161,7 +161,7 @@ def test_the_examples_that_the_published_replication_gets_wrong(tables):
         (139, "e", (0.5, 0.5, 0.64)),
     ):
         position = wyckoff_letters(number).index(letter)
-        scores = hamming_log_prob(position_site_symmetry(number)[position])[None, None]
+        scores = hamming_log_prob(positions_of_type(number).site[position])[None, None]
         L, real = random_lattices([number]), np.ones((1, 1), bool)
         found = PROJECT(tables, np.array([number]), L, np.array([[x]]), site_log_prob=scores, mask=real)
         crystal = replicate([number], L, [[6]], found, mask=real).crystals[0]
@@ -175,7 +175,7 @@ def test_fixed_positions_are_used_once(tables):
     """Three orbits that all ask for 4a of Fm-3m at the origin: published, they fall on each other."""
     L, real = 6.0 * np.eye(3)[None], np.array([[True, True, True, False]])
     letters = wyckoff_letters(225)
-    scores = np.broadcast_to(hamming_log_prob(position_site_symmetry(225)[letters.index("a")]), (1, 4, 15, 13))
+    scores = np.broadcast_to(hamming_log_prob(positions_of_type(225).site[letters.index("a")]), (1, 4, 15, 13))
     x = np.full((1, 4, 3), 0.02)
     once = PROJECT(tables, [225], L, x, site_log_prob=scores, mask=real)
     assert {letters[p] for p in np.asarray(once.pos)[0, :2]} == {"a", "b"}
@@ -192,7 +192,7 @@ def test_fixed_positions_are_used_once(tables):
 def test_site_symmetry_by_probability_and_by_hamming_distance(tables):
     """The class of one direction spoiled: probabilities still tell the position, and ties by Hamming distance stay open."""
     letters = wyckoff_letters(225)
-    site = position_site_symmetry(225)[letters.index("e")].copy()
+    site = positions_of_type(225).site[letters.index("e")].copy()
     scores = np.full((15, 13), np.log(0.01))
     scores[np.arange(15), site] = np.log(0.88)
     scores[0, 0] = np.log(0.9)  # most likely alone, but no position of the group has it with the rest

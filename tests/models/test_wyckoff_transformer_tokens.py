@@ -25,10 +25,10 @@ from symjax.models.wyckoff_transformer.variants import (
     fingerprints,
     variants,
 )
-from symjax.wyckoff import site_symbols
 from symjax.wyckoff.normalizer import normalizer
 from symjax.wyckoff.representatives import set_numbers
 from symjax.wyckoff.set_table import build_set_table
+from symjax.wyckoff.types import positions_of_type
 
 MP20, ALL = vocabulary("mp20"), vocabulary("all")
 
@@ -151,11 +151,10 @@ def test_tables_hold_every_position_once():
     number, site, enum = np.nonzero(known.enum_ok)
     position = known.position[number, site, enum]
     assert (known.site[number, position] == site).all() and (known.enum[number, position] == enum).all()
-    dof = [site_symbols.position_dof(n)[p] for n, p in zip(number, position, strict=True)]
+    dof = [positions_of_type(n).dof[p] for n, p in zip(number, position, strict=True)]
     assert (known.freedom[number, site, enum] == dof).all()
     assert tables(MP20).enum_ok.sum() == 1731 - sum(
-        int(np.isin(site_symbols.position_symbols(n), np.flatnonzero(MP20.site_tokens < 0)).sum())
-        for n in range(1, 231)
+        int(np.isin(positions_of_type(n).symbol, np.flatnonzero(MP20.site_tokens < 0)).sum()) for n in range(1, 231)
     )
 
 
@@ -199,7 +198,7 @@ def test_crystals_that_have_no_tokens(prototype_dataset, light):
     with pytest.raises(InputError, match="no standard setting"):
         tokenize(foreign, ALL)
     assert not fits(foreign, ALL).any()
-    lacked = np.flatnonzero(MP20.site_tokens[site_symbols.position_symbols(177)] < 0)  # 622, in no crystal of MP-20
+    lacked = np.flatnonzero(MP20.site_tokens[positions_of_type(177).symbol] < 0)  # 622, in no crystal of MP-20
     lacking = replace(
         one,
         sets=build_set_table([standard_setting(177)]),

@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from symjax.errors import InputError
 from symjax.wyckoff.occupancy import ANY, NO_LIMIT, FormulaFitter, Need
 from symjax.wyckoff.placement import ATOMS, SiteClasses, place, site_classes
-from symjax.wyckoff.site_symbols import position_dof, position_multiplicity
 
 MAX_ATOMS, MAX_ORBITS = 14, 4
-
-
-def fitter_of(number):
-    return FormulaFitter.of_positions(position_multiplicity(number), position_dof(number))
 
 
 def fillings(fitter, counts, units=None):
@@ -94,14 +89,14 @@ def test_counts_agree_with_trying_everything(positions, counts, units, seed):
 
 def test_many_orbits_of_one_element():
     """LiO9 needs ten atoms in P1, nine of them oxygen; five and six elements where nothing near was drawn."""
-    general = fitter_of(1)
+    general = FormulaFitter.of_type(1)
     assert general.fits([Need(1, 1), Need(9, 9)]) and not general.fits([Need(1, 1), Need(8, 9)])
     assert general.fits([Need(ANY, 1), Need(ANY, 9)])
     for counts in ((1, 9), (1, 17), (1, 1, 1, 1, 9), (7, 1, 1, 1, 1, 1)):
         drawn = (1,) * len(counts)
         limits = {"max_orbits": 20, "max_atoms": 96, "rng": np.random.default_rng(0)}
         assert general.choose_orbits(counts, drawn, **limits) == counts
-        assert min(fitter_of(47).choose_orbits(counts, drawn, **limits)) > 0
+        assert min(FormulaFitter.of_type(47).choose_orbits(counts, drawn, **limits)) > 0
     assert not general.has_room((1, 21), max_atoms=96, max_orbits=20)
     assert general.has_room((1, 21), max_atoms=96)
 
@@ -109,7 +104,7 @@ def test_many_orbits_of_one_element():
 @pytest.mark.parametrize("number", [2, 62, 166, 225])
 def test_sites_drawn_in_any_order_end_at_the_formula(number):
     """As WyckoffTransformer draws: no number of sites is known, and every step leaves a way to the end."""
-    fitter, rng, formula = fitter_of(number), np.random.default_rng(number), {38: 1, 22: 1, 8: 3}
+    fitter, rng, formula = FormulaFitter.of_type(number), np.random.default_rng(number), {38: 1, 22: 1, 8: 3}
     for _ in range(3):
         z, pos, end = [], [], False
         while True:

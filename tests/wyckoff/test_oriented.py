@@ -21,10 +21,10 @@ from symjax.wyckoff.oriented import (
     group_features,
     listed_operations,
     oriented_stabilizer,
-    position_site_symmetry,
     site_symmetry,
 )
 from symjax.wyckoff.positions import wyckoff_positions
+from symjax.wyckoff.types import positions_of_type
 
 NEWER = ("1", "-1", "2", "m", "3", "4", "-4", "2/m", "-3", "6", "-6", "4/m", "6/m")  # pyxtal 1.1.5's order
 SLOT_115 = {0: 0, 1: 13, 13: 1, 14: 0}  # hexagonal axes: our slot -> pyxtal 1.1.5's, others unchanged
@@ -51,7 +51,7 @@ def as_pyxtal(classes):
 
 def by_letter(number):
     return {
-        letter: names(row) for letter, row in zip(wyckoff_letters(number), position_site_symmetry(number), strict=True)
+        letter: names(row) for letter, row in zip(wyckoff_letters(number), positions_of_type(number).site, strict=True)
     }
 
 
@@ -65,7 +65,7 @@ def from_operations(number):
 def test_all_1731_positions_agree_with_pyxtal_and_with_their_operations():
     total, merged, hexagonal = 0, 0, 0
     for number in range(1, 231):
-        stored, derived = position_site_symmetry(number), from_operations(number)
+        stored, derived = positions_of_type(number).site, from_operations(number)
         own = arrays("wyckoff/oriented")["pyxtal"][rows_of("wyckoff/oriented", number)]
         assert len(stored) == len(derived) == len(own) == len(wyckoff_letters(number))
         for ours, made, theirs in zip(stored, derived, own, strict=True):
@@ -119,7 +119,7 @@ def test_order_of_the_site_group_follows_from_its_matrix():
     improper = {"m": 1, "2/m": 1, "-4": 2, "-3": 2, "-6": 3, "4/m": 3, "6/m": 5}
     for number in range(1, 231):
         positions = wyckoff_positions(standard_setting(number))
-        for row, stab in zip(position_site_symmetry(number), positions.stab, strict=True):
+        for row, stab in zip(positions_of_type(number).site, positions.stab, strict=True):
             found = names(row)
             inversion = any(n in ("-1", "2/m", "-3", "4/m", "6/m") for n in found)
             order = 1 + inversion + sum(proper.get(n, 0) + improper.get(n, 0) for n in found)
@@ -180,7 +180,7 @@ def test_other_bases_and_no_groups_are_refused():
     with pytest.raises(InputError, match="no group"):
         site_symmetry(np.array([np.eye(3), np.diag([-1, -1, 1]), np.diag([1, 1, -1])], int))  # 2 and m without -1
     with pytest.raises(InputError, match="from 1 to 230"):
-        position_site_symmetry(231)
+        positions_of_type(231)
 
 
 @pytest.mark.slow

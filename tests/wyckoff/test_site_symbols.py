@@ -11,8 +11,8 @@ from symjax.errors import InputError
 from symjax.groups.tables import standard_setting, wyckoff_letters
 from symjax.wyckoff import site_symbols
 from symjax.wyckoff.normalizer import DEN, derive_normalizer, normalizer
-from symjax.wyckoff.oriented import position_site_symmetry
 from symjax.wyckoff.positions import wyckoff_positions
+from symjax.wyckoff.types import LETTERS, find_position, positions_of_type, type_positions
 
 ALL = range(1, 231)
 
@@ -42,10 +42,10 @@ def test_all_positions_are_pyxtals():
     rows = []
     for number in ALL:
         columns = (
-            (site_symbols.symbols()[i] for i in site_symbols.position_symbols(number)),
-            site_symbols.position_enumerations(number).tolist(),
-            site_symbols.position_dof(number).tolist(),
-            site_symbols.position_multiplicity(number).tolist(),
+            (site_symbols.symbols()[i] for i in positions_of_type(number).symbol),
+            positions_of_type(number).enumeration.tolist(),
+            positions_of_type(number).dof.tolist(),
+            positions_of_type(number).multiplicity.tolist(),
         )
         ours = dict(zip(wyckoff_letters(number), zip(*columns, strict=True), strict=True))
         assert ours == positions_of_pyxtal(number), number
@@ -62,9 +62,8 @@ def test_symbols_follow_from_operations():
     classes agree but for their directions (..2 of group 98 is along [110] or along [1-10])."""
     for number in ALL:
         of_classes, of_symbol = defaultdict(set), defaultdict(set)
-        for symbol, classes in zip(
-            site_symbols.position_symbols(number).tolist(), position_site_symmetry(number), strict=True
-        ):
+        known = positions_of_type(number)
+        for symbol, classes in zip(known.symbol.tolist(), known.site, strict=True):
             of_classes[classes.tobytes()].add(symbol)
             of_symbol[symbol].add(np.sort(classes).tobytes())
         assert all(len(one) == 1 for one in (*of_classes.values(), *of_symbol.values())), number
@@ -74,9 +73,7 @@ def test_rock_salt_group():
     letters, names = wyckoff_letters(225), site_symbols.symbols()
     found = {
         letter: (names[s], int(e))
-        for letter, s, e in zip(
-            letters, site_symbols.position_symbols(225), site_symbols.position_enumerations(225), strict=True
-        )
+        for letter, s, e in zip(letters, positions_of_type(225).symbol, positions_of_type(225).enumeration, strict=True)
     }
     assert found == {
         "a": ("m-3m", 0),
@@ -174,7 +171,7 @@ def test_permutations_that_change_the_symbol():
     """The published augmentation keeps the old symbol: right but in these 26 groups, and in nine the pair means another set."""
     changing, harmful = set(), set()
     for number in ALL:
-        symbol, enum = site_symbols.position_symbols(number), site_symbols.position_enumerations(number)
+        symbol, enum = positions_of_type(number).symbol, positions_of_type(number).enumeration
         named = {(s, e): i for i, (s, e) in enumerate(zip(symbol.tolist(), enum.tolist(), strict=True))}
         permutations = normalizer(number).permutations
         images = {tuple(row) for row in permutations.tolist()}
@@ -192,16 +189,32 @@ def test_permutations_that_change_the_symbol():
 
 @pytest.mark.parametrize("number", [0, 231, -1, True])
 def test_numbers_that_are_none(number):
-    for function in (
-        site_symbols.position_symbols,
-        site_symbols.position_enumerations,
-        site_symbols.position_dof,
-        normalizer,
-    ):
+    for function in (positions_of_type, normalizer):
         with pytest.raises(InputError, match="from 1 to 230"):
             function(number)
 
 
-def test_orders_of_letters():
-    assert defaultdict(int, Counter(len(wyckoff_letters(n)) for n in ALL))[27] == 1
-    assert "".join(np.array(list(wyckoff_letters(47)))[site_symbols.letter_order(47)]) == site_symbols.LETTERS
+def test_the_table_of_all_types():
+    """Padding is marked everywhere, names are found again, and the derived positions of a set are those of the table."""
+    every = type_positions()
+    assert every.mask.shape == (231, 27) and every.mask.sum() == 1731 and not every.mask[0].any()
+    assert every.mask.all(axis=1).sum() == 1 and every.mask[47].all()
+    for name, empty in {
+        "letter": -1,
+        "label": "",
+        "multiplicity": 0,
+        "dof": 0,
+        "symbol": -1,
+        "enumeration": -1,
+        "site": 0,
+    }.items():
+        assert (getattr(every, name)[~every.mask] == empty).all(), name
+    for number in (1, 47, 166, 225):
+        own, derived = positions_of_type(number), wyckoff_positions(standard_setting(number))
+        assert own.multiplicity.tolist() == derived.multiplicity.tolist() and own.dof.tolist() == derived.dof.tolist()
+        assert [find_position(number, label) for label in own.label.tolist()] == list(range(len(own)))
+        assert [find_position(number, LETTERS[letter]) for letter in own.letter] == list(range(len(own)))
+    with pytest.raises(InputError, match="has the positions 4a 4b 8c 24d"):
+        find_position(225, "m")
+    with pytest.raises(InputError, match="position a of space group 225 has 4 points, so it is 4a"):
+        find_position(225, "8a")

@@ -29,9 +29,9 @@ from symjax.groups.integer import as_rows, hermite, kernel
 from symjax.groups.sets import DEFAULT_DEN
 from symjax.groups.tables import NUM_TYPES, standard_setting
 from symjax.ops import exact
-from symjax.wyckoff.oriented import position_site_symmetry
 from symjax.wyckoff.positions import WyckoffPositions
 from symjax.wyckoff.set_table import SetTable, build_set_table
+from symjax.wyckoff.types import type_positions
 
 Array = Any  # numpy or jax array
 
@@ -159,22 +159,20 @@ def projection_tables(numbers: Iterable[int]) -> ProjectionTables:
     wanted = sorted({int(n) for n in numbers})
     if not wanted or not 1 <= wanted[0] <= wanted[-1] <= NUM_TYPES:
         raise InputError(f"projection tables need space-group numbers from 1 to {NUM_TYPES}, got {wanted[:5]}")
-    flats, sites = [_flats(n) for n in wanted], [position_site_symmetry(n) for n in wanted]
-    r, p, f = len(wanted), max(map(len, sites)), max(len(one[0]) for one in flats)
+    flats, known = [_flats(n) for n in wanted], type_positions()
+    r, p, f = len(wanted), int(known.mask[wanted].sum(axis=1).max()), max(len(one[0]) for one in flats)
     out = ProjectionTables(
         row=np.full(NUM_TYPES + 1, -1, np.int32),
-        site=np.zeros((r, p, 15), np.int8),
-        pos_mask=np.zeros((r, p), bool),
-        dof=np.zeros((r, p), np.int32),
+        site=known.site[wanted, :p],
+        pos_mask=known.mask[wanted, :p],
+        dof=known.dof[wanted, :p],
         flat_pos=np.full((r, f), -1, np.int32),
         flat_op=np.zeros((r, f), np.int32),
         point=np.zeros((r, f, 3)),
         vector=np.zeros((r, f, 3)),
     )
-    for i, (number, (pos, op, point, vector), site) in enumerate(zip(wanted, flats, sites, strict=True)):
+    for i, (number, (pos, op, point, vector)) in enumerate(zip(wanted, flats, strict=True)):
         out.row[number] = i
-        out.site[i, : len(site)], out.pos_mask[i, : len(site)] = site, True
-        out.dof[i, : len(site)] = _group(number).pos_dof[0]
         out.flat_pos[i, : len(pos)], out.flat_op[i, : len(pos)] = pos, op
         out.point[i, : len(pos)], out.vector[i, : len(pos)] = point, vector
     return out

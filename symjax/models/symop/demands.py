@@ -22,7 +22,7 @@ from symjax.generate.sites import position_indices
 from symjax.groups.tables import NUM_TYPES, vocabulary
 from symjax.models.symop.species import element_rank
 from symjax.wyckoff.occupancy import FormulaFitter, Need, multiples
-from symjax.wyckoff.set_table import SetTable, table_of_members
+from symjax.wyckoff.set_table import SetTable
 
 _SPLITS = 5000  # ways to split a number of orbits among the elements that are looked at
 
@@ -198,6 +198,5 @@ def _given_sites(request: Request) -> dict[int, tuple[int, ...]]:
 
 @cache
 def _has_room(number: int, counts: tuple[int, ...], max_atoms: int, max_orbits: int, orbits: int | None) -> bool:
-    fitter = FormulaFitter.of(table_of_members(setting_members(number)[None]), 0)
-    possible = fitter.possible_orbits(counts, max_orbits=max_orbits, max_atoms=max_atoms)
+    possible = FormulaFitter.of_type(number).possible_orbits(counts, max_orbits=max_orbits, max_atoms=max_atoms)
     return bool(possible.any() if orbits is None else possible[orbits])

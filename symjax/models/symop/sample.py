@@ -30,10 +30,10 @@ from symjax.models.symop.species import MAX_ORBITS, STOP, element_rank
 from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.chains import MAX_OPS, build_chain_bank, pair_classes
 from symjax.wyckoff.set_table import SetTable, pad_table, table_of_members
+from symjax.wyckoff.types import MAX_POSITIONS
 
 Array = Any
 MAX_STEPS = 64  # of the walk, rejected draws included; chains of the known groups have at most six sets
-MAX_POSITIONS = 27  # most positions of a standard setting
 SET_BLOCK = 32  # tables of sets are padded to a multiple, so that few shapes are compiled
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from symjax.errors import InputError
 from symjax.generate.masks import Masks
 from symjax.generate.sites import position_indices
-from symjax.groups.tables import wyckoff_letters
 from symjax.models.wyckoff_transformer.tokens import MAX_SITES, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
+from symjax.wyckoff.types import positions_of_type
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _check_prefix(given: np.ndarray, number: int, vocabulary: Vocabulary) -> Non
     if (count > 1).any():
         twice = int(values[count > 1][0])
         at = position == twice
-        name = f"{known.multiplicity[number, given[at][0, 1], given[at][0, 2]]}{wyckoff_letters(number)[twice]}"
+        name = positions_of_type(number).label[twice]
         atoms = ", ".join(vocabulary.elements[token] for token in given[at][:, 0])
         raise InputError(
             f"given orbits: position {name} of space group {number} has no free coordinate and holds one orbit, but {atoms} are "
@@ -147,7 +147,7 @@ def prefix_tokens(orbits: Sequence[tuple[str, str]], number: int, vocabulary: Vo
         InputError: an element outside the vocabulary, a letter that the group lacks, another multiplicity than the position's, or a
             position whose site symmetry is outside the vocabulary.
     """
-    known, letters = tables(vocabulary), wyckoff_letters(number)
+    known = tables(vocabulary)
     element = vocabulary.tokens_of([name for name, _ in orbits])
     positions = position_indices(orbits, number)
     out = np.zeros((len(orbits), 3), np.int32)
@@ -156,7 +156,7 @@ def prefix_tokens(orbits: Sequence[tuple[str, str]], number: int, vocabulary: Vo
         if site == vocabulary.pad[1]:
             raise InputError(
                 f"given orbit {name}:{text}: the vocabulary {vocabulary.name!r} has no token for the site symmetry of position "
-                f"{letters[position]} of space group {number}"
+                f"{positions_of_type(number).label[position]} of space group {number}"
             )
         out[i] = element[i], site, enum
     return out

@@ -32,7 +32,7 @@ from symjax.models.wyckoff_transformer.network import NUM_SERVICE, Context, Netw
 from symjax.models.wyckoff_transformer.tokens import MAX_SITES, Decoded, Tokens, decode, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
 from symjax.wyckoff.occupancy import NO_LIMIT, FormulaFitter, OpenSites
-from symjax.wyckoff.site_symbols import MAX_POSITIONS, position_dof, position_multiplicity
+from symjax.wyckoff.types import MAX_POSITIONS, positions_of_type
 
 NUM_SLOTS = MAX_SITES + 1
 """Slots of a sequence; masked sampling leaves the last one to STOP, the published sampling may fill all."""
@@ -318,12 +318,10 @@ class _Reachable:
         pos = self.known.position[number, sites[:, 1], sites[:, 2]]
         key = (number, tuple(sorted(zip(z.tolist(), pos.tolist(), strict=True))))
         if key not in self.seen:
-            count = int(self.known.num_positions[number])
-            multiplicity = position_multiplicity(number)[:count]
+            positions = positions_of_type(number)
             # a position whose site symmetry has no token cannot be drawn
-            named = self.known.site[number, :count] != self.vocabulary.pad[1]
-            capacity = np.where(position_dof(number)[:count] > 0, NO_LIMIT, 1) * named
-            fitter = FormulaFitter(multiplicity, capacity)
+            named = self.known.site[number, : len(positions)] != self.vocabulary.pad[1]
+            fitter = FormulaFitter(positions.multiplicity, np.where(positions.dof > 0, NO_LIMIT, 1) * named)
             self.seen[key] = fitter.open_sites(z, pos, self.formula, max_atoms=MAX_ATOMS, orbits=self.bounds)
         return self.seen[key]
 
@@ -332,7 +330,7 @@ def formula_groups(formula: dict[int, int], groups: Sequence[int], bounds: tuple
     """Those of some space groups whose positions can hold a formula with a number of sites within bounds."""
     counts, found = tuple(sorted(formula.values())), []
     for number in groups:
-        fitter = FormulaFitter.of_positions(position_multiplicity(number), position_dof(number))
+        fitter = FormulaFitter.of_type(number)
         possible = fitter.possible_orbits(counts, max_orbits=bounds[1], max_atoms=MAX_ATOMS)
         if possible[bounds[0] :].any():
             found.append(number)

@@ -24,9 +24,8 @@ from symjax.elements import symbol
 from symjax.errors import InputError
 from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
-from symjax.wyckoff import site_symbols
 from symjax.wyckoff.representatives import set_numbers
-from symjax.wyckoff.site_symbols import MAX_POSITIONS
+from symjax.wyckoff.types import MAX_POSITIONS, type_positions
 
 __all__ = [
     "MAX_SITES",
@@ -127,18 +126,16 @@ def tables(vocabulary: Vocabulary) -> Tables:
         enum=np.full((NUM_TYPES + 1, MAX_POSITIONS), vocabulary.pad[2], np.int32),
         num_positions=np.zeros(NUM_TYPES + 1, np.int32),
     )
-    for number in range(1, NUM_TYPES + 1):
-        site = vocabulary.site_tokens[site_symbols.position_symbols(number)]
-        enum = site_symbols.position_enumerations(number)
-        known = np.flatnonzero((site >= 0) & (enum < vocabulary.num_enum))
-        at = (number, site[known], enum[known])
-        out.num_positions[number] = len(site)
-        out.site_ok[number, site[known]] = True
-        out.enum_ok[at] = True
-        out.position[at] = known
-        out.freedom[at] = site_symbols.position_dof(number)[known]
-        out.multiplicity[at] = site_symbols.position_multiplicity(number)[known]
-        out.site[number, known], out.enum[number, known] = site[known], enum[known]
+    known = type_positions()
+    site = np.where(known.mask, vocabulary.site_tokens[known.symbol], -1)
+    number, pos = np.nonzero((site >= 0) & (known.enumeration < vocabulary.num_enum))
+    at = (number, site[number, pos], known.enumeration[number, pos])
+    out.site_ok[at[:2]] = True
+    out.enum_ok[at] = True
+    out.position[at] = pos
+    out.freedom[at], out.multiplicity[at] = known.dof[number, pos], known.multiplicity[number, pos]
+    out.site[number, pos], out.enum[number, pos] = at[1:]
+    out.num_positions[:] = known.mask.sum(axis=1)
     return out
 
 

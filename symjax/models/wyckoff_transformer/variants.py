@@ -28,7 +28,7 @@ from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.tokens import Tokens, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
 from symjax.wyckoff.normalizer import MAX_PERMUTATIONS, normalizer
-from symjax.wyckoff.site_symbols import MAX_POSITIONS
+from symjax.wyckoff.types import MAX_POSITIONS
 
 Array = Any  # numpy or jax array
 

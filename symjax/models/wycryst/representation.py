@@ -23,10 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from symjax.elements import ELECTRONEGATIVITY, NUM_ELEMENTS, element_features
-from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.tokens import MAX_SITES, REASONS, Decoded, Tokens, decode, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
-from symjax.wyckoff.site_symbols import MAX_POSITIONS, position_multiplicity
+from symjax.wyckoff.types import MAX_POSITIONS, type_positions
 
 Array = Any  # numpy or jax array
 
@@ -67,11 +66,7 @@ class Compounds(NamedTuple):
 @cache
 def multiplicities() -> np.ndarray:
     """(231, 27) float32 points of each position in the conventional cell, 0 where the group has none; row = space-group number."""
-    out = np.zeros((NUM_TYPES + 1, MAX_POSITIONS), np.float32)
-    for number in range(1, NUM_TYPES + 1):
-        row = position_multiplicity(number)
-        out[number, : len(row)] = row
-    return out
+    return type_positions().multiplicity.astype(np.float32)
 
 
 def compounds(tokens: Tokens, vocabulary: Vocabulary) -> tuple[Compounds, np.ndarray]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from symjax.data.structure_types import StructureTypes
 from symjax.models.symop.network import OperationsNet
-from symjax.models.symop.sample import MAX_POSITIONS, SET_BLOCK, encode_sites, pad_rows, site_logits
+from symjax.models.symop.sample import SET_BLOCK, encode_sites, pad_rows, site_logits
 from symjax.models.symop.sites.balance import balance_rows
 from symjax.models.symop.sites.network import site_nll, site_table
 from symjax.models.symop.species import MAX_ORBITS, species_nll
@@ -25,6 +25,7 @@ from symjax.models.symop.walk.chains import MAX_OPS
 from symjax.models.symop.walk.exact import walk_distributions
 from symjax.models.symop.walk.set_lattice import lattice_below
 from symjax.wyckoff.set_table import pad_table
+from symjax.wyckoff.types import MAX_POSITIONS
 
 Array = Any
 _BATCH = 64
