@@ -49,6 +49,8 @@ def _names(body):
 def exists(dotted):
     """Whether a dotted name is a module, or something that a module defines or imports."""
     parts = dotted.split(".")
+    if parts[0] == "symjax" and parts[1] in ("configs", "experiments"):  # what they are called beside the package
+        parts = parts[1:]
     for cut in range(len(parts), 0, -1):
         stem = ROOT.joinpath(*parts[:cut])
         module = next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
