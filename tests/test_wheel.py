@@ -61,6 +61,9 @@ def test_the_wheel_generates_trains_and_prints_tables(tmp_path):
     assert (work / "crystals" / "index.json").is_file()
     assert "symmcd-2" in finished([symjax, "tables", "--list"], work)
     assert "SymmCD" in finished([symjax, "tables", "symmcd-2"], work)
-    steps = ["--config.train.steps=3", "--config.train.batch_size=8"]
+    finished(
+        [symjax, "data", "prepare", "--source", "prototypes", "--limit", 20, "--workers", 1, "-o", "few.npz"], work
+    )
+    steps = ["--config.train.steps=3", "--config.train.batch_size=8", "--config.data.train=few.npz"]
     out = finished([symjax, "train", "--config", "wyckoff_transformer:tiny", "--workdir", "run", *steps], work)
     assert "step 3" in out and (work / "run" / "weights" / "params.npz").is_file()

@@ -8,6 +8,7 @@ every problem before anything is built, so that a person mends them all at once.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,15 @@ FREE_ON_RESUME = (
 )
 
 # What a checkpoint made before these fields existed was trained with.
-_EARLIER = {"train.optimizer": "adam", "train.plateau_factor": 0.0, "train.plateau_patience": 20}
+_EARLIER = {
+    "train.optimizer": "adam",
+    "train.plateau_factor": 0.0,
+    "train.plateau_patience": 20,
+    "train.epsilon": 1e-8,
+    "train.rates": (),
+    "train.freeze": (),
+    "train.init_from": "",
+}
 
 # field -> (type, lowest allowed, whether the lowest itself is allowed)
 _NUMBERS: dict[str, tuple[type, float, bool]] = {
@@ -47,6 +56,7 @@ _NUMBERS: dict[str, tuple[type, float, bool]] = {
     "learning_rate": (float, 0.0, False),
     "warmup": (int, 0, True),
     "final_rate": (float, 0.0, True),
+    "epsilon": (float, 0.0, False),
     "weight_decay": (float, 0.0, True),
     "clip": (float, 0.0, True),
     "plateau_factor": (float, 0.0, True),
@@ -75,6 +85,10 @@ def base() -> ConfigDict:
                 "schedule": "cosine",  # after the warmup: constant | cosine | linear
                 "final_rate": 0.01,  # rate at the last step, as a share of the peak (cosine, linear)
                 "optimizer": "adam",  # adam (AdamW) | sgd (plain gradient descent, no momentum)
+                "epsilon": 1e-8,  # of Adam's denominator
+                "rates": (),  # ((pattern, factor), ...): share of the schedule's rate for parameters; the first that fits counts
+                "freeze": (),  # patterns of parameters that stay as they start; a pattern must match the whole path 'a/b/c'
+                "init_from": "",  # folder of weights to start from; what has no equal there starts fresh and is listed
                 "weight_decay": 0.0,  # decoupled (AdamW), on arrays of two and more axes
                 "clip": 1.0,  # largest global norm of the gradient; 0 = no clipping
                 "ema": 0.999,  # decay of the averaged parameters that are evaluated and exported; 0 = the newest
@@ -198,9 +212,31 @@ def validate(config: ConfigDict, *, needs_data: bool = True) -> None:
             problems.append(f"config.train.plateau_factor = {train.plateau_factor!r}: must be below 1")
         if train.seed >= 2**31:
             problems.append(f"config.train.seed = {train.seed!r}: must be below 2**31")
-    problems += _check_data(config, needs_data)
+    problems += _check_patterns(train) + _check_data(config, needs_data)
     if problems:
         raise ConfigError("\n  ".join([f"{len(problems)} problem(s) in the configuration:", *problems]))
+
+
+def _check_patterns(train: Mapping[str, Any]) -> list[str]:
+    """Forms of `freeze`, `rates` and `init_from`; whether patterns match is found when the parameters are known."""
+    problems, patterns = [], []
+    for pattern in train.get("freeze", ()):
+        patterns.append(("freeze", pattern))
+    for item in train.get("rates", ()):
+        good = isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[1], int | float)
+        if not good or not 0 < item[1] < math.inf:
+            problems.append(f"config.train.rates: {item!r} is not a pair (pattern, factor above 0)")
+        else:
+            patterns.append(("rates", item[0]))
+    for field, pattern in patterns:
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError) as error:
+            problems.append(f"config.train.{field}: {pattern!r} is no regular expression ({error})")
+    folder = train.get("init_from", "")
+    if folder and not Path(folder).is_dir():
+        problems.append(f"config.train.init_from = {folder!r}: no such folder")
+    return problems
 
 
 def _check_data(config: ConfigDict, needs_data: bool) -> list[str]:

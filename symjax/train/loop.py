@@ -30,6 +30,7 @@ from symjax.train.checkpoints import Checkpoints
 from symjax.train.config import differences, flat
 from symjax.train.interface import Bucket, PyTree, Task
 from symjax.train.metrics import Writer
+from symjax.train.parameters import check_patterns, start_from
 from symjax.train.plateau import observe
 from symjax.train.step import LOSS, TrainState, init_state, make_dispatch, make_evaluate, make_optimizer
 from symjax.train.weights import save_params, to_json
@@ -119,6 +120,7 @@ class Trainer:
         self._metrics: dict[str, float] = {}
         self._best: tuple[float, int] | None = None  # lowest validation loss, and its step
         self._ended = False  # no better validation for too long
+        self._notes: list[str] = []  # what is said at the start
 
     def _fresh(self) -> Any:
         """The program that makes the first state."""
@@ -126,22 +128,30 @@ class Trainer:
 
         def init(arrays: PyTree) -> TrainState:
             example = jax.tree.map(lambda a: a[np.arange(batch) % a.shape[0]], arrays)
-            return init_state(self.task, self.optimizer, self.train.seed, example)
+            return init_state(self.task, self.optimizer, self.train.seed, example, freeze=self.train.freeze)
 
         return jax.jit(init, out_shardings=meshes.replicated(self.mesh)), arrays
 
     def _start(self, checkpoints: Checkpoints) -> TrainState:
         """A fresh state, or that of the newest checkpoint."""
         init, arrays = self._fresh()
+        check_patterns(jax.eval_shape(init, arrays).params, self.train)
         steps = checkpoints.steps()
         if not steps:
-            return init(arrays)
+            return self._given(init(arrays))
         record = checkpoints.record(steps[-1])
         self._compare(record, checkpoints.folder / str(steps[-1]))
         state = self._restore(checkpoints, steps[-1], record)
         self._metrics = dict(record.get("metrics", {}))
         self._best = tuple(record["best"]) if record.get("best") else None
         return state
+
+    def _given(self, state: TrainState) -> TrainState:
+        """The fresh state with the weights of `train.init_from` put in, if there are any."""
+        if not self.train.init_from:
+            return state
+        params, self._notes = start_from(jax.device_get(state.params), self.train.init_from)
+        return dataclasses.replace(state, params=meshes.place(params, self.mesh), ema=meshes.place(params, self.mesh))
 
     def _restore(self, checkpoints: Checkpoints, step: int, record: Mapping[str, Any]) -> TrainState:
         """The state of a checkpoint, on the devices."""
@@ -204,6 +214,8 @@ class Trainer:
             _describe_run(self.workdir, self.config)
             writer = Writer(self.workdir, start=start, total=self.train.steps, active=meshes.is_main())
             try:
+                for line in self._notes:
+                    writer.say(line)
                 if start:
                     writer.say(f"resumed from step {start}")
                 state = self._loop(state, checkpoints, stop, writer)

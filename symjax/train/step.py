@@ -7,7 +7,7 @@ a run is a function of its configuration and data alone.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,8 +18,9 @@ from jax import Array
 from jax.sharding import Mesh
 
 from symjax.errors import SymjaxError
-from symjax.train.interface import STATISTICS, PyTree, Task
+from symjax.train.interface import PyTree, Task
 from symjax.train.mesh import replicated, spread
+from symjax.train.parameters import merge, scale_by_rates, split
 from symjax.train.plateau import scale_by_plateau
 
 INIT, TRAIN, EVALUATE = 0, 1, 2  # purposes, folded into the root key
@@ -34,7 +35,7 @@ class TrainState:
         step: () int32, steps done.
         params: parameters, with the fixed entry `stats` if the model has one.
         ema: their running average, same tree.
-        opt_state: of optax, over the parameters without `stats`.
+        opt_state: of optax, over the parameters that are trained: without `stats` and what is frozen.
         key: () typed root key, never changed.
     """
 
@@ -61,29 +62,26 @@ def make_schedule(train: Any) -> optax.Schedule:
 
 
 def make_optimizer(train: Any) -> optax.GradientTransformation:
-    """AdamW, or plain gradient descent, with clipping and schedule; weight decay on arrays of two and more axes."""
+    """AdamW, or plain gradient descent, with clipping, schedule and rates by path; weight decay on arrays of two and more axes."""
     clip = [optax.clip_by_global_norm(float(train.clip))] if train.clip else []
-    scale = {"adam": optax.scale_by_adam, "sgd": optax.identity}[train.optimizer]()
+    scale = optax.scale_by_adam(eps=float(train.epsilon)) if train.optimizer == "adam" else optax.identity()
     matrices = lambda params: jax.tree.map(lambda p: jnp.ndim(p) > 1, params)
     decay = [optax.add_decayed_weights(float(train.weight_decay), mask=matrices)] if train.weight_decay else []
     plateau = [scale_by_plateau()] if train.plateau_factor else []
-    return optax.chain(*clip, scale, *decay, *plateau, optax.scale_by_learning_rate(make_schedule(train)))
+    rates = (
+        [scale_by_rates(train.rates)] if train.rates else []
+    )  # absent, not idle: the state's tree is older checkpoints'
+    return optax.chain(*clip, scale, *decay, *rates, *plateau, optax.scale_by_learning_rate(make_schedule(train)))
 
 
-def split(params: PyTree) -> tuple[dict, dict]:
-    """Parameters that are trained, and the fixed entry."""
-    if not isinstance(params, Mapping):
-        raise SymjaxError(f"a task's init must return a dict of parameters, not {type(params).__name__}")
-    trained = {k: v for k, v in params.items() if k != STATISTICS}
-    return trained, {k: v for k, v in params.items() if k == STATISTICS}
-
-
-def init_state(task: Task, optimizer: optax.GradientTransformation, seed: int, batch: PyTree) -> TrainState:
+def init_state(
+    task: Task, optimizer: optax.GradientTransformation, seed: int, batch: PyTree, *, freeze: Sequence[str] = ()
+) -> TrainState:
     """Fresh state; pure, so it can be jitted or only evaluated for shapes."""
     root = jax.random.key(seed)
     params = jax.tree.map(jnp.asarray, dict(task.init(jax.random.fold_in(root, INIT), batch)))
     ema = jax.tree.map(jnp.copy, params)  # a buffer of its own: the state is donated
-    return TrainState(jnp.zeros((), jnp.int32), params, ema, optimizer.init(split(params)[0]), root)
+    return TrainState(jnp.zeros((), jnp.int32), params, ema, optimizer.init(split(params, freeze)[0]), root)
 
 
 def _precision(dtype: str) -> contextlib.AbstractContextManager:
@@ -106,20 +104,20 @@ def make_step(
     task: Task, optimizer: optax.GradientTransformation, train: Any
 ) -> Callable[[TrainState, PyTree], tuple[TrainState, dict[str, Array]]]:
     """One optimizer step: (state, batch) -> (state, metrics)."""
-    dtype, decay = train.dtype, float(train.ema)
+    dtype, decay, freeze = train.dtype, float(train.ema), tuple(train.freeze)
 
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(jax.random.fold_in(state.key, TRAIN), state.step)
-        trained, fixed = split(state.params)
+        trained, fixed = split(state.params, freeze)
 
         def objective(values: dict) -> tuple[Array, dict[str, Array]]:
             with _precision(dtype):
-                loss, metrics = task.loss({**values, **fixed}, batch, key, True)
+                loss, metrics = task.loss(merge(values, fixed), batch, key, True)
             return jnp.asarray(loss, jnp.float32), metrics
 
         (loss, metrics), gradient = jax.value_and_grad(objective, has_aux=True)(trained)
         updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
-        params = {**optax.apply_updates(trained, updates), **fixed}
+        params = merge(optax.apply_updates(trained, updates), fixed)
         # early on the average follows closely, so that short runs do not average in the random start
         keep = jnp.minimum(decay, (1.0 + state.step) / (10.0 + state.step)) if decay else 0.0
         ema = jax.tree.map(lambda old, new: new + keep * (old - new), state.ema, params)
