@@ -12,7 +12,7 @@ import numpy as np
 from symjax.crystals.types import AtomicStructure, Crystal
 
 if TYPE_CHECKING:
-    from symjax.cli.derive import Class
+    from symjax.cli.derive_classes import Class
     from symjax.cli.parent import Parent
     from symjax.navigate.derive import Derived
 

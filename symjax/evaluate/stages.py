@@ -20,6 +20,7 @@ from symjax.elements import COVALENT_RADII
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.composition import RULES, is_valid_composition
 from symjax.evaluate.distances import shortest
+from symjax.evaluate.sets import lattice_defect
 from symjax.evaluate.sources import Crystals
 from symjax.evaluate.symmetry import LADDER, find_symmetry, search
 from symjax.parallel import imap_items
@@ -109,8 +110,6 @@ def symmetry(cell: AtomicStructure) -> dict[str, Any]:
 
 def ladder(cell: AtomicStructure) -> dict[str, Any]:
     """Whether the crystal's own operations are found again in its atoms, at each tolerance of `LADDER`; and their defects."""
-    from symjax.evaluate.metrics.operations import lattice_defect
-
     found = [find_symmetry(cell, tolerance) for tolerance in LADDER]
     return {
         "numbers": [item.number for item in found],

@@ -12,7 +12,7 @@ from symjax.errors import InputError
 from symjax.evaluate.composition import is_valid_composition, plain_formula
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.matching import match_distances, unique_and_novel
-from symjax.evaluate.metrics.operations import is_closed
+from symjax.evaluate.sets import is_closed
 from symjax.evaluate.symmetry import detected_number, find_symmetry
 from symjax.groups import standard_setting
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from symjax.evaluate.describe import describe_all
-from symjax.evaluate.metrics.operations import lattice_defect
 from symjax.evaluate.metrics.prediction import match_figures
+from symjax.evaluate.sets import lattice_defect
 from symjax.evaluate.symmetry import group_numbers
 from tests.evaluate.made_crystals import GROUPS, random_dataset
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.raw_sets import main, raw_sets
-from symjax.evaluate.metrics.operations import set_defects
+from symjax.evaluate.sets import set_defects
 from symjax.groups.tables import vocabulary
 from symjax.models.symop.walk.chains import close_members
 from symjax.models.symop.weights import load_weights
