@@ -147,7 +147,7 @@ def statistics_row(cells: list[AtomicStructure]) -> Row:
     from symjax.evaluate.run import Options, evaluate
 
     crystals, cache = from_cells(cells), Cache()
-    options = Options(metrics="symmcd,wyckofftransformer,wyckoffaugen", processes=1)
+    options = Options(metrics="symmcd,wyckoff_transformer,wyckoffaugen", processes=1)
     evaluate(crystals, crystals, None, options, cache)
     one, _ = timed(lambda: evaluate(crystals, crystals, None, options, cache))
     empty = {"all": None, "peer": None, "ratio": None, "note": ""}

@@ -33,7 +33,7 @@ AIMS = {
     "prediction.match": "0.50",
 }
 """What the flagship was built to reach; figures without an aim are for the reader."""
-METRICS = "symmcd,wyckofftransformer,operations,lemat"
+METRICS = "symmcd,wyckoff_transformer,operations,lemat"
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

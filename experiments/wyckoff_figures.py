@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from symjax.models.wyckoff_transformer.weights import WyckoffWeights
 
 SOURCE = "WyckoffTransformer table 1"
-FAMILY = "wyckofftransformer"
+FAMILY = "wyckoff_transformer"
 LETTERED = frozenset((16, 17, *range(20, 26), 35, 42, 44, *range(47, 51), 59, *range(65, 75)))
 """Groups in which a permutation of positions changes the oriented symbol of a site symmetry."""
 
@@ -281,7 +281,7 @@ def order_figures(
         drawn: whether they are samples; of data the order means nothing, so they have no KL, and each order comes with a random
             equivalent representation.
     """
-    from symjax.evaluate.metrics.wyckofftransformer import permutation_figures
+    from symjax.evaluate.metrics.wyckoff_transformer import permutation_figures
     from symjax.models.wyckoff_transformer.likelihood import likelihoods, log_likelihood
 
     network = weights.options.network

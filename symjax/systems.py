@@ -135,7 +135,7 @@ ROWS: tuple[Row, ...] = (
         {"wyckoff_transformer": Entry(_wyckoff_transformer_task)},
         _wyckoff_transformer,
         "configs/wyckoff_transformer.py",
-        "wyckofftransformer",
+        "wyckoff_transformer",
     ),
     Row("wycryst", {"wycryst": Entry(_wycryst_task)}, None, "configs/wycryst.py", "wycryst"),
     Row("regression", {"regression": Entry(_regression_task)}, None, "configs/formation_energy.py"),

@@ -201,17 +201,17 @@ def test_two_sources_of_the_same_baselines_agree():
     ],
 )
 def test_stable_unique_novel_are_counts_over_samples(system, good, total):
-    assert value("wyckofftransformer-1", system, "sun") == pytest.approx(100 * good / total, abs=0.005)
+    assert value("wyckoff_transformer-1", system, "sun") == pytest.approx(100 * good / total, abs=0.005)
 
 
-def test_unique_shares_of_wyckofftransformer():
-    assert value("wyckofftransformer-1", "WyckoffTransformer, binary and ternary", "unique") == 100 * 9822 / 10000
-    assert value("wyckofftransformer-1", "DiffCSP, MP-20", "unique") == 100 * 996 / 1000
+def test_unique_shares_of_wyckoff_transformer():
+    assert value("wyckoff_transformer-1", "WyckoffTransformer, binary and ternary", "unique") == 100 * 9822 / 10000
+    assert value("wyckoff_transformer-1", "DiffCSP, MP-20", "unique") == 100 * 996 / 1000
 
 
 def test_kl_is_averaged_less_own_order():
     for system in ("WyckoffTransformer, temperature 1", "published checkpoint, temperature 1"):
-        own, averaged, kl = (value("wyckofftransformer-2", system, c) for c in ("own", "averaged", "kl"))
+        own, averaged, kl = (value("wyckoff_transformer-2", system, c) for c in ("own", "averaged", "kl"))
         assert averaged - own == pytest.approx(kl, abs=1e-9)
 
 
@@ -233,7 +233,7 @@ def test_an_inferred_number_follows_from_its_note():
 def test_floors_fall_with_n():
     for key, columns in (
         ("symmcd-2", ("d_sg", "d_rho", "d_elem")),
-        ("wyckofftransformer-1", ("chi2_groups", "ks_sites")),
+        ("wyckoff_transformer-1", ("chi2_groups", "ks_sites")),
     ):
         for system in {row.system for row in TABLES[key].rows if row.system.startswith("real crystals")}:
             found = sorted((row for row in TABLES[key].rows if row.system == system), key=lambda row: row.n)
@@ -243,7 +243,7 @@ def test_floors_fall_with_n():
 
 
 def test_floor_of_chi_squared_is_categories_less_one_over_n():
-    (found,) = [row for row in rows("wyckofftransformer-1", "real crystals") if row.n == 10000]
+    (found,) = [row for row in rows("wyckoff_transformer-1", "real crystals") if row.n == 10000]
     assert found.values["chi2_groups"] == pytest.approx(147 / 10000, rel=0.02)
 
 
@@ -401,7 +401,7 @@ def test_a_report_replaces_the_row_of_its_system_only_if_that_has_weights(path, 
         ("wyckoffdiff", "wyckoffdiff"),
         ("wyckoffdiff_adaptor", "adaptor"),
         ("WyckoffDiff-Adaptor", "adaptor"),
-        ("WyFormer", "wyckofftransformer"),
+        ("WyFormer", "wyckoff_transformer"),
         ("DiffCSP", None),
         ("", None),
     ],

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from . import others, symmcd, wyckofftransformer
+from . import others, symmcd, wyckoff_transformer
 from .types import Column, Row, System, Table
 
 __all__ = ["SYSTEMS", "TABLES", "Column", "Row", "System", "Table", "owner"]
@@ -19,12 +19,12 @@ SYSTEMS: dict[str, System] = {
         System("wyckoffaugen", "WyckoffAUGen", "WyckoffAUGen"),
         System("wyckoffdiff", "WyckoffDiff", "WyckoffDiff"),
         System("adaptor", "WyckoffDiff-Adaptor", "WyckoffDiff-Adaptor", ("wyckoffdiffadaptor", "wyckoffdiffadapter")),
-        System("wyckofftransformer", "WyckoffTransformer", "WyckoffTransformer", ("wyformer",)),
+        System("wyckoff_transformer", "WyckoffTransformer", "WyckoffTransformer", ("wyformer",)),
     )
 }
 """Systems of this project, built or not."""
 
-TABLES: dict[str, Table] = {table.key: table for table in (*symmcd.TABLES, *others.TABLES, *wyckofftransformer.TABLES)}
+TABLES: dict[str, Table] = {table.key: table for table in (*symmcd.TABLES, *others.TABLES, *wyckoff_transformer.TABLES)}
 """Every table by name."""
 
 
@@ -33,11 +33,15 @@ def owner(name: str) -> str | None:
 
     Case, spaces and punctuation do not matter, and the longest name that fits decides: "wyckoffdiff_adaptor" is the adaptor's.
     """
-    plain = "".join(letter for letter in name.lower() if letter.isalnum())
     fits = [
-        (len(alias), system.key)
+        (len(_plain(alias)), system.key)
         for system in SYSTEMS.values()
         for alias in (system.key, *system.aliases)
-        if plain.startswith(alias)
+        if _plain(name).startswith(_plain(alias))
     ]
     return max(fits)[1] if fits else None
+
+
+def _plain(name: str) -> str:
+    """Letters and digits in lower case."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .types import Column, Row, Table
 
-EVERY = ("symop", "symmcd", "wyckoffaugen", "wyckoffdiff", "adaptor", "wyckofftransformer")
+EVERY = ("symop", "symmcd", "wyckoffaugen", "wyckoffdiff", "adaptor", "wyckoff_transformer")
 """Tables about crystals in general list all systems of the project."""
 
 FIRST = "SymmCD (arXiv 2502.03638, first version)"

@@ -20,7 +20,6 @@ TOLERANCES = (1e-3, 1e-5)
 """Tolerances at which a structure's group must be found again, angstrom."""
 LOOSE = (0.01, 0.1)
 """Tolerances at which the group after relaxation is told, angstrom."""
-PICTURED = 17
 ROWS_ON_SCREEN = 40
 
 
@@ -36,6 +35,8 @@ def write(
     """Write all files into ``stage``; returns the index."""
     from symjax import __version__
     from symjax.cli.output import INDEX, write_json
+    from symjax.draw.derived import draw
+    from symjax.evaluate.composition import formula_of
 
     own = parent.crystal.atoms()
     _write_cif(stage / "parent.cif", parent.crystal, parent.number)
@@ -57,7 +58,8 @@ def write(
     order = sorted(range(len(entries)), key=lambda i: _rank(entries[i]))
     entries, cells = [entries[i] for i in order], [cells[i] for i in order]
     if not args.no_picture:
-        _draw(stage / "structures.png", parent, own, entries=entries, cells=cells)
+        formula = formula_of(tuple(own.counts.items()))
+        draw(stage / "structures.png", own, cells, formula=formula, number=parent.number, entries=entries)
     _write_csv(stage / "table.csv", entries)
     index = {
         "program": "symjax derive",
@@ -272,49 +274,6 @@ def _write_csv(path: Path, entries: list[dict[str, Any]]) -> None:
                     e.get("reason"),
                 ]
             )
-
-
-def _draw(
-    path: Path, parent: Parent, own: AtomicStructure, *, entries: list[dict[str, Any]], cells: list[AtomicStructure]
-) -> None:
-    """The parent and the first structures, each with what was done to it."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from symjax.draw.page import INK, pretty_formula, symbol_of
-    from symjax.draw.render import render
-    from symjax.evaluate.composition import formula_of
-
-    shown = min(len(cells), PICTURED) + 1
-    columns = min(shown, 6)
-    rows = -(-shown // columns)
-    figure = Figure(figsize=(2.15 * max(columns, 3), 2.55 * rows + 0.5), dpi=110, facecolor="white")
-    FigureCanvasAgg(figure)
-    tall = 2.55 * rows + 0.5
-    grid = figure.add_gridspec(
-        rows, columns, hspace=0.3, wspace=0.06, left=0.03, right=0.97, top=1 - 0.85 / tall, bottom=0.02
-    )
-    formula = pretty_formula(formula_of(tuple(own.counts.items())))
-    heading = f"{formula}: {symbol_of(parent.number)} ({parent.number})"
-    if entries:
-        number = entries[0]["group"]["number"]
-        heading += f" → {symbol_of(number)} ({number}), {len(entries)} structures"
-    figure.text(0.03, 1 - 0.24 / tall, heading, fontsize=13, color=INK, va="center", weight="bold")
-    captions = [f"parent\n{symbol_of(parent.number)}"] + [_caption(e) for e in entries[: shown - 1]]
-    for place, (cell, text) in enumerate(zip([own, *cells], captions)):
-        axes = figure.add_subplot(grid[place // columns, place % columns])
-        axes.imshow(render(cell), interpolation="antialiased")
-        axes.set_axis_off()
-        axes.set_title(text, fontsize=8, color=INK, pad=2, linespacing=1.25)
-    figure.savefig(path, metadata={"Software": None})
-
-
-def _caption(entry: dict[str, Any]) -> str:
-    energy = entry.get("energy_against_parent")
-    first = f"{entry['file'].split('-')[0]}, class {entry['class']}"
-    if energy is not None:
-        return f"{first}\n{energy:+.1f} meV/atom relaxed"
-    return f"{first}\n{entry['amplitude']:.2f} Å, {entry['strain']:.2f} %"
 
 
 def show(index: dict[str, Any], folder: Path) -> None:

@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--metrics",
         "-m",
-        help="symmcd, coverage, wyckofftransformer, wyckoffaugen, adaptor, operations, lemat, stability, separated by commas; "
+        help="symmcd, coverage, wyckoff_transformer, wyckoffaugen, adaptor, operations, lemat, stability, separated by commas; "
         "all; default (all but stability); or -name to leave one out, as in --metrics=-coverage",
     )
     parser.add_argument("--draw", type=int, metavar="N", help="judge N samples drawn at random")

@@ -1,1 +1,1 @@
-"""Pictures: crystals, pages of them, trees of subgroups, paths."""
+"""Pictures: crystals, pages of them, trees of subgroups, paths, derived structures, phase diagrams. Drawn without a display."""

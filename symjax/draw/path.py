@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from symjax.crystals.io.convert import as_structure
+from symjax.draw.page import INK, pretty_formula, symbol_of
+from symjax.draw.render import render
+
 
 def draw(file: Path, crystals: list[Any], report: dict[str, Any], columns: int = 6) -> None:
     """All images on one page, with the shortest distance and the volume along the path."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-
-    from symjax.crystals.io import as_structure
-    from symjax.crystals.types import AtomicStructure
-    from symjax.draw.page import INK, pretty_formula, symbol_of
-    from symjax.draw.render import render
 
     images, path = report["images"], report["paths"][report["which"] - 1]
     columns = min(columns, len(images))
@@ -39,9 +38,8 @@ def draw(file: Path, crystals: list[Any], report: dict[str, Any], columns: int =
     )
     figure.text(0.05, 1 - 0.24 / tall, heading, fontsize=13, color=INK, va="center")
     for at, (crystal, image) in enumerate(zip(crystals, images, strict=True)):
-        atoms = as_structure(crystal)
         axes = figure.add_subplot(grid[at // columns, at % columns])
-        axes.imshow(render(AtomicStructure(atoms.L, atoms.z, atoms.x)), interpolation="antialiased")
+        axes.imshow(render(as_structure(crystal)), interpolation="antialiased")
         axes.set_axis_off()
         axes.set_title(f"{image['s']:.2f}   {symbol_of(image['number'])}", fontsize=8.5, color=INK, pad=2)
     axes = figure.add_subplot(grid[rows, :])

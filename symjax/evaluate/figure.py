@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -67,8 +66,3 @@ class Figure:
 def plain(value: Any) -> Any:
     """A value for JSON: numbers that are not finite become null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def by_key(figures: Sequence[Figure]) -> dict[str, Figure]:
-    """Figures by their key."""
-    return {figure.key: figure for figure in figures}

@@ -49,11 +49,6 @@ class Decomposition:
         """Amplitude of the order-parameter displacements, those that no group between keeps; angstrom."""
         return float(np.linalg.norm(self.displacement[: self.modes.num_primary]))
 
-    @property
-    def secondary(self) -> float:
-        """Amplitude of the other displacements, angstrom."""
-        return float(np.linalg.norm(self.displacement[self.modes.num_primary :]))
-
 
 def parent_and_relation(search: Search, found: Supergroup) -> tuple[Crystal, Relation]:
     """The symmetrized parent in its standard setting, and the structure's group below it."""

@@ -1,15 +1,15 @@
 """Symmetry-reduced structures: a parent crystal in the setting of a subgroup, displaced and strained along what becomes free.
 
-Owns `Plan`, `make_plan`, `derive_batch`, `derive` and what they return. The host works out once, exactly, where the orbits lie and
-along which modes they may move; drawing and moving any number of structures at once is compiled code of padded shapes, so that
-another key, amplitude, crystal or relation of the same padded shape compiles nothing. It computes in double precision whatever the
-process uses elsewhere.
+Owns `Plan`, `make_plan`, `derive_batch`, `derive_structures` and what they return. The host works out once, exactly, where the
+orbits lie and along which modes they may move; drawing and moving any number of structures at once is compiled code of padded
+shapes, so that another key, amplitude, crystal or relation of the same padded shape compiles nothing. It computes in double
+precision whatever the process uses elsewhere.
 
-**Amplitude** (angstrom): the largest displacement of an atom from its place in the parent, measured in the unstrained lattice. Each
-structure has exactly that one. **Strain** (percent): the largest principal strain, in absolute value, of the symmetric strain along
-the freed strains; the lattice rows become L (1 + e), fractions held. The coefficients of the orthonormal modes are normal numbers.
-Of `CANDIDATES` draws the one is taken that is furthest from every larger group, because a draw can by chance lie so close to one
-that no search at a finite tolerance tells them apart.
+**Amplitude** (angstrom): the largest displacement of an atom from its place in the parent, measured in the unstrained lattice.
+Each structure has exactly that one. **Strain** (percent): the largest principal strain, in absolute value, of the symmetric
+strain along the freed strains; the lattice rows become L (1 + e), fractions held. The coefficients of the orthonormal modes are
+normal numbers. Of `CANDIDATES` draws the one is taken that is furthest from every larger group, because a draw can by chance lie
+so close to one that no search at a finite tolerance tells them apart.
 """
 
 from __future__ import annotations
@@ -316,7 +316,7 @@ def _shortest(plan: Plan, x: Array, L: Array) -> Array:
     return jnp.sqrt(square.min())
 
 
-def derive(
+def derive_structures(
     crystal: Crystal,
     relation: Relation,
     key: Array,

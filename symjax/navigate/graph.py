@@ -20,7 +20,7 @@ from symjax.groups.sets import OpSet
 from symjax.groups.setting import Setting, make_setting
 from symjax.groups.tables import standard_setting
 from symjax.navigate.action import Action
-from symjax.navigate.interval import Step, interval, relative
+from symjax.navigate.interval import Step, interval_of, relative
 from symjax.navigate.relation import Relation
 from symjax.navigate.splitcrystal import split_crystal
 from symjax.navigate.tree import Branch, crystal_opset, orbit_rows, whole_relation
@@ -81,7 +81,7 @@ def graph_to(number: int, relations: Sequence[Relation], crystal: Crystal | None
     graph, parent = _root(number, crystal)
     for relation in relations:
         chosen = _aligned(graph, relation)
-        between = interval(chosen)
+        between = interval_of(chosen)
         for chain in between.chains():
             places = []
             for node in chain.nodes:
@@ -150,7 +150,7 @@ def _aligned(graph: Graph, relation: Relation) -> Relation:
     """The conjugate of a subgroup whose groups above are most of all in the graph already."""
     if len(graph.vertices) == 1:
         return relation
-    between = interval(relation)
+    between = interval_of(relation)
     blocks = {node.block for chain in between.chains() for node in chain.nodes[1:]}
     action = between.action
     proper = np.flatnonzero(action.proper())

@@ -187,7 +187,7 @@ class Interval:
         return self._steps[upper, lower]
 
 
-def interval(relation: Relation) -> Interval:
+def interval_of(relation: Relation) -> Interval:
     """All groups between a subgroup H and G.
 
     Raises:
@@ -213,7 +213,7 @@ def interval(relation: Relation) -> Interval:
 
 def chains(relation: Relation, *, limit: int = MAX_CHAINS) -> list[Chain]:
     """Every chain of maximal subgroups from G to H, one of each class under conjugation; errors as its parts."""
-    return interval(relation).chains(limit)
+    return interval_of(relation).chains(limit)
 
 
 def step_between(upper: Node, lower: Node) -> Step:

@@ -63,14 +63,6 @@ class Modes:
     between: np.ndarray
     realized: Realized | None
 
-    @property
-    def per_orbit(self) -> list[int]:
-        """Free coordinates gained by the pieces of each orbit of the parent together."""
-        s = self.split
-        own = [int(s.splitter.parent.dof[p]) for p in s.parent_position]
-        dof = np.array([o.dof for o in s.orbits], np.int64)
-        return [int(dof[s.parent_orbit == i].sum()) - f for i, f in enumerate(own)]
-
 
 @dataclass(frozen=True)
 class Realized:

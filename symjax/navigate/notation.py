@@ -24,11 +24,6 @@ def origin_text(setting: Setting) -> str:
     return ",".join(str(Fraction(int(v), setting.p_den)) for v in setting.p)
 
 
-def change_text(setting: Setting) -> str:
-    """Basis and origin: ``a-b,a+b,c; 0,1/2,0``."""
-    return f"{basis_text(setting)}; {origin_text(setting)}"
-
-
 def fractions_of(setting: Setting) -> tuple[list[list[str]], list[str]]:
     """P (3, 3) by rows and p (3,) as texts of exact fractions, for files."""
     P = [[str(Fraction(int(v), setting.P_den)) for v in row] for row in setting.P]

@@ -19,7 +19,7 @@ from symjax.groups.properties import point_group, properties
 from symjax.groups.sets import OpSet, members
 from symjax.groups.tables import default_hall, setting_symbols, standard_frame, standard_setting
 from symjax.navigate.action import Action
-from symjax.navigate.interval import interval
+from symjax.navigate.interval import interval_of
 from symjax.navigate.klassengleiche import k_subgroups
 from symjax.navigate.relation import Relation
 from symjax.navigate.translationengleiche import t_subgroups
@@ -180,7 +180,7 @@ def largest(relations: Sequence[Relation], selection: Selection) -> list[Relatio
     """
     found = []
     for relation in relations:
-        inner = interval(relation).inner_types()  # what holds H holds the kept operations
+        inner = interval_of(relation).inner_types()  # what holds H holds the kept operations
         if not any(selection.number in (None, number) and _fits(number, selection) for number in inner):
             found.append(relation)
     return found

@@ -84,16 +84,16 @@ def test_the_reference_against_itself(base, cells):
         "symmcd.d_sg_all",
         "symmcd.wasserstein_density_all",
         "symmcd.templates_new",
-        "wyckofftransformer.novelty",
+        "wyckoff_transformer.novelty",
     ):
         assert base[key].value == 0, key
     for key in ("wyckoffaugen.un", "lemat.novel", "lemat.novel_fast", "lemat.new_formula", "lemat.unique_novel"):
         assert base[key].value == 0, key
     for key in (
-        "wyckofftransformer.uniqueness",
+        "wyckoff_transformer.uniqueness",
         "lemat.unique",
         "symmcd.templates_in_train",
-        "wyckofftransformer.formal_validity",
+        "wyckoff_transformer.formal_validity",
     ):
         assert base[key].value == 1, key
     for key, figure in base.items():
@@ -148,7 +148,7 @@ def test_an_origin_shift_moves_only_letters_as_found(base, against, cells):
 
 def test_copies_lower_uniqueness_alone(base, against, cells):
     moved = changed(base, against([c for c in cells for _ in range(2)]))
-    assert moved == {"wyckofftransformer.uniqueness", "lemat.unique", "lemat.unique_fast"}
+    assert moved == {"wyckoff_transformer.uniqueness", "lemat.unique", "lemat.unique_fast"}
     figures = against([c for c in cells for _ in range(2)])
     assert all(figures[key].value == 0.5 for key in moved)
 
@@ -162,7 +162,7 @@ def test_other_elements_leave_symmetry_alone(base, against, cells):
         "lemat.novel",
         "lemat.novel_fast",
         "lemat.new_formula",
-        "wyckofftransformer.novelty",
+        "wyckoff_transformer.novelty",
     }
     assert must <= moved
     still = {
@@ -173,8 +173,8 @@ def test_other_elements_leave_symmetry_alone(base, against, cells):
         "symmcd.templates_in_train_normalizer",
         "symmcd.templates_new_normalizer",
         "wyckoffaugen.structural_validity",
-        "wyckofftransformer.formal_validity",
-        "wyckofftransformer.uniqueness",
+        "wyckoff_transformer.formal_validity",
+        "wyckoff_transformer.uniqueness",
         "lemat.unique",
         "lemat.unique_fast",
         "symop.mean_sites",
@@ -191,11 +191,11 @@ def test_random_displacements_break_symmetry_alone(base, against, cells):
     assert {
         "symmcd.d_sg_all",
         "symmcd.templates_new",
-        "wyckofftransformer.novelty",
+        "wyckoff_transformer.novelty",
         "lemat.novel_fast",
         "symop.mean_sites",
     } <= moved
-    assert figures["wyckofftransformer.p1"].value > 0.8
+    assert figures["wyckoff_transformer.p1"].value > 0.8
     still = {
         "symmcd.composition_validity",
         "symmcd.composition_validity_icsd24",
@@ -279,7 +279,7 @@ def test_every_row_is_in_the_denominator(cells, cache):
         2 / 6
     )  # salt and the single atom; overlapping atoms are not
     assert value["symmcd.composition_validity"] == pytest.approx(3 / 6)
-    assert value["wyckofftransformer.formal_validity"] <= 3 / 6
+    assert value["wyckoff_transformer.formal_validity"] <= 3 / 6
     assert found.report["samples"]["num"] == 6
     assert found.report["samples"]["num_usable"] == 3
 
@@ -330,7 +330,7 @@ def test_no_samples_and_no_reference(cells, cache):
 def test_without_train_the_rest_is_made_and_said(cells, cache):
     found = evaluate(from_cells(cells), from_cells(cells), None, OPTIONS, cache)
     skipped = {row["metric"] for row in found.report["skipped"]}
-    assert {"wyckofftransformer.novelty", "wyckoffaugen.un", "lemat.novel", "symmcd.templates_new"} <= skipped
+    assert {"wyckoff_transformer.novelty", "wyckoffaugen.un", "lemat.novel", "symmcd.templates_new"} <= skipped
     assert found["symmcd.d_sg_all"].value == 0
     assert not skipped & {figure.key for figure in found.figures}
 
@@ -442,11 +442,11 @@ def test_two_halves_of_real_data_are_at_the_floor(tmp_path):
     found = evaluate(*halves, halves[1], Options(metrics="-coverage"))
     for key in (
         "symmcd.d_sg_all",
-        "wyckofftransformer.ks_sites",
-        "wyckofftransformer.ks_dof",
-        "wyckofftransformer.chi2_elements",
-        "wyckofftransformer.chi2_groups",
-        "wyckofftransformer.ks_elements",
+        "wyckoff_transformer.ks_sites",
+        "wyckoff_transformer.ks_dof",
+        "wyckoff_transformer.chi2_elements",
+        "wyckoff_transformer.chi2_groups",
+        "wyckoff_transformer.ks_elements",
         "symmcd.wasserstein_density_all",
     ):
         figure = found[key]
@@ -454,5 +454,5 @@ def test_two_halves_of_real_data_are_at_the_floor(tmp_path):
         assert figure.value < 1.5 * figure.floor.mean + 5 * figure.floor.sd, key
     assert 0.88 < found["symmcd.composition_validity"].value < 0.93
     assert found["wyckoffaugen.structural_validity"].value > 0.999
-    assert 0.005 < found["wyckofftransformer.p1"].value < 0.025
-    assert found["wyckofftransformer.novelty"].value > 0.9
+    assert 0.005 < found["wyckoff_transformer.p1"].value < 0.025
+    assert found["wyckoff_transformer.novelty"].value > 0.9

@@ -129,23 +129,23 @@ def by_hand(e_hull, train):
 def test_shares_and_sun_by_hand():
     found = by_hand([-0.01, -0.1, 0.05, 0.09], train=True)
     assert [found[f"stability.stable_{t}"].value for t in ("0", "0.08", "0.1")] == [0.5, 0.75, 1.0]
-    assert found["wyckofftransformer.sun"].value == 0.25  # a; its copy is not unique, b is known, c is too high
+    assert found["wyckoff_transformer.sun"].value == 0.25  # a; its copy is not unique, b is known, c is too high
     assert found["symmcd.sun"].value == found["lemat.sun"].value == 0.25
     assert found["lemat.msun"].value == 0.5
-    low, high = found["wyckofftransformer.sun"].interval
+    low, high = found["wyckoff_transformer.sun"].interval
     assert low < 0.25 < high
     on_hull = by_hand([0.0, 0.2, 0.05, 0.09], train=True)  # a crystal on the hull is stable, and not under the hull
     assert (on_hull["symmcd.sun"].value, on_hull["lemat.sun"].value) == (0.0, 0.25)
     assert (on_hull["symmcd.stable"].value, on_hull["lemat.stable"].value) == (0.0, 0.25)
-    assert by_hand([0.0, -0.1, 0.05, 0.09], train=False)["wyckofftransformer.sun"].value == 0.5
+    assert by_hand([0.0, -0.1, 0.05, 0.09], train=False)["wyckoff_transformer.sun"].value == 0.5
 
 
 def test_a_missing_energy_leaves_one_denominator_and_not_the_other():
     """WyckoffTransformer's rate is over finite distances, before uniqueness; the raw rate is over all rows."""
     found = by_hand([0.0, math.nan, math.nan, 0.5], train=True)
-    assert (found["wyckofftransformer.sun"].value, found["wyckofftransformer.sun"].num) == (0.5, 2)
+    assert (found["wyckoff_transformer.sun"].value, found["wyckoff_transformer.sun"].num) == (0.5, 2)
     assert (found["lemat.sun"].value, found["lemat.sun"].num) == (0.25, 4)
     assert found["stability.covered"].value == 0.5
     empty = by_hand([math.nan] * 4, train=True)
-    assert math.isnan(empty["wyckofftransformer.sun"].value)
+    assert math.isnan(empty["wyckoff_transformer.sun"].value)
     assert empty["lemat.sun"].value == 0

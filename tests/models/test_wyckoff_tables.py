@@ -8,7 +8,7 @@ import pytest
 from experiments import tables
 from experiments import wyckoff_figures as figs
 from experiments import wyckoff_tables as program
-from experiments.published.wyckofftransformer import TABLE_1, TABLE_2
+from experiments.published.wyckoff_transformer import TABLE_1, TABLE_2
 from symjax.evaluate import words
 from symjax.groups.tables import wyckoff_letters
 from symjax.models.wyckoff_transformer.sample import NUM_SLOTS, Sampled
@@ -219,7 +219,7 @@ def test_rows_stand_beside_the_published_ones_and_are_reports(command, tmp_path,
     assert rows["real crystals of train and val, all"]["values"]["novelty"]["status"] == "not computed"
     assert any(row["kind"] == "floor" for row in rows.values())
     evaluated = tmp_path / "evaluated.json"
-    figure = {"key": "wyckofftransformer.sun", "value": 0.25, "num": 40, "definition": "d"}
+    figure = {"key": "wyckoff_transformer.sun", "value": 0.25, "num": 40, "definition": "d"}
     evaluated.write_text(json.dumps({"symjax": "1", "samples": {"source": "relaxed", "num": 40}, "figures": [figure]}))
     arguments = ["--format", "json", "--out", str(tmp_path / "u"), "--table", "1", "--report", str(evaluated)]
     assert program.main([*command, *arguments]) == 0
@@ -233,7 +233,7 @@ def test_rows_stand_beside_the_published_ones_and_are_reports(command, tmp_path,
     }
     assert filled == {c.key for c in program.extended(TABLE_1).columns}
     files = sorted(folder.glob("table1_*.json"))
-    assert tables.main(["wyckofftransformer-1", *(part for path in files for part in ("--report", str(path)))]) == 0
+    assert tables.main(["wyckoff_transformer-1", *(part for path in files for part in ("--report", str(path)))]) == 0
     out = capsys.readouterr().out
     assert "measured" in out and "floor at n of" in out
 

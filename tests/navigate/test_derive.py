@@ -15,7 +15,15 @@ from symjax.errors import InputError
 from symjax.groups.sets import OpSet
 from symjax.lattice import compatibility_defect, metric
 from symjax.navigate import derive as module
-from symjax.navigate.derive import bucket, collect, derive, derive_batch, make_plan, require_realized, shortest_distance
+from symjax.navigate.derive import (
+    bucket,
+    collect,
+    derive_batch,
+    derive_structures,
+    make_plan,
+    require_realized,
+    shortest_distance,
+)
 from symjax.navigate.modes import modes_of
 from symjax.navigate.relation import k_relations, relations_to, t_relations
 from symjax.navigate.splitcrystal import split_crystal
@@ -153,7 +161,9 @@ def test_thousand_relations_of_real_crystals(capsys):
 def test_amplitude_and_strain_are_those_asked_for():
     c, relation = ferroelectric()
     for amplitude, strain in ((0.1, 1.0), (0.02, 0.0), (0.3, 3.0), (1e-3, 1e-2)):
-        made = derive(c, relation, jax.random.key(1), num=4, amplitude=amplitude, strain=strain, min_distance=0.0)
+        made = derive_structures(
+            c, relation, jax.random.key(1), num=4, amplitude=amplitude, strain=strain, min_distance=0.0
+        )
         split = made.modes.split
         for x in made.crystals:
             # displacements measured from the crystals themselves, in the unstrained lattice
@@ -168,7 +178,7 @@ def test_amplitude_and_strain_are_those_asked_for():
 
 def test_crystals_are_exactly_on_their_flats_in_a_compatible_lattice():
     c, relation = ferroelectric(38)
-    made = derive(c, relation, jax.random.key(2), num=4)
+    made = derive_structures(c, relation, jax.random.key(2), num=4)
     positions = standard_positions(38)
     for x in made.crystals:
         assert compatibility_defect(x.W, None, metric(x.L)) < 1e-13
@@ -209,11 +219,11 @@ def test_shortest_distances_are_exact():
 
 def test_collisions_are_left_out_and_counted():
     c, relation = ferroelectric()
-    made = derive(c, relation, jax.random.key(0), num=16, amplitude=1.5)
+    made = derive_structures(c, relation, jax.random.key(0), num=16, amplitude=1.5)
     assert made.skipped > 0 and made.skipped + len(made.crystals) == 16
     assert made.closest < made.min_distance <= made.shortest.min()
     assert abs(made.min_distance - 0.7 * shortest_distance(c)) < 1e-12
-    assert derive(c, relation, jax.random.key(0), num=16, amplitude=1.5, min_distance=0.0).skipped == 0
+    assert derive_structures(c, relation, jax.random.key(0), num=16, amplitude=1.5, min_distance=0.0).skipped == 0
 
 
 def test_nothing_is_compiled_again():
@@ -252,7 +262,7 @@ def test_what_cannot_be_meant_is_refused():
         with pytest.raises(InputError, match="amplitude of at least 0"):
             derive_batch(plan, jax.random.key(0), num, amplitude, strain)
     with pytest.raises(InputError, match=r"P4/mmm \(123\)"):
-        derive(c, relation, jax.random.key(0), amplitude=0.0)
+        derive_structures(c, relation, jax.random.key(0), amplitude=0.0)
     with pytest.raises(InputError, match=r"keep Pm-3m \(221\), 2 times"):
         require_realized(modes_of(split_crystal(c, relations(c, 215, max_k=1)[0])))
 

@@ -13,7 +13,7 @@ from symjax.errors import InputError
 from symjax.groups import primitive_form, standard_setting
 from symjax.groups.setting import make_setting, rotation_products
 from symjax.navigate.action import Action
-from symjax.navigate.interval import chains, interval
+from symjax.navigate.interval import chains, interval_of
 from symjax.navigate.klassengleiche import maximal_k_subgroups
 from symjax.navigate.relation import Relation, k_relations, relations_to, t_relations, verify
 from symjax.navigate.translationengleiche import maximal_t_subgroups, subgroup_masks
@@ -111,7 +111,7 @@ def test_intervals_of_translationengleiche_subgroups_by_masks(number):
     form = primitive_form(opset)
     masks = subgroup_masks(rotation_products(form.W))
     for relation in t_relations(opset, maximal=False):
-        between = interval(relation)
+        between = interval_of(relation)
         own = sum(1 << int(row) for row in between.action.rows)
         assert len(between.blocks) == sum(1 for mask in masks if mask & own == own)
 
@@ -172,7 +172,7 @@ def test_intervals_by_brute_force(parent, number, index):
     checked = 0
     for relation in relations_to(standard_setting(parent), number, max_k=4):
         if relation.index == index and checked < 3:
-            assert len(interval(relation).blocks) == brute_force(relation)
+            assert len(interval_of(relation).blocks) == brute_force(relation)
             checked += 1
     assert checked
 
@@ -189,7 +189,7 @@ def test_invariants(number, k, random):
     if not every:
         return
     relation = random.choice(every)
-    between = interval(relation)
+    between = interval_of(relation)
     assert between.node(0).num_conjugates == relation.num_conjugates
     top = between.node(len(between.blocks) - 1)
     assert (top.setting.number, top.index, top.num_conjugates) == (number, 1, 1)
@@ -211,7 +211,7 @@ def test_keys_name_groups():
     cubic = standard_setting(221)
     by_type = {}
     for number in (99, 123):
-        between = interval(relations_to(cubic, number, max_k=1)[0])
+        between = interval_of(relations_to(cubic, number, max_k=1)[0])
         for i, block in enumerate(between.blocks):
             by_type.setdefault(between.node(i).setting.number, set()).add(between.action.key_of(block))
     assert len(by_type[123]) == 1 and len(by_type[221]) == 1
@@ -225,10 +225,10 @@ def test_refused():
     s = relation.setting
     moved = make_setting(s.number, s.symbol, (s.P, s.P_den), (np.array([1, 0, 0]), 3))
     with pytest.raises(InputError, match="not a subgroup"):
-        interval(replace(relation, setting=moved))
+        interval_of(replace(relation, setting=moved))
     with pytest.raises(InputError, match="index 3072"):
         big = make_setting(1, "P1", (4 * np.eye(3, dtype=np.int64), 1), (np.zeros(3, np.int64), 1))
-        interval(Relation(cubic, big, 48, 64, 1))
+        interval_of(Relation(cubic, big, 48, 64, 1))
     with pytest.raises(InputError, match="chains"):
         chains(relations(221, 62, 4)[0], limit=3)
 
@@ -241,7 +241,7 @@ def test_every_group(first):
         opset = standard_setting(number)
         maximal = {(one.number, one.index) for one in t_relations(opset)}
         for relation in [*t_relations(opset, maximal=False), *k_relations(opset, 2), *k_relations(opset, 3)]:
-            between = interval(relation)
+            between = interval_of(relation)
             assert between.action.conjugates_of(1) == relation.num_conjugates, number
             if relation.maximal is not None:
                 assert (len(between.blocks) == 2) == relation.maximal, number

@@ -16,7 +16,7 @@ from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.groups.sets import OpSet
 from symjax.navigate.amplitudes import decompose, near_operations
-from symjax.navigate.interval import interval
+from symjax.navigate.interval import interval_of
 from symjax.navigate.modes import modes_of
 from symjax.navigate.pseudosymmetry import centred
 from symjax.navigate.relation import Relation, relations_to, verify
@@ -283,7 +283,7 @@ def test_every_group_between_is_found(name, number, max_k):
     parent = crystal(name)
     opset, relations = below(name, number, max_k)
     relation = next(r for r in relations if modes_fit(parent, r))
-    groups = interval(relation)
+    groups = interval_of(relation)
     expected = Counter()
     for at in range(1, len(groups.blocks)):
         node = groups.node(at)

@@ -14,7 +14,7 @@ from symjax.groups.setting import make_setting
 from symjax.navigate.graph import composed, graph_below, graph_to
 from symjax.navigate.interval import relative
 from symjax.navigate.modes import modes_of
-from symjax.navigate.notation import basis_text, change_text, coordinate_text, free_text, mathtext, origin_text
+from symjax.navigate.notation import basis_text, coordinate_text, free_text, mathtext, origin_text
 from symjax.navigate.relation import Relation, maximal_relations, relations_to, verify
 from symjax.navigate.splitcrystal import split_crystal
 from symjax.navigate.tree import (
@@ -143,7 +143,6 @@ def test_depth():
 def test_notation():
     s = make_setting(1, "P1", (np.array([[1, 1, 0], [-1, 1, 0], [0, 0, 4]]), 2), (np.array([0, 1, -3]), 4))
     assert basis_text(s) == "1/2a-1/2b,1/2a+1/2b,2c" and origin_text(s) == "0,1/4,-3/4"
-    assert change_text(s) == "1/2a-1/2b,1/2a+1/2b,2c; 0,1/4,-3/4"
     assert coordinate_text(np.array([1 / 3, -1e-9, 0.23456])) == "1/3,0,0.2346"
     assert coordinate_text(np.array([0.99999999, -0.25, 1 / 24])) == "0,3/4,1/24"
     assert free_text(np.zeros((3, 0))) == "" and free_text(np.eye(3)) == "x,y,z"

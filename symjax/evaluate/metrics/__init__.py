@@ -13,8 +13,8 @@ from symjax.evaluate.metrics import (
     operations,
     stability,
     symmcd,
+    wyckoff_transformer,
     wyckoffaugen,
-    wyckofftransformer,
 )
 from symjax.evaluate.metrics.common import Findings, Skipped, Study
 
@@ -43,7 +43,7 @@ FAMILIES = {
     for family in (
         Family("symmcd", "SymmCD, tables 1 to 3 (CDVAE lineage)", symmcd.figures),
         Family("coverage", "Coverage and diversity of fingerprints", coverage.figures, ("fingerprint",)),
-        Family("wyckofftransformer", "WyckoffTransformer, tables 1 and 2", wyckofftransformer.figures),
+        Family("wyckoff_transformer", "WyckoffTransformer, tables 1 and 2", wyckoff_transformer.figures),
         Family("wyckoffaugen", "WyckoffAUGen, table 1", wyckoffaugen.figures),
         Family("adaptor", "WyckoffDiff-Adaptor: requested groups", adaptor.figures),
         Family("operations", "Operations (symjax)", operations.figures, ("operations",)),

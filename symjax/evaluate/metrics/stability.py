@@ -34,7 +34,7 @@ def figures(study: Study) -> Findings:
                 for key in (
                     "stability.stable_0.08",
                     "symmcd.sun",
-                    "wyckofftransformer.sun",
+                    "wyckoff_transformer.sun",
                     "lemat.stable",
                     "lemat.sun",
                 )
@@ -45,7 +45,7 @@ def figures(study: Study) -> Findings:
     if study.train is None:
         skipped = [
             Skipped(key, "no training data given (--train)")
-            for key in ("symmcd.sun", "wyckofftransformer.sun", "lemat.sun")
+            for key in ("symmcd.sun", "wyckoff_transformer.sun", "lemat.sun")
         ]
     else:
         found += _sun(study)
@@ -156,7 +156,7 @@ def _sun(study: Study) -> list[Figure]:
     note = f"hull: {study.inputs['hull']}"
     rows = (
         (
-            "wyckofftransformer.sun",
+            "wyckoff_transformer.sun",
             "S.U.N., 0.08 eV/atom",
             study.matched_genes.both & (level <= 0.08),
             live,

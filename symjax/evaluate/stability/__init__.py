@@ -19,6 +19,7 @@ beside every share.
 Units: eV, angstrom; stresses eV/angstrom^3 with the sign of ``(1/V) dE/d(strain)``.
 """
 
+from symjax.draw.phases import draw_phase_diagram
 from symjax.evaluate.stability.batch import relax_many, single_points
 from symjax.evaluate.stability.change import (
     GroupChange,
@@ -28,7 +29,6 @@ from symjax.evaluate.stability.change import (
     relaxation_change,
     subgroup_distance,
 )
-from symjax.evaluate.stability.draw import draw_phase_diagram
 from symjax.evaluate.stability.elements import elemental_references
 from symjax.evaluate.stability.hull import (
     Entry,

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from symjax.crystals.types import AtomicStructure
+from symjax.draw.phases import draw_phase_diagram
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.stability.batch import relax_many
 from symjax.evaluate.stability.change import relaxation_change
-from symjax.evaluate.stability.draw import draw_phase_diagram
 from symjax.evaluate.stability.hull import Hull, energies_above_hull, formation_energy
 from symjax.evaluate.stability.phases import phase_diagram
 from symjax.evaluate.stability.potential import Potential, load_potential

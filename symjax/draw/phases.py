@@ -15,7 +15,7 @@ KNOWN, MADE = "#c8385a", "#4c78a8"
 
 
 def draw_phase_diagram(data: dict[str, Any], path: Path | str) -> None:
-    """Write the picture of what `phases.phase_diagram` returned (PNG, SVG or PDF, by the ending of the name).
+    """Write the picture of what `symjax.evaluate.stability.phase_diagram` returned (PNG, SVG or PDF, by the ending of the name).
 
     Raises:
         InputError: a system of neither two nor three elements.

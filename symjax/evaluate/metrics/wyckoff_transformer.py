@@ -26,7 +26,7 @@ def figures(study: Study) -> Findings:
     formal = samples.usable & (samples.number > 0)
     found = [
         study.share(
-            "wyckofftransformer.formal_validity",
+            "wyckoff_transformer.formal_validity",
             "formally valid",
             formal,
             "a crystal that can be read and whose space group and Wyckoff positions are found; over all rows",
@@ -36,7 +36,7 @@ def figures(study: Study) -> Findings:
             reference=mean_of(reference.number > 0),
         ),
         study.share(
-            "wyckofftransformer.uniqueness",
+            "wyckoff_transformer.uniqueness",
             "unique",
             flags.unique,
             f"{rule}; over all rows",
@@ -48,7 +48,7 @@ def figures(study: Study) -> Findings:
         keep = flags.unique
         skipped.append(
             Skipped(
-                "wyckofftransformer.novelty",
+                "wyckoff_transformer.novelty",
                 "no training data given (--train); the lines below are over unique samples",
             )
         )
@@ -58,7 +58,7 @@ def figures(study: Study) -> Findings:
         chosen = "unique novel samples"
         found.append(
             study.share(
-                "wyckofftransformer.novelty",
+                "wyckoff_transformer.novelty",
                 "novel among unique",
                 flags.novel[flags.unique],
                 "no crystal of train agrees in group, sites and elements and is matched by StructureMatcher(); "
@@ -72,7 +72,7 @@ def figures(study: Study) -> Findings:
     energy = study.inputs.get("likelihoods")
     if energy is None:
         skipped.append(
-            Skipped("wyckofftransformer.permutation_kl", "no log-likelihoods in several orders given (--likelihoods)")
+            Skipped("wyckoff_transformer.permutation_kl", "no log-likelihoods in several orders given (--likelihoods)")
         )
     else:
         found += permutation_figures(energy)
@@ -87,7 +87,7 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
     more: dict[str, Any] = {"source": SOURCE, "tolerance": SPGLIB_WIDE}
     return [
         study.share(
-            "wyckofftransformer.charge_neutral",
+            "wyckoff_transformer.charge_neutral",
             "charge neutral",
             samples.composition_valid()[keep],
             f"SMACT rule as in CDVAE; {chosen}",
@@ -96,7 +96,7 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
             reference=mean_of(reference.composition_valid()),
         ),
         study.compare(
-            "wyckofftransformer.ks_sites",
+            "wyckoff_transformer.ks_sites",
             "number of sites, KS",
             kolmogorov_smirnov,
             samples.sites[keep],
@@ -105,7 +105,7 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
             **more,
         ),
         study.compare(
-            "wyckofftransformer.ks_elements",
+            "wyckoff_transformer.ks_elements",
             "number of elements, KS",
             kolmogorov_smirnov,
             samples.species[keep],
@@ -114,7 +114,7 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
             **more,
         ),
         study.compare(
-            "wyckofftransformer.ks_dof",
+            "wyckoff_transformer.ks_dof",
             "degrees of freedom, KS",
             kolmogorov_smirnov,
             samples.freedom[keep],
@@ -123,7 +123,7 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
             **more,
         ),
         study.share(
-            "wyckofftransformer.p1",
+            "wyckoff_transformer.p1",
             "P1",
             samples.number[keep] == 1,
             f"space group 1; {chosen}",
@@ -131,7 +131,7 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
             **more,
         ),
         study.compare(
-            "wyckofftransformer.chi2_groups",
+            "wyckoff_transformer.chi2_groups",
             "space groups, chi-squared",
             group_chi_squared,
             samples.number[keep],
@@ -140,7 +140,7 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
             **more,
         ),
         study.compare(
-            "wyckofftransformer.chi2_elements",
+            "wyckoff_transformer.chi2_elements",
             "elements, chi-squared",
             weight_chi_squared,
             samples.fractions[keep],
@@ -160,7 +160,7 @@ def permutation_figures(likelihoods: dict[str, np.ndarray]) -> list[Figure]:
     loss = {**more, "better": ""}  # of generated samples low is narrow, not good
     return [
         Figure(
-            "wyckofftransformer.permutation_own",
+            "wyckoff_transformer.permutation_own",
             "minus log-likelihood, generated order",
             -float(np.mean(own)),
             num,
@@ -168,7 +168,7 @@ def permutation_figures(likelihoods: dict[str, np.ndarray]) -> list[Figure]:
             **loss,
         ),
         Figure(
-            "wyckofftransformer.permutation_averaged",
+            "wyckoff_transformer.permutation_averaged",
             "minus log-likelihood, random orders",
             -float(np.mean(orders)),
             num,
@@ -176,7 +176,7 @@ def permutation_figures(likelihoods: dict[str, np.ndarray]) -> list[Figure]:
             **loss,
         ),
         Figure(
-            "wyckofftransformer.permutation_kl",
+            "wyckoff_transformer.permutation_kl",
             "permutation invariance, KL",
             divergence,
             num,
@@ -184,7 +184,7 @@ def permutation_figures(likelihoods: dict[str, np.ndarray]) -> list[Figure]:
             **more,
         ),
         Figure(
-            "wyckofftransformer.permutation_sigma",
+            "wyckoff_transformer.permutation_sigma",
             "permutation invariance, spread",
             spread,
             num,

@@ -25,21 +25,21 @@ def _values(*numbers: float, unique: float | None = None) -> dict[str, float]:
 
 
 TABLE_1 = Table(
-    key="wyckofftransformer-1",
+    key="wyckoff_transformer-1",
     title="De novo generation on MP-20 and on its binary and ternary crystals",
     paper=f"{PAPER}, Table 1",
     columns=(
-        Column("formal", "formal validity", "%", "higher", "wyckofftransformer.formal_validity", 100.0),
-        Column("unique", "unique", "%", "higher", "wyckofftransformer.uniqueness", 100.0),
-        Column("novelty", "novelty", "%", "higher", "wyckofftransformer.novelty", 100.0),
-        Column("charge", "charge neutral", "%", "higher", "wyckofftransformer.charge_neutral", 100.0),
-        Column("ks_sites", "KS sites", "", "lower", "wyckofftransformer.ks_sites"),
-        Column("ks_elements", "KS elements", "", "lower", "wyckofftransformer.ks_elements"),
-        Column("ks_dof", "KS DoF", "", "lower", "wyckofftransformer.ks_dof"),
-        Column("p1", "P1", "%", "", "wyckofftransformer.p1", 100.0),
-        Column("chi2_groups", "chi2 groups", "", "lower", "wyckofftransformer.chi2_groups"),
-        Column("chi2_elements", "chi2 elements", "", "lower", "wyckofftransformer.chi2_elements"),
-        Column("sun", "S.U.N.", "%", "higher", "wyckofftransformer.sun", 100.0),
+        Column("formal", "formal validity", "%", "higher", "wyckoff_transformer.formal_validity", 100.0),
+        Column("unique", "unique", "%", "higher", "wyckoff_transformer.uniqueness", 100.0),
+        Column("novelty", "novelty", "%", "higher", "wyckoff_transformer.novelty", 100.0),
+        Column("charge", "charge neutral", "%", "higher", "wyckoff_transformer.charge_neutral", 100.0),
+        Column("ks_sites", "KS sites", "", "lower", "wyckoff_transformer.ks_sites"),
+        Column("ks_elements", "KS elements", "", "lower", "wyckoff_transformer.ks_elements"),
+        Column("ks_dof", "KS DoF", "", "lower", "wyckoff_transformer.ks_dof"),
+        Column("p1", "P1", "%", "", "wyckoff_transformer.p1", 100.0),
+        Column("chi2_groups", "chi2 groups", "", "lower", "wyckoff_transformer.chi2_groups"),
+        Column("chi2_elements", "chi2 elements", "", "lower", "wyckoff_transformer.chi2_elements"),
+        Column("sun", "S.U.N.", "%", "higher", "wyckoff_transformer.sun", 100.0),
     ),
     rows=(
         Row(
@@ -189,14 +189,14 @@ TABLE_1 = Table(
 )
 
 TABLE_2 = Table(
-    key="wyckofftransformer-2",
+    key="wyckoff_transformer-2",
     title="Likelihood and its dependence on the order of sites, nats per crystal",
     paper=f"{PAPER}, appendix D, Table 2",
     columns=(
-        Column("own", "own order", "nats", "", "wyckofftransformer.permutation_own"),
-        Column("averaged", "mean over orders", "nats", "", "wyckofftransformer.permutation_averaged"),
-        Column("kl", "KL", "nats", "lower", "wyckofftransformer.permutation_kl"),
-        Column("sigma", "s.d. over orders", "nats", "lower", "wyckofftransformer.permutation_sigma"),
+        Column("own", "own order", "nats", "", "wyckoff_transformer.permutation_own"),
+        Column("averaged", "mean over orders", "nats", "", "wyckoff_transformer.permutation_averaged"),
+        Column("kl", "KL", "nats", "lower", "wyckoff_transformer.permutation_kl"),
+        Column("sigma", "s.d. over orders", "nats", "lower", "wyckoff_transformer.permutation_sigma"),
     ),
     rows=(
         Row(
@@ -260,7 +260,7 @@ TABLE_2 = Table(
         "nats do not compare, their KL does.",
         "Samples without STOP must be counted apart: 1,425 of 2,000 at temperature 100 have none.",
     ),
-    systems=("wyckofftransformer", "wyckoffaugen"),
+    systems=("wyckoff_transformer", "wyckoffaugen"),
 )
 
 TABLES = (TABLE_1, TABLE_2)
