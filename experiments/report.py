@@ -73,7 +73,8 @@ def report(args: argparse.Namespace) -> int:
     """Draw the samples, measure, print, write."""
     from symjax.data.dataset import CrystalDataset
     from symjax.evaluate.report import show, write_report
-    from symjax.evaluate.samples import draw_samples
+
+    from .samples import draw_samples
 
     val = CrystalDataset.load(args.val) if args.val else None
     samples = draw_samples(args.num, seed=args.seed, weights=args.weights, steps=args.steps, progress=True)
@@ -105,7 +106,8 @@ def judge(samples: CrystalDataset, args: argparse.Namespace) -> Evaluation:
 def match(args: argparse.Namespace, val: CrystalDataset) -> list[Figure]:
     """Match rate on real crystals whose operations, species and sites are given."""
     from symjax.evaluate.metrics.prediction import match_figures
-    from symjax.evaluate.samples import draw_geometry
+
+    from .samples import draw_geometry
 
     part = val.subset(range(min(args.val_num or len(val), len(val))))
     predicted = draw_geometry(part, seed=args.seed, weights=args.weights, steps=args.steps, progress=True)

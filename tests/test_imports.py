@@ -24,29 +24,42 @@ THIRD_PARTY = (
     "torch",
 )
 
-ARRAYS = ("ops", "groups", "lattice", "wyckoff", "crystals", "nn", "diffusion", "data.dataset", "data.files")
-ALLOWED = {
+EXACT = ("ops", "groups", "lattice")
+CORE = (*EXACT, "wyckoff", "crystals")
+ALLOWED = {  # what a folder may import besides itself and ANYWHERE; models.X stands for every model
     "ops": (),
     "lattice": ("ops",),
     "groups": ("ops", "lattice"),
-    "crystals": ("ops", "groups", "lattice"),
-    "navigate": ("ops", "groups", "lattice", "crystals"),
+    "wyckoff": EXACT,
+    "crystals": EXACT,
     "nn": ("ops", "lattice"),
     "diffusion": ("ops", "lattice"),
-    "models": (*ARRAYS, "train.weights", "train.interface"),
-    "data": ("ops", "groups", "lattice", "crystals"),
-    "train": (*ARRAYS, "models"),
-    "evaluate": (*ARRAYS, "data", "models", "train"),
-    "cli": (*ARRAYS, "data", "models", "train", "evaluate", "navigate"),
-    "testing": ("ops", "groups", "lattice", "crystals", "data"),
+    "data": CORE,
+    "navigate": CORE,
+    "draw": (*CORE, "navigate"),
+    "generate": (*CORE, "data"),
+    "train": (*CORE, "nn", "data.dataset", "data.files"),
+    "evaluate": (*CORE, "data", "draw"),
+    "models": (*CORE, "nn", "diffusion", "data", "generate", "train"),
+    "systems": ("models", "generate", "train"),
+    "cli": (*CORE, "data", "navigate", "draw", "generate", "train", "evaluate", "systems", "models.symop.derive"),
+    "testing": (*CORE, "data"),
 }
-ANYWHERE = ("errors", "elements")
+ANYWHERE = ("errors", "elements", "options", "parallel", "versions", "_beside")  # single files below every folder
+UNFINISHED = {  # module -> what it still imports against the table
+    "generate.request": ("draw.page",),
+    "models.wycryst.task": ("models.wyckoff_transformer",),
+    "models.wycryst.representation": ("models.wyckoff_transformer",),
+    "models.regression.task": ("models.symmcd",),
+    "models.regression.graphs": ("models.symmcd",),
+}
+CIRCLES = ({"ops.geometry", "ops.seitz", "ops.symbols"},)  # unfinished as well
 CRYSTALLOGRAPHY = {"pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy", "matminer", "chgnet", "torch"}
-MAY_USE_CRYSTALLOGRAPHY = ("data", "evaluate", "crystals.io", "groups.identify")
+MAY_USE_CRYSTALLOGRAPHY = ("data", "evaluate", "crystals.io", "groups.identify", "generate.pyxtal", "draw")
 
 
 def modules():
-    return sorted(path for path in PACKAGE.rglob("*.py") if len(path.relative_to(PACKAGE).parts) > 1)
+    return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
 def name_of(path):
@@ -87,41 +100,93 @@ def test_there_is_something_to_check():
     assert len(modules()) > 20
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_directions(path):
-    """A folder imports only what the table allows."""
-    module = name_of(path)
-    folder = module.split(".")[0]
-    assert folder in ALLOWED, f"symjax/{folder} has no row in the table of import directions"
+def test_directions():
+    """A folder imports only what the table allows, and a model no other model; lazily and for annotations no more than at once."""
     wrong = []
-    for name, _ in imported(path):
-        if name == "symjax" or not name.startswith("symjax."):
-            continue
-        target = name.removeprefix("symjax.")
-        own = within(target, (folder,))
-        if (
-            not own
-            and not within(target, ANYWHERE)
-            and not within(target, ALLOWED[folder])
-            and target not in ("__version__", "SymjaxError")
-        ):
-            wrong.append(name)
-    assert not wrong, f"symjax.{module} must not import {', '.join(wrong)}"
+    for path in modules():
+        module = name_of(path)
+        folder = module.split(".")[0]
+        if within(module, ANYWHERE):
+            folder, allowed = module, ()
+        else:
+            assert folder in ALLOWED, f"symjax/{folder} has no row in the table of import directions"
+            allowed = ALLOWED[folder]
+        own = ".".join(module.split(".")[:2]) if folder == "models" else folder
+        for name, _ in imported(path):
+            target = name.removeprefix("symjax.")
+            if target == name or target in ("__version__", "SymjaxError"):
+                continue
+            if not within(target, (own, *ANYWHERE, *allowed, *UNFINISHED.get(module, ()))):
+                wrong.append(f"symjax.{module} must not import {name}")
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_crystallography_is_lazy_and_in_its_place(path):
-    """pymatgen and its like are imported inside functions only, and only where they belong."""
-    module = name_of(path)
-    for name, at_import in imported(path):
-        if name.split(".")[0] in CRYSTALLOGRAPHY:
-            assert within(module, MAY_USE_CRYSTALLOGRAPHY), f"symjax.{module} must not import {name}"
-            assert not at_import, f"symjax.{module} must import {name} inside a function"
+def test_what_is_unfinished_is_still_needed():
+    """An exception that nothing uses any more is taken out."""
+    for module, targets in UNFINISHED.items():
+        path = next(path for path in modules() if name_of(path) == module)
+        names = [name.removeprefix("symjax.") for name, _ in imported(path)]
+        assert all(any(within(name, (target,)) for name in names) for target in targets), module
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_no_star_imports(path):
-    assert not [name for name, _ in imported(path) if name.endswith(".*")]
+def circles(graph):
+    """Strongly connected components of more than one node (Tarjan 1972) of a graph given as node -> set of nodes."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(node):
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            at = stack.index(node)
+            if len(stack) - at > 1:
+                found.append(set(stack[at:]))
+            del stack[at:]
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return found
+
+
+def test_circles_are_found():
+    graph = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": {"d", "f"}, "f": set(), "g": {"a"}}
+    assert sorted(map(sorted, circles(graph))) == [["a", "b", "c"], ["d", "e"]]
+
+
+def test_no_circles():
+    """No module needs itself by way of others, imports inside functions and for annotations included."""
+    names = {name_of(path): path for path in modules()}
+    graph = {name: set() for name in names}
+    for module, path in names.items():
+        for name, _ in imported(path):
+            target = name.removeprefix("symjax.")
+            target = target if target in names else target.rpartition(".")[0]
+            if target in names and target != module:
+                graph[module].add(target)
+    found = circles(graph)
+    assert sorted(map(sorted, found)) == sorted(map(sorted, CIRCLES))
+
+
+def test_crystallography_is_lazy_and_in_its_place():
+    """pymatgen and its like are imported inside functions only, and only where they belong; nothing is imported by a star."""
+    wrong = []
+    for path in modules():
+        module = name_of(path)
+        for name, at_import in imported(path):
+            if name.endswith(".*"):
+                wrong.append(f"symjax.{module} imports {name}")
+            if name.split(".")[0] in CRYSTALLOGRAPHY:
+                if not within(module, MAY_USE_CRYSTALLOGRAPHY):
+                    wrong.append(f"symjax.{module} must not import {name}")
+                if at_import:
+                    wrong.append(f"symjax.{module} must import {name} inside a function")
+    assert not wrong, "\n".join(wrong)
 
 
 def run_python(code):
@@ -139,9 +204,10 @@ def run_python(code):
             "symjax.data.dataset",
             "symjax.models",
             "symjax.train",
-            "symjax.models.symop.generate",
-            "symjax.models.symmcd.generate",
-            "symjax.models.wyckoff_transformer.generate",
+            "symjax.systems",
+            "symjax.models.symop.system",
+            "symjax.models.symmcd.system",
+            "symjax.models.wyckoff_transformer.system",
         ),
     ],
     ids=["top", "algebra", "models"],

@@ -132,7 +132,7 @@ def test_percentages_and_distances_are_in_range(key):
 def test_metric_keys_have_a_family_and_rates_are_scaled():
     for table in TABLES.values():
         for column in table.columns:
-            assert not column.metric or re.fullmatch(r"[a-z]+\.[a-z0-9_.]+", column.metric)
+            assert not column.metric or re.fullmatch(r"[a-z_]+\.[a-z0-9_.]+", column.metric)
             assert column.scale == (100.0 if column.unit == "%" and column.metric else 1.0), (table.key, column.key)
 
 
