@@ -41,7 +41,7 @@ from symjax.evaluate.figure import Figure
 from . import reports, tables
 from .published.render import FORMS, render
 from .published.types import Column, Table
-from .published.wyckofftransformer import TABLE_1, TABLE_2
+from .published.wyckoff_transformer import TABLE_1, TABLE_2
 from .wyckoff_figures import FAMILY, Maker, Measured, figures_of, measure, measure_tokens, order_figures
 
 if TYPE_CHECKING:
