@@ -26,13 +26,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs.symmcd import SIZES, get_config
+from symjax.data.buckets import assign_buckets
 from symjax.models.symmcd.network import NUM_AXES, NUM_GROUP_FEATURES, NUM_KINDS, NUM_TYPES, NetworkOptions, Nodes
 from symjax.models.symmcd.representation import Representation, count, represent
-from symjax.models.symmcd.sample import SamplerOptions, plan_batches, sample_all
+from symjax.models.symmcd.sample import SamplerOptions, plan, sample_all
 from symjax.models.symmcd.task import (
     Examples,
     SymmcdOptions,
-    bucket_of,
     diffusion_loss,
     examples_of,
     fit_statistics,
@@ -211,7 +211,7 @@ def real_orbits(path: str | None) -> Representation:
 
 def padding_waste(options: SymmcdOptions, orbits: np.ndarray) -> float:
     """FLOPs that training spends on padding, over those of the real orbits and pairs."""
-    padded = np.asarray(options.buckets)[bucket_of(orbits, options.buckets)]
+    padded = np.asarray(options.buckets)[assign_buckets(orbits[:, None], [(size,) for size in options.buckets])]
     return call_flops(options, padded) / call_flops(options, orbits) - 1.0
 
 
@@ -236,8 +236,10 @@ def sampling(config: Any, args: argparse.Namespace, rate: float) -> dict[str, An
         sample_all(params, options, jax.random.key(1), number, orbits, sampler=sampler, batch_size=args.sample_batch)
 
     seconds = best_of(1, call)[0] / args.sample_steps * options.num_steps
-    plan = plan_batches(orbits, options.buckets, args.sample_batch)
-    made = call_flops(options, np.concatenate([np.full(size, slots) for slots, _, size in plan]))
+    batches = plan(orbits, options, args.sample_batch)
+    made = call_flops(
+        options, np.concatenate([np.full(batch.size, options.buckets[batch.bucket]) for batch in batches])
+    )
     flops = 2.0 * options.num_steps * made
     return {
         "name": f"sampling {args.samples}",
@@ -247,7 +249,7 @@ def sampling(config: Any, args: argparse.Namespace, rate: float) -> dict[str, An
         "share": flops / seconds / rate,
         "waste_sampling": made / call_flops(options, orbits) - 1.0,
         "waste_training": padding_waste(options, np.asarray(data.num_orbits)),
-        "batches": len(plan),
+        "batches": len(batches),
     }
 
 

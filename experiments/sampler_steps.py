@@ -62,8 +62,8 @@ def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
 
     from symjax.data.dataset import CrystalDataset
     from symjax.data.structure_types import dataset_from_types, types_from_dataset
+    from symjax.models.symop.geometry.network import options_from_config
     from symjax.models.symop.geometry.sample import SamplerOptions, sample_geometry
-    from symjax.models.symop.geometry.task import options_from_config
     from symjax.train.weights import load_params, shipped_weights
 
     val = CrystalDataset.load(args.val)
@@ -91,7 +91,7 @@ def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
 def random_geometry(params: dict, types: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The regressed volume in an undistorted reference cell, and uniformly random free coordinates."""
     from symjax.models.symop.geometry.inputs import build_inputs
-    from symjax.models.symop.geometry.task import mean_coefficients
+    from symjax.models.symop.geometry.network import mean_coefficients
 
     inputs = build_inputs(types, int(types.num_atoms().max()))
     k = np.asarray(mean_coefficients(params["stats"], inputs), float)

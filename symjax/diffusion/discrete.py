@@ -9,9 +9,13 @@ Source: Austin et al. 2021 (structured denoising diffusion in discrete spaces); 
 SymmCD, equation 5. Steps need not be consecutive: a step from `abar` to `abar_to > abar` keeps the share `abar / abar_to`.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from symjax.diffusion.process import lead
 
 _TINY = 1e-30
 
@@ -72,3 +76,33 @@ def posterior(clean: Array, index: Array, *, abar: Array, abar_to: Array, margin
 def cross_entropy(logits: Array, index: Array) -> Array:
     """`-log softmax(logits)[index]`, shape `(...)`, nats."""
     return jax.nn.logsumexp(logits, axis=-1) - jnp.take_along_axis(logits, index[..., None], axis=-1)[..., 0]
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscreteProcess:
+    """A `Process` (see `symjax.diffusion.process`) of classes; the network learns the clean class. Level: the kept share `abar`.
+
+    The marginal is the kernel: one over the number of classes (uniform), frequencies of the data (marginal), or one class with all
+    the weight (absorbing).
+
+    Attributes:
+        marginal: `(b, ..., classes)`; the state has its leading axes.
+        normalised: outputs are log-probabilities of the clean class; otherwise logits.
+    """
+
+    marginal: Array
+    normalised: bool = False
+
+    def prior(self, key: Array) -> Array:
+        """Classes from the marginal."""
+        return draw(key, self.marginal)
+
+    def perturb(self, key: Array, clean: Array, level: Array) -> tuple[Array, Array]:
+        """Noisy classes and the clean ones."""
+        return perturb(key, clean, lead(level, clean), self.marginal), clean
+
+    def reverse(self, key: Array, state: Array, output: Array, *, now: Array, after: Array) -> Array:
+        """A draw from the `posterior`."""
+        clean = jnp.exp(output) if self.normalised else jax.nn.softmax(output, axis=-1)
+        earlier = posterior(clean, state, abar=lead(now, state), abar_to=lead(after, state), marginal=self.marginal)
+        return draw(key, earlier)

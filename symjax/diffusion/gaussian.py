@@ -1,12 +1,17 @@
-"""Variance-preserving Gaussian diffusion in the image of an orthogonal projector, with v-prediction.
+"""Variance-preserving Gaussian diffusion in a linear subspace, with prediction of v or of the noise.
 
 Noise, data and predictions all lie in the image of the projector `P` (shape `(..., d, d)`), so every intermediate value does:
-for the log-lattice coefficients that means that every noisy lattice is compatible with the operations.
+for the log-lattice coefficients that means that every noisy lattice is compatible with the operations. Where the subspace is
+spanned by axes, a mask of the free ones is enough.
 """
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from symjax.diffusion.process import lead
 
 
 def project(projector: Array, value: Array) -> Array:
@@ -63,3 +68,56 @@ def ddpm_step(noisy: Array, eps: Array, fresh: Array, *, abar: Array, abar_to: A
     clean = jnp.where(abar < 1e-8, 0.0, clean)
     mean = jnp.sqrt(abar_to) * (1.0 - alpha) / left * clean + jnp.sqrt(alpha) * (1.0 - abar_to) / left * noisy
     return mean + jnp.sqrt((1.0 - alpha) * (1.0 - abar_to) / left) * fresh
+
+
+@dataclasses.dataclass(frozen=True)
+class VelocityProcess:
+    """A `Process` (see `symjax.diffusion.process`) in the image of a projector; the network learns v. Level: `(alpha, sigma)`.
+
+    Attributes:
+        projector: `(b, d, d)`.
+        eta: 0 deterministic (DDIM) to 1 ancestral.
+    """
+
+    projector: Array
+    eta: float = 1.0
+
+    def prior(self, key: Array) -> Array:
+        """Standard normal, `(b, d)`."""
+        return noise(key, self.projector)
+
+    def perturb(self, key: Array, clean: Array, level: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Noisy value and v."""
+        alpha, sigma = lead(level, clean)
+        return perturb(clean, noise(key, self.projector), alpha, sigma)
+
+    def reverse(
+        self, key: Array, state: Array, output: Array, *, now: tuple[Array, Array], after: tuple[Array, Array]
+    ) -> Array:
+        """See `reverse_step`."""
+        fresh = noise(key, self.projector)
+        return reverse_step(state, output, fresh, now=lead(now, state), after=lead(after, state), eta=self.eta)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseProcess:
+    """A `Process` (see `symjax.diffusion.process`) along some axes; the network learns the noise. Level: the kept share `abar`.
+
+    Attributes:
+        free: `(b, d)` 1.0 for the axes that there are, 0.0 for those that stay zero.
+    """
+
+    free: Array
+
+    def prior(self, key: Array) -> Array:
+        """Standard normal, `(b, d)`."""
+        return self.free * jax.random.normal(key, self.free.shape)
+
+    def perturb(self, key: Array, clean: Array, level: Array) -> tuple[Array, Array]:
+        """Noisy value and its noise."""
+        abar, eps = lead(level, clean), self.prior(key)
+        return jnp.sqrt(abar) * clean + jnp.sqrt(1.0 - abar) * eps, eps
+
+    def reverse(self, key: Array, state: Array, output: Array, *, now: Array, after: Array) -> Array:
+        """See `ddpm_step`."""
+        return self.free * ddpm_step(state, output, self.prior(key), abar=lead(now, state), abar_to=lead(after, state))

@@ -36,6 +36,17 @@ def cosine_levels(
     return np.concatenate([[1.0], np.cumprod(1.0 - beta)])
 
 
+def cosine_shares(num_steps: int, *, offset: float = 0.008, largest: float = 0.999) -> np.ndarray:
+    """Shares `abar` kept at index 0 .. num_steps - 1, `(num_steps,)` float64; index 0 already holds one step of noise.
+
+    Rates `beta_t = 1 - f(t + 1) / f(t)` with `f(t) = cos((t / T + offset) / (1 + offset) pi / 2)`: the cosine is not squared.
+    Source: WyckoffDiff (Kelvinius et al., arXiv 2502.06485), public code.
+    """
+    t = np.arange(num_steps + 1) / num_steps
+    f = np.cos((t + offset) / (1.0 + offset) * np.pi / 2.0)
+    return np.cumprod(1.0 - np.minimum(1.0 - f[1:] / f[:-1], largest))
+
+
 def geometric_levels(num_steps: int, sigma_min: float, sigma_max: float) -> np.ndarray:
     """Standard deviations after step 0 .. num_steps, `(num_steps + 1,)` float64: zero, then geometric from smallest to largest.
 

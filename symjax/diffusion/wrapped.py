@@ -5,12 +5,15 @@ are the shortest translations that map the subspace onto itself, so its periods 
 longer than an edge) and nothing outside the subspace enters the sum over images.  Noise is isotropic in Euclidean space.
 """
 
+import dataclasses
 import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+
+from symjax.diffusion.process import lead
 
 _REACH = 2
 IMAGES = np.array(list(itertools.product(range(-_REACH, _REACH + 1), repeat=3)), np.float32)
@@ -123,3 +126,90 @@ def cubic_score_scale(sigma: np.ndarray, nodes: int = 4001) -> np.ndarray:
             density = np.exp(exponent).sum(1)
             result[i] = np.trapezoid(score**2 * density, y) / np.trapezoid(density, y)
     return result
+
+
+@dataclasses.dataclass(frozen=True)
+class WrappedProcess:
+    """A `Process` (see `symjax.diffusion.process`) on tori of any shape; the network learns `scaled_score`. Level: sigma.
+
+    Attributes:
+        basis: `(b, m, 3, 3)` Euclidean columns of each torus; states are coordinates `(b, m, 3)`, outputs Euclidean `(b, m, 3)`.
+        eta: 0 deterministic (DDIM) to 1 ancestral.
+        corrector_step: Langevin step as a fraction of the noise variance.
+    """
+
+    basis: Array
+    eta: float = 1.0
+    corrector_step: float = 0.1
+
+    def prior(self, key: Array) -> Array:
+        """Uniform."""
+        return uniform(key, self.basis)
+
+    def perturb(self, key: Array, clean: Array, level: Array) -> tuple[Array, Array]:
+        """Noisy coordinates and the scaled score."""
+        sigma = self._each(level)
+        delta = sigma[..., None] * noise(key, self.basis)
+        return jnp.mod(clean + delta, 1.0), scaled_score(self.basis, delta, sigma)
+
+    def reverse(self, key: Array, state: Array, output: Array, *, now: Array, after: Array) -> Array:
+        """See `reverse_step`."""
+        sigma, sigma_to = self._each(now), self._each(after)
+        fresh = noise(key, self.basis)
+        return reverse_step(self.basis, state, output, fresh, sigma=sigma, sigma_to=sigma_to, eta=self.eta)
+
+    def correct(self, key: Array, state: Array, output: Array, *, now: Array, after: Array) -> Array:
+        """See `langevin_step`."""
+        del after
+        fresh = noise(key, self.basis)
+        return langevin_step(self.basis, state, output, fresh, sigma=self._each(now), step=self.corrector_step)
+
+    def _each(self, level: Array) -> Array:
+        """The level of every torus."""
+        shape = self.basis.shape[:-2]
+        return jnp.broadcast_to(lead(level, jnp.zeros(shape)), shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class CubicProcess:
+    """A `Process` (see `symjax.diffusion.process`) on unit tori, one coordinate at a time. Level: sigma and the score's scale.
+
+    The network learns minus the score over its root mean square (`cubic_score_scale`), as in DiffCSP and SymmCD.
+
+    Attributes:
+        shape: of the state, `(b, m, 3)`.
+        sigma_min: smallest noise of the schedule.
+        corrector_step: Langevin step at the smallest noise; it grows with the noise's variance.
+    """
+
+    shape: tuple[int, ...]
+    sigma_min: float
+    corrector_step: float = 1e-5
+
+    def prior(self, key: Array) -> Array:
+        """Uniform."""
+        return jax.random.uniform(key, self.shape)
+
+    def perturb(self, key: Array, clean: Array, level: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Noisy coordinates and minus their scaled score."""
+        sigma, scale = lead(level, clean)
+        moved = sigma * jax.random.normal(key, clean.shape)
+        return jnp.mod(clean + moved, 1.0), -cubic_score(moved, sigma) / scale
+
+    def reverse(
+        self, key: Array, state: Array, output: Array, *, now: tuple[Array, Array], after: tuple[Array, Array]
+    ) -> Array:
+        """Ancestral step of the variance-exploding process."""
+        (sigma, scale), (sigma_to, _) = lead(now, state), lead(after, state)
+        drop = sigma**2 - sigma_to**2
+        fresh = jax.random.normal(key, state.shape)
+        return jnp.mod(state - drop * scale * output + sigma_to / sigma * jnp.sqrt(drop) * fresh, 1.0)
+
+    def correct(
+        self, key: Array, state: Array, output: Array, *, now: tuple[Array, Array], after: tuple[Array, Array]
+    ) -> Array:
+        """Langevin step; without fresh noise where the predictor is to leave none."""
+        (sigma, scale), (sigma_to, _) = lead(now, state), lead(after, state)
+        size = self.corrector_step * (sigma / self.sigma_min) ** 2
+        fresh = jnp.where(sigma_to > 0, 1.0, 0.0) * jax.random.normal(key, state.shape)
+        return jnp.mod(state - size * scale * output + jnp.sqrt(2.0 * size) * fresh, 1.0)

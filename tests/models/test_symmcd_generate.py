@@ -188,16 +188,6 @@ def test_failures_are_counted_and_drawn_again(monkeypatch, weights):
     assert made.failed["no cell"] >= 3 and made.attempts == sum(calls) > 5 and len(made.dataset) == 5
 
 
-def test_batches_waste_little_and_lose_nobody():
-    orbits = np.random.default_rng(0).integers(1, 20, 500)
-    plan = sampling.plan_batches(orbits, (2, 3, 4, 5, 6, 8, 10, 13, 20), 64)
-    rows = np.concatenate([part for _, part, _ in plan])
-    np.testing.assert_array_equal(np.sort(rows), np.arange(500))
-    assert all((orbits[part] <= slots).all() and len(part) <= size <= 64 for slots, part, size in plan)
-    with pytest.raises(InputError, match="hold 1 to 13"):
-        sampling.plan_batches(orbits, (13,), 64)
-
-
 def test_more_steps_than_trained_are_refused(weights):
     with pytest.raises(InputError, match="1000"):
         sampling.steps_of(weights.options, sampling.SamplerOptions(num_steps=1001))

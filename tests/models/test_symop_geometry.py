@@ -11,12 +11,13 @@ from symjax.evaluate.distances import shortest
 from symjax.evaluate.symmetry import find_symmetry
 from symjax.groups.tables import standard_setting
 from symjax.lattice import compatibility_defect, lattice_from_log, metric
-from symjax.models.symop.geometry import task as geometry
+from symjax.models.symop.geometry import network
 from symjax.models.symop.geometry.inputs import GeometryTargets, build_inputs, free_coordinates, search_offsets
-from symjax.models.symop.geometry.sample import SamplerOptions, sample_geometry
+from symjax.models.symop.geometry.sample import SamplerOptions, reverse_diffusion, sample_geometry
+from symjax.models.symop.geometry.task import diffusion_loss, fit_statistics
 from symjax.wyckoff.set_table import build_set_table
 
-OPTIONS = geometry.GeometryOptions(
+OPTIONS = network.GeometryOptions(
     irreps="8x0e + 4x1o + 2x2e",
     message_irreps="6x0e + 4x1o + 2x2e",
     lmax=2,
@@ -29,7 +30,7 @@ OPTIONS = geometry.GeometryOptions(
     lattice_weight=1.0,
     buckets=((4, 24), (4, 96)),
 )
-denoise = jax.jit(geometry.denoise, static_argnums=1)
+denoise = jax.jit(network.denoise, static_argnums=1)
 NUMBERS = (1, 2, 14, 36, 62, 99, 123, 148, 160, 166, 186, 194, 198, 216, 221)
 
 
@@ -56,10 +57,10 @@ def random_types(seed=0, max_atoms=96):
 def scene():
     types = random_types()
     inputs = build_inputs(types, 96)
-    stats = geometry.Statistics(
-        jnp.full(geometry.NUM_ELEMENTS, jnp.log(18.0)), jnp.array([0.2, 0.2, 0.2, 0.2, 0.2, 0.1], jnp.float32)
+    stats = network.Statistics(
+        jnp.full(network.NUM_ELEMENTS, jnp.log(18.0)), jnp.array([0.2, 0.2, 0.2, 0.2, 0.2, 0.1], jnp.float32)
     )
-    params = jax.jit(geometry.init_params, static_argnums=1)(jax.random.key(0), OPTIONS, inputs, stats)
+    params = jax.jit(network.init_params, static_argnums=1)(jax.random.key(0), OPTIONS, inputs, stats)
     return types, inputs, params
 
 
@@ -78,11 +79,11 @@ def test_network_output_is_invariant_before_any_projection(scene, monkeypatch):
     types, inputs, params = scene
     k, u = noisy(inputs)
     k = k * 0.3
-    monkeypatch.setattr(geometry, "project_free", lambda inputs, vector: vector)
-    raw_denoise = jax.jit(lambda *arguments: geometry.denoise(params, OPTIONS, *arguments))
+    monkeypatch.setattr(network, "project_free", lambda inputs, vector: vector)
+    raw_denoise = jax.jit(lambda *arguments: network.denoise(params, OPTIONS, *arguments))
     _, raw = raw_denoise(inputs, k, u, jnp.full(len(k), 0.4))
     monkeypatch.undo()
-    kept = geometry.project_free(inputs, raw)
+    kept = network.project_free(inputs, raw)
     size = jnp.abs(raw).max(axis=(1, 2))
     error = jnp.where(inputs.orbit_mask[..., None], jnp.abs(raw - kept), 0).max(axis=(1, 2))
     freedom = np.asarray(types.sets.pos_dof)[types.set_index[:, None], types.pos]
@@ -138,8 +139,6 @@ def test_generated_lattices_and_orbits_are_compatible(scene):
 
 
 def test_sampling_is_deterministic_and_compiles_once_per_bucket(scene):
-    from symjax.models.symop.geometry.sample import reverse_diffusion
-
     types, _, params = scene
     sampler = SamplerOptions(num_steps=3, eta=0.0)
     first = sample_geometry(params, OPTIONS, jax.random.key(5), types, sampler=sampler, batch_size=16)
@@ -147,6 +146,12 @@ def test_sampling_is_deterministic_and_compiles_once_per_bucket(scene):
     second = sample_geometry(params, OPTIONS, jax.random.key(5), types, sampler=sampler, batch_size=16)
     other = sample_geometry(params, OPTIONS, jax.random.key(6), types, sampler=sampler, batch_size=16)
     assert reverse_diffusion._cache_size() == compiled
+    # other numbers of rows of a bucket are padded to one batch, compiled once
+    large, sizes = np.nonzero(types.num_atoms() > 24)[0], []
+    for num in (2, 3, 4):
+        sample_geometry(params, OPTIONS, jax.random.key(5), types.take(large[:num]), sampler=sampler, batch_size=16)
+        sizes.append(reverse_diffusion._cache_size())
+    assert len(large) >= 4 and len(set(sizes)) == 1 and sizes[0] <= compiled + 1
     assert np.isfinite(first[0]).all() and np.isfinite(first[1]).all()
     np.testing.assert_array_equal(first[1], second[1])
     assert np.abs(first[1] - other[1]).max() > 1e-3
@@ -155,8 +160,8 @@ def test_sampling_is_deterministic_and_compiles_once_per_bucket(scene):
 def test_loss_is_finite_and_has_gradients_everywhere(scene):
     _, inputs, params = scene
     k, u = noisy(inputs)
-    targets = GeometryTargets(k=geometry.mean_coefficients(params["stats"], inputs) + 0.1 * k, u=u)
-    gradient = jax.jit(jax.value_and_grad(geometry.diffusion_loss, has_aux=True), static_argnums=1)
+    targets = GeometryTargets(k=network.mean_coefficients(params["stats"], inputs) + 0.1 * k, u=u)
+    gradient = jax.jit(jax.value_and_grad(diffusion_loss, has_aux=True), static_argnums=1)
     (loss, parts), grads = gradient(params, OPTIONS, inputs, targets, jax.random.key(0))
     assert np.isfinite(loss) and 0.2 < float(parts["coordinates"]) < 3.0 and 0.2 < float(parts["lattice"]) < 5.0
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
@@ -173,12 +178,12 @@ def test_free_coordinates_round_trip(scene):
 
 def test_the_volume_regression_recovers_known_volumes(scene):
     _, inputs, params = scene
-    true = jax.random.uniform(jax.random.key(0), (geometry.NUM_ELEMENTS,), minval=2.0, maxval=3.5)
+    true = jax.random.uniform(jax.random.key(0), (network.NUM_ELEMENTS,), minval=2.0, maxval=3.5)
     stats = {"volume": true, "scale": params["stats"]["scale"]}
     repeated = jax.tree.map(lambda a: np.repeat(np.asarray(a), 20, axis=0), inputs)
-    targets = GeometryTargets(k=np.asarray(geometry.mean_coefficients(stats, repeated)), u=np.zeros(1))
-    fitted = geometry.fit_statistics([repeated], [targets], ridge=1e-4)
-    again = geometry.mean_coefficients({"volume": fitted.volume, "scale": fitted.scale}, inputs)
+    targets = GeometryTargets(k=np.asarray(network.mean_coefficients(stats, repeated)), u=np.zeros(1))
+    fitted = fit_statistics([repeated], [targets], ridge=1e-4)
+    again = network.mean_coefficients({"volume": fitted.volume, "scale": fitted.scale}, inputs)
     np.testing.assert_allclose(again, targets.k[::20], atol=2e-2)
 
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from symjax.data.buckets import assign_buckets
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import ConfigError, DataError
 from symjax.models.regression.graphs import KINDS, GraphOptions, Graphs, build_graphs
@@ -66,8 +67,7 @@ def padded(data: CrystalDataset, options: RegressionOptions) -> list[tuple[np.nd
     if not len(rows):
         return []
     graphs = build_graphs(data.subset(rows), options.graphs)
-    fits = np.array([(graphs.num_orbits <= m) & (graphs.num_edges <= e) for m, e in options.buckets])
-    which = np.where(fits.any(axis=0), fits.argmax(axis=0), -1)
+    which = assign_buckets(np.stack([graphs.num_orbits, graphs.num_edges], axis=1), options.buckets)
     made = []
     for i, size in enumerate(options.buckets):
         part = np.flatnonzero(which == i)

@@ -23,10 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from symjax.diffusion import discrete, gaussian
+from symjax.diffusion.guidance import allow_classes
+from symjax.diffusion.process import Outputs, State, deal, prior
+from symjax.diffusion.reverse import Corrector, Grid, Hold, StepKeys, reverse
 from symjax.errors import InputError
+from symjax.generate.batches import Batch, plan_batches
 from symjax.models.symmcd.network import NUM_AXES, NUM_KINDS, NUM_TYPES
-from symjax.models.symmcd.task import SymmcdOptions, bucket_of, levels_of, nodes_of, predict
+from symjax.models.symmcd.task import SymmcdOptions, levels_of, nodes_of, predict, processes_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,13 +104,6 @@ Decide = Callable[[np.ndarray, Drawn, np.ndarray], tuple[Held, np.ndarray]]
 batch, padding left out."""
 
 
-class _State(NamedTuple):
-    k: Array
-    types: Array
-    sites: Array
-    x: Array
-
-
 def steps_of(options: SymmcdOptions, sampler: SamplerOptions) -> np.ndarray:
     """`(n + 1,)` int32 falling steps of noise, from T to 0.
 
@@ -142,117 +138,73 @@ def reverse_diffusion(
         allowed: `(94,)` 1.0 for the atom types that may be drawn, else 0.0.
         part: some of the steps; None for all.
     """
-    stats = params["stats"]
-    levels = [jnp.asarray(table) for table in levels_of(options)]
-    times = jnp.asarray(steps_of(options, sampler))
-    b, m = mask.shape
+    stats, (b, m) = params["stats"], mask.shape
+    free, constant = stats["k_free"][number], stats["k_constant"][number]
     marginal = stats["elements"] * allowed
     marginal = marginal / jnp.sum(marginal)
-    site_marginal = jnp.broadcast_to(stats["site"][number][:, None], (b, m, NUM_AXES, NUM_KINDS))
-    free = stats["k_free"][number]
+    variables = processes_of(options, stats, number, m, elements=marginal, corrector_step=sampler.corrector_step)
+    steps = jnp.asarray(steps_of(options, sampler))
+    grid = Grid(steps, levels_of(options).at(steps))
+
+    def denoise(state: State, time: Array) -> Outputs:
+        out = predict(params, options, nodes_of(stats, number, mask, **state), jnp.broadcast_to(time, (b,)))
+        outputs = {"k": out.k, "x": out.x, "types": out.types}
+        return outputs if out.sites is None else outputs | {"sites": jax.nn.log_softmax(out.sites, axis=-1)}
+
+    # where the way begins: noise, or what an earlier part of it left
     start_key, loop_key = jax.random.split(key)
-    k_key, x_key, type_key, site_key = jax.random.split(start_key, 4)
-    constant = stats["k_constant"][number]
-    state = _State(
-        k=free * jax.random.normal(k_key, (b, 6)),
-        types=discrete.draw(type_key, jnp.broadcast_to(marginal, (b, m, NUM_TYPES))),
-        sites=discrete.draw(site_key, site_marginal),
-        x=jax.random.uniform(x_key, (b, m, 3)),
+    state = prior(variables, start_key)
+    if part is not None:
+        begin = part.begin._asdict() | {"k": free * (part.begin.k - constant - stats["k_shift"]) / stats["k_scale"]}
+        state = {name: jnp.where(part.first == 0, fresh, begin[name]) for name, fresh in state.items()}
+
+    held = None if part is None else {n: v for n, v in part.held._asdict().items() if n in variables}
+    state, outputs = reverse(
+        variables,
+        denoise,
+        grid,
+        loop_key,
+        state,
+        # types that were not asked for, or occur in no training crystal, are no candidates
+        guide=allow_classes({"types": marginal > 0}),
+        corrector=Corrector(("x",), before=True) if sampler.corrector_step > 0 else None,
+        hold=None if part is None or held is None else Hold(held, part.hold),
+        steps=None if part is None else (part.first, part.last),
+        deal=_deal,
+    )
+    return Drawn(
+        k=free * (state["k"] * stats["k_scale"] + stats["k_shift"]) + constant,
+        types=state["types"],
+        sites=state.get("sites", jnp.zeros((b, m, NUM_AXES), jnp.int32)),
+        site_log_prob=outputs.get("sites", jnp.zeros((b, m, NUM_AXES, NUM_KINDS))),
+        x=jnp.mod(state["x"], 1.0),
+        type_log_prob=jax.nn.log_softmax(outputs["types"], axis=-1),
     )
 
-    def hold(state: _State, held: Held, abar: Array, key: Array) -> _State:
-        type_key, site_key = jax.random.split(key)
-        state = state._replace(types=discrete.perturb(type_key, held.types, abar, marginal))
-        return (
-            state
-            if options.unit_cell
-            else state._replace(sites=discrete.perturb(site_key, held.sites, abar, site_marginal))
-        )
 
-    if part is not None:
-        begin = part.begin
-        k = free * (begin.k - constant - stats["k_shift"]) / stats["k_scale"]
-        given = _State(k=k, types=begin.types, sites=begin.sites, x=begin.x)
-        state = jax.tree.map(lambda fresh, old: jnp.where(part.first == 0, fresh, old), state, given)
-        held_now = hold(state, part.held, levels[0][times[part.first]], jax.random.fold_in(loop_key, len(times)))
-        state = jax.tree.map(lambda kept, old: jnp.where(part.hold, kept, old), held_now, state)
-
-    def step(carry: tuple[_State, Array, Array], i: Array) -> tuple[tuple[_State, Array, Array], None]:
-        state = carry[0]
-        t, to = times[i], times[i + 1]
-        (abar, sigma, scale), (abar_to, sigma_to, _) = ([table[n] for table in levels] for n in (t, to))
-        keys = jax.random.split(jax.random.fold_in(loop_key, i), 5)
-        # the last step only takes noise away
-        some = jnp.where(to > 0, 1.0, 0.0)
-
-        def call(state: _State):  # type: ignore[no-untyped-def]
-            nodes = nodes_of(stats, number, mask, **state._asdict())
-            return predict(params, options, nodes, jnp.broadcast_to(t, (b,)))
-
-        if sampler.corrector_step > 0:
-            size = sampler.corrector_step * (sigma / options.sigma_min) ** 2
-            fresh = some * jax.random.normal(keys[0], state.x.shape)
-            moved = state.x - size * scale * call(state).x + jnp.sqrt(2.0 * size) * fresh
-            state = state._replace(x=jnp.mod(moved, 1.0))
-        out = call(state)
-        drop = sigma**2 - sigma_to**2
-        fresh = some * jax.random.normal(keys[1], state.x.shape)
-        x = state.x - drop * scale * out.x + sigma_to / sigma * jnp.sqrt(drop) * fresh
-        noise = free * some * jax.random.normal(keys[2], state.k.shape)
-        k = free * gaussian.ddpm_step(state.k, out.k, noise, abar=abar, abar_to=abar_to)
-        # types that were not asked for, or occur in no training crystal, are no candidates
-        logits = jnp.where(marginal > 0, out.types, -jnp.inf)
-        clean, type_log_prob = jax.nn.softmax(logits, axis=-1), jax.nn.log_softmax(logits, axis=-1)
-        types = discrete.posterior(clean, state.types, abar=abar, abar_to=abar_to, marginal=marginal)
-        sites, log_prob = state.sites, jnp.zeros((b, m, NUM_AXES, NUM_KINDS))
-        if out.sites is not None:
-            log_prob = jax.nn.log_softmax(out.sites, axis=-1)
-            earlier = discrete.posterior(jnp.exp(log_prob), sites, abar=abar, abar_to=abar_to, marginal=site_marginal)
-            sites = discrete.draw(keys[4], earlier)
-        new = _State(k=k, types=discrete.draw(keys[3], types), sites=sites, x=jnp.mod(x, 1.0))
-        if part is not None:
-            kept = functools.partial(hold, held=part.held, abar=abar_to, key=keys[3])
-            new = jax.lax.cond(part.hold, kept, lambda state: state, new)
-        return (new, log_prob, type_log_prob), None
-
-    start = (state, jnp.zeros((b, m, NUM_AXES, NUM_KINDS)), jnp.zeros((b, m, NUM_TYPES)))
-    if part is None:
-        (state, log_prob, type_log_prob), _ = jax.lax.scan(step, start, jnp.arange(len(times) - 1))
-    else:
-        state, log_prob, type_log_prob = jax.lax.fori_loop(
-            part.first, part.last, lambda i, carry: step(carry, i)[0], start
-        )
-    k = free * (state.k * stats["k_scale"] + stats["k_shift"]) + constant
-    return Drawn(k, state.types, state.sites, log_prob, jnp.mod(state.x, 1.0), type_log_prob)
+def _deal(key: Array) -> StepKeys:
+    """Keys of a step in the order in which the seeds of the shipped weights have them."""
+    correct, x, k, types, sites = jax.random.split(key, 5)
+    return StepKeys(
+        {"k": k, "x": x, "types": types, "sites": sites}, ({"x": correct},), deal(types, ("types", "sites"))
+    )
 
 
-def plan_batches(
-    num_orbits: np.ndarray, buckets: tuple[int, ...], batch_size: int
-) -> list[tuple[int, np.ndarray, int]]:
-    """Which crystals run together: `(padded orbits, rows, padded batch)`.
-
-    Batches are padded to powers of two, and a bucket with few crystals joins the next larger one, so that few programs are
-    compiled.
+def plan(num_orbits: np.ndarray, options: SymmcdOptions, batch_size: int) -> list[Batch]:
+    """Which crystals run together (see `symjax.generate.batches`).
 
     Raises:
         InputError: a crystal has more orbits than the largest bucket.
     """
-    which = bucket_of(num_orbits, buckets)
-    if (which == len(buckets)).any():
-        raise InputError(f"{int(num_orbits.max())} orbits: these weights hold 1 to {buckets[-1]}")
-    plan = []
-    waiting = np.zeros(0, np.int64)
-    last = int(which.max(initial=0))
-    for bucket in range(last + 1):
-        rows = np.concatenate([waiting, np.flatnonzero(which == bucket)])
-        if bucket < last and len(rows) < max(8, batch_size // 8):
-            waiting = rows
-            continue
-        waiting = rows[:0]
-        for start in range(0, len(rows), batch_size):
-            part = rows[start : start + batch_size]
-            plan.append((buckets[bucket], part, min(batch_size, max(8, 1 << (len(part) - 1).bit_length()))))
-    return plan
+    return plan_batches(
+        num_orbits[:, None],
+        [(size,) for size in options.buckets],
+        batch_size,
+        few=max(8, batch_size // 8),
+        joined_first=True,
+        whole=False,
+        names=(options.nodes_are,),
+    )
 
 
 def sample_all(
@@ -293,8 +245,8 @@ def sample_all(
         "x": np.zeros((num, width, 3), np.float32),
     }
     types = jnp.ones(NUM_TYPES) if allowed is None else jnp.asarray(allowed, jnp.float32)
-    for index, (slots, rows, size) in enumerate(plan_batches(num_orbits, options.buckets, batch_size)):
-        padded = np.resize(rows, size)
+    for index, batch in enumerate(plan(num_orbits, options, batch_size)):
+        slots, rows, padded = options.buckets[batch.bucket], batch.rows, batch.padded
         real = np.arange(slots) < num_orbits[padded][:, None]
         run = functools.partial(
             reverse_diffusion,

@@ -1,9 +1,6 @@
-"""SymmCD's joint diffusion of lattice, coordinates, atom types and site symmetries: noise, losses, and the task of the loop.
+"""SymmCD's joint diffusion of lattice, coordinates, atom types and site symmetries: losses, and the task of the loop.
 
-One step t in 1 .. T a crystal for everything. Lattice coefficients: variance-preserving Gaussian with the cosine schedule, on the
-coefficients that the crystal family leaves free. Coordinates: wrapped normal of geometric width. Atom types: discrete diffusion
-to the marginal of the training data. Site symmetries: the same to the marginals of the space group, each of 15 directions alone.
-Losses and weights as published: 5 lattice + 1 coordinates + 0.1 types + 10 sites.
+The noise is in `process`. Losses and weights as published: 5 lattice + 1 coordinates + 0.1 types + 10 sites.
 
 Where this differs from the published code: coefficients may be standardised (`standardise`; published: raw), averages over all
 representatives of a batch are taken as sums over the expected number, so that buckets of one size give the published average
@@ -13,7 +10,6 @@ unbiased, and crystals with one orbit have one representative.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import logging
 from typing import Any, NamedTuple
@@ -23,11 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from symjax.data.buckets import assign_buckets
 from symjax.data.dataset import CrystalDataset
-from symjax.diffusion import discrete, schedules, wrapped
+from symjax.diffusion import discrete
+from symjax.diffusion.process import Process, perturb
 from symjax.errors import ConfigError, DataError
 from symjax.models.symmcd.cell import represent_cells
-from symjax.models.symmcd.network import NUM_TYPES, NetworkOptions, Nodes, Predictions, SymmcdNet
+from symjax.models.symmcd.network import NUM_AXES, NUM_TYPES, NetworkOptions, Nodes, Predictions, SymmcdNet
+from symjax.models.symmcd.process import Levels, noise_levels, processes
 from symjax.models.symmcd.representation import Counts, Representation, count, group_features, lattice_masks, represent
 from symjax.options import options_of
 from symjax.train.interface import Bucket, weighted_sum
@@ -82,25 +81,16 @@ def options_from_config(section: Any) -> SymmcdOptions:
     return options
 
 
-class Levels(NamedTuple):
-    """Noise after step 0 .. T, each `(T + 1,)` float32."""
-
-    abar: np.ndarray  # share of the signal's variance: lattice, types and sites
-    sigma: np.ndarray  # standard deviation of fractional coordinates
-    scale: np.ndarray  # root mean square of the coordinates' score
-
-
-@functools.lru_cache(maxsize=8)
-def noise_levels(num_steps: int, sigma_min: float, sigma_max: float) -> Levels:
-    """Tables of the schedules."""
-    sigma = schedules.geometric_levels(num_steps, sigma_min, sigma_max)
-    scale = np.sqrt(wrapped.cubic_score_scale(sigma, nodes=801))
-    return Levels(*(table.astype(np.float32) for table in (schedules.cosine_levels(num_steps), sigma, scale)))
-
-
 def levels_of(options: SymmcdOptions) -> Levels:
     """Tables of a model's schedules."""
     return noise_levels(options.num_steps, options.sigma_min, options.sigma_max)
+
+
+def processes_of(
+    options: SymmcdOptions, stats: dict, number: Array, num_orbits: int, **given: Any
+) -> dict[str, Process]:
+    """A model's variables; `given` as in `symjax.models.symmcd.process.processes`."""
+    return processes(stats, number, num_orbits, sigma_min=options.sigma_min, sites=not options.unit_cell, **given)
 
 
 class Examples(NamedTuple):
@@ -164,57 +154,49 @@ def predict(params: dict, options: SymmcdOptions, nodes: Nodes, t: Array) -> Pre
     return SymmcdNet(options.network).apply(params["net"], nodes, t)
 
 
-def nodes_of(stats: dict, number: Array, mask: Array, *, k: Array, types: Array, sites: Array, x: Array) -> Nodes:
-    """Network inputs of a state: the constants of the crystal family are put in."""
+def nodes_of(
+    stats: dict, number: Array, mask: Array, *, k: Array, types: Array, x: Array, sites: Array | None = None
+) -> Nodes:
+    """Network inputs of a state: the constants of the crystal family are put in; the unit-cell variant has no sites."""
+    sites = jnp.zeros((*mask.shape, NUM_AXES), jnp.int32) if sites is None else sites
     return Nodes(stats["features"][number], k + stats["k_constant"][number], types, sites, x, mask)
 
 
 def diffusion_loss(params: dict, options: SymmcdOptions, batch: Examples, key: Array) -> tuple[Array, dict[str, Array]]:
     """Weighted sum of the four denoising losses, and each of them."""
     stats = jax.lax.stop_gradient(params["stats"])
-    levels = Levels(*(jnp.asarray(table) for table in levels_of(options)))
-    t_key, k_key, x_key, type_key, site_key = jax.random.split(key, 5)
+    t_key, *keys = jax.random.split(key, 5)
     b = batch.number.shape[0]
     # stratified steps lower the variance of the loss
     share = jnp.mod(jax.random.uniform(t_key) + jnp.arange(b) / b, 1.0)
     t = 1 + jnp.minimum((share * options.num_steps).astype(jnp.int32), options.num_steps - 1)
-    abar, sigma, scale = levels.abar[t], levels.sigma[t], levels.scale[t]
 
+    # one noise level a crystal, for all variables
     free = stats["k_free"][batch.number]
-    eps = free * jax.random.normal(k_key, batch.k.shape)
-    clean = free * (batch.k - stats["k_shift"]) / stats["k_scale"]
-    k = jnp.sqrt(abar)[:, None] * clean + jnp.sqrt(1.0 - abar)[:, None] * eps
-
-    moved = sigma[:, None, None] * jax.random.normal(x_key, batch.x.shape)
-    target = -wrapped.cubic_score(moved, sigma[:, None, None]) / scale[:, None, None]
-    types = discrete.perturb(type_key, batch.types, abar[:, None], stats["elements"])
-    sites = batch.sites
-    if not options.unit_cell:
-        sites = discrete.perturb(site_key, sites, abar[:, None, None], stats["site"][batch.number][:, None])
-
-    x = jnp.mod(batch.x + moved, 1.0)
-    nodes = nodes_of(stats, batch.number, batch.mask, k=k, types=types, sites=sites, x=x)
-    out = predict(params, options, nodes, t)
+    clean = {
+        "k": free * (batch.k - stats["k_shift"]) / stats["k_scale"],
+        "x": batch.x,
+        "types": batch.types,
+        "sites": batch.sites,
+    }
+    variables = processes_of(options, stats, batch.number, batch.mask.shape[1])
+    noisy, target = perturb(variables, dict(zip(clean, keys, strict=True)), clean, levels_of(options).at(t))
+    out = predict(params, options, nodes_of(stats, batch.number, batch.mask, **noisy), t)
     num = b * stats["mean_orbits"]  # expected number of representatives
 
     def mean(values: Array) -> Array:
         return jnp.sum(jnp.where(batch.mask, values, 0.0)) / num
 
     losses = {
-        "lattice": jnp.mean((out.k - eps) ** 2),
-        "coordinates": mean(jnp.mean((out.x - target) ** 2, axis=-1)),
-        "types": mean(discrete.cross_entropy(out.types, batch.types)),
+        "lattice": jnp.mean((out.k - target["k"]) ** 2),
+        "coordinates": mean(jnp.mean((out.x - target["x"]) ** 2, axis=-1)),
+        "types": mean(discrete.cross_entropy(out.types, target["types"])),
     }
     weights = {"lattice": options.weight_k, "coordinates": options.weight_x, "types": options.weight_types}
     if out.sites is not None:
-        losses["sites"] = mean(jnp.mean(discrete.cross_entropy(out.sites, batch.sites), axis=-1))
+        losses["sites"] = mean(jnp.mean(discrete.cross_entropy(out.sites, target["sites"]), axis=-1))
         weights["sites"] = options.weight_sites
     return weighted_sum(losses, weights), losses
-
-
-def bucket_of(num_orbits: np.ndarray, buckets: tuple[int, ...]) -> np.ndarray:
-    """Index of the smallest bucket that holds each crystal; `len(buckets)` where none does."""
-    return np.searchsorted(np.asarray(buckets), np.asarray(num_orbits))
 
 
 class SymmcdTask:
@@ -262,7 +244,7 @@ class SymmcdTask:
 
     def _buckets(self, data: Representation) -> list[Bucket]:
         """Crystals of each padded size."""
-        which = bucket_of(data.num_orbits, self.options.buckets)
+        which = assign_buckets(np.asarray(data.num_orbits)[:, None], [(size,) for size in self.options.buckets])
         made = []
         for i, size in enumerate(self.options.buckets):
             rows = np.flatnonzero(which == i)

@@ -9,6 +9,7 @@ import itertools
 import flax.struct
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from symjax.data.structure_types import StructureTypes
 from symjax.errors import InputError
@@ -103,14 +104,13 @@ def free_coordinates(inputs: GeometryInputs, x: np.ndarray) -> np.ndarray:
     return (np.mod(u, 1.0) * used).astype(np.float32)
 
 
+def torus_basis(inputs: GeometryInputs) -> Array:
+    """`(b, m, 3, 3)` Euclidean columns of the tori of the free coordinates, in the reference frame."""
+    return jnp.einsum("bij,bmjk->bmik", inputs.frame, inputs.basis)
+
+
 def search_offsets(num_atoms: int) -> np.ndarray:
     """Integer cells searched around the nearest image, `(o, 3)`, (0, 0, 0) first; wider for small cells."""
     reach = 2 if num_atoms <= 8 else 1
     cells = sorted(itertools.product(range(-reach, reach + 1), repeat=3), key=lambda c: (sum(abs(i) for i in c), c))
     return np.array(cells, np.int32)
-
-
-def assign_buckets(num_orbits: np.ndarray, num_atoms: np.ndarray, buckets: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """Index of the first bucket `(orbits, atoms)` that holds each crystal, -1 where none does."""
-    fits = np.array([(num_orbits <= m) & (num_atoms <= a) for m, a in buckets])
-    return np.where(fits.any(0), fits.argmax(0), -1)

@@ -14,10 +14,13 @@ import numpy as np
 from jax import Array
 
 from symjax.data.structure_types import StructureTypes
-from symjax.diffusion import gaussian, schedules, wrapped
+from symjax.diffusion.process import Outputs, State, deal, perturb, prior
+from symjax.diffusion.reverse import Corrector, reverse
 from symjax.errors import InputError
-from symjax.models.symop.geometry.inputs import GeometryInputs, assign_buckets, build_inputs, free_coordinates
-from symjax.models.symop.geometry.task import GeometryOptions, denoise, final_lattice, mean_coefficients, torus_basis
+from symjax.generate.batches import plan_batches
+from symjax.models.symop.geometry.inputs import GeometryInputs, build_inputs, free_coordinates
+from symjax.models.symop.geometry.network import GeometryOptions, denoise, final_lattice, standardised
+from symjax.models.symop.geometry.process import noise_grid, processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,79 +70,23 @@ def reverse_diffusion(
     Args:
         clean: such a pair that is noised to time `strength` and denoised from there; None starts from noise at time 1.
     """
-    euclid = torus_basis(inputs)
     b = inputs.z.shape[0]
+    variables = processes(inputs, eta=sampler.eta, corrector_step=sampler.corrector_step)
+    grid = noise_grid(options, sampler.num_steps, strength)
+
+    def predict(state: State, time: Array) -> Outputs:
+        v, score = denoise(params, options, inputs, state["k"], state["u"], jnp.full((b,), time))
+        return {"k": v, "u": score}
+
     start_key, loop_key = jax.random.split(key)
-    k_key, u_key = jax.random.split(start_key)
-
-    def levels(time: Array) -> tuple[tuple[Array, Array], Array]:
-        alpha, spread = schedules.cosine_alpha_sigma(time, options.lattice_power)
-        return (alpha[:, None], spread[:, None]), jnp.broadcast_to(
-            schedules.geometric_sigma(time, options.sigma_min, options.sigma_max)[:, None], inputs.z.shape
-        )
-
-    k_state = gaussian.noise(k_key, inputs.k_projector)
     if clean is None:
-        u = wrapped.uniform(u_key, euclid)
+        state = prior(variables, start_key)
     else:
-        (alpha, spread), sigma = levels(jnp.full((b,), strength))
-        k_state, _ = gaussian.perturb(clean[0], k_state, alpha, spread)
-        u = jnp.mod(clean[1] + sigma[..., None] * wrapped.noise(u_key, euclid), 1.0)
-
-    def step(state: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
-        k_state, u = state
-        # integers first: 1 - n/n may round below zero, where a power is not a number
-        time = jnp.full((b,), strength * ((sampler.num_steps - i) / sampler.num_steps))
-        after = jnp.full((b,), strength * (jnp.maximum(sampler.num_steps - i - 1, 0) / sampler.num_steps))
-        (now, sigma), (then, sigma_to) = levels(time), levels(after)
-        # the last pass removes the smallest noise at once (Tweedie)
-        sigma_to = jnp.where(i == sampler.num_steps, 0.0, sigma_to)
-        keys = jax.random.split(jax.random.fold_in(loop_key, i), 2 + sampler.num_corrector)
-        v, score = denoise(params, options, inputs, k_state, u, time)
-        fresh = gaussian.noise(keys[0], inputs.k_projector)
-        k_state = gaussian.reverse_step(k_state, v, fresh, now=now, after=then, eta=sampler.eta)
-        u = wrapped.reverse_step(
-            euclid, u, score, wrapped.noise(keys[1], euclid), sigma=sigma, sigma_to=sigma_to, eta=sampler.eta
-        )
-        for corrector_key in keys[2:]:
-            _, score = denoise(params, options, inputs, k_state, u, after)
-            fresh = wrapped.noise(corrector_key, euclid)
-            u = wrapped.langevin_step(euclid, u, score, fresh, sigma=sigma_to, step=sampler.corrector_step)
-        return (k_state, u), None
-
-    return jax.lax.scan(step, (k_state, u), jnp.arange(sampler.num_steps + 1))[0]
-
-
-def plan_batches(
-    num_orbits: np.ndarray, num_atoms: np.ndarray, buckets: tuple[tuple[int, int], ...], batch_size: int
-) -> list[tuple[int, np.ndarray, int]]:
-    """Which rows run together: `(bucket, rows, padded batch)`.
-
-    A bucket with few rows joins the next larger one, because compiling a program costs more than padding a few crystals; batches
-    are padded to powers of two, so that few shapes are ever compiled.
-
-    Raises:
-        InputError: a structure type is larger than the largest bucket.
-    """
-    which = assign_buckets(num_orbits, num_atoms, buckets)
-    if (which < 0).any():
-        row = int(np.argmax(which < 0))
-        raise InputError(
-            f"row {row}: {num_orbits[row]} orbits and {num_atoms[row]} atoms exceed the largest bucket {buckets[-1]}"
-        )
-    for bucket in range(len(buckets) - 1):
-        rows = np.nonzero(which == bucket)[0]
-        if len(rows) < batch_size // 4 and (which > bucket).any():
-            larger = assign_buckets(num_orbits[rows], num_atoms[rows], buckets[bucket + 1 :])
-            which[rows] = np.where(larger >= 0, larger + bucket + 1, bucket)
-    plan = []
-    for bucket in range(len(buckets)):
-        rows = np.nonzero(which == bucket)[0]
-        for start in range(0, len(rows), batch_size):
-            part = rows[start : start + batch_size]
-            padded = min(batch_size, max(8, 1 << (len(part) - 1).bit_length()))
-            plan.append((bucket, part, padded if len(rows) < batch_size else batch_size))
-    return plan
+        first = grid.at(jnp.asarray(0))
+        state, _ = perturb(variables, deal(start_key, variables), {"k": clean[0], "u": clean[1]}, first)
+    corrector = Corrector(("u",), sampler.num_corrector) if sampler.num_corrector else None
+    state, _ = reverse(variables, predict, grid, loop_key, state, corrector=corrector)
+    return state["k"], state["u"]
 
 
 def sample_geometry(
@@ -167,12 +114,13 @@ def sample_geometry(
     Raises:
         InputError: a structure type is larger than the largest bucket.
     """
-    plan = plan_batches(types.orbit_mask.sum(1), types.num_atoms(), options.buckets, batch_size)
+    sizes = np.stack([types.orbit_mask.sum(1), types.num_atoms()], axis=1)
+    plan = plan_batches(sizes, options.buckets, batch_size, few=batch_size // 4, names=("orbits", "atoms"))
     k = np.zeros((len(types.z), 6))
     x = np.zeros((*types.z.shape, 3))
-    for number, (bucket, real, size) in enumerate(plan):
-        max_orbits, max_atoms = options.buckets[bucket]
-        padded = np.resize(real, size)
+    for number, batch in enumerate(plan):
+        max_orbits, max_atoms = options.buckets[batch.bucket]
+        real, padded = batch.rows, batch.padded
         inputs = build_inputs(types.take(padded, max_orbits), max_atoms)
         batch_key = jax.random.fold_in(key, number)
         given = {} if start is None else _from(start, padded, params["stats"], inputs)
@@ -194,5 +142,5 @@ def _from(start: Start, rows: np.ndarray, stats: dict, inputs: GeometryInputs) -
     width = inputs.z.shape[1]
     x = np.zeros((len(rows), width, 3))
     x[:, : start.x.shape[1]] = start.x[rows][:, :width]
-    free = gaussian.project(inputs.k_projector, (start.k[rows] - mean_coefficients(stats, inputs)) / stats["scale"])
+    free = standardised(stats, inputs, start.k[rows])
     return {"clean": (free, jnp.asarray(free_coordinates(inputs, x))), "strength": jnp.float32(start.strength)}

@@ -1,0 +1,87 @@
+"""Which crystals are drawn together: few padded shapes, so that few programs are compiled.
+
+Compiling a program costs more than padding a few crystals. So crystals are sorted into buckets of padded sizes, a bucket with few
+of them joins the next larger one, and batches are padded to powers of two. Random numbers depend on where a crystal stands in its
+batch, so a plan is part of what a seed means: `joined_first` and `whole` differ between models for that reason only.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from symjax.data.buckets import assign_buckets
+from symjax.errors import InputError
+
+_SMALLEST = 8  # rows of the smallest padded batch
+
+
+class Batch(NamedTuple):
+    """Some crystals that are drawn together.
+
+    Attributes:
+        bucket: index of the padded size.
+        rows: `(r,)` which crystals.
+        size: padded number of rows, at least r.
+    """
+
+    bucket: int
+    rows: np.ndarray
+    size: int
+
+    @property
+    def padded(self) -> np.ndarray:
+        """`(size,)` the rows, repeated to fill the batch."""
+        return np.resize(self.rows, self.size)
+
+
+def plan_batches(
+    sizes: np.ndarray,
+    buckets: Sequence[Sequence[int]],
+    batch_size: int,
+    *,
+    few: int,
+    joined_first: bool = False,
+    whole: bool = True,
+    names: Sequence[str] = ("orbits",),
+) -> list[Batch]:
+    """Batches of at most `batch_size` crystals, smaller buckets first.
+
+    Args:
+        sizes: `(n, d)` sizes of the crystals.
+        buckets: `(d,)` each, rising.
+        batch_size: crystals of a full batch.
+        few: a bucket with fewer crystals joins the larger ones, each crystal the first that holds it, where any of them is used.
+        joined_first: crystals that joined stand before the bucket's own; otherwise all stand in their order.
+        whole: what is left after full batches is padded to a full one, which is compiled already; otherwise to a power of two.
+        names: what the sizes count, for the message.
+
+    Raises:
+        InputError: a crystal is larger than the largest bucket.
+    """
+    sizes = np.asarray(sizes)
+    which = assign_buckets(sizes, buckets)
+    if (which < 0).any():
+        row = int(np.argmax(which < 0))
+        what, most = (_listed(values, names) for values in (sizes[row], buckets[-1]))
+        raise InputError(f"row {row}: {what} do not fit the largest bucket of these weights, {most}")
+    order = np.arange(len(which))
+    for bucket in range(len(buckets) - 1):
+        rows = np.flatnonzero(which == bucket)
+        if len(rows) < few and (which > bucket).any():
+            larger = assign_buckets(sizes[rows], buckets[bucket + 1 :])
+            which[rows] = np.where(larger >= 0, larger + bucket + 1, bucket)
+            if joined_first:
+                order = np.concatenate([order[np.isin(order, rows)], order[~np.isin(order, rows)]])
+    plan = []
+    for bucket in range(len(buckets)):
+        rows = order[which[order] == bucket]
+        for start in range(0, len(rows), batch_size):
+            part = rows[start : start + batch_size]
+            power = min(batch_size, max(_SMALLEST, 1 << (len(part) - 1).bit_length()))
+            plan.append(Batch(bucket, part, batch_size if whole and len(rows) >= batch_size else power))
+    return plan
+
+
+def _listed(values: Sequence[int] | np.ndarray, names: Sequence[str]) -> str:
+    return " and ".join(f"{int(value)} {name}" for value, name in zip(values, names, strict=True))

@@ -1,0 +1,69 @@
+"""Batch plans: nobody is lost, everybody fits, few shapes; and the plans that the seeds of shipped weights stand for."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from symjax.data.buckets import assign_buckets
+from symjax.errors import InputError
+from symjax.generate.batches import plan_batches
+
+PAIRS = ((4, 24), (4, 96), (10, 120), (20, 200))
+SINGLE = tuple((size,) for size in (2, 3, 4, 5, 6, 8, 10, 13, 20))
+
+
+def sizes_of(num, seed):
+    """Orbits and atoms of crystals, most of them small."""
+    rng = np.random.default_rng(seed)
+    orbits = 1 + (rng.random(num) ** 3 * 20).astype(int)
+    return np.stack([orbits, np.maximum(orbits, 1 + (rng.random(num) ** 3 * 190).astype(int))], axis=1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    num=st.integers(1, 300),
+    seed=st.integers(0, 2**16),
+    batch=st.sampled_from([1, 4, 16, 64]),
+    few=st.integers(0, 20),
+    first=st.booleans(),
+    whole=st.booleans(),
+    pairs=st.booleans(),
+)
+def test_everybody_is_in_one_batch_that_holds_them(num, seed, batch, few, first, whole, pairs):
+    buckets = PAIRS if pairs else SINGLE
+    sizes = sizes_of(num, seed)[:, : len(buckets[0])]
+    plan = plan_batches(sizes, buckets, batch, few=few, joined_first=first, whole=whole)
+    np.testing.assert_array_equal(np.sort(np.concatenate([part.rows for part in plan])), np.arange(num))
+    for part in plan:
+        assert (sizes[part.rows] <= buckets[part.bucket]).all()
+        assert len(part.rows) <= part.size <= batch and set(part.padded) == set(part.rows)
+        assert part.size == batch or (part.size >= 8 and part.size & (part.size - 1) == 0)
+    used = [part.bucket for part in plan]
+    assert used == sorted(used)
+    if not pairs:  # nested buckets: all but the largest that is used hold enough
+        assert all(sum(len(p.rows) for p in plan if p.bucket == b) >= few for b in set(used) - {max(used)})
+
+
+@pytest.mark.parametrize(
+    ("num", "pairs", "single"),
+    [(7, "a6a612f17e50", "a6d6e4b0a190"), (90, "279d6091a4ef", "c0b6ce400ae6"), (600, "a260bfa7a841", "74af539f71fa")],
+)
+def test_plans_behind_published_seeds(num, pairs, single):
+    """Digests of what the two planners gave that this one replaced: rows in another place are other crystals."""
+
+    def digest(plan):
+        rows = [(int(bucket), part.tolist(), int(size)) for bucket, part, size in plan]
+        return hashlib.sha256(repr(rows).encode()).hexdigest()[:12]
+
+    sizes = sizes_of(num, num)
+    assert digest(plan_batches(sizes, PAIRS, 64, few=16)) == pairs
+    assert digest(plan_batches(sizes[:, :1], SINGLE, 64, few=8, joined_first=True, whole=False)) == single
+
+
+def test_what_fits_nowhere_is_named():
+    np.testing.assert_array_equal(assign_buckets([[4, 24], [4, 25], [21, 30]], PAIRS), [0, 1, -1])
+    with pytest.raises(InputError, match=r"row 1: 4 orbits and 300 atoms .* 20 orbits and 200 atoms"):
+        plan_batches(np.array([[4, 20], [4, 300]]), PAIRS, 8, few=2, names=("orbits", "atoms"))
