@@ -15,8 +15,8 @@ import numpy as np
 
 from symjax.data.structure_types import StructureTypes, closest_ratios
 from symjax.generate.system import Progress, Realised
+from symjax.models.symop.geometry.network import GeometryOptions, options_from_config
 from symjax.models.symop.geometry.sample import SamplerOptions, Start, sample_geometry
-from symjax.models.symop.geometry.task import GeometryOptions, options_from_config
 
 
 class GeometryWeights(NamedTuple):
