@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symjax.data import derived
+from symjax.data.asymmetric_units import CENTRE, SITE
 from symjax.data.dataset import load
 from symjax.errors import InputError
 from symjax.groups.tables import standard_setting
 from symjax.lattice import compatibility_defect, k_projector, lattice_from_parameters, lattice_parameters
 from symjax.models.symmcd.representation import (
-    CENTRE,
     NUM_ELEMENTS,
-    SITE,
     check_request,
     count,
     group_features,

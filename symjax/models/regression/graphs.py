@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from symjax.data.asymmetric_units import AsymmetricUnits, asymmetric_units
 from symjax.data.dataset import CrystalDataset
-from symjax.models.symmcd.representation import Representation, represent
 from symjax.wyckoff.representatives import move
 
 KINDS = ("multigraph", "asymmetric")
@@ -78,7 +78,7 @@ class CrystalGraphs:
         edges: of each crystal.
     """
 
-    nodes: Representation
+    nodes: AsymmetricUnits
     share: np.ndarray
     edges: list[Edges]
 
@@ -112,9 +112,9 @@ def build_graphs(data: CrystalDataset, options: GraphOptions) -> CrystalGraphs:
     """Graphs of a prepared data set.
 
     Raises:
-        InputError: what `symjax.models.symmcd.representation.represent` refuses.
+        InputError: what `symjax.data.asymmetric_units.asymmetric_units` refuses.
     """
-    nodes = represent(data)
+    nodes = asymmetric_units(data)
     mask = np.asarray(nodes.mask)
     asymmetric = options.graph == "asymmetric"
     mult = np.zeros(mask.shape)

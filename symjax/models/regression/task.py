@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from symjax.data.asymmetric_units import NUM_ELEMENTS
 from symjax.data.buckets import assign_buckets
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import ConfigError, DataError
 from symjax.models.regression.graphs import KINDS, GraphOptions, Graphs, build_graphs
 from symjax.models.regression.network import NetworkOptions, SchNet
-from symjax.models.symmcd.representation import NUM_ELEMENTS
 from symjax.options import options_of
 from symjax.train.interface import Bucket
 
