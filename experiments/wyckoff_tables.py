@@ -242,23 +242,22 @@ def table_1(session: Session, weights: WyckoffWeights) -> None:
 
 def add_wycryst(session: Session) -> None:
     """Rows of WyCryst: around known compounds, and from the prior."""
-    from symjax.models.wyckoff_transformer.vocabulary import vocabulary
     from symjax.models.wycryst.representation import judge
     from symjax.models.wycryst.sample import sample
     from symjax.models.wycryst.task import represent
     from symjax.models.wycryst.weights import load_weights
 
     args = session.args
-    weights, (_, known, _) = load_weights(args.wycryst), represent(session.train[0].dataset)
+    weights, (known, _) = load_weights(args.wycryst), represent(session.train[0].dataset)
     for where, around in (("around known compounds", known), ("from the prior", None)):
         began = time.perf_counter()
         drawn = sample(weights, args.num, seed=args.seed, around=around)
         seconds = time.perf_counter() - began
-        verdict = judge(drawn, vocabulary("all"))
-        good, found = verdict.valid, verdict.decoded
+        verdict = judge(drawn)
+        good = verdict.valid
         reasons = Counter(verdict.reasons[~good].tolist())
-        kept = measure(found.number[good], found.z[good], found.pos[good])
-        strict = 100 * judge(drawn, vocabulary("all"), drop=False).valid.mean()
+        kept = measure(verdict.number[good], verdict.z[good], verdict.pos[good])
+        strict = 100 * judge(drawn, drop=False).valid.mean()
         source = f"{trained(args.wycryst, 'WyCryst')}, formal validity without dropping sites on absent positions {strict:.1f} %"
         name = f"WyCryst, this project, {where}"
         session.add_samples(name, kept, good, reasons, source=source, subsets=SUBSETS[1:], seconds=seconds)

@@ -10,7 +10,7 @@ import pytest
 from configs.wycryst import get_config
 from symjax.errors import ConfigError, DataError, InputError, WeightsError
 from symjax.groups.tables import wyckoff_letters
-from symjax.models.wyckoff_transformer.tokens import Tokens, tables
+from symjax.models.wyckoff_transformer.tokens import tokenize
 from symjax.models.wyckoff_transformer.variants import fingerprints
 from symjax.models.wyckoff_transformer.vocabulary import vocabulary
 from symjax.models.wycryst import representation as rep
@@ -35,7 +35,7 @@ def compound(number, *sites):
 
 @pytest.fixture(scope="module")
 def known(prototype_dataset):
-    """Tokens, compounds and rows of the binaries and ternaries among the prototypes."""
+    """Compounds and rows of the binaries and ternaries among the prototypes."""
     return tasks.represent(prototype_dataset)
 
 
@@ -48,16 +48,16 @@ def started(prototype_dataset):
 
 
 def test_only_binaries_and_ternaries(prototype_dataset, known):
-    tokens, compounds, rows = known
+    compounds, rows = known
     data = prototype_dataset
     species = np.array([len(set(data.orbit_z[a:b].tolist())) for a, b in zip(data.orbit_start, data.orbit_start[1:])])
     assert set(rows) == set(np.flatnonzero((species >= 2) & (species <= 3) & (data.num_orbits <= 20)))
-    assert len(tokens) == len(rows) == len(compounds.number)
+    assert len(rows) == len(compounds.number)
 
 
 def test_columns_hold_the_formula(prototype_dataset, known):
     """Atoms of each element against the crystal's own cell (multiplicities of the data set's positions)."""
-    _, compounds, rows = known
+    compounds, rows = known
     data = prototype_dataset
     made = np.asarray(COLUMNS(*compounds))
     assert made.shape == (len(rows), rep.NUM_ROWS, 3)
@@ -75,34 +75,27 @@ def test_columns_hold_the_formula(prototype_dataset, known):
 
 def test_formula_order():
     """Columns stand as formulas are written: Na before Cl, Ca before Ti before O."""
-    known = tables(VOCAB)
     for number, sites in ((225, ((17, "b"), (11, "a"))), (221, ((8, "d"), (22, "a"), (20, "b")))):
-        pos = np.array([[wyckoff_letters(number).index(letter) for _, letter in sites]])
-        tokens = Tokens(
-            number=np.array([number]),
-            element=VOCAB.element_tokens[[[z for z, _ in sites]]],
-            site=known.site[number][pos],
-            enum=known.enum[number][pos],
-            mask=np.ones(pos.shape, bool),
-            pos=pos,
-        )
-        made, _ = rep.compounds(tokens, VOCAB)
+        pos = np.array([wyckoff_letters(number).index(letter) for _, letter in sites])
+        made, _ = rep.compounds(np.array([number]), np.zeros(len(pos), int), np.array([z for z, _ in sites]), pos)
         assert made.z[0, : len(sites)].tolist() == {225: [11, 17], 221: [20, 22, 8]}[number]
 
 
-def test_round_trip(known):
-    tokens, compounds, _ = known
-    verdict = rep.judge(compounds, VOCAB)
+def test_round_trip(prototype_dataset, known):
+    """Against the other reading of the same crystals as Wyckoff representations."""
+    compounds, rows = known
+    verdict = rep.judge(compounds)
     assert verdict.valid.all()
+    tokens = tokenize(prototype_dataset.subset(rows), VOCAB)
     z = np.where(tokens.mask, VOCAB.atomic_numbers[tokens.element], 0)
     before = fingerprints(tokens.number, z, np.maximum(tokens.pos, 0))
-    assert fingerprints(verdict.decoded.number, verdict.decoded.z, verdict.decoded.pos) == before
+    assert fingerprints(verdict.number, verdict.z, verdict.pos) == before
 
 
 def test_27_positions():
     """Group 47 has a 27th position, which the original's 26 letters cannot hold."""
-    verdict = rep.judge(compound(47, (11, "a"), (8, "A")), VOCAB)
-    assert verdict.valid.all() and verdict.decoded.pos[0, 1] == wyckoff_letters(47).index("A")
+    verdict = rep.judge(compound(47, (11, "a"), (8, "A")))
+    assert verdict.valid.all() and verdict.pos[0, 1] == wyckoff_letters(47).index("A")
 
 
 @pytest.mark.parametrize(
@@ -120,22 +113,18 @@ def test_27_positions():
     ],
 )
 def test_formal_validity(drawn, reason):
-    verdict = rep.judge(drawn, VOCAB)
+    verdict = rep.judge(drawn)
     assert verdict.reasons.tolist() == [reason]
-    assert (verdict.decoded.z.sum() > 0) == (reason == "valid")
+    assert (verdict.z.sum() > 0) == (reason == "valid")
 
 
 def test_position_the_group_lacks():
     drawn = compound(225, (11, "a"), (17, "b"))._replace(number=np.array([1], np.int32))  # group 1 has one position
-    assert rep.judge(drawn, VOCAB, drop=False).reasons.tolist() == ["no such position in the space group"]
-    assert rep.judge(drawn, VOCAB).reasons.tolist() == [rep.NO_ATOMS]  # of Cl
+    assert rep.judge(drawn, drop=False).reasons.tolist() == ["no such position in the space group"]
+    assert rep.judge(drawn).reasons.tolist() == [rep.NO_ATOMS]  # of Cl
     more = drawn._replace(occupied=drawn.occupied + np.eye(3, 27, dtype=np.int32)[[0, 0, 0]])
-    verdict = rep.judge(more, VOCAB)
-    assert (
-        verdict.valid.all()
-        and sorted(verdict.decoded.z[0][:3].tolist()) == [11, 11, 17]
-        and verdict.decoded.z.sum() == 39
-    )
+    verdict = rep.judge(more)
+    assert verdict.valid.all() and sorted(verdict.z[0][:3].tolist()) == [11, 11, 17] and verdict.z.sum() == 39
 
 
 def test_formula_term_reads_the_right_group_and_has_a_gradient():
@@ -224,7 +213,7 @@ def test_energy_is_learned_only_where_it_is_known(prototype_dataset, started):
 
 def test_reading_decoded_columns(known):
     """The published rule gives every compound back from its own columns."""
-    _, compounds, _ = known
+    compounds, _ = known
     logits = jax.nn.one_hot(compounds.number - 1, 230)
     found = READ(COLUMNS(*compounds), logits)
     for mine, theirs in zip(found, compounds):
@@ -235,7 +224,7 @@ def test_reading_decoded_columns(known):
 
 def test_drawing(started, known):
     task, params, _ = started
-    weights, (_, compounds, _) = WycrystWeights(params, task.options), known
+    weights, (compounds, _) = WycrystWeights(params, task.options), known
     around = sample(weights, 70, seed=3, around=compounds, batch_size=32)
     again = sample(weights, 70, seed=3, around=compounds, batch_size=32)
     other = sample(weights, 70, seed=4, around=compounds, batch_size=32)
@@ -243,7 +232,7 @@ def test_drawing(started, known):
     assert len(around.number) == 70 and around.number.min() >= 1 and around.number.max() <= 230
     prior = sample(weights, 40, seed=0)
     assert prior.occupied.shape == (40, 3, 27) and (prior.occupied >= 0).all()
-    rep.judge(prior, VOCAB)
+    rep.judge(prior)
     with pytest.raises(InputError, match="at least 1"):
         sample(weights, 0)
     with pytest.raises(InputError, match="no known compound"):

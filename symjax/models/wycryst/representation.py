@@ -1,6 +1,6 @@
 """Binaries and ternaries as WyCryst sees them: a column for each of at most three elements, and the space group apart.
 
-Owns `Compounds` (from `symjax.models.wyckoff_transformer.tokens.Tokens` and back) and the array of the network (`columns`).
+Owns `Compounds` (of orbits, and back by `judge`) and the array of the network (`columns`).
 Rows of a column: 0-102 the element one-hot, 103 its atoms in the conventional cell over `COUNT_SCALE`, 104 its share of the
 atoms, 105-125 features of the element, 126-152 how many of its orbits sit on each of the 27 positions, 153-155 zero (the length
 must divide by 4).
@@ -23,8 +23,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from symjax.elements import ELECTRONEGATIVITY, NUM_ELEMENTS, element_features
-from symjax.models.wyckoff_transformer.tokens import MAX_SITES, REASONS, Decoded, Tokens, decode, tables
-from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
 from symjax.wyckoff.types import MAX_POSITIONS, type_positions
 
 Array = Any  # numpy or jax array
@@ -38,10 +36,19 @@ FEATURES = slice(SHARE + 1, SHARE + 1 + NUM_FEATURES)
 OCCUPIED = slice(FEATURES.stop, FEATURES.stop + MAX_POSITIONS)
 NUM_ROWS = -(-OCCUPIED.stop // 4) * 4
 
-NO_ATOMS, TOO_MANY, UNKNOWN = (
+MAX_SITES = 20
+"""Sites of the largest crystal of MP-20."""
+LARGEST_ELEMENT = 94
+"""Atomic number of the last element that counts as known."""
+
+VALID, NO_ATOMS, TOO_MANY, UNKNOWN, NO_POSITION, OCCUPIED_TWICE, NO_SITE = (
+    "valid",
     "an element without atoms",
     f"more than {MAX_SITES} sites",
     "element outside the vocabulary",
+    "no such position in the space group",
+    "position without free coordinates occupied twice",
+    "no site",
 )
 
 
@@ -69,16 +76,20 @@ def multiplicities() -> np.ndarray:
     return type_positions().multiplicity.astype(np.float32)
 
 
-def compounds(tokens: Tokens, vocabulary: Vocabulary) -> tuple[Compounds, np.ndarray]:
-    """The binaries and ternaries among Wyckoff representations, and their rows.
+def compounds(number: np.ndarray, crystal: np.ndarray, z: np.ndarray, pos: np.ndarray) -> tuple[Compounds, np.ndarray]:
+    """The binaries and ternaries among crystals.
+
+    Args:
+        number: (n,) space groups.
+        crystal: (o,) the crystal of each orbit, rising.
+        z: (o,) atomic numbers.
+        pos: (o,) positions.
 
     Returns:
-        Compounds, and (c,) int64 rows of ``tokens`` that they are.
+        Compounds, and (c,) int64 which of the n they are.
     """
-    mask = np.asarray(tokens.mask)
-    z = np.where(mask, vocabulary.atomic_numbers[np.asarray(tokens.element)], 0)
-    present = np.zeros((len(z), NUM_ELEMENTS), bool)
-    present[np.repeat(np.arange(len(z)), mask.sum(1)), z[mask]] = True
+    present = np.zeros((len(number), NUM_ELEMENTS), bool)
+    present[crystal, z] = True
     num = present.sum(axis=1)
     rows = np.flatnonzero((num >= 2) & (num <= MAX_COLUMNS))
     # rank of each element among those present, most electropositive first (those without a value, such as He, first)
@@ -87,12 +98,12 @@ def compounds(tokens: Tokens, vocabulary: Vocabulary) -> tuple[Compounds, np.nda
     rank[:, order] = np.cumsum(present[rows][:, order], axis=1) - 1
     columns = np.zeros((len(rows), MAX_COLUMNS), np.int32)
     occupied = np.zeros((len(rows), MAX_COLUMNS, MAX_POSITIONS), np.int32)
-    crystal, slot = np.nonzero(mask[rows])
-    element = z[rows[crystal], slot]
-    column = rank[crystal, element]
-    columns[crystal, column] = element
-    np.add.at(occupied, (crystal, column, np.asarray(tokens.pos)[rows[crystal], slot]), 1)
-    return Compounds(np.asarray(tokens.number)[rows].astype(np.int32), columns, occupied), rows
+    mine = np.isin(crystal, rows)
+    row, z, pos = np.searchsorted(rows, crystal[mine]), z[mine], pos[mine]
+    column = rank[row, z]
+    columns[row, column] = z
+    np.add.at(occupied, (row, column, pos), 1)
+    return Compounds(number[rows].astype(np.int32), columns, occupied), rows
 
 
 def columns(number: Array, z: Array, occupied: Array) -> jax.Array:
@@ -115,55 +126,60 @@ class Verdict(NamedTuple):
     """What became of drawn compounds.
 
     Attributes:
-        decoded: elements at positions; rows that are no representation are empty.
+        number: (b,) space group.
+        z: (b, MAX_SITES) int32 atomic number of each orbit, 0 = none; all 0 in a row that is no representation.
+        pos: (b, MAX_SITES) int32 its position, 0 where there is none.
         reasons: (b,) str, "valid" or why not.
     """
 
-    decoded: Decoded
+    number: np.ndarray
+    z: np.ndarray
+    pos: np.ndarray
     reasons: np.ndarray
 
     @property
     def valid(self) -> np.ndarray:
         """(b,) bool."""
-        return self.reasons == REASONS[0]
+        return self.reasons == VALID
 
 
-def judge(drawn: Compounds, vocabulary: Vocabulary, *, drop: bool = True) -> Verdict:
-    """Formal validity: the rules of `tokens.decode` after three of a table of columns.
+def judge(drawn: Compounds, *, drop: bool = True) -> Verdict:
+    """Formal validity, by the rules of WyckoffTransformer's table 1 after three of a table of columns.
 
-    A column with an element and no sites (published), more sites than a representation has slots, or an element that has no token,
-    makes a row invalid first.
+    A column with an element and no sites (published), more sites than a representation has slots, or an element beyond plutonium,
+    makes a row invalid first. Then the first site that offends decides: a position that the group does not have, or one without
+    free coordinates that an earlier site occupies; last, a row without a site.
 
     Args:
         drawn: b compounds.
-        vocabulary: the elements that count as known.
         drop: leave out sites on positions that the group does not have, as the public code does; otherwise they make a row invalid.
     """
-    number = np.asarray(drawn.number)
-    count = np.where((np.asarray(drawn.z) > 0)[..., None], np.asarray(drawn.occupied), 0)
+    number, element = np.asarray(drawn.number), np.asarray(drawn.z)
+    count = np.where((element > 0)[..., None], np.asarray(drawn.occupied), 0)
     if drop:
         count *= (multiplicities()[number] > 0)[:, None]
-    sites = count.sum(axis=(1, 2))
-    token = vocabulary.element_tokens[np.asarray(drawn.z)]
     reasons = np.select(
         [
-            ((np.asarray(drawn.z) > 0) & (count.sum(axis=2) == 0)).any(axis=1),
-            sites > MAX_SITES,
-            ((token < 0) & (np.asarray(drawn.z) > 0)).any(axis=1),
+            ((element > 0) & (count.sum(axis=2) == 0)).any(axis=1),
+            count.sum(axis=(1, 2)) > MAX_SITES,
+            (element > LARGEST_ELEMENT).any(axis=1),
         ],
         [NO_ATOMS, TOO_MANY, UNKNOWN],
         "",
     ).astype(object)
     count[reasons != ""] = 0
-    known = tables(vocabulary)
-    row, column, pos = (np.repeat(index, count[np.nonzero(count)]) for index in np.nonzero(count))
+    # the sites in a row's slots, column by column
+    row, column, site = (np.repeat(index, count[np.nonzero(count)]) for index in np.nonzero(count))
     slot = np.arange(len(row)) - np.searchsorted(row, row)
-    shape = (len(number), MAX_SITES + 1)
-    element, site, enum = (np.full(shape, stop, np.int64) for stop in vocabulary.stop)
-    absent = np.argmin(known.site_ok[:, : vocabulary.names[1]], axis=1)  # a symbol that the group does not have
-    there = pos < known.num_positions[number[row]]
-    element[row, slot] = token[row, column]
-    site[row, slot] = np.where(there, known.site[number[row], pos], absent[number[row]])
-    enum[row, slot] = np.where(there, known.enum[number[row], pos], 0)
-    decoded = decode(number, element, site, enum, vocabulary=vocabulary)
-    return Verdict(decoded, np.where(reasons == "", np.asarray(REASONS, object)[decoded.reason], reasons))
+    z, pos = np.zeros((2, len(number), MAX_SITES), np.int32)
+    z[row, slot], pos[row, slot] = element[row, column], site
+    real = z > 0
+    absent = real & (multiplicities()[number[:, None], pos] == 0)
+    earlier = np.tril((pos[:, :, None] == pos[:, None, :]) & real[:, None, :], -1).any(axis=2)
+    twice = real & earlier & (type_positions().dof[number[:, None], pos] == 0)
+    first = (absent | twice).argmax(axis=1)
+    offends = np.select([absent, twice], [NO_POSITION, OCCUPIED_TWICE], VALID)[np.arange(len(number)), first]
+    later = np.where(real.any(axis=1), offends, NO_SITE)
+    reasons = np.where(reasons == "", later, reasons)
+    good = (reasons == VALID)[:, None]
+    return Verdict(number, np.where(good, z, 0), np.where(good, pos, 0), reasons)

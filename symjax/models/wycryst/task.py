@@ -24,12 +24,12 @@ from jax import Array
 
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import ConfigError, DataError
-from symjax.models.wyckoff_transformer.tokens import Tokens, fits, tokenize
-from symjax.models.wyckoff_transformer.vocabulary import vocabulary
 from symjax.models.wycryst.network import NetworkOptions, WycrystNet
 from symjax.models.wycryst.representation import (
     COUNT,
     COUNT_SCALE,
+    LARGEST_ELEMENT,
+    MAX_SITES,
     OCCUPIED,
     Compounds,
     columns,
@@ -38,6 +38,7 @@ from symjax.models.wycryst.representation import (
 )
 from symjax.options import options_of
 from symjax.train.interface import Bucket, weighted_sum
+from symjax.wyckoff.representatives import set_numbers
 
 _log = logging.getLogger(__name__)
 ENERGY = "formation_energy_per_atom"
@@ -114,15 +115,20 @@ def formula_error(decoded: Array, logits: Array, multiplicity: Array) -> Array:
     return decoded[:, COUNT] - jnp.einsum("bpc,bp->bc", sites, points) / COUNT_SCALE
 
 
-def represent(data: CrystalDataset, role: str = "training") -> tuple[Tokens, Compounds, np.ndarray]:
-    """Tokens, compounds and rows in the data set of its binaries and ternaries; the others are left out, with a message."""
-    vocab = vocabulary("all")
-    usable = np.flatnonzero(fits(data, vocab))
-    tokens = tokenize(data.subset(usable), vocab)
-    made, rows = compounds(tokens, vocab)
+def represent(data: CrystalDataset, role: str = "training") -> tuple[Compounds, np.ndarray]:
+    """Compounds and rows in the data set of its binaries and ternaries; the others are left out, with a message.
+
+    So are crystals in no standard setting, with elements beyond plutonium, or with more sites than a representation has.
+    """
+    number = set_numbers(data.sets)[data.set_index]
+    fits = (number > 0) & (data.num_orbits <= MAX_SITES)
+    fits[data.orbit_crystal[(data.orbit_z < 1) | (data.orbit_z > LARGEST_ELEMENT)]] = False
+    usable = np.flatnonzero(fits)
+    part = data.subset(usable)
+    made, rows = compounds(number[usable], part.orbit_crystal, part.orbit_z, part.orbit_pos)
     if len(rows) < len(data):
         _log.info("%d of %d %s crystals are binaries or ternaries that fit", len(rows), len(data), role)
-    return tokens.take(rows), made, usable[rows]
+    return made, usable[rows]
 
 
 class WycrystTask:
@@ -145,7 +151,7 @@ class WycrystTask:
         self._val = None if val is None else self._examples(val, "validation")
 
     def _examples(self, data: CrystalDataset, role: str) -> Examples:
-        _, made, rows = represent(data, role)
+        made, rows = represent(data, role)
         energy = np.asarray(data.properties.get(ENERGY, np.full(len(data), np.nan)), np.float32)[rows]
         known = np.isfinite(energy)
         return Examples(*made, np.where(known, energy, 0.0).astype(np.float32), known)
