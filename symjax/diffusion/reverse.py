@@ -10,6 +10,7 @@ published seeds were made with another order gives its own `deal`; that costs it
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from symjax.diffusion.process import CorrectedProcess, Levels, Outputs, Processes, State
+from symjax.diffusion.process import deal as _deal
 
 Denoiser = Callable[[State, Array], Outputs]
 """`(state, time) -> outputs`: the network on noisy values; `time` is the grid's, shape ()."""
@@ -119,48 +121,54 @@ def reverse(
         outputs = denoise(state, time)
         return outputs if guide is None else guide(outputs, state, time)
 
-    def correct(state: State, keys: tuple[Mapping[str, Array], ...], time: Array, now: Levels, after: Levels) -> State:
-        assert corrector is not None
-        for own in keys:
-            outputs = ask(state, time)
-            moved = {
-                name: cast(CorrectedProcess, processes[name]).correct(
-                    own[name], state[name], outputs[name], now=now[name], after=after[name]
-                )
-                for name in corrector.names
-            }
-            state = state | moved
-        return state
-
     def step(carry: tuple[State, Outputs], i: Array) -> tuple[tuple[State, Outputs], None]:
         state, _ = carry
         now, after = grid.at(i), grid.at(i + 1)
         keys = deal(jax.random.fold_in(key, i))
         if corrector is not None and corrector.before:
-            state = correct(state, keys.correct, grid.time[i], now, after)
+            state = _corrected(processes, partial(ask, time=grid.time[i]), corrector, keys, state, now=now, after=after)
         outputs = ask(state, grid.time[i])
         state = {
             name: process.reverse(keys.reverse[name], state[name], outputs[name], now=now[name], after=after[name])
             for name, process in processes.items()
         }
         if corrector is not None and not corrector.before:
-            state = correct(state, keys.correct, grid.time[i + 1], after, after)
+            state = _corrected(
+                processes, partial(ask, time=grid.time[i + 1]), corrector, keys, state, now=after, after=after
+            )
         if hold is not None:
             state = _held(processes, hold, keys.hold, state, after)
         return (state, outputs), None
 
-    first = 0 if steps is None else steps[0]
     if hold is not None:
         # no step has this index, so its numbers are used nowhere else
-        start_key = jax.random.fold_in(key, len(grid.time))
-        own = dict(zip(hold.values, jax.random.split(start_key, len(hold.values)), strict=True))
-        state = _held(processes, hold, own, state, grid.at(jnp.asarray(first)))
+        own = _deal(jax.random.fold_in(key, len(grid.time)), hold.values)
+        state = _held(processes, hold, own, state, grid.at(jnp.asarray(0 if steps is None else steps[0])))
     nothing = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(ask, state, grid.time[0]))
     if steps is None:
         carry, _ = jax.lax.scan(step, (state, nothing), jnp.arange(len(grid.time) - 1))
     else:
         carry = jax.lax.fori_loop(steps[0], steps[1], lambda i, carry: step(carry, i)[0], (state, nothing))
     return Reversed(*carry)
+
+
+def _corrected(
+    processes: Processes,
+    ask: Callable[[State], Outputs],
+    corrector: Corrector,
+    keys: StepKeys,
+    state: State,
+    *,
+    now: Levels,
+    after: Levels,
+) -> State:
+    """The state after the Langevin steps at the level `now`."""
+    for own in keys.correct:
+        outputs = ask(state)
+        for name in corrector.names:
+            process, level = cast(CorrectedProcess, processes[name]), {"now": now[name], "after": after[name]}
+            state = state | {name: process.correct(own[name], state[name], outputs[name], **level)}
+    return state
 
 
 def _held(processes: Processes, hold: Hold, keys: Mapping[str, Array], state: State, levels: Levels) -> State:

@@ -222,7 +222,14 @@ class OrbitNet(nn.Module):
                 num_average=self.average_neighbours,
                 name=f"layer_{layer}",
             )(h, edges, radial, atom_orbit=atom_orbit, atom_rotation=atom_rotation)
+        return self._read_out(h, radial, edges, orbit_weight, tensor_state)
+
+    def _read_out(
+        self, h: e3nn.IrrepsArray, radial: Array, edges: Neighbours, orbit_weight: Array, tensor_state: Array
+    ) -> tuple[Array, Array]:
+        """Vectors of the representatives and the crystal's matrix, from their features."""
         vectors = h.filter(keep="1o").array.reshape(h.shape[:-1] + (-1, 3))
+        num_scalars = h.irreps.count("0e")
         scalars = nn.silu(nn.Dense(num_scalars, name="head_0")(h.filter(keep="0e").array))
         head = nn.Dense(2 * vectors.shape[-2] + 2, name="head_1")(scalars)
         push = head[..., : vectors.shape[-2]]
