@@ -236,14 +236,7 @@ def sample_all(
     """
     width = int(num_orbits.max())
     mask = np.arange(width) < num_orbits[:, None]
-    num = len(number)
-    whole = {
-        "k": np.zeros((num, 6), np.float32),
-        "types": np.zeros((num, width), np.int32),
-        "sites": np.zeros((num, width, NUM_AXES), np.int32),
-        "site_log_prob": np.zeros((num, width, NUM_AXES, NUM_KINDS), np.float32),
-        "x": np.zeros((num, width, 3), np.float32),
-    }
+    whole = _empty(len(number), width)
     types = jnp.ones(NUM_TYPES) if allowed is None else jnp.asarray(allowed, jnp.float32)
     for index, batch in enumerate(plan(num_orbits, options, batch_size)):
         slots, rows, padded = options.buckets[batch.bucket], batch.rows, batch.padded
@@ -259,38 +252,41 @@ def sample_all(
         )
         own = jax.random.fold_in(key, index)
         drawn = run(own) if decide is None else _decided(run, own, decide, rows, steps_of(options, sampler))
-        for name, values in jax.device_get(drawn._replace(type_log_prob=None))._asdict().items():
-            if values is None:
-                continue
-            part = values[: len(rows)]
-            if name == "k":
-                whole[name][rows] = part
-            else:
-                whole[name][rows, : min(slots, width)] = part[:, :width]
+        host = jax.device_get(drawn._replace(type_log_prob=None))
+        whole.k[rows] = host.k[: len(rows)]
+        for name in ("types", "sites", "site_log_prob", "x"):
+            getattr(whole, name)[rows, : min(slots, width)] = getattr(host, name)[: len(rows), :width]
         if progress is not None:
             progress(len(rows))
-    return Drawn(**whole), mask
+    return whole._replace(type_log_prob=None), mask
+
+
+def _empty(num: int, width: int) -> Drawn:
+    """Zeros for so many crystals and orbits, on the host."""
+    f32 = np.float32
+    return Drawn(
+        k=np.zeros((num, 6), f32),
+        types=np.zeros((num, width), np.int32),
+        sites=np.zeros((num, width, NUM_AXES), np.int32),
+        site_log_prob=np.zeros((num, width, NUM_AXES, NUM_KINDS), f32),
+        x=np.zeros((num, width, 3), f32),
+        type_log_prob=np.zeros((num, width, NUM_TYPES), f32),
+    )
 
 
 def _decided(run: functools.partial[Drawn], key: Array, decide: Decide, rows: np.ndarray, times: np.ndarray) -> Drawn:
     """The first part of the way, the decision, and the rest with its classes held."""
-    mask, at = np.asarray(run.keywords["mask"]), jnp.asarray
+    at, real = jnp.asarray, np.asarray(run.keywords["mask"])[: len(rows)]
+    nothing = _empty(*run.keywords["mask"].shape)
+    # several ways up to the decision
     middle = int(np.clip(np.searchsorted(-times, -DECIDE * times[0]), 0, len(times) - 2))
-    (b, m), real = mask.shape, mask[: len(rows)]
-    nothing = Drawn(
-        jnp.zeros((b, 6)),
-        jnp.zeros((b, m), jnp.int32),
-        jnp.zeros((b, m, NUM_AXES), jnp.int32),
-        jnp.zeros((b, m, NUM_AXES, NUM_KINDS)),
-        jnp.zeros((b, m, 3)),
-        jnp.zeros((b, m, NUM_TYPES)),
-    )
     first = Part(at(0), at(middle), at(False), nothing, Held(nothing.types, nothing.sites))
     keys = [jax.random.fold_in(key, i) for i in range(CANDIDATES)]
     halves = [jax.tree.map(lambda a: np.asarray(a)[: len(rows)], run(one, part=first)) for one in keys]
+    # of each crystal the way that its decision changes least
     chosen = [decide(rows, half, real) for half in halves]
     best = np.argmin([lost for _, lost in chosen], axis=0)
-    again = np.resize(np.arange(len(rows)), b)
+    again = np.resize(np.arange(len(rows)), len(nothing.k))  # padding, as in the batch
     take = lambda *values: at(np.stack(values)[best, np.arange(len(rows))][again])
     held = jax.tree.map(take, *(held for held, _ in chosen))
     return run(key, part=Part(at(middle), at(len(times) - 1), at(True), jax.tree.map(take, *halves), held))
