@@ -194,7 +194,7 @@ def test_energy_is_learned_only_where_it_is_known(prototype_dataset, started):
         get_config("tiny"), dataclasses.replace(prototype_dataset, properties={tasks.ENERGY: energy}), None
     )
     arrays = told.buckets()[0].arrays
-    _, _, rows = tasks.represent(prototype_dataset)
+    _, rows = tasks.represent(prototype_dataset)
     np.testing.assert_allclose(arrays.energy, np.nan_to_num(energy[rows]), rtol=1e-6)
     batch = jax.tree.map(lambda a: jnp.asarray(a[:5]), arrays)
     assert 0 < int(batch.has_energy.sum()) < 5
