@@ -118,7 +118,7 @@ def _by_system(table: Any) -> list[dict[str, Any]]:
     """Share of requests that kept their crystal system, for each system of the requested group, as figures."""
     if not isinstance(table, dict):
         return []
-    from symjax.draw.page import crystal_system
+    from symjax.groups.symbols import crystal_system
 
     try:
         kept: dict[str, list[int]] = {name: [0, 0] for name in table["columns"]}

@@ -33,5 +33,8 @@ def build() -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     write_table(
-        "normalizers", __doc__, build, lambda a: f"{len(a['M'])} permutations, {len(a['start']) - 2} space groups"
+        "wyckoff/normalizers",
+        __doc__,
+        build,
+        lambda a: f"{len(a['M'])} permutations, {len(a['start']) - 2} space groups",
     )

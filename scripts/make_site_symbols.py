@@ -64,4 +64,6 @@ def build() -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    write_table("site_symbols", __doc__, build, lambda a: f"{len(a['symbol'])} positions, {len(a['symbols'])} symbols")
+    write_table(
+        "wyckoff/site_symbols", __doc__, build, lambda a: f"{len(a['symbol'])} positions, {len(a['symbols'])} symbols"
+    )

@@ -105,5 +105,8 @@ def build() -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     write_table(
-        "oriented", __doc__, build, lambda a: f"{len(a['site'])} positions of {len(a['letter']) - 1} space groups"
+        "wyckoff/oriented",
+        __doc__,
+        build,
+        lambda a: f"{len(a['site'])} positions of {len(a['letter']) - 1} space groups",
     )

@@ -43,10 +43,11 @@ def build() -> dict[str, np.ndarray]:
         start.append(start[-1] + len(order))
         kind = spglib.get_spacegroup_type(hall)
         number.append(kind.number)
-        texts.append((kind.international_short, kind.choice, kind.hall_symbol, kind.pointgroup_international))
+        names = (kind.international_short, kind.choice, kind.hall_symbol, kind.pointgroup_international)
+        texts.append((*names, kind.international_full))
         if default[kind.number] == 0 and kind.choice in STANDARD_CHOICES:
             default[kind.number] = hall
-    columns = list(zip(*([("", "", "", "")] + texts), strict=True))
+    columns = list(zip(*([("",) * 5] + texts), strict=True))
     standard = []
     for hall in default[1:]:
         rows = slice(start[hall - 1], start[hall])
@@ -63,6 +64,7 @@ def build() -> dict[str, np.ndarray]:
         "choice": np.array(columns[1]),
         "hall_symbol": np.array(columns[2]),
         "point_group": np.array(columns[3]),
+        "full": np.array(columns[4]),
         "letters": np.array([b"", *(letters(i + 1, opset).encode() for i, opset in enumerate(standard))]),
     }
 
@@ -88,7 +90,8 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
         for name, array in arrays.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, array, allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            archive.writestr(entry, buffer.getvalue(), compress_type=zipfile.ZIP_DEFLATED)
 
 
 Arrays = dict[str, np.ndarray]
@@ -98,15 +101,13 @@ def write_table(name: str, about: str | None, build: Callable[[], Arrays], say: 
     """A script's command: builds the arrays, writes them where the package looks for them, or to --out, and says what they hold.
 
     Args:
-        name: of the file in `symjax/groups`, without its ending.
+        name: of the file in `symjax`, without its ending, such as `groups/tables`.
         about: the script's docstring.
         build: makes the arrays.
         say: what they hold, in words.
     """
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).resolve().parent.parent / "symjax" / "groups" / f"{name}.npz"
-    )
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "symjax" / f"{name}.npz")
     args = parser.parse_args()
     arrays = build()
     write_npz(args.out, arrays)
@@ -116,5 +117,8 @@ def write_table(name: str, about: str | None, build: Callable[[], Arrays], say: 
 if __name__ == "__main__":
     version = spglib.__version__
     write_table(
-        "tables", __doc__, build, lambda a: f"{len(a['w'])} operations of {NUM_SETTINGS} settings, spglib {version}"
+        "groups/tables",
+        __doc__,
+        build,
+        lambda a: f"{len(a['w'])} operations of {NUM_SETTINGS} settings, spglib {version}",
     )

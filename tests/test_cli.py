@@ -160,14 +160,6 @@ def test_formulas(text, counts):
     assert parse_formula(text) == counts
 
 
-def test_every_space_group_by_symbol_and_number():
-    from symjax.cli.generate import parse_space_group
-    from symjax.draw.page import short_symbol
-
-    assert [parse_space_group(short_symbol(number)) for number in range(1, 231)] == list(range(1, 231))
-    assert parse_space_group("P21/c") == parse_space_group("14") == parse_space_group("P2_1/c") == 14
-
-
 def test_prepare_analyze(tmp_path):
     """A CSV with one bad row gives a data set of the others; a CIF is analysed on screen and as JSON."""
     with (tmp_path / "in.csv").open("w", newline="") as stream:

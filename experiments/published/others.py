@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from symjax.groups.symbols import CRYSTAL_SYSTEMS
+
 from .symmcd import EVERY
 from .types import Column, Row, Table
 
@@ -10,9 +12,6 @@ ADAPTOR = "WyckoffDiff-Adaptor (arXiv 2601.08115)"
 SBCD = "SbCD (arXiv 2608.13457), MP-20 table"
 FIVE = "third-party comparison of five models on MP-20 (public repository eiva55/crystal_gen_sandbox)"
 LATER = "as quoted in the abstract of CrystalDiT (arXiv 2508.16614)"
-
-CRYSTAL_SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
-"""Columns of the heat map; `experiments.tables` makes their shares from the `heat_map` of a report."""
 
 AUGEN_1 = Table(
     key="wyckoffaugen-1",
@@ -176,6 +175,7 @@ HEAT_MAP = Table(
     columns=(
         Column("preserved", "system kept", "%", "higher", "adaptor.preserved", 100.0),
         Column("group", "group kept", "%", "higher", "adaptor.group_preserved", 100.0),
+        # `experiments.tables` makes their shares from the `heat_map` of a report
         *(Column(name, name, "%", "higher", f"adaptor.preserved_{name}", 100.0) for name in CRYSTAL_SYSTEMS),
     ),
     rows=(

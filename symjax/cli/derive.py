@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     from symjax.cli.derive_report import show, write
     from symjax.cli.output import check_folder, staged_folder
     from symjax.cli.parent import read_parent
-    from symjax.generate.request import parse_space_group
+    from symjax.groups.symbols import parse_space_group
 
     check_numbers(args)
     number = parse_space_group(args.to)

@@ -82,7 +82,7 @@ def _judged(parent: Parent, relations: list[Relation], args: argparse.Namespace)
 
 
 def _no_subgroup(parent: Parent, number: int, max_cell: int) -> str:
-    from symjax.draw.page import short_symbol
+    from symjax.groups.symbols import short_symbol
     from symjax.navigate.selection import nearest
 
     near = ", ".join(

@@ -128,7 +128,7 @@ def _parent(args: argparse.Namespace) -> tuple[int, Parent | None]:
     if (args.file is None) == (args.group is None):
         raise InputError("give either a structure file or --group, such as --group 221")
     if args.group is not None:
-        from symjax.generate.request import parse_space_group
+        from symjax.groups.symbols import parse_space_group
 
         return parse_space_group(args.group), None
     from symjax.cli.parent import read_parent
@@ -156,7 +156,7 @@ def _opset(number: int, crystal: Crystal | None) -> OpSet:
 
 def _selection(args: argparse.Namespace, number: int) -> Selection:
     """What is asked of the subgroups; refused at once where nothing can meet it."""
-    from symjax.generate.request import parse_space_group
+    from symjax.groups.symbols import parse_space_group
     from symjax.groups.tables import standard_setting
     from symjax.navigate.selection import Selection, check_selection, kept_operations
 

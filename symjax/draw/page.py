@@ -14,24 +14,14 @@ import numpy as np
 
 from symjax.crystals.types import AtomicStructure
 from symjax.draw.render import render
+from symjax.groups.symbols import CRYSTAL_SYSTEMS, short_symbol
 
-SYSTEMS = (
-    ("triclinic", 2, "#8d99ae"),
-    ("monoclinic", 15, "#4c78a8"),
-    ("orthorhombic", 74, "#54a5a0"),
-    ("tetragonal", 142, "#7cb342"),
-    ("trigonal", 167, "#e6b422"),
-    ("hexagonal", 194, "#ef7f3b"),
-    ("cubic", 230, "#c8385a"),
+SYSTEM_COLORS = dict(
+    zip(CRYSTAL_SYSTEMS, ("#8d99ae", "#4c78a8", "#54a5a0", "#7cb342", "#e6b422", "#ef7f3b", "#c8385a"), strict=True)
 )
-"""Crystal systems with their last space-group number and a colour."""
+"""A colour for each crystal system."""
 
 INK = "#22262e"
-
-
-def crystal_system(number: int) -> str:
-    """Name of the crystal system of a space-group number (1..230)."""
-    return next(name for name, last, _ in SYSTEMS if number <= last)
 
 
 def draw_page(
@@ -94,16 +84,15 @@ def draw_page(
     figure.savefig(path, metadata={"Software": None})
 
 
-def _draw_histogram(axes: Any, numbers: list[int]) -> None:
+def _draw_histogram(axes: Any, found: list[int]) -> None:
     """Bars over the space-group number, coloured by crystal system; the most frequent ones carry their symbol."""
-    counts = Counter(number for number in numbers if number > 0)
-    low = 0
-    for name, last, color in SYSTEMS:
-        axes.axvspan(low + 0.5, last + 0.5, color=color, alpha=0.07, lw=0)
-        inside = [number for number in counts if low < number <= last]
+    counts = Counter(number for number in found if number > 0)
+    for name, numbers in CRYSTAL_SYSTEMS.items():
+        color = SYSTEM_COLORS[name]
+        axes.axvspan(numbers.start - 0.5, numbers.stop - 0.5, color=color, alpha=0.07, lw=0)
+        inside = [number for number in counts if number in numbers]
         share = 100 * sum(counts[number] for number in inside) / max(sum(counts.values()), 1)
         axes.bar(inside, [counts[number] for number in inside], width=1.3, color=color, label=f"{name} {share:.0f} %")
-        low = last
     top = max(counts.values(), default=1)
     placed: list[int] = []
     for number, count in counts.most_common(12):
@@ -157,15 +146,6 @@ def symbol_of(number: int) -> str:
     if not 1 <= number <= 230:
         return "?"
     return _mathtext(short_symbol(number))
-
-
-def short_symbol(number: int) -> str:
-    """The short Hermann-Mauguin symbol of a space-group number, such as ``P2_1/c`` (unique axis b)."""
-    from pymatgen.symmetry.groups import sg_symbol_from_int_number
-
-    symbol = str(sg_symbol_from_int_number(int(number)))
-    # Monoclinic symbols come with both empty directions (P12/m1); unique axis b is this package's only setting.
-    return symbol[0] + symbol[2:-1] if 3 <= number <= 15 else symbol
 
 
 def _mathtext(symbol: str) -> str:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symjax.crystals.types import AtomicStructure
-from symjax.draw.page import short_symbol
 from symjax.evaluate.composition import formula_of
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.symmetry import TIGHT, find_symmetry, set_numbers
+from symjax.groups.symbols import short_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from symjax import __version__
-from symjax.draw.page import crystal_system
 from symjax.elements import symbol
 from symjax.errors import InputError
 from symjax.evaluate import stages
@@ -30,6 +29,7 @@ from symjax.evaluate.metrics import Family, Findings, Study, adaptor, choose
 from symjax.evaluate.sources import Crystals
 from symjax.evaluate.stages import failures
 from symjax.evaluate.statistics import DRAWS
+from symjax.groups.symbols import crystal_system
 from symjax.versions import versions
 
 PROGRAM = "symjax evaluate"

@@ -13,25 +13,13 @@ import numpy as np
 
 from symjax.elements import ATOMIC_NUMBERS, NUM_ELEMENTS, SYMBOLS
 from symjax.errors import InputError
-from symjax.generate.request import SYSTEMS, Request
+from symjax.generate.request import Request
 from symjax.groups.kinds import OPERATION_KINDS, operation_kinds
 from symjax.groups.properties import GroupProperties, properties
 from symjax.groups.sets import OpSet
+from symjax.groups.symbols import CRYSTAL_SYSTEMS, parse_point_group
 from symjax.groups.tables import NUM_TYPES, standard_setting, vocabulary
 from symjax.lattice import choose_frame
-
-_SAME_CLASS = {
-    "-4m2": "-42m",
-    "-62m": "-6m2",
-    "m2m": "mm2",
-    "2mm": "mm2",
-    "312": "32",
-    "321": "32",
-    "31m": "3m",
-    "3m1": "3m",
-    "-31m": "-3m",
-    "-3m1": "-3m",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,11 +121,9 @@ def matching_groups(request: Request) -> list[int] | None:
         InputError: a symbol or kind is unknown, or a given set is in no standard setting.
     """
     r = request
-    if r.crystal_system is not None and r.crystal_system not in SYSTEMS:
-        raise InputError(f"unknown crystal system {r.crystal_system!r}; one of {', '.join(SYSTEMS)}")
-    symbol = _SAME_CLASS.get(r.point_group or "", r.point_group)
-    if symbol is not None and symbol not in {known[1].point_group for known in known_groups()}:
-        raise InputError(f"unknown point group {r.point_group!r}; symbols look like m-3m, 4/mmm, 222")
+    if r.crystal_system is not None and r.crystal_system not in CRYSTAL_SYSTEMS:
+        raise InputError(f"unknown crystal system {r.crystal_system!r}; one of {', '.join(CRYSTAL_SYSTEMS)}")
+    symbol = None if r.point_group is None else parse_point_group(r.point_group)
     for name in (*r.require, *r.forbid):
         if name not in OPERATION_KINDS:
             raise InputError(f"unknown kind of operation {name!r}; one of {', '.join(OPERATION_KINDS)}")

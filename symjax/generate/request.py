@@ -13,9 +13,8 @@ import re
 from symjax.elements import ATOMIC_NUMBERS
 from symjax.errors import InputError
 from symjax.groups.sets import OpSet
+from symjax.groups.symbols import parse_space_group
 from symjax.groups.tables import NUM_TYPES
-
-SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 
 _LARGEST_COUNT = 10_000  # atoms of one element in a formula: far beyond every cell
 
@@ -31,7 +30,7 @@ class Request:
         include: symbols; at least these occur.
         groups: numbers of space-group types, 1 to 230; one of them.
         point_group: Hermann-Mauguin symbol of the class, such as "m-3m".
-        crystal_system: one of `SYSTEMS`.
+        crystal_system: one of `symjax.groups.symbols.CRYSTAL_SYSTEMS`.
         centrosymmetric, polar, chiral: True or False. Chiral means proper rotations only (Sohncke types).
         require, forbid: names of `symjax.groups.kinds.OPERATION_KINDS` that the set must, must not, hold.
         below, above: a set that must hold, must be held by, the generated one, in its own standard setting.
@@ -188,26 +187,6 @@ def parse_elements(text: str) -> tuple[str, ...]:
     if not names:
         raise InputError(f"elements {text!r}: give symbols with commas between them, as Li,O")
     return names
-
-
-def parse_space_group(text: str) -> int:
-    """Number of a space group given by number or by short symbol (``Fm-3m``, ``P2_1/c`` or ``P21/c``).
-
-    Raises:
-        InputError: no such group.
-    """
-    from symjax.draw.page import short_symbol
-
-    if re.fullmatch(r"-?\d+", text.strip()):
-        number = int(text)
-        if not 1 <= number <= NUM_TYPES:
-            raise InputError(f"space group {number} is not one of 1 to {NUM_TYPES}")
-        return number
-    plain = text.replace("_", "").replace(" ", "")
-    for number in range(1, NUM_TYPES + 1):
-        if short_symbol(number).replace("_", "") == plain:
-            return number
-    raise InputError(f"space group {text!r} is unknown; give a number from 1 to 230 or a short symbol such as Fm-3m")
 
 
 def parse_space_groups(text: str) -> tuple[int, ...]:

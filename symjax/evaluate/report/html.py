@@ -248,7 +248,7 @@ def formula_html(formula: str) -> str:
 
 def symbol_html(group: int) -> str:
     """Symbol and number of a space group, with bars and subscripts; a question mark for a number that is none."""
-    from symjax.draw.page import short_symbol
+    from symjax.groups.symbols import short_symbol
 
     if not 1 <= group <= 230:
         return "no group found"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.draw.page import SYSTEMS, crystal_system, symbol_of
+from symjax.draw.page import SYSTEM_COLORS, symbol_of
 from symjax.evaluate.report import elements, grids
 from symjax.evaluate.report.canvas import (
     ACCENT,
@@ -31,6 +31,7 @@ from symjax.evaluate.report.canvas import (
     tidy,
 )
 from symjax.evaluate.report.reading import ROLES, Report, clean, number, write_number
+from symjax.groups.symbols import CRYSTAL_SYSTEMS, crystal_system
 
 LABEL_WIDTH = 22
 """Width of a group's label in units of the axis."""
@@ -107,16 +108,14 @@ def _mirrored(up: np.ndarray, down: np.ndarray, xlabel: str, sides: Mapping[str,
     figure = new_figure(WIDE, 4.6)
     axes = figure.add_subplot()
     top = 1.22 * max(up.max(), down.max(), 1e-9)
-    low = 0
-    for name, last, color in SYSTEMS:
-        inside = np.arange(low + 1, last + 1)
-        axes.axvspan(low + 0.5, last + 0.5, color=color, alpha=0.09, lw=0)
+    for name, numbers in CRYSTAL_SYSTEMS.items():
+        color, inside = SYSTEM_COLORS[name], np.array(numbers)
+        axes.axvspan(numbers.start - 0.5, numbers.stop - 0.5, color=color, alpha=0.09, lw=0)
         said = f"{name} {up[inside].sum():.0f} | {down[inside].sum():.0f} %"
         for side, sign, alpha in ((up, 1, 1.0), (down, -1, 0.72)):
             live = inside[side[inside] > 0]
             axes.bar(live, sign * side[live], width=1.0, color=color, alpha=alpha)
         axes.fill_between([], [], color=color, label=said)
-        low = last
     axes.axhline(0, color=INK, lw=0.9)
     for group in _apart(up - down):
         above = up[group] >= down[group]
@@ -164,7 +163,7 @@ def crystal_systems(report: Report, kind: str = "svg") -> bytes | None:
     sides = shares_of(report, "crystal systems") or {
         role: _by_system(counts) for role, counts in shares_of(report, "space groups").items()
     }
-    names = [name for name, _, _ in SYSTEMS]
+    names = list(CRYSTAL_SYSTEMS)
     if not any(counts.get(name) for counts in sides.values() for name in names):
         return None
     return encode(lambda: _grouped(sides, names, "crystal system", names), kind)

@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from symjax.crystals.types import AtomicStructure
-from symjax.draw.page import SYSTEMS
 from symjax.errors import InputError
 from symjax.evaluate.stability.symmetric import Operations, found_operations, operations_of
+from symjax.groups.packaged import NUM_TYPES
+from symjax.groups.symbols import CRYSTAL_SYSTEMS
 
 
 class HeatMap(NamedTuple):
@@ -74,9 +75,9 @@ def system_index(numbers: np.ndarray | Sequence[int]) -> np.ndarray:
     crystal).
     """
     values = np.asarray(numbers, np.int64)
-    if values.size and (values.min() < 0 or values.max() > SYSTEMS[-1][1]):
+    if values.size and (values.min() < 0 or values.max() > NUM_TYPES):
         raise InputError(f"space-group numbers must be 0 to 230, got {values.min()} to {values.max()}")
-    last = np.array([end for _, end, _ in SYSTEMS])
+    last = np.array([numbers[-1] for numbers in CRYSTAL_SYSTEMS.values()])
     return np.where(values == 0, -1, np.searchsorted(last, values))
 
 
@@ -100,7 +101,7 @@ def heat_map(requested: np.ndarray | Sequence[int], relaxed: np.ndarray | Sequen
     if (own < 0).any():
         raise InputError("requested space-group numbers must be 1 to 230, got 0")
     groups, row = np.unique(wanted, return_inverse=True)
-    counts = np.zeros((len(groups), len(SYSTEMS)), np.int64)
+    counts = np.zeros((len(groups), len(CRYSTAL_SYSTEMS)), np.int64)
     np.add.at(counts, (row[column >= 0], column[column >= 0]), 1)
     kept = column == own
     totals = np.bincount(row, minlength=len(groups))
@@ -108,9 +109,7 @@ def heat_map(requested: np.ndarray | Sequence[int], relaxed: np.ndarray | Sequen
     overall, same = (
         (float(kept.mean()), float((wanted == found).mean())) if len(wanted) else (float("nan"), float("nan"))
     )
-    return HeatMap(
-        groups, tuple(name for name, _, _ in SYSTEMS), counts, totals - counts.sum(axis=1), preserved, overall, same
-    )
+    return HeatMap(groups, tuple(CRYSTAL_SYSTEMS), counts, totals - counts.sum(axis=1), preserved, overall, same)
 
 
 def group_change(before: np.ndarray | Sequence[int], after: np.ndarray | Sequence[int]) -> dict[str, float]:
