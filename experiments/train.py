@@ -46,6 +46,17 @@ def _arguments(argv: Sequence[str]) -> Iterator[None]:
         sys.argv = before
 
 
+def find_config(name: str) -> Path | None:
+    """The file that `symop`, `configs/symop.py` or the name of a system (also of another package) stands for; None if none does."""
+    from symjax.systems import rows
+
+    named = [row.config for row in rows() if row.name == name and row.config]
+    for place in (name, *named):
+        if (file := config_file(place)) is not None:
+            return file
+    return next((Path(place) for place in named if Path(place).is_file()), None)
+
+
 def packaged(argv: Sequence[str]) -> list[str]:
     """The command line with `--config symop:small` as the path of that file of the package; a file that exists is left alone."""
     argv = list(argv)
@@ -56,7 +67,7 @@ def packaged(argv: Sequence[str]) -> list[str]:
         at = i if equals else i + 1
         if at < len(argv):
             name, colon, argument = (value if equals else argv[at]).partition(":")
-            if not Path(name).is_file() and (file := config_file(name)) is not None:
+            if not Path(name).is_file() and (file := find_config(name)) is not None:
                 argv[at] = f"{option}={file}{colon}{argument}" if equals else f"{file}{colon}{argument}"
     return argv
 

@@ -30,7 +30,7 @@ def options_of(kind: type[T], section: Mapping[str, Any], where: str) -> T:
     Raises:
         ConfigError: fields that are missing, unknown, or of another type; all of them are named.
     """
-    given, fields = dict(section.items()), _fields(kind)
+    given, fields = dict(section.items()), _fields(typing.cast(Any, kind))
     problems = []
     if missing := [name for name, (_, required) in fields.items() if required and name not in given]:
         problems.append(f"lacks {', '.join(missing)}")
@@ -63,7 +63,7 @@ def _fields(kind: type) -> dict[str, tuple[type, bool]]:
 
 def _build(kind: type[T], given: Mapping[str, Any]) -> T:
     hints = typing.get_type_hints(kind)
-    values = {}
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         wanted = hints[field.name]
         if dataclasses.is_dataclass(wanted):

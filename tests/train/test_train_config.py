@@ -156,3 +156,23 @@ def test_folder_without_permission(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(SymjaxError, match="cannot"):
         program.train(config(), str(tmp_path / "run"))
+
+
+def test_configurations_by_name(tmp_path, monkeypatch):
+    """A name stands for a file of the package, or of the system of that name; a file that is there is itself."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("symop", "symop.py", "configs/symop.py"):
+        assert program.find_config(name) == ROOT / "configs" / "symop.py"
+    assert program.find_config("regression") == ROOT / "configs" / "formation_energy.py"
+    assert program.find_config("nothing") is None and program.find_config("other/symop.py") is None
+    assert program.packaged(["x", "--config", "toy:a", "--workdir=toy"])[2:] == [
+        f"{ROOT / 'configs' / 'toy.py'}:a",
+        "--workdir=toy",
+    ]
+    (tmp_path / "toy").write_text("")
+    assert program.packaged(["x", "--config=toy"]) == ["x", "--config=toy"]
+
+    (tmp_path / "mine.py").write_text("")
+    row = registry.Row("mine", {}, None, str(tmp_path / "mine.py"))
+    monkeypatch.setattr(registry, "rows", lambda: (row,))
+    assert program.packaged(["x", "--config=mine:small"]) == ["x", f"--config={tmp_path / 'mine.py'}:small"]
