@@ -265,6 +265,7 @@ def generate(
         WeightsError: no such weights, or of another model.
         SymjaxError: nothing came out.
     """
+    from symjax.crystals.io.parse import MIN_DISTANCE
     from symjax.generate.loop import Redraw
     from symjax.generate.loop import generate as generate_with
 
@@ -284,7 +285,7 @@ def generate(
             progress=settings.progress,
             limits=limits,
         )
-    redraw = Redraw(min_ratio, max_draws) if chosen.draws_coordinates else Redraw()
+    redraw = Redraw(min_ratio if chosen.draws_coordinates else 0.0, max_draws, MIN_DISTANCE if min_ratio > 0 else 0.0)
     return generate_with(chosen, loaded, num, request=request, settings=settings, realise=realised, redraw=redraw)
 
 

@@ -5,14 +5,17 @@ stages draw it, the last stage gives it a geometry, and here it turns into a dat
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from symjax.crystals.distances import shortest_images
+from symjax.crystals.types import AtomicStructure
 from symjax.data.dataset import CrystalDataset
 from symjax.elements import COVALENT_RADII, SYMBOLS
 from symjax.lattice import lattice_from_log
+from symjax.ops.types import DEN
 from symjax.wyckoff.set_table import SetTable
 
 
@@ -89,20 +92,39 @@ def reduced_formula(z: np.ndarray, multiplicity: np.ndarray) -> str:
     return "".join(f"{SYMBOLS[e]}{c // divisor if c > divisor else ''}" for e, c in counts.items())
 
 
+def atoms_of(types: StructureTypes, row: int, k: np.ndarray, x: np.ndarray) -> AtomicStructure:
+    """All atoms of the conventional cell of one structure type with geometry, orbit after orbit.
+
+    Args:
+        types: structure types.
+        row: which one.
+        k: (6,) log-lattice coefficients.
+        x: (m, 3) representatives on their flats.
+    """
+    sets, index = types.sets, int(types.set_index[row])
+    own, mask = np.asarray(sets.mask)[index], types.orbit_mask[row]
+    W, w = np.asarray(sets.W)[index], np.asarray(sets.w)[index]
+    orbit, column = np.nonzero(np.asarray(sets.pos_images)[index, types.pos[row][mask]] >= 0)
+    ops = np.asarray(sets.pos_images)[index, types.pos[row][mask]][orbit, column]
+    points = np.einsum("aij,aj->ai", W[ops], x[mask][orbit]) + w[ops] / DEN
+    lattice = np.asarray(lattice_from_log(k, int(np.asarray(sets.frame)[index])))
+    return AtomicStructure(L=lattice, z=types.z[row][mask][orbit], x=points, orbit=orbit, W=W[own], w=w[own])
+
+
 def closest_ratios(types: StructureTypes, k: np.ndarray, x: np.ndarray) -> np.ndarray:
     """`(b,)` smallest distance over the sum of covalent radii, over all pairs and periodic images (self images too)."""
-    sets, result = types.sets, np.zeros(len(k))
-    for i, index in enumerate(types.set_index):
-        mask = types.orbit_mask[i]
-        atoms, radii = [], []
-        for z, pos, point in zip(types.z[i][mask], types.pos[i][mask], x[i][mask], strict=True):
-            ops = sets.pos_images[index, pos]
-            ops = ops[ops >= 0]
-            atoms.append(point @ np.swapaxes(sets.W[index, ops], -1, -2) + sets.w[index, ops] / 24.0)
-            radii.append(np.full(len(ops), COVALENT_RADII[z]))
-        radius = np.concatenate(radii)
-        first = np.cumsum([0] + [len(a) for a in atoms[:-1]])
-        sums = radius[first][:, None] + radius
-        lattice = np.asarray(lattice_from_log(k[i], int(sets.frame[index])))
-        result[i] = (shortest_images(lattice, np.concatenate(atoms), first, sums) / sums).min()
-    return result
+    radii = lambda atoms: COVALENT_RADII[atoms.z]
+    return np.array([_closest(atoms_of(types, row, k[row], x[row]), radii) for row in range(len(k))])
+
+
+def shortest_distances(types: StructureTypes, k: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """`(b,)` smallest distance in angstrom, as `closest_ratios`."""
+    half = lambda atoms: np.full(len(atoms.z), 0.5)
+    return np.array([_closest(atoms_of(types, row, k[row], x[row]), half) for row in range(len(k))])
+
+
+def _closest(atoms: AtomicStructure, sizes: Callable[[AtomicStructure], np.ndarray]) -> float:
+    """Smallest distance of two atoms over the sum of their sizes; one atom an orbit sees all others."""
+    size, first = sizes(atoms), atoms.representatives
+    sums = size[first][:, None] + size
+    return float((shortest_images(atoms.L, atoms.x, first, sums) / sums).min())

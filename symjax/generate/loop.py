@@ -15,29 +15,38 @@ from typing import Any
 import numpy as np
 
 from symjax.data.dataset import CrystalDataset
-from symjax.data.structure_types import StructureTypes, dataset_from_types
+from symjax.data.structure_types import StructureTypes, dataset_from_types, shortest_distances
 from symjax.errors import InputError, SymjaxError
+from symjax.generate.masks import masks_of
 from symjax.generate.representations import representations
 from symjax.generate.request import Request
+from symjax.generate.symmetry import NEAR, forced_groups, near_groups
 from symjax.generate.system import Draws, Realiser, Settings, System
 from symjax.wyckoff.set_table import concatenate
 
 ROUNDS = 8
 """Times a crystal is drawn at most."""
+ROUNDS_FOR_SYMMETRY = 32
+"""The same where a symmetry is asked for: many choices of sites force more than that."""
+FORCED = "the chosen sites force a symmetry that was not asked for"
+NEARLY = f"within {NEAR} angstrom of a symmetry that was not asked for"
+TOO_CLOSE = "atoms closer than {:g} angstrom"
 
 
 @dataclasses.dataclass(frozen=True)
 class Redraw:
-    """When crystals that a system drew with their coordinates are drawn again.
+    """When crystals are drawn again, beside those whose symmetry is not the one asked for.
 
     Attributes:
-        min_ratio: while two atoms sit closer than this share of the sum of their covalent radii; the best draw is kept. 0 keeps
-            every first draw (raw rates).
+        min_ratio: while two atoms sit closer than this share of the sum of their covalent radii; the best draw is kept. Of systems
+            that draw coordinates; a realiser has its own rule. 0 keeps every first draw (raw rates).
         max_draws: so many draws at most for that reason.
+        min_distance: a draw with two atoms closer than this (angstrom) is no crystal. 0 keeps it (raw rates).
     """
 
     min_ratio: float = 0.0
     max_draws: int = 4
+    min_distance: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +106,7 @@ def generate(
         request: what is asked for; None for nothing.
         settings: how to draw.
         realise: gives lattices and coordinates to structure types, for systems that draw none.
-        redraw: when to draw again, for systems that draw coordinates (a realiser has its own rule).
+        redraw: when to draw again.
 
     Raises:
         InputError: `num` is not positive, or the request has no meaning or cannot be met.
@@ -109,18 +118,22 @@ def generate(
     check_request(system, request, settings, realise)
     sampler = system.sampler(weights, request, num, settings)
     kept = _Kept(num)
-    for attempt in range(ROUNDS):
+    sieve = _Sieve(masks_of(request).groups, redraw.min_distance)
+    for attempt in range(ROUNDS if sieve.groups is None else ROUNDS_FOR_SYMMETRY):
         rows = kept.open_rows(redraw.min_ratio if attempt < redraw.max_draws else 0.0)
         if not len(rows):
             break
-        drawn = sampler.draw(rows, attempt)
+        drawn = sieve.types(sampler.draw(rows, attempt))
         kept.count(rows, drawn)
         good = np.flatnonzero([not reason for reason in drawn.reason])
         if len(good):
             part = _take(drawn, good)
             if part.k is None and realise is not None:
                 part, good = kept.realised(part, realise(part.types, sampler.realise_key(attempt)), good)
-            kept.take(rows[good], part)
+            part = sieve.crystals(part)
+            kept.count(rows[:0], part)
+            last = np.flatnonzero([not reason for reason in part.reason])
+            kept.take(rows[good[last]], _take(part, last))
         if drawn.final:
             break
     if not kept.done.any():
@@ -129,6 +142,50 @@ def generate(
             "trained too little, or what is asked for is rare"
         )
     return kept.generated(system.name, settings.seed)
+
+
+class _Sieve:
+    """Gives draws the reason why they are not what was asked for, where their atoms say so.
+
+    Args:
+        groups: (231,) bool types of symmetry that were asked for; None for any.
+        min_distance: atoms closer than this (angstrom) are no crystal.
+    """
+
+    def __init__(self, groups: np.ndarray | None, min_distance: float):
+        self.groups, self.min_distance = groups, min_distance
+
+    def types(self, drawn: Draws) -> Draws:
+        """Structure types whose sites force another symmetry."""
+        # where the group is only a condition of the weights, crystals need not have it
+        good = [i for i, reason in enumerate(drawn.reason) if not reason]
+        if self.groups is None or "requested_group" in drawn.properties or not good:
+            return drawn
+        found = forced_groups(drawn.types.take(np.array(good)))
+        return _refused(drawn, good, ~self.groups[found], FORCED)
+
+    def crystals(self, drawn: Draws) -> Draws:
+        """Crystals with atoms on top of each other, or too near to another symmetry."""
+        if drawn.k is None or drawn.x is None or not len(drawn.reason):
+            return drawn
+        rows = list(range(len(drawn.reason)))
+        if self.min_distance > 0:
+            shortest = shortest_distances(drawn.types, drawn.k, drawn.x)
+            drawn = _refused(drawn, rows, shortest < self.min_distance, TOO_CLOSE.format(self.min_distance))
+        good = [i for i, reason in enumerate(drawn.reason) if not reason]
+        if self.groups is None or "requested_group" in drawn.properties or not good:
+            return drawn
+        assert drawn.k is not None and drawn.x is not None
+        found = near_groups(drawn.types, drawn.k, drawn.x, good)
+        return _refused(drawn, good, ~self.groups[found], NEARLY)
+
+
+def _refused(drawn: Draws, rows: list[int], wrong: np.ndarray, why: str) -> Draws:
+    """Draws of which some rows are nothing, for a reason."""
+    reason = list(drawn.reason)
+    for i in np.flatnonzero(wrong):
+        reason[rows[i]] = why
+    return drawn._replace(reason=reason)
 
 
 def _take(drawn: Draws, rows: np.ndarray) -> Draws:
