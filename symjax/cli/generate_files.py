@@ -77,17 +77,15 @@ def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str
     """Write the crystals in one format, and the name of each one's file into its entry."""
     import json
 
-    from symjax.crystals.io import format_extxyz, to_pymatgen, write_cif
+    from symjax.cli.output import write_standard
+    from symjax.crystals.io import format_extxyz, to_pymatgen
     from symjax.evaluate.composition import plain_formula
-    from symjax.evaluate.describe import setting_symbol
 
     crystals = [dataset.crystal(index) for index in range(len(dataset))]
     for index, (crystal, entry) in enumerate(zip(crystals, entries)):
         entry["file"] = f"crystals.{kind}" if kind != "cif" else f"{index:05d}-{plain_formula(entry['formula'])}.cif"
         if kind == "cif":
-            number = entry["group"]["number"]
-            symbol = setting_symbol(number, crystal.W, crystal.w)
-            write_cif(stage / entry["file"], crystal, symbol=symbol, number=number if symbol else None)
+            write_standard(stage / entry["file"], crystal, entry)
     if kind == "extxyz":
         frames = [format_extxyz(crystal, id=entry["id"]) for crystal, entry in zip(crystals, entries)]
         (stage / "crystals.extxyz").write_text("".join(frames))

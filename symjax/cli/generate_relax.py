@@ -47,10 +47,9 @@ def relax_crystals(
     stage: Path, dataset: CrystalDataset, cells: list[AtomicStructure], entries: list[dict[str, Any]], *, progress: bool
 ) -> None:
     """Relax all crystals, write those that have an energy as CIF, and say in each entry what came out (`relaxed`)."""
-    from symjax.crystals.io import write_cif
+    from symjax.cli.output import write_standard
     from symjax.evaluate import stability
     from symjax.evaluate.cache import Cache, default_path
-    from symjax.evaluate.describe import setting_symbol
     from symjax.evaluate.symmetry import detected_number
 
     options = stability.RelaxOptions(fmax=FMAX, steps=STEPS, symmetric=True)
@@ -65,10 +64,8 @@ def relax_crystals(
         crystal = dataset.crystal(index)
         # representatives of a cell are the first atoms of its orbits
         moved = replace(crystal, L=after.L, x=after.x[cell.representatives])
-        number = entry["group"]["number"]
-        symbol = setting_symbol(number, crystal.W, crystal.w)
         entry["relaxed"] |= {"file": f"{index:05d}-relaxed.cif", "group_found": detected_number(after, 0.01, -1.0)}
-        write_cif(stage / entry["relaxed"]["file"], moved, symbol=symbol, number=number if symbol else None)
+        write_standard(stage / entry["relaxed"]["file"], moved, entry)
 
 
 def summary(entries: list[dict[str, Any]]) -> str:

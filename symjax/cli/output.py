@@ -13,9 +13,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symjax.errors import InputError
+
+if TYPE_CHECKING:
+    from symjax.crystals.types import Crystal
 
 INDEX = "index.json"
 
@@ -26,6 +29,8 @@ def check_folder(path: str | Path) -> Path:
     Raises:
         InputError: it is a file, or cannot be made or written to; the message names it.
     """
+    if not str(path).strip():
+        raise InputError("--out: an empty name is no folder; give one, or . for the current folder")
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; --out needs a folder")
@@ -76,6 +81,25 @@ def staged_folder(folder: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with a final newline; NaN and infinities are refused."""
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_standard(path: Path, crystal: Crystal, entry: dict[str, Any]) -> None:
+    """Write a CIF file in a tabulated setting, which every reader knows.
+
+    Operations in another setting are brought to the standard one; the entry keeps the generated ones and says how the file's axes
+    lie in theirs (`file_setting`).
+    """
+    from symjax.crystals.io import write_cif
+    from symjax.crystals.setting import standard_crystal
+    from symjax.evaluate.describe import setting_symbol
+
+    number = entry["group"]["number"]
+    symbol = setting_symbol(number, crystal.W, crystal.w)
+    if symbol is None:
+        crystal, setting = standard_crystal(crystal)
+        symbol = setting_symbol(number, crystal.W, crystal.w)
+        entry["file_setting"] = {"basis": setting.matrix.tolist(), "origin": setting.origin.tolist()}
+    write_cif(path, crystal, symbol=symbol, number=number)
 
 
 def _named_in_index(folder: Path) -> set[str]:

@@ -65,6 +65,7 @@ def describe(
             "number": found.number,
             "symbol": short_symbol(found.number) if found.number else None,
             "has_all_operations": found.contains,
+            "has_more": bool(found.number) and found.number != number,
         },
         "orbits": _orbits(dataset, index),
         "shortest_distance": round(near.distance, 6),
