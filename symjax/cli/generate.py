@@ -436,7 +436,8 @@ def show(entries: list[dict[str, Any]], cells: list[AtomicStructure], folder: Pa
     more = sum(entry["group_found_in_atoms"]["has_more"] for entry in entries)
     console.print(
         f"{len(groups)} space groups, {formulas} formulas; the generated operations were found again in the atoms of "
-        f"{whole} of {len(entries)} (spglib, 0.01 Å), and a larger group in {more}\nwritten to {folder}{'/' if not str(folder).endswith('/') else ''}"
+        f"{whole} of {len(entries)} (spglib, 0.01 Å), and a larger group in {more}\n"
+        f"written to {folder}{'/' if not str(folder).endswith('/') else ''}"
     )
 
 

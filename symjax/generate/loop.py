@@ -116,9 +116,10 @@ def generate(
         raise InputError(f"number of crystals must be at least 1, got {num}")
     request, settings, redraw = request or Request(), settings or Settings(), redraw or Redraw()
     check_request(system, request, settings, realise)
+    sieve = _Sieve(masks_of(request).groups, redraw.min_distance)
+    settings = dataclasses.replace(settings, accept=None if sieve.groups is None else sieve.accept)
     sampler = system.sampler(weights, request, num, settings)
     kept = _Kept(num)
-    sieve = _Sieve(masks_of(request).groups, redraw.min_distance)
     for attempt in range(ROUNDS if sieve.groups is None else ROUNDS_FOR_SYMMETRY):
         rows = kept.open_rows(redraw.min_ratio if attempt < redraw.max_draws else 0.0)
         if not len(rows):
@@ -131,7 +132,7 @@ def generate(
             if part.k is None and realise is not None:
                 part, good = kept.realised(part, realise(part.types, sampler.realise_key(attempt)), good)
             part = sieve.crystals(part)
-            kept.count(rows[:0], part)
+            kept.count(rows[:0], part._replace(refused=0))
             last = np.flatnonzero([not reason for reason in part.reason])
             kept.take(rows[good[last]], _take(part, last))
         if drawn.final:
@@ -154,6 +155,7 @@ class _Sieve:
 
     def __init__(self, groups: np.ndarray | None, min_distance: float):
         self.groups, self.min_distance = groups, min_distance
+        self.known: dict[tuple, int] = {}
 
     def types(self, drawn: Draws) -> Draws:
         """Structure types whose sites force another symmetry."""
@@ -161,8 +163,12 @@ class _Sieve:
         good = [i for i, reason in enumerate(drawn.reason) if not reason]
         if self.groups is None or "requested_group" in drawn.properties or not good:
             return drawn
-        found = forced_groups(drawn.types.take(np.array(good)))
-        return _refused(drawn, good, ~self.groups[found], FORCED)
+        return _refused(drawn, good, ~self.accept(drawn.types.take(np.array(good))), FORCED)
+
+    def accept(self, types: StructureTypes) -> np.ndarray:
+        """(n,) bool structure types whose sites leave the symmetry that was asked for."""
+        assert self.groups is not None
+        return self.groups[forced_groups(types, self.known)]
 
     def crystals(self, drawn: Draws) -> Draws:
         """Crystals with atoms on top of each other, or too near to another symmetry."""
@@ -206,6 +212,7 @@ class _Kept:
         self.source = np.zeros((num, 2), int)  # which of `parts`, and which row of it
         self.parts: list[Draws] = []
         self.failed: Counter[str] = Counter()
+        self.refused = 0
         self.unrealised: list[tuple[dict[str, Any], str]] = []
 
     def open_rows(self, min_ratio: float) -> np.ndarray:
@@ -216,6 +223,9 @@ class _Kept:
         """Count draws and those that gave nothing."""
         self.draws[rows] += 1
         self.failed.update(reason for reason in drawn.reason if reason)
+        if drawn.refused:
+            self.failed[FORCED] += drawn.refused
+            self.refused += drawn.refused
 
     def realised(self, part: Draws, found: Any, good: np.ndarray) -> tuple[Draws, np.ndarray]:
         """Draws with the lattice and coordinates that a realiser found, and which rows these are."""
@@ -261,7 +271,7 @@ class _Kept:
         return Generated(
             part.types,
             dataset,
-            attempts=int(self.draws.sum()),
+            attempts=int(self.draws.sum()) + self.refused,
             failed=dict(self.failed),
             unrealised=self.unrealised,
             missing=len(self.done) - len(rows),

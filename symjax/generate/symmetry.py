@@ -44,22 +44,29 @@ def group_of_atoms(structure: AtomicStructure, tolerance: float) -> int:
     return 0
 
 
-def forced_groups(types: StructureTypes, rng: np.random.Generator | None = None) -> np.ndarray:
+def forced_groups(types: StructureTypes, known: dict[tuple, int] | None = None) -> np.ndarray:
     """(b,) space-group number that each structure type has whatever its free parameters are.
 
     It is that of a crystal with random free parameters: such a one has no operation that is not forced, with probability one.
+
+    Args:
+        types: `b` structure types.
+        known: what was found before, of any table of sets; added to.
     """
-    rng = rng or np.random.default_rng(0)
-    known: dict[tuple, int] = {}
-    return np.array([_forced(types, row, rng, known) for row in range(len(types.z))], int)
+    known = {} if known is None else known
+    return np.array([_forced(types, row, known) for row in range(len(types.z))], int)
 
 
-def _forced(types: StructureTypes, row: int, rng: np.random.Generator, known: dict[tuple, int]) -> int:
-    real = types.z[row] > 0
+def _forced(types: StructureTypes, row: int, known: dict[tuple, int]) -> int:
+    real, index = types.z[row] > 0, int(types.set_index[row])
     orbits = zip(types.pos[row][real].tolist(), types.z[row][real].tolist(), strict=True)
-    key = (int(types.set_index[row]), tuple(sorted(orbits)))
+    own = np.asarray(types.sets.mask)[index]
+    operations = np.concatenate(
+        [np.asarray(types.sets.W)[index][own].reshape(-1, 9), np.asarray(types.sets.w)[index][own]], 1
+    )
+    key = (operations.astype(np.int16).tobytes(), tuple(sorted(orbits)))
     if key not in known:
-        known[key] = group_of_atoms(random_geometry(types, row, rng), _EXACT)
+        known[key] = group_of_atoms(random_geometry(types, row, np.random.default_rng(0)), _EXACT)
     return known[key]
 
 

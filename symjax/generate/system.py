@@ -54,6 +54,9 @@ class Settings:
         batch_size: crystals at a time.
         progress: told what is finished; None for nobody.
         options: values of the system's own options (`System.options`), as far as given.
+        accept: structure types -> (n,) bool whether their sites leave the symmetry that is asked for; set by the loop. A system
+            that draws structure types by the batch may go on until it has enough that are accepted, and count the others in
+            `Draws.refused`; the loop looks at all of them again.
     """
 
     seed: int = 0
@@ -61,6 +64,7 @@ class Settings:
     batch_size: int = 64
     progress: Progress | None = None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    accept: Callable[[StructureTypes], np.ndarray] | None = None
 
     def report(self, stage: str) -> Callable[[int], object] | None:
         """What a single stage reports to."""
@@ -77,6 +81,7 @@ class Draws(NamedTuple):
         k: (n, 6) log-lattice coefficients and x: (n, m, 3) representatives on their flats, of a system that draws them; else None.
         ratio: (n,) smallest distance over the sum of covalent radii, with k and x; else None.
         properties: values of each row, (n,) arrays, kept with its crystal.
+        refused: draws beside these that `Settings.accept` refused.
         final: whether drawing the rows that are nothing once more would come to nothing as well.
     """
 
@@ -86,6 +91,7 @@ class Draws(NamedTuple):
     x: np.ndarray | None
     ratio: np.ndarray | None
     properties: dict[str, np.ndarray]
+    refused: int = 0
     final: bool = False
 
 

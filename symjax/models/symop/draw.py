@@ -35,6 +35,7 @@ class SymopSampler:
             max_orbits=max_orbits,
             max_atoms=max_atoms,
             max_rounds=_BATCHES,
+            accept=self.settings.accept,
             progress=None if attempt else self.settings.report("operations and sites"),
         )
         found, wanted = len(drawn.z), len(rows)
@@ -49,6 +50,7 @@ class SymopSampler:
             None,
             None,
             {"log_bound": np.asarray(drawn.log_bound, float)[index]},
+            refused=drawn.rejected,
             final=found < wanted,
         )
 

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from symjax.data.structure_types import StructureTypes
 from symjax.elements import NUM_ELEMENTS
 from symjax.errors import InputError, SymjaxError
 from symjax.generate.request import Request
@@ -49,6 +50,7 @@ class StructureTypeSamples:
       orbit_mask: (b, m) bool.
       log_bound: (b,) lower bound (nats) of the log-probability of frame and operations given the species, that of the
         model without constraints.
+      rejected: structure types beside these that were not accepted.
     """
 
     sets: SetTable
@@ -57,6 +59,7 @@ class StructureTypeSamples:
     pos: np.ndarray
     orbit_mask: np.ndarray
     log_bound: np.ndarray
+    rejected: int = 0
 
 
 @partial(jax.jit, static_argnames=("net", "num"))
@@ -303,6 +306,7 @@ def sample_structure_types(
     max_atoms: int = MAX_OPS,
     batch_size: int = 256,
     max_rounds: int = 200,
+    accept: Callable[[StructureTypes], np.ndarray] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> StructureTypeSamples:
     """Draw elements, operations and positions.
@@ -317,6 +321,7 @@ def sample_structure_types(
       max_atoms: atoms of the conventional cell.
       batch_size: crystals per compiled step.
       max_rounds: batches drawn before giving up on a request; what was found by then is returned.
+      accept: structure types -> (n,) bool which may be returned; None for all.
       progress: called with the number finished since the last call.
 
     Raises:
@@ -329,7 +334,7 @@ def sample_structure_types(
     demands = demands_of(request or Request(), max_orbits=min(max_orbits, MAX_ORBITS), max_atoms=max_atoms)
     limits = tuple(jnp.asarray(a) for a in (demands.allowed, demands.needed, demands.min_orbits, demands.max_orbits))
     parts: list[tuple[np.ndarray, ...]] = []
-    found = 0
+    found = rejected = 0
     for round_index in range(max_rounds):
         keys = jax.random.split(jax.random.fold_in(key, round_index), 4)
         z = np.asarray(_draw_species(net, params, keys[0], limits, batch_size))
@@ -342,7 +347,12 @@ def sample_structure_types(
         pos, stuck = draw_sites(
             net, params, keys[2], z, sets=sets, set_index=index, demands=demands, max_atoms=max_atoms
         )
-        good = np.nonzero(~(failed | stuck))[0][: num - found]
+        good = np.nonzero(~(failed | stuck))[0]
+        if accept is None:
+            good = good[: num - found]
+        else:
+            good, refused = _accepted(accept, StructureTypes(sets, index, z, pos), good, num - found)
+            rejected += refused
         parts.append((z[good], pos[good], members[good]))
         found += len(good)
         if progress is not None:
@@ -352,7 +362,9 @@ def sample_structure_types(
     if not found:
         raise SymjaxError(
             f"no structure that meets the request ({demands.text}) was found in {max_rounds} batches of {batch_size} with at most "
-            f"{demands.max_orbits} orbits and {max_atoms} atoms in the cell; ask for less"
+            f"{demands.max_orbits} orbits and {max_atoms} atoms in the cell"
+            + (f" ({rejected} had sites that force another symmetry)" if rejected else "")
+            + "; ask for less"
         )
     z, pos, members = (np.concatenate(p) for p in zip(*parts, strict=True))
     unique, index = np.unique(members, axis=0, return_inverse=True)
@@ -363,4 +375,23 @@ def sample_structure_types(
         pos=pos,
         orbit_mask=z > 0,
         log_bound=log_bounds(net, params, members, z),
+        rejected=rejected,
     )
+
+
+def _accepted(
+    accept: Callable[[StructureTypes], np.ndarray], types: StructureTypes, rows: np.ndarray, num: int
+) -> tuple[np.ndarray, int]:
+    """The first `num` of some rows that are accepted, and how many were not on the way."""
+    kept: list[int] = []
+    refused = 0
+    for start in range(0, len(rows), max(num, 1)):
+        part = rows[start : start + num]
+        for row, good in zip(part.tolist(), accept(types.take(part)), strict=True):
+            if len(kept) == num:
+                return np.array(kept, int), refused
+            if good:
+                kept.append(row)
+            else:
+                refused += 1
+    return np.array(kept, int), refused
