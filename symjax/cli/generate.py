@@ -339,7 +339,14 @@ def _generate(args: argparse.Namespace, chosen: System, request: Request, own: d
 def _from_parent(args: argparse.Namespace, chosen: System) -> Drawn:
     parent, found = generate_parent.draw(args, chosen)
     about, each = generate_parent.for_index(parent, found)
-    return Drawn(found.dataset, about, each, before=lambda cells: generate_parent.show(parent, found, cells))
+    missing = args.num - len(found.dataset)
+    return Drawn(
+        found.dataset,
+        about | {"missing": missing},
+        each,
+        before=lambda cells: generate_parent.show(parent, found, cells),
+        missing=missing,
+    )
 
 
 def for_index(made: Generated) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from symjax import __version__
 from symjax.errors import SymjaxError
 
+INTERRUPTED = 130
 COMMANDS = ("generate", "data", "analyze", "train", "tables", "evaluate", "subgroups", "supergroups", "path", "derive")
 
 
@@ -61,7 +63,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print("symjax: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+
+
+def program() -> None:
+    """Run the command line of the process and end it."""
+    code = main()
+    if code == INTERRUPTED:
+        # Compiled programs may still run in threads, and workers in processes. Taking the interpreter down under the first crashes
+        # (signal 11), and the second must not stay.
+        for child in multiprocessing.active_children():
+            child.terminate()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _fail(message: str) -> int:
@@ -70,4 +86,4 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

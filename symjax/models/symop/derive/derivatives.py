@@ -29,6 +29,7 @@ from symjax.crystals.types import Crystal
 from symjax.data.dataset import CrystalDataset
 from symjax.data.structure_types import StructureTypes, closest_ratios, dataset_from_types
 from symjax.errors import InputError, SymjaxError
+from symjax.generate.symmetry import NEAR, near_groups
 from symjax.groups.identify import identify
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import vocabulary
@@ -53,6 +54,8 @@ from symjax.models.symop.walk.supersets import near_operations
 from symjax.models.symop.weights import SymopWeights
 
 DIRECTIONS = ("below", "above")
+_ROUNDS = 8  # times a geometry is drawn that comes too near to another group
+_AGAIN = 1000  # keys of later rounds are told apart from those of redrawing inside a round
 MEASURES = ("type", "walk")
 
 
@@ -117,7 +120,8 @@ class Derivatives:
 
     `dataset` has the properties `log_probability` (of the draw of H), `log_likelihood` (of the structure type, or of H under the
     unrestricted walk for the measure "walk"), `min_ratio` and `draws`, as `symjax.models.symop.geometry.realise` gives them.
-    `chosen` (num,) is each crystal's row of `candidates`.
+    `chosen` (n,) is each crystal's row of `candidates`. Crystals whose every geometry came within `symjax.generate.symmetry.NEAR`
+    of another group than the one drawn are left out: n may be less than was asked for.
     """
 
     dataset: CrystalDataset
@@ -181,18 +185,34 @@ def derivatives(
     types, k, x = types_of([r for r in reductions if r is not None])
     draws, best = np.zeros(num, int), closest_ratios(types, k, x) if strength == 0 else np.zeros(num)
     if strength > 0:
-        sampler = sampler or SamplerOptions(num_steps=max(10, round(60 * strength)))
-        k, x, best, draws = draw_geometry(
-            weights.geometry,
-            types,
-            jax.random.key(seed),
-            sampler=sampler,
-            min_ratio=min_ratio,
-            max_draws=max_draws,
-            batch_size=batch_size,
-            start=Start(k, x, strength),
-            progress=None if progress is None else (lambda done: progress("lattice and coordinates", done)),
-        )
+        drawing: dict[str, Any] = {
+            "sampler": sampler or SamplerOptions(num_steps=max(10, round(60 * strength))),
+            "min_ratio": min_ratio,
+            "max_draws": max_draws,
+            "batch_size": batch_size,
+        }
+        started = Start(k, x, strength)
+        told = None if progress is None else (lambda done: progress("lattice and coordinates", done))
+        wanted = np.array([found.rows[i].number for i in chosen])
+        rows = np.arange(num)
+        for attempt in range(_ROUNDS):
+            key = jax.random.key(seed) if attempt == 0 else jax.random.fold_in(jax.random.key(seed), _AGAIN + attempt)
+            part, more = types.take(rows), started.take(rows)
+            new = draw_geometry(
+                weights.geometry, part, key, start=more, progress=told if attempt == 0 else None, **drawing
+            )
+            k[rows], x[rows], best[rows] = new[:3]
+            draws[rows] += new[3]
+            rows = rows[near_groups(types, k, x, rows.tolist()) != wanted[rows]]
+            if not len(rows):
+                break
+        if len(rows) == num:
+            raise SymjaxError(
+                f"every geometry stayed within {NEAR} angstrom of another group than the one drawn, {_ROUNDS} times: ask for a "
+                "larger --strength"
+            )
+        keep = np.setdiff1d(np.arange(num), rows)
+        types, k, x, best, draws, chosen = types.take(keep), k[keep], x[keep], best[keep], draws[keep], chosen[keep]
     rows = [found.rows[i] for i in chosen]
     likelihood = [row.log_likelihood if measure == "walk" or row.log_type is None else row.log_type for row in rows]
     properties = {
