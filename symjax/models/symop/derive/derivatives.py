@@ -194,24 +194,24 @@ def derivatives(
         started = Start(k, x, strength)
         told = None if progress is None else (lambda done: progress("lattice and coordinates", done))
         wanted = np.array([found.rows[i].number for i in chosen])
-        rows = np.arange(num)
+        again = np.arange(num)
         for attempt in range(_ROUNDS):
             key = jax.random.key(seed) if attempt == 0 else jax.random.fold_in(jax.random.key(seed), _AGAIN + attempt)
-            part, more = types.take(rows), started.take(rows)
+            part, more = types.take(again), started.take(again)
             new = draw_geometry(
                 weights.geometry, part, key, start=more, progress=told if attempt == 0 else None, **drawing
             )
-            k[rows], x[rows], best[rows] = new[:3]
-            draws[rows] += new[3]
-            rows = rows[near_groups(types, k, x, rows.tolist()) != wanted[rows]]
-            if not len(rows):
+            k[again], x[again], best[again] = new[:3]
+            draws[again] += new[3]
+            again = again[near_groups(types, k, x, again.tolist()) != wanted[again]]
+            if not len(again):
                 break
-        if len(rows) == num:
+        if len(again) == num:
             raise SymjaxError(
                 f"every geometry stayed within {NEAR} angstrom of another group than the one drawn, {_ROUNDS} times: ask for a "
                 "larger --strength"
             )
-        keep = np.setdiff1d(np.arange(num), rows)
+        keep = np.setdiff1d(np.arange(num), again)
         types, k, x, best, draws, chosen = types.take(keep), k[keep], x[keep], best[keep], draws[keep], chosen[keep]
     rows = [found.rows[i] for i in chosen]
     likelihood = [row.log_likelihood if measure == "walk" or row.log_type is None else row.log_type for row in rows]
