@@ -35,7 +35,7 @@ def load(path: str | None, num: int, seed: int) -> list[AtomicStructure]:
         from symjax.data.prototypes import prototype_rows
         from symjax.data.rows import parse_row
 
-        cells = [AtomicStructure(s.L, s.z, s.x) for s in map(parse_row, prototype_rows()) if len(s.z) <= 20]
+        cells = [s for s in map(parse_row, prototype_rows()) if len(s.z) <= 20]
     else:
         from symjax.data.dataset import load as load_data
 

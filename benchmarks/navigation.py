@@ -240,7 +240,7 @@ def bench_derive(num: int, repeats: int) -> list[Row]:
         ours, batch = timed(lambda: derive_batch(plan, jax.random.key(1), num, 0.1, 1.0))  # noqa: B023
         part = jax.tree.map(lambda a: a[:20], batch)
         found = [one.atoms() for one in collect(plan_modes, part, 0.5).crystals]
-        exactly = sum(detected_number(AtomicStructure(c.L, c.z, c.x), 1e-3, LENGTH_RULE) == target for c in found)
+        exactly = sum(detected_number(c, 1e-3, LENGTH_RULE) == target for c in found)
         theirs = pyxtal()
         theirs.from_seed(to_pymatgen(crystal.atoms()))
         table = theirs.group.get_max_t_subgroup()["subgroup"]

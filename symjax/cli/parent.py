@@ -100,11 +100,9 @@ def parent_of(structure: AtomicStructure, symprec: float = 0.01, *, name: str = 
 
 def symmetry_ladder(structure: AtomicStructure, symprec: float = 0.01) -> dict[float, int]:
     """Space-group number found at each tolerance of `LADDER` and at ``symprec``, angstrom; 0 where the search failed."""
-    from symjax.crystals.types import AtomicStructure
     from symjax.evaluate.symmetry import detected_number
 
-    cell = AtomicStructure(structure.L, structure.z, structure.x)
-    return {tolerance: detected_number(cell, tolerance, LENGTH_RULE) for tolerance in sorted({*LADDER, symprec})}
+    return {tolerance: detected_number(structure, tolerance, LENGTH_RULE) for tolerance in sorted({*LADDER, symprec})}
 
 
 def ladder_text(ladder: dict[float, int]) -> str:

@@ -147,13 +147,12 @@ def images_of(path: Transition, num: int) -> list[dict[str, Any]]:
     """What the images are, both ends included: s, group found, shortest distance, volume."""
     import numpy as np
 
-    from symjax.crystals.types import AtomicStructure
     from symjax.evaluate.distances import shortest
 
     found = []
     for s in np.linspace(0, 1, num + 2):
         image, group = path.image(float(s)), path.detected(float(s))
-        near = shortest(AtomicStructure(image.L, image.z, image.x))
+        near = shortest(image)
         found.append(
             {
                 "s": _round(float(s)),

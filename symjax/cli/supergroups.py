@@ -256,11 +256,9 @@ def _near(search: Search, found: Supergroup) -> list[dict[str, Any]]:
 def _detected(parent: Any) -> int:
     """Space-group number that spglib finds in the atoms of a parent at 1e-4 angstrom."""
     from symjax.crystals.io import as_structure
-    from symjax.crystals.types import AtomicStructure
     from symjax.evaluate.symmetry import detected_number
 
-    atoms = as_structure(parent)
-    return detected_number(AtomicStructure(atoms.L, atoms.z, atoms.x), 1e-4, -1.0)
+    return detected_number(as_structure(parent), 1e-4, -1.0)
 
 
 def write(folder: Path, search: Search, chosen: list[Supergroup], report: dict[str, Any]) -> None:

@@ -109,8 +109,7 @@ class Transition(Distortion):
 
     def detected(self, s: float, symprec: float = 1e-3) -> Identified:
         """The whole group of the image at a tolerance in angstrom: K, or a supergroup of it."""
-        image = self.image(s)
-        return identify(phase_of(AtomicStructure(L=image.L, z=image.z, x=image.x), symprec).motions.opset())
+        return identify(phase_of(self.image(s), symprec).motions.opset())
 
     def relations(self, A: Phase, B: Phase) -> tuple[Relation, Relation]:
         """K below the group of A and below that of B, each in the standard setting of that group."""

@@ -10,7 +10,6 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from symjax.crystals.io.convert import to_pymatgen
-from symjax.crystals.types import AtomicStructure
 from symjax.data.prototypes import prototype_rows
 from symjax.data.rows import parse_row
 from symjax.errors import InputError
@@ -113,8 +112,7 @@ def test_permutation_divergence():
 @pytest.fixture(scope="module")
 def real():
     """Every ninth AFLOW prototype, as given."""
-    structures = [parse_row(row) for row in prototype_rows()[::9]]
-    return [AtomicStructure(s.L, s.z, s.x) for s in structures]
+    return [parse_row(row) for row in prototype_rows()[::9]]
 
 
 def test_quantities_are_those_of_the_libraries(real):

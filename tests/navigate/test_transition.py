@@ -148,7 +148,7 @@ def test_cost_does_not_depend_on_how_the_phases_are_given(seed, pair):
 
 def test_a_supercell_given_as_input_changes_nothing():
     cell, _ = supercell(centred(structure("BaTiO3 cubic")), np.array([[1, 1, 0], [-1, 1, 0], [0, 0, 2]]))
-    A = phase_of(AtomicStructure(L=cell.L, z=cell.z, x=cell.x), 1e-3)
+    A = phase_of(cell, 1e-3)
     assert A.number == 221 and len(A.cell.z) == 5
     assert find_transitions(A, phase_of(structure("BaTiO3 tetragonal"), 1e-3), num=1)[0].number == 99
 
