@@ -1,6 +1,7 @@
 """Crystals in and out: CIF, POSCAR, extxyz, pymatgen, ASE. Third-party packages are imported on use only."""
 
 from symjax.crystals.io.cif import format_cif, formula_counts, write_cif
+from symjax.crystals.io.cif_read import read_cif
 from symjax.crystals.io.convert import (
     as_structure,
     format_extxyz,
@@ -12,9 +13,12 @@ from symjax.crystals.io.convert import (
     to_ase,
     to_pymatgen,
 )
-from symjax.crystals.io.parse import UnusableCrystal, check_structure, parse_cif, parse_extxyz, parse_pymatgen
+from symjax.crystals.io.parse import check_structure, parse_cif, parse_extxyz, parse_pymatgen
+from symjax.crystals.io.report import Note, Reading, UnusableCrystal
 
 __all__ = [
+    "Note",
+    "Reading",
     "UnusableCrystal",
     "as_structure",
     "check_structure",
@@ -28,6 +32,7 @@ __all__ = [
     "parse_extxyz",
     "parse_poscar",
     "parse_pymatgen",
+    "read_cif",
     "read_structure",
     "to_ase",
     "to_pymatgen",

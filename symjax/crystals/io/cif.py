@@ -9,15 +9,15 @@ merging of images.
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from symjax.crystals.io.symmetry import tabulated_type
 from symjax.crystals.types import Crystal
 from symjax.elements import symbol as element_symbol
 from symjax.errors import InputError
-from symjax.groups.tables import hall_setting, hall_to_number
+from symjax.groups.sets import make_opset
 from symjax.lattice import lattice_parameters, volume
 from symjax.ops import Op
 from symjax.ops.symbols import format_xyz
@@ -65,24 +65,9 @@ def format_cif(
     return "\n".join(lines) + "\n"
 
 
-@cache
-def _tabulated() -> dict[bytes, int]:
-    """Operations of every tabulated setting, as sorted bytes -> space-group number."""
-    settings = ((hall_setting(hall), hall_to_number(hall)) for hall in range(1, 531))
-    return {_set_key(opset.W, opset.w): number for opset, number in settings}
-
-
-def _set_key(W: np.ndarray, w: np.ndarray) -> bytes:
-    """Bytes that depend on the set only, not on its order (translations in 24ths)."""
-    rows = np.concatenate([np.asarray(W).reshape(-1, 9), np.mod(w, 24)], axis=1).astype(np.int8)
-    return np.unique(rows, axis=0).tobytes()
-
-
 def tabulated_number(crystal: Crystal) -> int | None:
     """Space-group number of a set that is one of the 530 tabulated settings as it stands, else None."""
-    if 24 % crystal.den:
-        return None
-    return _tabulated().get(_set_key(crystal.W, crystal.w * (24 // crystal.den)))
+    return tabulated_type(make_opset(crystal.W, crystal.w, den=crystal.den)) or None
 
 
 def formula_counts(crystal: Crystal) -> dict[str, int]:
