@@ -29,7 +29,7 @@ from configs.symmcd import SIZES, get_config
 from symjax.data.buckets import assign_buckets
 from symjax.models.symmcd.network import NUM_AXES, NUM_GROUP_FEATURES, NUM_KINDS, NUM_TYPES, NetworkOptions, Nodes
 from symjax.models.symmcd.representation import Representation, count, represent
-from symjax.models.symmcd.sample import SamplerOptions, plan, sample_all
+from symjax.models.symmcd.sample import SymmcdSampling, plan, sample_all
 from symjax.models.symmcd.task import (
     Examples,
     SymmcdOptions,
@@ -230,7 +230,7 @@ def sampling(config: Any, args: argparse.Namespace, rate: float) -> dict[str, An
     few = jax.tree.map(lambda a: a[:1], task.examples)
     params = jax.jit(lambda e: task.init(jax.random.key(0), e))(few)
     number, orbits = np.asarray(chosen.number), np.asarray(chosen.num_orbits)
-    sampler = SamplerOptions(num_steps=args.sample_steps)
+    sampler = SymmcdSampling(num_steps=args.sample_steps)
 
     def call() -> None:
         sample_all(params, options, jax.random.key(1), number, orbits, sampler=sampler, batch_size=args.sample_batch)

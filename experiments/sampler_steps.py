@@ -63,7 +63,7 @@ def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
     from symjax.data.dataset import CrystalDataset
     from symjax.data.structure_types import dataset_from_types, types_from_dataset
     from symjax.models.symop.geometry.network import options_from_config
-    from symjax.models.symop.geometry.sample import SamplerOptions, sample_geometry
+    from symjax.models.symop.geometry.sample import GeometrySampling, sample_geometry
     from symjax.train.weights import load_params, shipped_weights
 
     val = CrystalDataset.load(args.val)
@@ -79,7 +79,7 @@ def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
     rows.append(score("random in regressed lattice", dataset_from_types(types, k, u, properties={}, meta={}), val, 0.0))
     chosen = SAMPLERS if args.only is None else tuple(SAMPLERS[i] for i in args.only)
     for steps, eta, corrector in chosen:
-        sampler = SamplerOptions(num_steps=steps, eta=eta, num_corrector=corrector)
+        sampler = GeometrySampling(num_steps=steps, eta=eta, num_corrector=corrector)
         start = time.perf_counter()
         k, x = sample_geometry(params, options, key, types, sampler=sampler)
         seconds = (time.perf_counter() - start) * 100 / len(val)

@@ -46,7 +46,7 @@ def draw_geometry(
 
     from symjax.data.structure_types import dataset_from_types, types_from_dataset
     from symjax.generate.progress import StageBar
-    from symjax.models.symop.geometry.sample import SamplerOptions, sample_geometry
+    from symjax.models.symop.geometry.sample import GeometrySampling, sample_geometry
     from symjax.models.symop.weights import load_geometry
 
     loaded = load_geometry(weights)
@@ -57,7 +57,7 @@ def draw_geometry(
             loaded.options,
             jax.random.key(seed),
             types,
-            sampler=SamplerOptions() if steps is None else SamplerOptions(num_steps=steps),
+            sampler=GeometrySampling() if steps is None else GeometrySampling(num_steps=steps),
             progress=lambda done: bar("lattice and coordinates", done),
         )
     return dataset_from_types(types, k, x, properties={}, meta={"model": "symop", "seed": seed})

@@ -219,13 +219,13 @@ def realiser(
     if name != "diffusion":
         raise InputError(f"nothing called {name!r} gives coordinates; one of {', '.join(REALISERS)}")
     from symjax.models.symop.geometry.realise import Diffusion
-    from symjax.models.symop.geometry.sample import SamplerOptions
+    from symjax.models.symop.geometry.sample import GeometrySampling
     from symjax.models.symop.weights import load_geometry
 
     own = getattr(chosen, "geometry", None)
     return Diffusion(
         load_geometry() if own is None else own(weights),
-        sampler=SamplerOptions() if steps is None else SamplerOptions(num_steps=steps),
+        sampler=GeometrySampling() if steps is None else GeometrySampling(num_steps=steps),
         min_ratio=min_ratio,
         max_draws=max_draws,
         batch_size=batch_size,

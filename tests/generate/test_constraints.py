@@ -8,7 +8,7 @@ from symjax.generate.constraints import OPERATION_KINDS, Constraints, compile_co
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import standard_setting
 from symjax.models.symop.generate import generate
-from symjax.models.symop.geometry.sample import SamplerOptions
+from symjax.models.symop.geometry.sample import GeometrySampling
 from symjax.models.symop.weights import load_weights
 
 
@@ -72,7 +72,7 @@ def weights():
 
 
 def drawn(weights, num=6, seed=0, **demand):
-    sampler = SamplerOptions(num_steps=6)
+    sampler = GeometrySampling(num_steps=6)
     return generate(weights, num, seed=seed, constraints=Constraints(**demand), sampler=sampler).dataset
 
 

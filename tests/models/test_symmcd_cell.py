@@ -13,7 +13,7 @@ from symjax.errors import ConfigError, InputError
 from symjax.models.symmcd import generate as generation
 from symjax.models.symmcd.cell import represent_cells
 from symjax.models.symmcd.representation import represent
-from symjax.models.symmcd.sample import SamplerOptions
+from symjax.models.symmcd.sample import SymmcdSampling
 from symjax.models.symmcd.task import SymmcdTask, options_from_config
 from symjax.models.symmcd.weights import load_weights
 from symjax.train.weights import save_params
@@ -28,7 +28,7 @@ SIZES = {
     "model.symmcd.max_pairs": 256,
     "train.batch_size": 12,
 }
-FEW = SamplerOptions(num_steps=4)
+FEW = SymmcdSampling(num_steps=4)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ SIZES = {
     "model.symmcd.latent": 8,
     "model.symmcd.group_hidden": 8,
 }
-FEW = sampling.SamplerOptions(num_steps=4, corrector_step=0.0)  # few programs, soon compiled
+FEW = sampling.SymmcdSampling(num_steps=4, corrector_step=0.0)  # few programs, soon compiled
 
 
 @pytest.fixture(scope="module", params=["orbits", pytest.param("cell", marks=pytest.mark.slow)])

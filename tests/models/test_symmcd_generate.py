@@ -31,7 +31,7 @@ SIZES = {
     "model.symmcd.group_hidden": 8,
     "model.symmcd.buckets": (4,),
 }
-FEW = sampling.SamplerOptions(num_steps=4)
+FEW = sampling.SymmcdSampling(num_steps=4)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_exact_predictions_give_the_crystals_back(monkeypatch, weights, data, st
             examples.mask,
             allowed=jnp.ones(94),
             options=weights.options,
-            sampler=sampling.SamplerOptions(num_steps=steps),
+            sampler=sampling.SymmcdSampling(num_steps=steps),
         )
     finally:
         sampling.reverse_diffusion.clear_cache()
@@ -190,10 +190,10 @@ def test_failures_are_counted_and_drawn_again(monkeypatch, weights):
 
 def test_more_steps_than_trained_are_refused(weights):
     with pytest.raises(InputError, match="1000"):
-        sampling.steps_of(weights.options, sampling.SamplerOptions(num_steps=1001))
+        sampling.steps_of(weights.options, sampling.SymmcdSampling(num_steps=1001))
     with pytest.raises(InputError, match="num_steps"):
-        sampling.SamplerOptions(num_steps=0)
-    assert sampling.steps_of(weights.options, sampling.SamplerOptions()).tolist() == list(range(1000, -1, -1))
+        sampling.SymmcdSampling(num_steps=0)
+    assert sampling.steps_of(weights.options, sampling.SymmcdSampling()).tolist() == list(range(1000, -1, -1))
 
 
 def test_foreign_weights_are_refused(folder, tmp_path):

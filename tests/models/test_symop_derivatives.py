@@ -21,7 +21,7 @@ from symjax.groups.tables import standard_frame, standard_setting, vocabulary
 from symjax.models.symop.derive import derivatives as module
 from symjax.models.symop.derive.derivatives import candidates, derivatives
 from symjax.models.symop.derive.reductions import attainable, cell_atoms, free_parameters, reduce, standard, types_of
-from symjax.models.symop.geometry.sample import SamplerOptions, reverse_diffusion
+from symjax.models.symop.geometry.sample import GeometrySampling, reverse_diffusion
 from symjax.models.symop.network import OperationsNet, options_from_config
 from symjax.models.symop.sample import _walk_step, log_bounds, walk_constants
 from symjax.models.symop.sites.balance import balance_rows
@@ -37,7 +37,7 @@ from symjax.navigate.translationengleiche import t_subgroups
 
 VOCAB = vocabulary()
 BARIUM_TITANATE = (56, 22, 8)
-QUICK = {"sampler": SamplerOptions(num_steps=6), "batch_size": 12}
+QUICK = {"sampler": GeometrySampling(num_steps=6), "batch_size": 12}
 
 
 @cache

@@ -13,7 +13,7 @@ from symjax.groups.tables import standard_setting
 from symjax.lattice import compatibility_defect, lattice_from_log, metric
 from symjax.models.symop.geometry import network
 from symjax.models.symop.geometry.inputs import GeometryTargets, build_inputs, free_coordinates, search_offsets
-from symjax.models.symop.geometry.sample import SamplerOptions, reverse_diffusion, sample_geometry
+from symjax.models.symop.geometry.sample import GeometrySampling, reverse_diffusion, sample_geometry
 from symjax.models.symop.geometry.task import diffusion_loss, fit_statistics
 from symjax.wyckoff.set_table import build_set_table
 
@@ -119,7 +119,7 @@ def test_padding_changes_nothing(scene):
 def test_generated_lattices_and_orbits_are_compatible(scene):
     types, _, params = scene
     k, x = sample_geometry(
-        params, OPTIONS, jax.random.key(3), types, sampler=SamplerOptions(num_steps=4), batch_size=16
+        params, OPTIONS, jax.random.key(3), types, sampler=GeometrySampling(num_steps=4), batch_size=16
     )
     for i, index in enumerate(types.set_index):
         table, mask = types.sets, types.sets.mask[index]
@@ -140,7 +140,7 @@ def test_generated_lattices_and_orbits_are_compatible(scene):
 
 def test_sampling_is_deterministic_and_compiles_once_per_bucket(scene):
     types, _, params = scene
-    sampler = SamplerOptions(num_steps=3, eta=0.0)
+    sampler = GeometrySampling(num_steps=3, eta=0.0)
     first = sample_geometry(params, OPTIONS, jax.random.key(5), types, sampler=sampler, batch_size=16)
     compiled = reverse_diffusion._cache_size()
     second = sample_geometry(params, OPTIONS, jax.random.key(5), types, sampler=sampler, batch_size=16)
@@ -192,5 +192,5 @@ def test_bad_input_is_named():
     with pytest.raises(InputError, match="do not fit the bucket of 4 atoms"):
         build_inputs(types, 4)
     with pytest.raises(InputError, match="num_steps"):
-        SamplerOptions(num_steps=0)
+        GeometrySampling(num_steps=0)
     assert (search_offsets(8)[0] == 0).all() and len(search_offsets(48)) == 27

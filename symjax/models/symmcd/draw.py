@@ -25,7 +25,7 @@ from symjax.lattice import log_from_lattice
 from symjax.models.symmcd.projection import Projected, hamming_log_prob, project, projection_tables, replicate
 from symjax.models.symmcd.representation import lattice_from_k
 from symjax.models.symmcd.requests import allowed_types, draw_requests, most_atoms
-from symjax.models.symmcd.sample import Drawn, Held, SamplerOptions, sample_all
+from symjax.models.symmcd.sample import Drawn, Held, SymmcdSampling, sample_all
 from symjax.models.symmcd.weights import SymmcdWeights
 from symjax.wyckoff.placement import ATOMS, place, site_classes
 from symjax.wyckoff.set_table import SetTable, build_set_table
@@ -43,7 +43,7 @@ class SymmcdSampler:
     def __init__(self, weights: SymmcdWeights, request: Request, num: int, settings: Settings):
         options, counts = weights.options, weights.counts
         self.weights, self.request, self.settings = weights, request, settings
-        self.sampling = SamplerOptions(num_steps=settings.steps)
+        self.sampling = SymmcdSampling(num_steps=settings.steps)
         if options.unit_cell and request.orbits is not None:
             raise InputError(
                 "a number of orbits cannot be asked of these weights: the unit-cell variant draws atoms, not orbits"

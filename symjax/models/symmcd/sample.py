@@ -33,7 +33,7 @@ from symjax.models.symmcd.task import SymmcdOptions, levels_of, nodes_of, predic
 
 
 @dataclasses.dataclass(frozen=True)
-class SamplerOptions:
+class SymmcdSampling:
     """How the reverse process runs.
 
     Attributes:
@@ -104,7 +104,7 @@ Decide = Callable[[np.ndarray, Drawn, np.ndarray], tuple[Held, np.ndarray]]
 batch, padding left out."""
 
 
-def steps_of(options: SymmcdOptions, sampler: SamplerOptions) -> np.ndarray:
+def steps_of(options: SymmcdOptions, sampler: SymmcdSampling) -> np.ndarray:
     """`(n + 1,)` int32 falling steps of noise, from T to 0.
 
     Raises:
@@ -126,7 +126,7 @@ def reverse_diffusion(
     *,
     allowed: Array,
     options: SymmcdOptions,
-    sampler: SamplerOptions,
+    sampler: SymmcdSampling,
     part: Part | None = None,
 ) -> Drawn:
     """Draw crystals of given space groups and numbers of orbits.
@@ -215,7 +215,7 @@ def sample_all(
     num_orbits: np.ndarray,
     *,
     allowed: np.ndarray | None = None,
-    sampler: SamplerOptions,
+    sampler: SymmcdSampling,
     batch_size: int = 128,
     progress: Callable[[int], object] | None = None,
     decide: Decide | None = None,

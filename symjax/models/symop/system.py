@@ -46,10 +46,10 @@ class Symop:
     def derive(self, weights: SymopWeights, parent: Crystal, num: int, *, steps: int | None, **how: Any) -> Derivatives:
         """Crystals below or above a parent crystal; see `symjax.models.symop.derive.derivatives.derivatives`."""
         from symjax.models.symop.derive.derivatives import derivatives
-        from symjax.models.symop.geometry.sample import SamplerOptions
+        from symjax.models.symop.geometry.sample import GeometrySampling
 
         return derivatives(
-            weights, parent, num, sampler=None if steps is None else SamplerOptions(num_steps=steps), **how
+            weights, parent, num, sampler=None if steps is None else GeometrySampling(num_steps=steps), **how
         )
 
     def geometry(self, weights: SymopWeights) -> GeometryWeights:

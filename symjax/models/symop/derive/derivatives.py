@@ -44,7 +44,7 @@ from symjax.models.symop.derive.reductions import (
     types_of,
 )
 from symjax.models.symop.geometry.realise import draw_geometry
-from symjax.models.symop.geometry.sample import SamplerOptions, Start
+from symjax.models.symop.geometry.sample import GeometrySampling, Start
 from symjax.models.symop.network import OperationsNet, options_from_config
 from symjax.models.symop.species import MAX_ORBITS, canonical_slots
 from symjax.models.symop.walk.exact import walk_distribution
@@ -141,7 +141,7 @@ def derivatives(
     tolerance: float = 0.3,
     strain: float = 0.05,
     keep_parent: bool = False,
-    sampler: SamplerOptions | None = None,
+    sampler: GeometrySampling | None = None,
     min_ratio: float = 0.0,
     max_draws: int = 4,
     batch_size: int = 64,
@@ -186,7 +186,7 @@ def derivatives(
     draws, best = np.zeros(num, int), closest_ratios(types, k, x) if strength == 0 else np.zeros(num)
     if strength > 0:
         drawing: dict[str, Any] = {
-            "sampler": sampler or SamplerOptions(num_steps=max(10, round(60 * strength))),
+            "sampler": sampler or GeometrySampling(num_steps=max(10, round(60 * strength))),
             "min_ratio": min_ratio,
             "max_draws": max_draws,
             "batch_size": batch_size,

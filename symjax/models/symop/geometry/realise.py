@@ -16,7 +16,7 @@ import numpy as np
 from symjax.data.structure_types import StructureTypes, closest_ratios
 from symjax.generate.system import Progress, Realised
 from symjax.models.symop.geometry.network import GeometryOptions, options_from_config
-from symjax.models.symop.geometry.sample import SamplerOptions, Start, sample_geometry
+from symjax.models.symop.geometry.sample import GeometrySampling, Start, sample_geometry
 
 
 class GeometryWeights(NamedTuple):
@@ -45,7 +45,7 @@ def draw_geometry(
     types: StructureTypes,
     key: jax.Array,
     *,
-    sampler: SamplerOptions,
+    sampler: GeometrySampling,
     min_ratio: float,
     max_draws: int,
     batch_size: int,
@@ -111,7 +111,7 @@ class Diffusion:
     """
 
     weights: GeometryWeights
-    sampler: SamplerOptions = dataclasses.field(default_factory=SamplerOptions)
+    sampler: GeometrySampling = dataclasses.field(default_factory=GeometrySampling)
     min_ratio: float = 0.0
     max_draws: int = 4
     batch_size: int = 64

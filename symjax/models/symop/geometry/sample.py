@@ -24,7 +24,7 @@ from symjax.models.symop.geometry.process import noise_grid, processes
 
 
 @dataclasses.dataclass(frozen=True)
-class SamplerOptions:
+class GeometrySampling:
     """How the reverse process runs.
 
     `num_steps` network times; `eta` 0 deterministic (DDIM) to 1 ancestral; `num_corrector` Langevin steps of the coordinates after
@@ -61,7 +61,7 @@ def reverse_diffusion(
     inputs: GeometryInputs,
     *,
     options: GeometryOptions,
-    sampler: SamplerOptions,
+    sampler: GeometrySampling,
     clean: tuple[Array, Array] | None = None,
     strength: Array | float = 1.0,
 ) -> tuple[Array, Array]:
@@ -95,7 +95,7 @@ def sample_geometry(
     key: Array,
     types: StructureTypes,
     *,
-    sampler: SamplerOptions,
+    sampler: GeometrySampling,
     batch_size: int = 128,
     start: Start | None = None,
     progress: Callable[[int], object] | None = None,
