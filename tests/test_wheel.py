@@ -1,6 +1,7 @@
 """The wheel: installed in an empty environment outside the repository it generates, trains and prints tables."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -24,11 +25,10 @@ def finished(command, cwd, **environment):
 def build(folder):
     """The wheel of a copy of the tree, so that nothing is written into it."""
     source = folder / "source"
-    listed = finished(["git", "ls-files"], ROOT).splitlines()
-    for name in listed:
-        if name.startswith(("symjax/", "configs/", "experiments/")) or "/" not in name:
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
+    for part in ("symjax", "configs", "experiments"):
+        shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
     pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source]
     finished(pip, folder)
     return next(folder.glob("symjax-*.whl"))
