@@ -46,10 +46,7 @@ ALLOWED = {  # what a folder may import besides itself and ANYWHERE; models.X st
     "testing": (*CORE, "data"),
 }
 ANYWHERE = ("errors", "elements", "options", "parallel", "versions", "_beside")  # single files below every folder
-UNFINISHED = {  # module -> what it still imports against the table
-    "generate.request": ("draw.page",)
-}
-CIRCLES = ({"ops.geometry", "ops.seitz", "ops.symbols"},)  # unfinished as well
+CIRCLES = ({"ops.geometry", "ops.seitz", "ops.symbols"},)  # unfinished
 CRYSTALLOGRAPHY = {"pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy", "matminer", "chgnet", "torch"}
 MAY_USE_CRYSTALLOGRAPHY = ("data", "evaluate", "crystals.io", "groups.identify", "generate.pyxtal", "draw")
 
@@ -112,17 +109,9 @@ def test_directions():
             target = name.removeprefix("symjax.")
             if target == name or target in ("__version__", "SymjaxError"):
                 continue
-            if not within(target, (own, *ANYWHERE, *allowed, *UNFINISHED.get(module, ()))):
+            if not within(target, (own, *ANYWHERE, *allowed)):
                 wrong.append(f"symjax.{module} must not import {name}")
     assert not wrong, "\n".join(wrong)
-
-
-def test_what_is_unfinished_is_still_needed():
-    """An exception that nothing uses any more is taken out."""
-    for module, targets in UNFINISHED.items():
-        path = next(path for path in modules() if name_of(path) == module)
-        names = [name.removeprefix("symjax.") for name, _ in imported(path)]
-        assert all(any(within(name, (target,)) for name in names) for target in targets), module
 
 
 def circles(graph):

@@ -87,14 +87,14 @@ def parent_of(structure: AtomicStructure, symprec: float = 0.01, *, name: str = 
     from symjax.crystals.io import check_structure
     from symjax.data.rows import RowOptions
     from symjax.data.standardize import standardize, to_crystal
-    from symjax.groups.tables import default_hall, setting_symbols
+    from symjax.groups.symbols import short_symbol
 
     RowOptions(symprec=symprec)  # checks the tolerance
     check_structure(structure)
     result = standardize(structure, symprec, LENGTH_RULE)
     ladder = symmetry_ladder(structure, symprec)
     warnings = _warnings(name, ladder, result.symprec, symprec)
-    symbol = setting_symbols(default_hall(result.number))["international"]
+    symbol = short_symbol(result.number)
     return Parent(to_crystal(result), result.number, symbol, ladder, warnings)
 
 
@@ -107,7 +107,7 @@ def symmetry_ladder(structure: AtomicStructure, symprec: float = 0.01) -> dict[f
 
 def ladder_text(ladder: dict[float, int]) -> str:
     """The ladder in words: ``P4mm (99) at 0.001, Pm-3m (221) at 0.01 and 0.1 angstrom``."""
-    from symjax.groups.tables import default_hall, setting_symbols
+    from symjax.groups.symbols import short_symbol
 
     runs: list[tuple[int, list[str]]] = []
     for tolerance, number in ladder.items():
@@ -116,7 +116,7 @@ def ladder_text(ladder: dict[float, int]) -> str:
         runs[-1][1].append(f"{tolerance:g}")
     parts = []
     for number, at in runs:
-        named = f"{setting_symbols(default_hall(number))['international']} ({number})" if number else "nothing"
+        named = f"{short_symbol(number)} ({number})" if number else "nothing"
         parts.append(f"{named} at {' and '.join(at) if len(at) < 3 else f'{at[0]} to {at[-1]}'}")
     return f"{', '.join(parts)} angstrom"
 

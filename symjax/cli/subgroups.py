@@ -237,21 +237,22 @@ def _cells_tried(args: argparse.Namespace) -> tuple[int, ...]:
 
 
 def _none_found(opset: OpSet, number: int, selection: Selection, max_cell: int, any_of_type: bool) -> str:
+    from symjax.groups.symbols import short_symbol
     from symjax.navigate.selection import nearest
-    from symjax.navigate.tree import facts, symbol_of
+    from symjax.navigate.tree import facts
 
-    name = f"{symbol_of(number)} ({number})"
+    name = f"{short_symbol(number)} ({number})"
     cells = f"cells up to {max_cell} times its own"
     if selection.number is None or any_of_type:
         return f"{name} has no subgroup that is {selection.describe()} in {cells}"
     wanted = facts(selection.number).point_group
     near = nearest(opset, selection.number)
-    listed = ", ".join(f"{symbol_of(n)} ({n}, index {index})" for n, index in near)
+    listed = ", ".join(f"{short_symbol(n)} ({n}, index {index})" for n, index in near)
     same = bool(near) and facts(near[0][0]).point_group == wanted
     why = f"of its crystal class {wanted}" if same else f"(none has its crystal class {wanted})"
     hint = "; larger cells: --max-cell" if same and max_cell < 8 else ""
     return (
-        f"{symbol_of(selection.number)} ({selection.number}) is not a subgroup of {name} in {cells}{hint}. "
+        f"{short_symbol(selection.number)} ({selection.number}) is not a subgroup of {name} in {cells}{hint}. "
         f"The nearest subgroups {why}: {listed or 'none'}"
     )
 

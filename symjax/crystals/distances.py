@@ -10,36 +10,36 @@ ENTRIES = 200_000  # distances worked out at a time
 MAX_REACH = 40  # cells searched along one axis at most; only a degenerate cell needs more
 
 
-def shortest_images(lattice: np.ndarray, frac: np.ndarray, first: np.ndarray, sums: np.ndarray) -> np.ndarray:
+def shortest_images(L: np.ndarray, x: np.ndarray, first: np.ndarray, sums: np.ndarray) -> np.ndarray:
     """Distance from some atoms to the nearest image of every atom (an atom's own images included, itself not).
 
     Measuring from orbit representatives is enough for the shortest distance, because operations keep distances.
 
     Args:
-        lattice: (3, 3) rows a, b, c in angstrom, however skewed.
-        frac: (n, 3) fractional coordinates of all atoms.
+        L: (3, 3) rows a, b, c in angstrom, however skewed.
+        x: (n, 3) fractional coordinates of all atoms.
         first: (m,) indices of the atoms measured from.
         sums: (m, n) lengths in angstrom that distances are compared with (sums of radii).
 
     Returns:
         (m, n) angstrom; the smallest entry, and the smallest ratio to `sums`, are exact.
     """
-    difference = frac[first][:, None] - frac[None]
+    difference = x[first][:, None] - x[None]
     difference -= np.round(difference)
-    itself = first[:, None] == np.arange(len(frac))[None]
-    near = _search(difference, itself, lattice, np.array([1, 1, 1]))
+    itself = first[:, None] == np.arange(len(x))[None]
+    near = _search(difference, itself, L, np.array([1, 1, 1]))
     bound = max(near.min(), (near / sums).min() * float(sums.max()))
     # plane spacing along each axis: images further than this many cells off are beyond the bound
-    reach = np.floor(bound * np.linalg.norm(np.linalg.inv(lattice), axis=0) + 0.5).astype(int)
+    reach = np.floor(bound * np.linalg.norm(np.linalg.inv(L), axis=0) + 0.5).astype(int)
     if (reach > 1).any():
-        near = np.minimum(near, _search(difference, itself, lattice, np.minimum(reach, MAX_REACH)))
+        near = np.minimum(near, _search(difference, itself, L, np.minimum(reach, MAX_REACH)))
     return near
 
 
-def _search(difference: np.ndarray, itself: np.ndarray, lattice: np.ndarray, reach: np.ndarray) -> np.ndarray:
+def _search(difference: np.ndarray, itself: np.ndarray, L: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """(m, n) shortest distance over the images within `reach` cells; zero shift of an atom with itself left out."""
     shifts = np.array(list(itertools.product(*(range(-int(r), int(r) + 1) for r in reach))), float)
-    base, moves = difference @ lattice, shifts @ lattice
+    base, moves = difference @ L, shifts @ L
     best = np.full(itself.shape, np.inf)
     step = max(1, ENTRIES // itself.size)
     for start in range(0, len(shifts), step):

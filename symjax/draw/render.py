@@ -54,12 +54,12 @@ def render(cell: AtomicStructure, size: int = 360, supersample: int = 2) -> np.n
     from ase.data.colors import jmol_colors
 
     view = _camera(cell.L)
-    frac, numbers = with_boundary(cell)
-    points = (frac @ cell.L) @ view.T
+    x, z = with_boundary(cell)
+    points = (x @ cell.L) @ view.T
     corners = np.array(list(itertools.product((0.0, 1.0), repeat=3)))
     frame = (corners @ cell.L) @ view.T
-    radii = ATOM_SCALE * covalent_radii[numbers]
-    colors = jmol_colors[numbers]
+    radii = ATOM_SCALE * covalent_radii[z]
+    colors = jmol_colors[z]
     everything = np.concatenate([frame[:, :2], points[:, :2] - radii[:, None], points[:, :2] + radii[:, None]])
     low, high = everything.min(axis=0), everything.max(axis=0)
     span = max(float((high - low).max()) * 1.04, 1e-3)
@@ -74,7 +74,7 @@ def render(cell: AtomicStructure, size: int = 360, supersample: int = 2) -> np.n
     for i, j in itertools.combinations(range(8), 2):
         if np.abs(corners[i] - corners[j]).sum() == 1:
             _draw_cylinder(canvas, frame[i], frame[j], thin, EDGE_COLOR)
-    for i, j in _bonds(points, covalent_radii[numbers]):
+    for i, j in _bonds(points, covalent_radii[z]):
         middle = (points[i] + points[j]) / 2
         width = 0.22 * min(radii[i], radii[j])
         _draw_cylinder(canvas, points[i], middle, width, colors[i])
@@ -90,13 +90,13 @@ def with_boundary(cell: AtomicStructure, tolerance: float = 1e-3) -> tuple[np.nd
     Returns:
         (n, 3) fractional coordinates and (n,) atomic numbers.
     """
-    frac, numbers = cell.x - np.floor(cell.x + tolerance), cell.z
+    x, z = cell.x - np.floor(cell.x + tolerance), cell.z
     for axis in range(3):
-        on_face = np.abs(frac[:, axis]) < tolerance
-        copies = frac[on_face].copy()
+        on_face = np.abs(x[:, axis]) < tolerance
+        copies = x[on_face].copy()
         copies[:, axis] += 1.0
-        frac, numbers = np.concatenate([frac, copies]), np.concatenate([numbers, numbers[on_face]])
-    return frac[:MAX_ATOMS], numbers[:MAX_ATOMS]
+        x, z = np.concatenate([x, copies]), np.concatenate([z, z[on_face]])
+    return x[:MAX_ATOMS], z[:MAX_ATOMS]
 
 
 def _camera(lattice: np.ndarray) -> np.ndarray:

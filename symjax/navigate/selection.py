@@ -17,7 +17,8 @@ from symjax.errors import InputError
 from symjax.groups.kinds import OPERATION_KINDS, operation_kinds, simplest_kinds
 from symjax.groups.properties import point_group, properties
 from symjax.groups.sets import OpSet, members
-from symjax.groups.tables import default_hall, setting_symbols, standard_frame, standard_setting
+from symjax.groups.symbols import short_symbol
+from symjax.groups.tables import standard_frame, standard_setting
 from symjax.navigate.action import Action
 from symjax.navigate.interval import interval_of
 from symjax.navigate.klassengleiche import k_subgroups
@@ -243,4 +244,4 @@ def _several(W: np.ndarray, translations: list[np.ndarray], den: int) -> str:
 
 
 def _named(number: int) -> str:
-    return f"{setting_symbols(default_hall(number))['international']} ({number})"
+    return f"{short_symbol(number)} ({number})"

@@ -22,7 +22,8 @@ from symjax.errors import InputError
 from symjax.groups.properties import GroupProperties, properties
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import Setting
-from symjax.groups.tables import default_hall, setting_symbols, standard_setting, wyckoff_letters
+from symjax.groups.symbols import short_symbol
+from symjax.groups.tables import standard_setting, wyckoff_letters
 from symjax.navigate.interval import Chain, chains
 from symjax.navigate.modes import modes_of
 from symjax.navigate.notation import basis_text, coordinate_text, fractions_of, free_text, origin_text
@@ -50,17 +51,12 @@ def facts(number: int) -> GroupProperties:
     return properties(standard_setting(number))
 
 
-def symbol_of(number: int) -> str:
-    """Short international symbol."""
-    return setting_symbols(default_hall(number))["international"]
-
-
 def describe_group(number: int, crystal: Crystal | None = None) -> dict[str, Any]:
     """A parent: its type, properties and, of a crystal, the orbits and free parameters."""
     known = facts(number)
     about: dict[str, Any] = {
         "number": number,
-        "symbol": symbol_of(number),
+        "symbol": short_symbol(number),
         "point_group": known.point_group,
         "crystal_system": known.crystal_system,
         "polar": known.polar,
@@ -86,7 +82,7 @@ def crystal_opset(crystal: Crystal) -> OpSet:
 def whole_relation(parent: OpSet, number: int) -> Relation:
     """A group in its standard setting as a subgroup of itself."""
     one, zero = np.eye(3, dtype=np.int64), np.zeros(3, np.int64)
-    return Relation(parent, Setting(number, symbol_of(number), one, 1, zero, 1), 1, 1, 1, False)
+    return Relation(parent, Setting(number, short_symbol(number), one, 1, zero, 1), 1, 1, 1, False)
 
 
 def describe_subgroup(number: int, relation: Relation, crystal: Crystal | None = None) -> dict[str, Any]:
