@@ -232,16 +232,17 @@ def _near(search: Search, found: Supergroup) -> list[dict[str, Any]]:
     import numpy as np
 
     from symjax.navigate.amplitudes import near_operations
-    from symjax.ops import Op
+    from symjax.ops import DEN, Op
     from symjax.ops.geometry import describe
-    from symjax.ops.symbols import format_xyz, seitz
+    from symjax.ops.seitz import seitz
+    from symjax.ops.symbols import format_xyz
 
     near = near_operations(search, found)
     W = np.array([one.W for one in near], np.int32).reshape(-1, 3, 3)
-    w = np.array([np.rint(24 * one.w) for one in near], np.int32).reshape(-1, 3)
+    w = np.array([np.rint(DEN * one.w) for one in near], np.int32).reshape(-1, 3)
     pure = (W == np.eye(3, dtype=np.int32)).all(axis=(1, 2))
-    operations = Op(W, np.mod(w, 24))
-    rows = zip(near, pure, format_xyz(operations, 24), seitz(operations, 24), describe(operations, 24), strict=True)
+    operations = Op(W, np.mod(w, DEN))
+    rows = zip(near, pure, format_xyz(operations), seitz(operations), describe(operations), strict=True)
     return [
         {
             "xyz": "" if translation else xyz,

@@ -23,7 +23,8 @@ from symjax.groups.sets import OpSet
 from symjax.lattice import lattice_parameters, volume
 from symjax.ops import Op
 from symjax.ops.geometry import describe
-from symjax.ops.symbols import format_xyz, seitz
+from symjax.ops.seitz import seitz
+from symjax.ops.symbols import format_xyz
 
 
 def analyze_structure(structure: AtomicStructure, symprec: float = 0.1, angle_tolerance: float = 5.0) -> dict[str, Any]:

@@ -18,7 +18,8 @@ import numpy as np
 from symjax.data import derived
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import InputError
-from symjax.wyckoff.representatives import centre_operations, move, orbit_site_symmetries, set_numbers
+from symjax.wyckoff.representatives import centre_operations, move, orbit_site_symmetries
+from symjax.wyckoff.set_table import standard_numbers
 
 Array = Any  # numpy or jax array
 
@@ -86,7 +87,7 @@ def _centre(data: CrystalDataset) -> np.ndarray:
 
 
 def _sites(data: CrystalDataset) -> np.ndarray:
-    return orbit_site_symmetries(set_numbers(data.sets)[data.orbit_set], data.orbit_pos)
+    return orbit_site_symmetries(standard_numbers(data.sets)[data.orbit_set], data.orbit_pos)
 
 
 # Arrays that `symjax.data.derived.keep` can store in a data file, to be made once and not at each start of training.
@@ -106,7 +107,7 @@ def asymmetric_units(data: CrystalDataset, *, num_orbits: int | None = None) -> 
         InputError: a crystal has more orbits than slots, an element beyond 94, or operations that are no standard setting
             (site symmetries would then refer to other directions), or kept site symmetries that refer to another setting.
     """
-    numbers = set_numbers(data.sets)[data.set_index]
+    numbers = standard_numbers(data.sets)[data.set_index]
     orbit_numbers = np.repeat(numbers, data.num_orbits)
     if len(data) and not numbers.all():
         row = int(np.argmin(numbers != 0))

@@ -19,7 +19,8 @@ from symjax.data.rows import RowOptions
 from symjax.data.standardize import standardize, to_crystal
 from symjax.elements import symbol
 from symjax.groups.tables import wyckoff_letters
-from symjax.wyckoff.normalizer import DEN, normalizer
+from symjax.ops.types import DEN
+from symjax.wyckoff.normalizer import normalizer
 from symjax.wyckoff.site_symbols import symbols
 from symjax.wyckoff.types import positions_of_type
 

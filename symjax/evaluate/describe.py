@@ -9,8 +9,9 @@ import numpy as np
 from symjax.crystals.types import AtomicStructure
 from symjax.evaluate.composition import formula_of
 from symjax.evaluate.distances import shortest
-from symjax.evaluate.symmetry import TIGHT, find_symmetry, set_numbers
+from symjax.evaluate.symmetry import TIGHT, find_symmetry, identified_numbers
 from symjax.groups.symbols import short_symbol
+from symjax.ops.types import DEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def describe_all(dataset: CrystalDataset) -> Iterator[tuple[AtomicStructure, dict[str, Any]]]:
     """Each crystal of a data set with its description, in order."""
-    numbers = set_numbers(dataset)
+    numbers = identified_numbers(dataset)
     triplets: dict[int, list[str]] = {}
     for index in range(len(dataset)):
         cell, row = dataset.atoms(index), int(dataset.set_index[index])
@@ -94,7 +95,7 @@ def setting_symbol(number: int, W: np.ndarray, w: np.ndarray) -> str | None:
         (Wi.tobytes(), wi.tobytes())
         for Wi, wi in zip(np.asarray(standard.W, np.int32), np.asarray(standard.w, np.int32))
     }
-    given = {(Wi.tobytes(), wi.tobytes()) for Wi, wi in zip(np.asarray(W, np.int32), np.asarray(w, np.int32) % 24)}
+    given = {(Wi.tobytes(), wi.tobytes()) for Wi, wi in zip(np.asarray(W, np.int32), np.asarray(w, np.int32) % DEN)}
     if known != given:
         return None
     found = spglib.get_spacegroup_type(default_hall(number))

@@ -9,9 +9,10 @@ import numpy as np
 
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
+from symjax.ops.types import DEN
 
 
-def lattice_defect(cell: AtomicStructure) -> float:
+def metric_defect(cell: AtomicStructure) -> float:
     """Largest entry of |W^T G W - G| over the operations, relative to the largest entry of the metric G."""
     metric = cell.L @ cell.L.T
     moved = np.einsum("gji,jk,gkl->gil", cell.W, metric, cell.W)
@@ -31,7 +32,7 @@ def stack(cells: Sequence[AtomicStructure]) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def set_defects(
-    W: np.ndarray, w: np.ndarray, mask: np.ndarray, den: int = 24
+    W: np.ndarray, w: np.ndarray, mask: np.ndarray, den: int = DEN
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How far sets of operations are from groups, in exact integers; independent of `symjax.groups`.
 
@@ -63,7 +64,7 @@ def set_defects(
     return products, inverses, identities
 
 
-def is_closed(W: Any, w: Any, den: int = 24) -> bool:
+def is_closed(W: Any, w: Any, den: int = DEN) -> bool:
     """Whether the product of any two operations of one set (m, 3, 3), (m, 3) is among them."""
     W, w = np.asarray(W, np.int64), np.asarray(w, np.int64)
     return bool(len(W) > 0 and set_defects(W[None], w[None], np.ones((1, len(W)), bool), den)[0][0] == 0)

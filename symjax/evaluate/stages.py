@@ -20,7 +20,7 @@ from symjax.elements import COVALENT_RADII
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.composition import RULES, is_valid_composition
 from symjax.evaluate.distances import shortest
-from symjax.evaluate.sets import lattice_defect
+from symjax.evaluate.sets import metric_defect
 from symjax.evaluate.sources import Crystals
 from symjax.evaluate.symmetry import LADDER, find_symmetry, search
 from symjax.parallel import imap_items
@@ -115,7 +115,7 @@ def ladder(cell: AtomicStructure) -> dict[str, Any]:
         "numbers": [item.number for item in found],
         "contains": [item.contains for item in found],
         "equals": [item.contains and item.order == len(cell.W) for item in found],
-        "lattice_defect": lattice_defect(cell),
+        "lattice_defect": metric_defect(cell),
         "order": len(cell.W),
     }
 

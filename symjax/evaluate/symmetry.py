@@ -68,7 +68,7 @@ def find_symmetry(cell: AtomicStructure, symprec: float = 0.01, angle_tolerance:
     return Found(number, missing == 0, missing, len(rotations))
 
 
-def set_numbers(dataset: CrystalDataset) -> np.ndarray:
+def identified_numbers(dataset: CrystalDataset) -> np.ndarray:
     """(s,) space-group number of each set of operations that occurs in a data set, read off the operations; 0 elsewhere."""
     from symjax.groups.identify import identify
     from symjax.groups.sets import OpSet
@@ -85,7 +85,7 @@ def set_numbers(dataset: CrystalDataset) -> np.ndarray:
 
 def group_numbers(dataset: CrystalDataset) -> np.ndarray:
     """(c,) space-group number of each crystal, read off its operations."""
-    return set_numbers(dataset)[dataset.set_index]
+    return identified_numbers(dataset)[dataset.set_index]
 
 
 def detected_number(cell: AtomicStructure, symprec: float = 0.1, angle_tolerance: float = 5.0) -> int:

@@ -20,6 +20,7 @@ from symjax.groups.sets import OpSet
 from symjax.groups.symbols import CRYSTAL_SYSTEMS, parse_point_group
 from symjax.groups.tables import NUM_TYPES, standard_setting, vocabulary
 from symjax.lattice import choose_frame
+from symjax.ops.types import DEN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,8 +181,8 @@ def vocabulary_indices(opset: OpSet, what: str) -> np.ndarray:
     """
     W, w = np.asarray(opset.W), np.asarray(opset.w)
     vocab = vocabulary()
-    found = np.asarray(vocab.lookup(W, w * 24 // opset.den, np.full(len(W), choose_frame(W))))
-    if (found == vocab.size).any() or (w * 24 % opset.den).any():
+    found = np.asarray(vocab.lookup(W, w * DEN // opset.den, np.full(len(W), choose_frame(W))))
+    if (found == vocab.size).any() or (w * DEN % opset.den).any():
         row = int(np.argmax(found == vocab.size))
         raise InputError(
             f"{what}: operation {row} of the set is in no standard setting; give the set in a standard setting"

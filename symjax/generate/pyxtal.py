@@ -23,8 +23,7 @@ from symjax.errors import InputError
 from symjax.generate.system import Progress, Realised
 from symjax.lattice import log_from_lattice
 from symjax.parallel import imap_items
-from symjax.wyckoff.representatives import set_numbers
-from symjax.wyckoff.set_table import SetTable
+from symjax.wyckoff.set_table import SetTable, standard_numbers
 from symjax.wyckoff.types import positions_of_type
 
 _ON_FLAT = (
@@ -76,7 +75,7 @@ class Pyxtal:
     def __call__(self, types: StructureTypes, key: jax.Array) -> Realised:
         """Try all of them; a representation's crystal depends on the key and its row only (and on the time limit)."""
         seed = int(jax.random.key_data(key).ravel()[-1])
-        number = set_numbers(types.sets)[types.set_index]
+        number = standard_numbers(types.sets)[types.set_index]
         num, known = len(number), np.flatnonzero(number)
         jobs = [self._job(types, i, int(number[i]), seed) for i in known.tolist()]
         k, x, ratio = np.zeros((num, 6)), np.zeros((*types.z.shape, 3)), np.zeros(num)

@@ -9,7 +9,7 @@ import numpy as np
 from symjax.data.structure_types import StructureTypes, reduced_formula
 from symjax.elements import SYMBOLS
 from symjax.groups.properties import point_group
-from symjax.wyckoff.representatives import set_numbers
+from symjax.wyckoff.set_table import standard_numbers
 from symjax.wyckoff.site_symbols import symbols
 from symjax.wyckoff.types import positions_of_type
 
@@ -20,7 +20,7 @@ def representations(types: StructureTypes) -> list[dict[str, Any]]:
     A set that is no standard setting has space group None; its positions are named by multiplicity alone and its site symmetries
     are not oriented.
     """
-    numbers = set_numbers(types.sets)
+    numbers = standard_numbers(types.sets)
     return [_representation(types, row, int(numbers[index])) for row, index in enumerate(types.set_index)]
 
 

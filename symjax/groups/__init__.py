@@ -48,7 +48,7 @@ from symjax.groups.properties import GroupProperties, properties
 from symjax.groups.sets import OpSet, canonicalize, make_opset, members, pad, same_set, stack, take
 from symjax.groups.soft import closure_defect, identity_defect, inverse_defect, lattice_defect
 from symjax.groups.tables import (
-    Vocabulary,
+    OperationVocabulary,
     default_hall,
     hall_setting,
     hall_to_number,
@@ -65,10 +65,10 @@ __all__ = [
     "GroupProperties",
     "Identified",
     "OpSet",
+    "OperationVocabulary",
     "Orbit",
     "PrimitiveForm",
     "ProductTable",
-    "Vocabulary",
     "canonicalize",
     "cayley_table",
     "center",

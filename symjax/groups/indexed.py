@@ -19,7 +19,7 @@ import numpy as np
 
 from symjax.errors import InputError
 from symjax.groups.sets import MAX_OPS
-from symjax.groups.tables import Vocabulary, vocabulary
+from symjax.groups.tables import OperationVocabulary, vocabulary
 
 Array = Any
 
@@ -66,7 +66,7 @@ def vocabulary_table() -> ProductTable:
     return table_of(vocabulary())
 
 
-def table_of(vocab: Vocabulary, frame: int | None = None) -> ProductTable:
+def table_of(vocab: OperationVocabulary, frame: int | None = None) -> ProductTable:
     """Product table of a vocabulary, or of one frame's block of it.
 
     With `frame` the indices count from the start of that block (`vocab.block[frame, 0]`), and v is the block's size:

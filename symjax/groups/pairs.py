@@ -22,6 +22,7 @@ from symjax.groups.closure import check_opset
 from symjax.groups.rotations import group_of_rotations, rotation_index, rotation_tables
 from symjax.groups.sets import OpSet
 from symjax.ops.exact import Op, namespace
+from symjax.ops.types import DEN
 
 Array = Any
 
@@ -91,7 +92,7 @@ def _at_least(total: Array, limit: int) -> Array:
     return (((low + (256 - limit) * _ONES) & total) >> 7) & _ONES
 
 
-def unpack_pairs(codes: Array, den: int = 24) -> Op:
+def unpack_pairs(codes: Array, den: int = DEN) -> Op:
     """Codes (...) back to operations (..., 3, 3) and (..., 3) int32; meaningless for -1."""
     xp = namespace(codes)
     rotation, translation = codes // den**3, codes % den**3

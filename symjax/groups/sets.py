@@ -19,11 +19,11 @@ import numpy as np
 
 from symjax.errors import InputError
 from symjax.ops import exact
+from symjax.ops.types import DEN
 
 Array = Any  # numpy or jax array
 
 MAX_OPS = 192
-DEFAULT_DEN = 24
 
 
 @flax.struct.dataclass
@@ -40,7 +40,7 @@ class OpSet:
     W: Array
     w: Array
     mask: Array
-    den: int = flax.struct.field(pytree_node=False, default=DEFAULT_DEN)
+    den: int = flax.struct.field(pytree_node=False, default=DEN)
 
     @property
     def capacity(self) -> int:
@@ -53,7 +53,7 @@ class OpSet:
         return self.mask.sum(axis=-1)
 
 
-def make_opset(W: Any, w: Any, *, mask: Any = None, den: int = DEFAULT_DEN, num_ops: int | None = None) -> OpSet:
+def make_opset(W: Any, w: Any, *, mask: Any = None, den: int = DEN, num_ops: int | None = None) -> OpSet:
     """Builds a numpy `OpSet`, reducing the translations modulo the lattice.
 
     Args:
@@ -153,7 +153,7 @@ def canonicalize(opset: OpSet) -> OpSet:
     return pad(take(inner, canonical_unique(inner.W, inner.w, inner.den)), opset.capacity)
 
 
-def canonical_unique(W: np.ndarray, w: np.ndarray, den: int = DEFAULT_DEN) -> np.ndarray:
+def canonical_unique(W: np.ndarray, w: np.ndarray, den: int = DEN) -> np.ndarray:
     """Indices (m,) of the distinct operations among (n,), in canonical order (host, exact for any entries)."""
     rows = np.concatenate([W.reshape(-1, 9), w % den], -1)
     _, first = np.unique(rows, axis=0, return_index=True)

@@ -1,6 +1,6 @@
 """Tables of the 530 Hall settings, the 230 standard settings, and the vocabulary of their operations.
 
-Owns: `hall_setting`, `standard_setting`, `default_hall`, `Vocabulary`. The data is symjax/groups/tables.npz, made by
+Owns: `hall_setting`, `standard_setting`, `default_hall`, `OperationVocabulary`. The data is symjax/groups/tables.npz, made by
 scripts/make_tables.py from spglib's database; it is read on first use and kept.
 
 Conventions: standard setting = unique axis b, origin choice 2, hexagonal axes (International Tables, pyxtal).
@@ -19,11 +19,13 @@ import numpy as np
 from symjax.errors import InputError
 from symjax.groups.packaged import NUM_TYPES as NUM_TYPES
 from symjax.groups.packaged import arrays, check_number
-from symjax.groups.sets import DEFAULT_DEN, OpSet, canonical_unique
+from symjax.groups.sets import OpSet, canonical_unique
+from symjax.lattice.frames import FRAMES, FRAMES_INVERSE
 from symjax.ops import exact
+from symjax.ops.types import DEN, namespace
 
 NUM_SETTINGS = 530
-_CODES_PER_FRAME = 3**9 * DEFAULT_DEN**3  # of symjax.ops.exact.code; two frames still fit int32
+_CODES_PER_FRAME = 3**9 * DEN**3  # of symjax.ops.exact.code; two frames still fit int32
 
 
 def _check_hall(hall: int) -> int:
@@ -57,7 +59,7 @@ def hall_setting(hall: int) -> OpSet:
     rows = slice(int(tables["start"][_check_hall(hall)]), int(tables["start"][hall + 1]))
     W = tables["rotations"][tables["rot_index"][rows]].astype(np.int32)
     w = tables["w"][rows].astype(np.int32)
-    return OpSet(W=W, w=w, mask=np.ones(len(W), bool), den=DEFAULT_DEN)
+    return OpSet(W=W, w=w, mask=np.ones(len(W), bool), den=DEN)
 
 
 def standard_setting(number: int) -> OpSet:
@@ -101,7 +103,7 @@ def standard_frame(number: int) -> int:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class OperationVocabulary:
     """The distinct operations of the 230 standard settings, frame by frame (v = 694 + 106 = 800).
 
     Attributes:
@@ -135,9 +137,7 @@ class Vocabulary:
     @cached_property
     def R(self) -> np.ndarray:
         """(v, 3, 3) float64 orthogonal rotation parts A W A^-1, A the basis columns of the operation's frame."""
-        A = np.array([np.eye(3), [[1.0, -0.5, 0.0], [0.0, np.sqrt(3) / 2, 0.0], [0.0, 0.0, 1.0]]])
-        inverse = np.linalg.inv(A)
-        return A[self.frame] @ self.W @ inverse[self.frame]
+        return FRAMES[self.frame] @ self.W @ FRAMES_INVERSE[self.frame]
 
     @cached_property
     def _sorted_keys(self) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +157,7 @@ class Vocabulary:
         Returns:
           (...) int32.
         """
-        xp = _array_module(W, w, frame)
+        xp = namespace(W, w, frame)
         sorted_keys, order = (xp.asarray(a) for a in self._sorted_keys)
         keys = _keys(xp.asarray(W), xp.asarray(w), xp.asarray(frame))
         at = xp.minimum(xp.searchsorted(sorted_keys, keys), self.size - 1)
@@ -190,9 +190,9 @@ class Vocabulary:
 
     def indices(self, opset: OpSet, frame: int) -> np.ndarray:
         """(..., n) int32 indices of a numpy set's operations in one frame; v for padding and for unknown ones."""
-        if DEFAULT_DEN % opset.den:
+        if DEN % opset.den:
             raise InputError(f"vocabulary translations are in 24ths; a set with denominator {opset.den} does not fit")
-        found = self.lookup(np.asarray(opset.W), np.asarray(opset.w) * (DEFAULT_DEN // opset.den), frame)
+        found = self.lookup(np.asarray(opset.W), np.asarray(opset.w) * (DEN // opset.den), frame)
         return np.where(np.asarray(opset.mask), found, self.size).astype(np.int32)
 
     def opset(self, indices: Any) -> OpSet:
@@ -201,16 +201,7 @@ class Vocabulary:
         mask = indices < self.size
         W = np.concatenate([self.W, np.eye(3, dtype=np.int32)[None]])[indices]
         w = np.concatenate([self.w, np.zeros((1, 3), np.int32)])[indices]
-        return OpSet(W=W, w=w, mask=mask, den=DEFAULT_DEN)
-
-
-def _array_module(*arrays: Any) -> Any:
-    """numpy when every argument is a host value, else jax.numpy (also while tracing)."""
-    if all(isinstance(a, (np.ndarray, np.generic, int, list, tuple)) for a in arrays):
-        return np
-    import jax.numpy as jnp
-
-    return jnp
+        return OpSet(W=W, w=w, mask=mask, den=DEN)
 
 
 def _keys(W: Any, w: Any, frame: Any) -> Any:
@@ -220,7 +211,7 @@ def _keys(W: Any, w: Any, frame: Any) -> Any:
 
 
 @cache
-def vocabulary() -> Vocabulary:
+def vocabulary() -> OperationVocabulary:
     """The vocabulary of the 230 standard settings (built once per process)."""
     blocks: list[list[OpSet]] = [[], []]
     for number in range(1, NUM_TYPES + 1):
@@ -233,4 +224,4 @@ def vocabulary() -> Vocabulary:
         W.append(block_W[first])
         w.append(block_w[first])
         frame.append(np.full(len(first), index, np.int32))
-    return Vocabulary(W=np.concatenate(W), w=np.concatenate(w), frame=np.concatenate(frame))
+    return OperationVocabulary(W=np.concatenate(W), w=np.concatenate(w), frame=np.concatenate(frame))

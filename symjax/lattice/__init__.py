@@ -5,7 +5,7 @@ and back, `invariant` projects metrics and coefficients onto those that a set le
 Every function takes numpy arrays (float64 on the host) or jax arrays (jit, vmap, grad) and answers in kind.
 """
 
-from symjax.lattice.frames import FRAMES, FRAMES_INVERSE, choose_frame, frame_columns, frame_rotations
+from symjax.lattice.frames import FRAMES, FRAMES_INVERSE, choose_frame, frame_rotations
 from symjax.lattice.invariant import (
     compatibility_defect,
     invariant_metrics,
@@ -32,7 +32,6 @@ __all__ = [
     "K_BASIS",
     "choose_frame",
     "compatibility_defect",
-    "frame_columns",
     "frame_rotations",
     "invariant_metrics",
     "k_projector",

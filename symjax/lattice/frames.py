@@ -11,24 +11,16 @@ from typing import Any
 import numpy as np
 
 from symjax.errors import SymjaxError
+from symjax.ops.types import HEXAGONAL, namespace
 
 Array = Any  # numpy or jax array
 
-FRAMES = np.array([np.eye(3), [[1.0, -0.5, 0.0], [0.0, np.sqrt(3.0) / 2, 0.0], [0.0, 0.0, 1.0]]])
+FRAMES = np.array([np.eye(3), HEXAGONAL])
 FRAMES_INVERSE = np.linalg.inv(FRAMES)
 FRAMES.setflags(write=False)
 FRAMES_INVERSE.setflags(write=False)
 
 _METRICS = np.array([2 * np.eye(3), [[2, -1, 0], [-1, 2, 0], [0, 0, 2]]]).astype(np.int64)  # 2 A^T A is integral
-
-
-def namespace(*arrays: Any) -> Any:
-    """numpy when every argument is a host value, else jax.numpy (also while tracing)."""
-    if all(isinstance(a, (np.ndarray, np.generic, int, float, bool, list, tuple)) or a is None for a in arrays):
-        return np
-    import jax.numpy as jnp
-
-    return jnp
 
 
 def to_float(values: Any, xp: Any) -> Array:
@@ -37,12 +29,6 @@ def to_float(values: Any, xp: Any) -> Array:
     if xp is np:
         return values.astype(np.float64, copy=False)
     return values if xp.issubdtype(values.dtype, xp.floating) else values.astype(float)
-
-
-def frame_columns(frame: Any, dtype: Any = None) -> Array:
-    """Basis columns A of reference frames. frame (...) 0 or 1 -> (..., 3, 3)."""
-    xp = namespace(frame)
-    return xp.asarray(FRAMES, dtype=dtype)[xp.asarray(frame)]
 
 
 def frame_rotations(W: Any, frame: Any) -> Array:

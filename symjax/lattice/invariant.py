@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from symjax.errors import SymjaxError
-from symjax.lattice.frames import frame_rotations, namespace, to_float
+from symjax.lattice.frames import frame_rotations, to_float
 from symjax.lattice.log import K_BASIS
+from symjax.ops.types import namespace
 
 Array = Any  # numpy or jax array
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from symjax.errors import SymjaxError
-from symjax.lattice.frames import FRAMES, FRAMES_INVERSE, namespace, to_float
+from symjax.lattice.frames import FRAMES, FRAMES_INVERSE, to_float
+from symjax.ops.types import namespace
 
 Array = Any  # numpy or jax array
 

@@ -25,6 +25,7 @@ from symjax.navigate.klassengleiche import k_subgroups
 from symjax.navigate.relation import Relation
 from symjax.navigate.translationengleiche import t_subgroups
 from symjax.ops import symbols
+from symjax.ops.seitz import parse_seitz
 from symjax.ops.types import Op
 
 
@@ -85,8 +86,7 @@ def kept_operations(parent: OpSet, texts: Sequence[str], *, number: int) -> Op |
         return None
     basis = "hexagonal" if standard_frame(number) else "orthogonal"
     found = [
-        symbols.parse_seitz(text, basis, parent.den) if "{" in text else symbols.parse_xyz(text, parent.den)
-        for text in texts
+        parse_seitz(text, basis, parent.den) if "{" in text else symbols.parse_xyz(text, parent.den) for text in texts
     ]
     group = members(parent)
     own = {_key(W, w, parent.den) for W, w in zip(group.W, group.w, strict=True)}

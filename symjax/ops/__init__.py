@@ -2,10 +2,10 @@
 
 `exact` and `euclidean` share the names compose, invert, power, order, apply, apply_all, change_basis, reduce, equal
 and identity. `basis` changes to bases of any determinant and snaps floats to exact operations (host), `geometry` says
-what an operation does, `symbols` reads and writes triplets and Seitz symbols.
+what an operation does, `symbols` reads and writes triplets, `seitz` Seitz symbols.
 """
 
-from symjax.ops import basis, euclidean, exact, geometry, symbols
+from symjax.ops import basis, euclidean, exact, geometry, seitz, symbols
 from symjax.ops.checks import BasisError, OperationError, ParseError, SnapError, as_op
 from symjax.ops.types import DEN, Motion, Op
 
@@ -22,5 +22,6 @@ __all__ = [
     "euclidean",
     "exact",
     "geometry",
+    "seitz",
     "symbols",
 ]

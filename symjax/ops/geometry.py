@@ -25,6 +25,7 @@ import numpy as np
 
 from symjax.ops import exact
 from symjax.ops.checks import OperationError, as_op, check_den
+from symjax.ops.symbols import format_xyz
 from symjax.ops.types import DEN, Array, Op, namespace
 
 PART_FACTOR = 12
@@ -300,8 +301,6 @@ def describe(op: Op, den: int = DEN, *, radius: int = 1) -> Any:
     Raises:
         OperationError: wrong shape, dtype, determinant or den.
     """
-    from symjax.ops.symbols import format_xyz
-
     check_den(den)
     op = as_op(op.W, op.w)
     if op.W.ndim > 3:
@@ -318,8 +317,6 @@ def describe(op: Op, den: int = DEN, *, radius: int = 1) -> Any:
 
 
 def _describe_one(g: Geometry, op: Op, index: int, den: int) -> Description:
-    from symjax.ops.symbols import format_xyz
-
     fractions = lambda v, units: (
         Fraction(int(v[0]), units * den),
         Fraction(int(v[1]), units * den),

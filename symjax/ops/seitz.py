@@ -18,13 +18,12 @@ import numpy as np
 
 from symjax.ops import exact, geometry
 from symjax.ops.checks import BasisError, OperationError, ParseError, as_op, check_den
-from symjax.ops.types import DEN, Op
+from symjax.ops.types import DEN, HEXAGONAL, Op
 
 _SYMBOL = re.compile(
     r"\s*\{\s*(?P<order>m|-?\d)\s*(?P<sense>[+-])?\s*(?:_\s*(?P<axis>\([^)]*\)|(?:-?\d){3}))?\s*\|(?P<shift>[^}]*)\}\s*"
 )
 _ORDERS = {"1": 1, "2": 2, "3": 3, "4": 4, "6": 6, "-1": -1, "m": -2, "-2": -2, "-3": -3, "-4": -4, "-6": -6}
-_HEXAGONAL = np.array([[1.0, -0.5, 0.0], [0.0, np.sqrt(0.75), 0.0], [0.0, 0.0, 1.0]])
 
 
 def _rotation_text(order: int, axis: np.ndarray, sense: int) -> str:
@@ -92,7 +91,7 @@ def rotation_about(order: int, axis: Any, sense: int, basis: Any) -> np.ndarray:
     if isinstance(basis, str):
         if basis not in ("orthogonal", "hexagonal"):
             raise BasisError(f"basis must be 'orthogonal', 'hexagonal' or a (3, 3) matrix, got {basis!r}")
-        A = np.eye(3) if basis == "orthogonal" else _HEXAGONAL
+        A = np.eye(3) if basis == "orthogonal" else HEXAGONAL
     else:
         A = np.asarray(basis, dtype=np.float64)
         if A.shape != (3, 3) or not np.all(np.isfinite(A)) or abs(np.linalg.det(A)) < 1e-9 * np.abs(A).max() ** 3:

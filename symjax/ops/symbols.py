@@ -1,4 +1,4 @@
-"""Text of operations: the triplet `x,y,z` of the International Tables, parsed and printed; Seitz symbols re-exported.
+"""Text of operations: the triplet `x,y,z` of the International Tables, parsed and printed (Seitz symbols: `symjax.ops.seitz`).
 
 Host only. Triplets are exact: translations must be multiples of 1/den (decimals such as 0.333 within 0.001).
 """
@@ -12,10 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from symjax.ops.checks import OperationError, ParseError, as_op, check_den
-from symjax.ops.seitz import parse_seitz, seitz
 from symjax.ops.types import DEN, Op
-
-__all__ = ["format_translation", "format_xyz", "parse_seitz", "parse_xyz", "seitz"]
 
 DECIMAL_TOL = 1e-3
 """Largest distance of a decimal translation from a multiple of 1/den; 1/24 is 0.042, so nothing is ambiguous."""

@@ -22,6 +22,10 @@ Den: TypeAlias = Any  # int, or an integer array (...,) with one denominator per
 DEN = 24
 """Default denominator of translations: holds every table translation, origin shift and fixed Wyckoff coordinate."""
 
+HEXAGONAL = np.array([[1.0, -0.5, 0.0], [0.0, np.sqrt(3.0) / 2, 0.0], [0.0, 0.0, 1.0]])
+"""Columns a, b, c of the hexagonal reference basis: a = b = c = 1, gamma = 120 degrees."""
+HEXAGONAL.setflags(write=False)
+
 
 class Op(NamedTuple):
     """Exact operations in a lattice basis.

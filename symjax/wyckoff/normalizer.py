@@ -27,11 +27,10 @@ from symjax.groups.primitive import PrimitiveForm, origin_solutions, primitive_f
 from symjax.groups.setting import generating_rows, rotation_products
 from symjax.groups.tables import standard_frame, standard_setting
 from symjax.ops import exact
+from symjax.ops.types import DEN
 from symjax.wyckoff.orbits import place
 from symjax.wyckoff.positions import WyckoffPositions, wyckoff_positions
 
-DEN = 24
-"""Shifts are in 24ths of the conventional cell."""
 MAX_PERMUTATIONS = 48
 
 _GENERIC = np.array([0.137035999, 0.271828183, 0.318309886])  # free coordinates on no special flat

@@ -1,6 +1,6 @@
 """One atom of each orbit, with the site symmetry of its position: what models on asymmetric units read (host, numpy).
 
-Owns `set_numbers`, `centre_operations` and `orbit_site_symmetries`.
+Owns `centre_operations`, `move` and `orbit_site_symmetries`.
 
 The atom nearest to (1/2, 1/2, 1/2) stands for its orbit, by plain (not periodic) distance in fractional coordinates in [0, 1), as
 in the public code of SymmCD (Levy et al., arXiv 2502.03638). Ties go to the smallest coordinates; SymmCD breaks them by a random
@@ -9,42 +9,15 @@ shift of the centre, drawn once a process.
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 
 from symjax.groups.packaged import check_number
-from symjax.groups.sets import DEFAULT_DEN
-from symjax.groups.tables import NUM_TYPES, standard_setting
+from symjax.ops.types import DEN
 from symjax.wyckoff.set_table import SetTable
 from symjax.wyckoff.types import type_positions
 
 _TIE = 1e-6  # squared distances nearer than this are equal
 _CHUNK = 4096
-
-
-@cache
-def _known_sets() -> dict[bytes, int]:
-    """Operations of each standard setting, in its order -> number."""
-    out = {}
-    for number in range(1, NUM_TYPES + 1):
-        opset = standard_setting(number)
-        out[_key(opset.W, opset.w)] = number
-    return out
-
-
-def _key(W: np.ndarray, w: np.ndarray) -> bytes:
-    return np.concatenate([W.reshape(-1, 9), w], axis=1).astype(np.int32).tobytes()
-
-
-def set_numbers(sets: SetTable) -> np.ndarray:
-    """(s,) int32 space-group number of each set that is a standard setting, operation by operation; 0 for any other."""
-    known = _known_sets()
-    found = [
-        known.get(_key(*(np.asarray(a[i])[np.asarray(sets.mask[i])] for a in (sets.W, sets.w))), 0)
-        for i in range(len(sets))
-    ]
-    return np.array(found, np.int32)
 
 
 def centre_operations(sets: SetTable, orbit_set: np.ndarray, orbit_pos: np.ndarray, orbit_x: np.ndarray) -> np.ndarray:
@@ -73,7 +46,7 @@ def centre_operations(sets: SetTable, orbit_set: np.ndarray, orbit_pos: np.ndarr
 def move(sets: SetTable, index: np.ndarray, ops: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Images in [0, 1) of points (o, 3) under operations (o,) or (o, n) of their sets (o,): (o, 3) or (o, n, 3)."""
     shape = (-1,) + (1,) * (ops.ndim - 1)
-    W, w = np.asarray(sets.W)[index.reshape(shape), ops], np.asarray(sets.w)[index.reshape(shape), ops] / DEFAULT_DEN
+    W, w = np.asarray(sets.W)[index.reshape(shape), ops], np.asarray(sets.w)[index.reshape(shape), ops] / DEN
     points = x.reshape(*shape, 3)
     moved = np.mod((W * points[..., None, :]).sum(axis=-1) + w, 1.0)
     return np.where(moved > 1 - 1e-9, 0.0, moved)

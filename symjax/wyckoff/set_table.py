@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import flax.struct
@@ -16,9 +17,10 @@ import jax
 import numpy as np
 
 from symjax.errors import InputError
-from symjax.groups.sets import DEFAULT_DEN, OpSet, members
-from symjax.groups.tables import vocabulary
+from symjax.groups.sets import OpSet, members
+from symjax.groups.tables import NUM_TYPES, standard_setting, vocabulary
 from symjax.lattice import choose_frame, k_projector
+from symjax.ops.types import DEN
 from symjax.wyckoff.positions import wyckoff_positions
 
 Array = Any  # numpy or jax array
@@ -69,9 +71,7 @@ class SetTable:
     def opset(self, index: int) -> OpSet:
         """One set, unpadded (numpy)."""
         mask = np.asarray(self.mask[index])
-        return OpSet(
-            W=np.asarray(self.W[index])[mask], w=np.asarray(self.w[index])[mask], mask=mask[mask], den=DEFAULT_DEN
-        )
+        return OpSet(W=np.asarray(self.W[index])[mask], w=np.asarray(self.w[index])[mask], mask=mask[mask], den=DEN)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat name -> numpy array, for an npz file."""
@@ -162,15 +162,39 @@ def build_set_table(opsets: Sequence[OpSet], num_ops: int | None = None, num_pos
     return SetTable(**arrays)
 
 
+@cache
+def _known_sets() -> dict[bytes, int]:
+    """Operations of each standard setting, in its order -> number."""
+    out = {}
+    for number in range(1, NUM_TYPES + 1):
+        opset = standard_setting(number)
+        out[_key(opset.W, opset.w)] = number
+    return out
+
+
+def _key(W: np.ndarray, w: np.ndarray) -> bytes:
+    return np.concatenate([W.reshape(-1, 9), w], axis=1).astype(np.int32).tobytes()
+
+
+def standard_numbers(sets: SetTable) -> np.ndarray:
+    """(s,) int32 space-group number of each set that is a standard setting, operation by operation; 0 for any other."""
+    known = _known_sets()
+    found = [
+        known.get(_key(*(np.asarray(a[i])[np.asarray(sets.mask[i])] for a in (sets.W, sets.w))), 0)
+        for i in range(len(sets))
+    ]
+    return np.array(found, np.int32)
+
+
 def _in_24ths(opset: OpSet, index: int) -> OpSet:
     """One set with denominator 24, the identity first."""
-    scaled = opset.w.astype(np.int64) * DEFAULT_DEN
+    scaled = opset.w.astype(np.int64) * DEN
     if (scaled % opset.den).any():
         raise InputError(f"set {index}: translations with denominator {opset.den} are not in 24ths")
-    w = (scaled // opset.den % DEFAULT_DEN).astype(np.int32)
+    w = (scaled // opset.den % DEN).astype(np.int32)
     if not len(w) or (opset.W[0] != np.eye(3)).any() or w[0].any():
         raise InputError(f"set {index}: the first operation must be the identity (see symjax.groups.canonicalize)")
-    return OpSet(W=opset.W, w=w, mask=opset.mask, den=DEFAULT_DEN)
+    return OpSet(W=opset.W, w=w, mask=opset.mask, den=DEN)
 
 
 def _slots(what: str, counts: list[int], size: int | None) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from symjax.evaluate.describe import describe_all
 from symjax.evaluate.metrics.prediction import match_figures
-from symjax.evaluate.sets import lattice_defect
+from symjax.evaluate.sets import metric_defect
 from symjax.evaluate.symmetry import group_numbers
 from tests.evaluate.made_crystals import GROUPS, random_dataset
 
@@ -22,7 +22,7 @@ def test_atoms_of_a_cell(data):
     """Multiplicities, compatible lattices, and every operation maps the atoms onto themselves."""
     for index, cell in enumerate(data.all_atoms()):
         assert len(cell.z) == data.num_atoms[index]
-        assert lattice_defect(cell) < 1e-9
+        assert metric_defect(cell) < 1e-9
         for W, w in zip(cell.W[:: max(len(cell.W) // 6, 1)], cell.w[:: max(len(cell.W) // 6, 1)]):
             moved = cell.x @ W.T + w / 24
             gap = moved[:, None] - cell.x[None]
@@ -34,7 +34,7 @@ def test_atoms_of_a_cell(data):
 def test_lattice_defect_sees_a_wrong_lattice(data):
     cell = data.atoms(GROUPS.index(225))
     stretched = replace(cell, L=cell.L * [1.001, 1, 1])
-    assert lattice_defect(stretched) > 1e-4
+    assert metric_defect(stretched) > 1e-4
 
 
 def test_groups_are_read_off(data):

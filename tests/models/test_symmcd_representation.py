@@ -25,8 +25,8 @@ from symjax.models.symmcd.representation import (
     represent,
 )
 from symjax.wyckoff.oriented import SITE_CLASSES, site_symmetry
-from symjax.wyckoff.representatives import centre_operations, set_numbers
-from symjax.wyckoff.set_table import build_set_table
+from symjax.wyckoff.representatives import centre_operations
+from symjax.wyckoff.set_table import build_set_table, standard_numbers
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +196,8 @@ def test_bad_input_is_refused(light, represented):
 
     other = canonicalize(make_opset(turn @ opset.W @ turn.T, opset.w @ turn.T))
     sets = build_set_table([other])
-    assert set_numbers(sets).tolist() == [0]
-    one = light.subset(np.flatnonzero(set_numbers(light.sets)[light.set_index] == 62)[:1])
+    assert standard_numbers(sets).tolist() == [0]
+    one = light.subset(np.flatnonzero(standard_numbers(light.sets)[light.set_index] == 62)[:1])
     foreign = replace(one, sets=sets, set_index=np.zeros(1, np.int32))
     with pytest.raises(InputError, match="no standard setting, to which the directions"):
         represent(foreign)

@@ -26,8 +26,7 @@ from symjax.models.wyckoff_transformer.variants import (
     variants,
 )
 from symjax.wyckoff.normalizer import normalizer
-from symjax.wyckoff.representatives import set_numbers
-from symjax.wyckoff.set_table import build_set_table
+from symjax.wyckoff.set_table import build_set_table, standard_numbers
 from symjax.wyckoff.types import positions_of_type
 
 MP20, ALL = vocabulary("mp20"), vocabulary("all")
@@ -161,7 +160,7 @@ def test_tables_hold_every_position_once():
 def test_tokens_are_the_crystals(light, tokens):
     found = decode(tokens.number, *sequence(tokens, ALL), vocabulary=ALL)
     assert found.valid.all() and found.stopped.all() and found.counts()["valid"] == len(light)
-    assert (tokens.number == set_numbers(light.sets)[light.set_index]).all()
+    assert (tokens.number == standard_numbers(light.sets)[light.set_index]).all()
     width = tokens.mask.shape[1]
     assert (found.z[:, :width][tokens.mask] == light.orbit_z).all() and (
         found.pos[:, :width][tokens.mask] == light.orbit_pos

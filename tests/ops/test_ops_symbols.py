@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ops_strategies import HEXAGONAL, any_op, crystal_op, dens, distinct, settings_530
 
 from symjax.ops import BasisError, Op, OperationError, ParseError, as_op, exact, symbols
+from symjax.ops.seitz import parse_seitz, seitz
 
 
 def same(a, b, den=24):
@@ -22,9 +23,9 @@ def test_triplets_round_trip_over_all_530_settings():
 def test_seitz_symbols_round_trip_over_all_530_settings():
     for op in settings_530():
         orthogonal = np.array_equal(np.swapaxes(op.W, -1, -2) @ op.W, np.broadcast_to(np.eye(3), op.W.shape))
-        texts = symbols.seitz(op)
+        texts = seitz(op)
         assert len(set(texts)) == len(op.W)
-        assert same(symbols.parse_seitz(texts, "orthogonal" if orthogonal else "hexagonal"), op)
+        assert same(parse_seitz(texts, "orthogonal" if orthogonal else "hexagonal"), op)
 
 
 def test_triplets_agree_with_gemmi_in_both_directions():
@@ -54,9 +55,9 @@ def test_any_unimodular_operation_round_trips_with_any_denominator(a, den):
 def test_seitz_symbols_identify_operations_in_any_basis(a, den):
     import re
 
-    text = symbols.seitz(a, den)
+    text = seitz(a, den)
     assert re.fullmatch(r"\{(m|-?[12346])[+-]?(_(\(.*\)|(-?\d){3}))?\|\S+ \S+ \S+\}", text)
-    assert symbols.seitz(exact.invert(exact.invert(a, den), den), den) == text
+    assert seitz(exact.invert(exact.invert(a, den), den), den) == text
 
 
 @given(st.permutations(["x", "-y", "z+1/2"]))
@@ -121,18 +122,18 @@ def test_unreadable_triplets_name_the_character(text, words):
 )
 def test_seitz_symbols_of_the_international_tables(xyz, basis, expected):
     op = symbols.parse_xyz(xyz)
-    assert symbols.seitz(op) == expected
-    assert same(symbols.parse_seitz(expected, basis), op)
-    assert same(symbols.parse_seitz(expected.replace("|", " | "), basis), op)
+    assert seitz(op) == expected
+    assert same(parse_seitz(expected, basis), op)
+    assert same(parse_seitz(expected.replace("|", " | "), basis), op)
 
 
 def test_seitz_in_a_sheared_basis_with_many_digit_axes():
     P = np.array([[1, 12, 0], [0, 1, 0], [0, 0, 1]], dtype=np.int32)
     op = exact.change_basis(symbols.parse_xyz("-x,y,-z"), P)
-    text = symbols.seitz(op)
+    text = seitz(op)
     assert text == "{2_(12,-1,0)|0 0 0}"
-    assert same(symbols.parse_seitz(text, P.astype(float)), op)
-    assert same(symbols.parse_seitz("{3+_001|0}", HEXAGONAL), symbols.parse_xyz("-y,x-y,z"))
+    assert same(parse_seitz(text, P.astype(float)), op)
+    assert same(parse_seitz("{3+_001|0}", HEXAGONAL), symbols.parse_xyz("-y,x-y,z"))
 
 
 @pytest.mark.parametrize(
@@ -158,16 +159,16 @@ def test_seitz_in_a_sheared_basis_with_many_digit_axes():
 )
 def test_unreadable_seitz_symbols_are_named(text, error, words):
     with pytest.raises(error, match=words):
-        symbols.parse_seitz([text])
+        parse_seitz([text])
 
 
 def test_bad_bases_and_operations_are_named():
     with pytest.raises(BasisError, match="'cubic'"):
-        symbols.parse_seitz("{2_001|0}", "cubic")
+        parse_seitz("{2_001|0}", "cubic")
     with pytest.raises(BasisError, match="regular"):
-        symbols.parse_seitz("{2_001|0}", np.ones((3, 3)))
+        parse_seitz("{2_001|0}", np.ones((3, 3)))
     with pytest.raises(OperationError, match=r"operation 1: rotation part .* infinite order"):
-        symbols.seitz(as_op([np.eye(3, dtype=int), [[1, 1, 0], [0, 1, 0], [0, 0, 1]]], np.zeros((2, 3), int)))
+        seitz(as_op([np.eye(3, dtype=int), [[1, 1, 0], [0, 1, 0], [0, 0, 1]]], np.zeros((2, 3), int)))
     with pytest.raises(OperationError, match="den must be a positive integer, got 0"):
         symbols.format_xyz(exact.identity(), 0)
     with pytest.raises(OperationError, match="format_xyz: shapes"):

@@ -9,8 +9,9 @@ import pytest
 
 from symjax.errors import InputError
 from symjax.groups.tables import standard_setting, wyckoff_letters
+from symjax.ops.types import DEN
 from symjax.wyckoff import site_symbols
-from symjax.wyckoff.normalizer import DEN, derive_normalizer, normalizer
+from symjax.wyckoff.normalizer import derive_normalizer, normalizer
 from symjax.wyckoff.positions import wyckoff_positions
 from symjax.wyckoff.types import LETTERS, find_position, positions_of_type, type_positions
 

@@ -26,9 +26,9 @@ import numpy as np
 from symjax.crystals.types import Crystal
 from symjax.errors import InputError
 from symjax.groups.integer import as_rows, hermite, kernel
-from symjax.groups.sets import DEFAULT_DEN
 from symjax.groups.tables import NUM_TYPES, standard_setting
 from symjax.ops import exact
+from symjax.ops.types import DEN
 from symjax.wyckoff.positions import WyckoffPositions
 from symjax.wyckoff.set_table import SetTable, build_set_table
 from symjax.wyckoff.types import type_positions
@@ -38,7 +38,7 @@ Array = Any  # numpy or jax array
 NUM_CLASSES = 13
 MERGE_DISTANCE = 0.01
 """Atoms nearer than this, angstrom, coincide: such a crystal is refused."""
-_UNIT = 48 * DEFAULT_DEN  # denominators of fixed points divide it
+_UNIT = 48 * DEN  # denominators of fixed points divide it
 _TIE = 1e-4  # log-probabilities this near are equal
 _SHIFTS = np.array(list(itertools.product((0, 1, -1), repeat=3)))
 
@@ -131,7 +131,7 @@ def _coordinates(number: int) -> np.ndarray:
 def _flats(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """flat_pos, flat_op (f,), point, vector (f, 3) of one group: every distinct copy of every position, exactly."""
     table = _group(number)
-    W, w = np.asarray(table.W[0], np.int64), np.asarray(table.w[0], np.int64) * (_UNIT // DEFAULT_DEN)
+    W, w = np.asarray(table.W[0], np.int64), np.asarray(table.w[0], np.int64) * (_UNIT // DEN)
     rows = []
     for p in range(table.pos_mask.shape[1]):
         dof = int(table.pos_dof[0, p])
@@ -319,14 +319,14 @@ def _crystal(number: int, L: np.ndarray, z: np.ndarray, flat: np.ndarray, x: np.
     """One crystal; points are moved back to the representative flat by the operation of their copy, and lie on it exactly."""
     table = _group(number)
     pos, op = (a[flat] for a in _flats(number)[:2])
-    W, w = np.asarray(table.W[0], np.int64)[op], np.asarray(table.w[0])[op] / DEFAULT_DEN
+    W, w = np.asarray(table.W[0], np.int64)[op], np.asarray(table.w[0])[op] / DEN
     back = (exact.inverse_matrix(W) * (x - w)[:, None, :]).sum(axis=-1)
     x0 = table.pos_x0[0, pos]
     u = np.mod((_coordinates(number)[pos] * (back - x0)[:, None, :]).sum(axis=-1), 1.0)
     u[u > 1 - 1e-12] = 0.0
     u[np.arange(3) >= table.pos_dof[0, pos][:, None]] = 0.0  # off the flat: integers to rounding
     points = np.mod(x0 + (table.pos_basis[0, pos] * u[:, None, :]).sum(axis=-1), 1.0)
-    return Crystal(W=table.W[0], w=table.w[0], L=L, z=z, x=points, stab=table.pos_stab[0, pos], den=DEFAULT_DEN)
+    return Crystal(W=table.W[0], w=table.w[0], L=L, z=z, x=points, stab=table.pos_stab[0, pos], den=DEN)
 
 
 def _coincide(crystal: Crystal | None) -> bool:

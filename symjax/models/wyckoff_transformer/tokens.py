@@ -24,7 +24,7 @@ from symjax.elements import symbol
 from symjax.errors import InputError
 from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
-from symjax.wyckoff.representatives import set_numbers
+from symjax.wyckoff.set_table import standard_numbers
 from symjax.wyckoff.types import MAX_POSITIONS, type_positions
 
 __all__ = [
@@ -141,7 +141,7 @@ def tables(vocabulary: Vocabulary) -> Tables:
 
 def fits(data: CrystalDataset, vocabulary: Vocabulary, max_sites: int = MAX_SITES) -> np.ndarray:
     """(c,) bool crystals that `tokenize` takes: standard setting, known elements and positions, few enough sites."""
-    number = set_numbers(data.sets)[data.set_index]
+    number = standard_numbers(data.sets)[data.set_index]
     crystal = data.orbit_crystal
     site = tables(vocabulary).site[number[crystal], data.orbit_pos]
     wrong = (vocabulary.element_tokens[data.orbit_z] < 0) | (site == vocabulary.pad[1])
@@ -159,7 +159,7 @@ def tokenize(data: CrystalDataset, vocabulary: Vocabulary, max_sites: int = MAX_
         InputError: a crystal is in no standard setting, has more sites, or has an element or a position that the vocabulary lacks
             (it is named; `fits` finds the crystals that can be used).
     """
-    number = set_numbers(data.sets)[data.set_index]
+    number = standard_numbers(data.sets)[data.set_index]
     crystal = data.orbit_crystal
     element = vocabulary.element_tokens[data.orbit_z]
     known = tables(vocabulary)

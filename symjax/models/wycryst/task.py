@@ -38,7 +38,7 @@ from symjax.models.wycryst.representation import (
 )
 from symjax.options import options_of
 from symjax.train.interface import Bucket, weighted_sum
-from symjax.wyckoff.representatives import set_numbers
+from symjax.wyckoff.set_table import standard_numbers
 
 _log = logging.getLogger(__name__)
 ENERGY = "formation_energy_per_atom"
@@ -120,7 +120,7 @@ def represent(data: CrystalDataset, role: str = "training") -> tuple[Compounds, 
 
     So are crystals in no standard setting, with elements beyond plutonium, or with more sites than a representation has.
     """
-    number = set_numbers(data.sets)[data.set_index]
+    number = standard_numbers(data.sets)[data.set_index]
     fits = (number > 0) & (data.num_orbits <= MAX_SITES)
     fits[data.orbit_crystal[(data.orbit_z < 1) | (data.orbit_z > LARGEST_ELEMENT)]] = False
     usable = np.flatnonzero(fits)

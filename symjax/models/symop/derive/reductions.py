@@ -22,6 +22,7 @@ from symjax.groups.tables import standard_setting, vocabulary
 from symjax.lattice import log_from_metric, project_metric
 from symjax.models.symop.species import element_rank
 from symjax.models.symop.walk.set_lattice import SetLattice
+from symjax.ops.types import DEN
 from symjax.wyckoff.orbits import assign_orbits
 from symjax.wyckoff.positions import WyckoffPositions, wyckoff_positions
 from symjax.wyckoff.set_table import SetTable, build_set_table
@@ -151,7 +152,7 @@ def reduce(cell: CellAtoms, members: np.ndarray, *, tolerance: float = _SAME) ->
         SymjaxError: the atoms do not form whole orbits at this tolerance.
     """
     atoms = cell.atoms
-    inner = OpSet(W=atoms.W[members], w=atoms.w[members], mask=np.ones(int(members.sum()), bool), den=24)
+    inner = OpSet(W=atoms.W[members], w=atoms.w[members], mask=np.ones(int(members.sum()), bool), den=DEN)
     metric = project_metric(inner.W, None, atoms.L @ atoms.L.T)
     setting = find_setting(inner, metric=metric)
     P, target = setting.matrix, standard(setting.number)

@@ -12,8 +12,9 @@ import jax
 import numpy as np
 
 from symjax.errors import DataError
-from symjax.groups.tables import Vocabulary, vocabulary
+from symjax.groups.tables import OperationVocabulary, vocabulary
 from symjax.lattice import FRAMES
+from symjax.ops.types import DEN
 
 MAX_OPS = 192
 
@@ -44,7 +45,7 @@ def _invariants(W: np.ndarray, w: np.ndarray, A: np.ndarray) -> np.ndarray:
         power = power @ W
     projector = total / order[:, None, None]
     shifts = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    vectors = np.einsum("ij,njk,nsk->nsi", A, projector, w[:, None, :] / 24.0 + shifts)
+    vectors = np.einsum("ij,njk,nsk->nsi", A, projector, w[:, None, :] / DEN + shifts)
     length = np.linalg.norm(vectors, axis=-1).min(-1)
     return np.stack([det, trace, np.rint(1000 * length).astype(np.int64)], -1)
 
@@ -59,9 +60,9 @@ def pair_classes() -> PairClasses:
         W, w = vocab.W[first:last].astype(np.int64), vocab.w[first:last].astype(np.int64)
         inverse = np.rint(np.linalg.inv(W)).astype(np.int64)
         rotations = np.einsum("gij,hjk->ghik", W, inverse)
-        shift = np.mod(w[:, None, :] - np.einsum("ghij,hj->ghi", rotations, w), 24)  # w_g - W_g W_h^-1 w_h
+        shift = np.mod(w[:, None, :] - np.einsum("ghij,hj->ghi", rotations, w), DEN)  # w_g - W_g W_h^-1 w_h
         code = np.concatenate([rotations.reshape(-1, 9) + 2, shift.reshape(-1, 3)], -1) @ (
-            np.array([24**3 * 5**i for i in range(9)] + [1, 24, 576])
+            np.array([DEN**3 * 5**i for i in range(9)] + [1, DEN, DEN**2])
         )
         _, index, back = np.unique(code, return_index=True, return_inverse=True)
         every.append(_invariants(rotations.reshape(-1, 3, 3)[index], shift.reshape(-1, 3)[index], FRAMES[frame]))
@@ -77,7 +78,7 @@ def pair_classes() -> PairClasses:
     return PairClasses(single=single.astype(np.int32), pair=pair, num=len(classes) + 1)
 
 
-def close_members(members: np.ndarray, vocab: Vocabulary) -> np.ndarray | None:
+def close_members(members: np.ndarray, vocab: OperationVocabulary) -> np.ndarray | None:
     """The closure of a set inside the vocabulary.
 
     Args:

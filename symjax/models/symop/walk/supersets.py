@@ -13,6 +13,7 @@ import numpy as np
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.groups.tables import vocabulary
 from symjax.models.symop.derive.reductions import land
+from symjax.ops.types import DEN
 
 _PAIRS = 64  # origins tried along polar directions
 
@@ -61,8 +62,8 @@ def _discrete(crystal: Crystal, frame: int) -> np.ndarray:
     vocab = vocabulary()
     grid = np.stack(np.meshgrid(*[np.arange(12)] * 3, indexing="ij"), -1).reshape(-1, 3)
     grid = grid[(np.abs(grid @ crystal.W.mean(0).T) < 1e-9).all(1)]
-    moved = crystal.w * (24 // crystal.den) + 2 * np.einsum("nij,oj->oni", crystal.W - np.eye(3, dtype=np.int64), grid)
-    known = vocab.lookup(np.broadcast_to(crystal.W, (*moved.shape, 3)), np.mod(moved, 24), frame) < vocab.size
+    moved = crystal.w * (DEN // crystal.den) + 2 * np.einsum("nij,oj->oni", crystal.W - np.eye(3, dtype=np.int64), grid)
+    known = vocab.lookup(np.broadcast_to(crystal.W, (*moved.shape, 3)), np.mod(moved, DEN), frame) < vocab.size
     return grid[known.all(1)] / 12.0
 
 
