@@ -117,7 +117,12 @@ GENERATE = ("generate", "--num", 2, "--steps", 2, "--quiet")
         (("--weights", "absent-weights"), ("absent-weights",)),
         (("--centrosymmetric", "--chiral"), ()),
         (("--space-group", "225", "--no-inversion"), ()),
-        (("--formula", "SrTiO3", "--elements", "Li,O"), ()),
+        (("--formula", "SrTiO3", "--elements", "Li,O"), ("contradict",)),
+        (("--elements", "Li,At"), ("At", "in no crystal")),
+        (("--formula", "SrTiO3", "--space-group", "221", "--orbits", "9"), ("SrTiO3", "another formula or group")),
+        (("--orbits", "21"), ("21",)),
+        (("--space-group", "225,231"), ("231",)),
+        (("--prefix", "Na:4a"), ("one space group",)),
     ],
     ids=lambda value: " ".join(map(str, value)) if value and str(value[0]).startswith("--") else "",
 )

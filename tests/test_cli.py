@@ -73,8 +73,12 @@ def test_generate_writes_a_whole_folder(generated):
     folder, done = generated
     index = json.loads((folder / "index.json").read_text())
     assert sorted(file.name for file in folder.iterdir()) == index["files"]
-    assert {"index.json", "crystals.npz", "crystals.png"} < set(index["files"])
+    assert {"index.json", "crystals.npz", "crystals.png", "genes.jsonl"} < set(index["files"])
     assert len(index["crystals"]) == 6
+    assert (index["draws"], index["failed_draws"], index["unrealised"], index["missing"]) == (6, {}, [], 0)
+    genes = [json.loads(line) for line in (folder / "genes.jsonl").read_text().splitlines()]
+    assert [one["space_group"] for one in genes] == [entry["group"]["number"] for entry in index["crystals"]]
+    assert [one["num_atoms"] for one in genes] == [entry["num_atoms"] for entry in index["crystals"]]
     assert sum(name.endswith(".cif") for name in index["files"]) == 6
     assert all(entry["formula"] in done.stdout for entry in index["crystals"])
     assert [file.name for file in folder.parent.iterdir()] == ["out"]
@@ -127,7 +131,7 @@ def test_generate_again_gives_the_same_bytes(generated, tmp_path):
     (tmp_path / "out" / "mine.txt").write_text("keep")
     run(*arguments, "--num", 6, "--format", "extxyz", cwd=tmp_path)
     names = {file.name for file in (tmp_path / "out").iterdir()}
-    assert names == {"crystals.extxyz", "crystals.npz", "index.json", "mine.txt"}
+    assert names == {"crystals.extxyz", "crystals.npz", "genes.jsonl", "index.json", "mine.txt"}
     from ase.io import read
 
     assert len(read(tmp_path / "out" / "crystals.extxyz", index=":")) == 6
@@ -148,16 +152,6 @@ def test_generate_by_operations(tmp_path):
         assert "-x,-y,-z" not in entry["operations"]
         assert "x,-y,z" not in entry["operations"]
     assert len(json.loads((tmp_path / "a" / "crystals.json").read_text())) == 6
-
-
-@pytest.mark.parametrize(
-    ("text", "counts"),
-    [("SrTiO3", {"Sr": 1, "Ti": 1, "O": 3}), ("Ca3(PO4)2", {"Ca": 3, "P": 2, "O": 8}), ("OH2O", {"O": 2, "H": 2})],
-)
-def test_formulas(text, counts):
-    from symjax.cli.generate import parse_formula
-
-    assert parse_formula(text) == counts
 
 
 def test_prepare_analyze(tmp_path):

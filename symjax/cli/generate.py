@@ -104,6 +104,11 @@ class Asked(NamedTuple):
     reads: str
     settings: Mapping[str, Any]
 
+    @property
+    def dest(self) -> str:
+        """Name among the parsed options and in the index: the flag's own; both flags of an inversion set one."""
+        return self.field if self.field == "centrosymmetric" else self.option.strip("-").replace("-", "_")
+
 
 def _switch(help: str, value: bool = True) -> dict[str, Any]:
     return {"action": "store_const", "const": value, "help": help}
@@ -153,15 +158,13 @@ def _add_asked(group: Any) -> None:
     for one in ASKED:
         where = inversion if one.field == "centrosymmetric" else group
         number = {"type": _count} if one.field == "orbits" else {}
-        where.add_argument(one.option, dest=one.field, default=None, **number, **one.settings)
+        where.add_argument(one.option, dest=one.dest, default=None, **number, **one.settings)
 
 
 def asked_options(args: argparse.Namespace) -> list[str]:
     """Flags of what is asked for, as far as they were given."""
-    given = [one for one in ASKED if getattr(args, one.field) is not None]
-    return [
-        one.option for one in given if one.settings.get("const", getattr(args, one.field)) == getattr(args, one.field)
-    ]
+    given = [(one, getattr(args, one.dest)) for one in ASKED if getattr(args, one.dest) is not None]
+    return [one.option for one, value in given if one.settings.get("const", value) == value]
 
 
 def request_from(args: argparse.Namespace) -> Request:
@@ -174,7 +177,7 @@ def request_from(args: argparse.Namespace) -> Request:
 
     values: dict[str, Any] = {}
     for one in ASKED:
-        given = getattr(args, one.field)
+        given = getattr(args, one.dest)
         if given is not None:
             read = getattr(module, one.reads) if one.reads else (lambda value: value)
             values[one.field] = tuple(given) if isinstance(given, list) else read(given)

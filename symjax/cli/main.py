@@ -43,10 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments without the program's name; None for those of the process.
     """
-    args = build_parser().parse_args(argv)
-    module = importlib.import_module(f"symjax.cli.{args.command}")
+    args = argparse.Namespace(
+        debug=False
+    )  # until the line is read; the parser lists systems of other packages, which may be broken
     try:
-        code = module.run(args)
+        args = build_parser().parse_args(argv)
+        code = importlib.import_module(f"symjax.cli.{args.command}").run(args)
         sys.stdout.flush()
         return int(code)
     except SymjaxError as error:

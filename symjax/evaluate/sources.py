@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 INDEX = "index.json"
 FAILURES = ("draws", "failed_draws")
 """How many crystals were drawn in all, and reason -> draws that gave none, in an index of `symjax generate`."""
-ASKED = ("model", "space_group", "orbits", "elements", "formula", "steps", "min_ratio", "seed")
+ASKED = (
+    *("model", "formula", "elements", "allow", "include", "space_group", "orbits", "point_group", "crystal_system"),
+    *("centrosymmetric", "polar", "chiral", "require", "forbid", "prefix", "realise", "steps", "min_ratio", "seed"),
+)
 """Options of `symjax generate` that a report repeats where they were given."""
 
 

@@ -19,7 +19,7 @@ from symjax.data.structure_types import StructureTypes, dataset_from_types, shor
 from symjax.errors import InputError, SymjaxError
 from symjax.generate.masks import masks_of
 from symjax.generate.representations import representations
-from symjax.generate.request import Request
+from symjax.generate.request import Request, in_words
 from symjax.generate.symmetry import NEAR, forced_groups, near_groups
 from symjax.generate.system import Draws, Realiser, Settings, System
 from symjax.wyckoff.set_table import concatenate
@@ -79,7 +79,7 @@ def check_request(system: System, request: Request, settings: Settings, realise:
     """
     for name, why in system.without_meaning.items():
         if getattr(request, name, None) not in (None, (), False):
-            raise InputError(f"{name.replace('_', ' ')} cannot be asked of {system.name}: {why}")
+            raise InputError(f"{in_words(name)} cannot be asked of {system.name}: {why}")
     known = {option.name for option in system.options}
     if foreign := sorted(set(settings.options) - known):
         raise InputError(f"{system.name} has no option {foreign[0]}; it has {', '.join(sorted(known)) or 'none'}")

@@ -76,7 +76,7 @@ class Request:
             raise InputError(f"number of orbits must be at least 1, got {self.orbits}")
         if self.orbits is not None and self.orbits < max(len(self.sites), len(self.required)):
             raise InputError(
-                f"{self.orbits} orbits cannot hold {len(self.required)} elements and {len(self.sites)} given orbits"
+                f"{self.orbits} orbit(s) cannot hold {len(self.required)} elements and {len(self.sites)} given orbits"
             )
         if wrong := [group for group in self.groups if not 1 <= group <= NUM_TYPES]:
             raise InputError(f"space group {wrong[0]} is not one of 1 to {NUM_TYPES}")
@@ -137,9 +137,14 @@ class Request:
             if field.name == "sites":
                 shown = tuple(f"{symbol}:{position}" for symbol, position in value)
             shown = ", ".join(map(str, shown)) if isinstance(shown, tuple) else shown
-            parts.append(f"{_WORDS.get(field.name, field.name.replace('_', ' '))} {shown}")
+            parts.append(f"{in_words(field.name)} {shown}")
         parts += [f"{name} a given set" for name in ("below", "above") if getattr(self, name) is not None]
         return "; ".join(parts) or "nothing"
+
+
+def in_words(field: str) -> str:
+    """How messages call a part of a request."""
+    return _WORDS.get(field, field.replace("_", " "))
 
 
 _WORDS = {

@@ -2,6 +2,7 @@
 
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from symjax.groups.tables import standard_setting, wyckoff_letters
 from symjax.wyckoff.set_table import build_set_table
 from symjax.wyckoff.types import positions_of_type
 
+KEY = jax.random.key(0)
 GROUPS = (
     1,
     2,
@@ -61,7 +63,7 @@ def small():
 
 
 def test_crystals_stand_on_the_positions_that_were_asked_for(small):
-    found = Pyxtal(seconds=5.0)(small, 0)
+    found = Pyxtal(seconds=5.0)(small, KEY)
     good = np.array([not reason for reason in found.reason])
     assert good.sum() >= len(GROUPS) - 1, found.reason
     kept = small.take(np.flatnonzero(good))
@@ -92,7 +94,7 @@ def test_volume_is_that_of_pyxtal(small):
 
 def test_equal_seeds_give_equal_crystals(small):
     part = small.take(np.array([GROUPS.index(139), GROUPS.index(225)]))
-    first, again, other = (Pyxtal()(part, seed) for seed in (3, 3, 4))
+    first, again, other = (Pyxtal()(part, jax.random.key(seed)) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first.x, again.x)
     np.testing.assert_array_equal(first.k, again.k)
     assert (first.k != other.k).any()
@@ -101,11 +103,11 @@ def test_equal_seeds_give_equal_crystals(small):
 def test_what_does_not_work_is_a_reason():
     pytest.importorskip("pyxtal")
     crowded = types_of({221: [(11, "a"), (17, "b")]})
-    found = Pyxtal(attempts=1, factor=40.0)(crowded, 0)
+    found = Pyxtal(attempts=1, factor=40.0)(crowded, KEY)
     assert all("no coordinates in 1 attempts" in reason for reason in found.reason)
     assert (found.k == 0).all() and (found.properties["min_ratio"] == 0).all()
     twice = types_of({225: [(11, "a"), (17, "a")]})
-    assert "no coordinates in 2 attempts" in Pyxtal(attempts=2)(twice, 0).reason[0]
+    assert "no coordinates in 2 attempts" in Pyxtal(attempts=2)(twice, KEY).reason[0]
 
 
 def test_time_is_limited(monkeypatch, small):
@@ -118,7 +120,7 @@ def test_time_is_limited(monkeypatch, small):
 
     monkeypatch.setattr(realise, "_from_random", never)
     started = time.process_time()
-    found = Pyxtal(seconds=0.2)(small.take(np.array([0, 1])), 0)
+    found = Pyxtal(seconds=0.2)(small.take(np.array([0, 1])), KEY)
     assert all("more than 0.2 s" in reason for reason in found.reason) and time.process_time() - started < 2
 
 
@@ -127,13 +129,26 @@ def test_errors_of_pyxtal_are_reasons(monkeypatch, small):
         raise RuntimeError("no table")
 
     monkeypatch.setattr(realise, "_from_random", broken)
-    assert Pyxtal()(small.take(np.array([0])), 0).reason == ["PyXtal failed: RuntimeError: no table"]
+    assert Pyxtal()(small.take(np.array([0])), KEY).reason == ["PyXtal failed: RuntimeError: no table"]
+
+
+def test_operations_of_no_standard_setting_are_a_reason(small):
+    """A set that PyXtal has no number for is left out, the others are tried."""
+    from symjax.groups import make_opset
+
+    group = standard_setting(2)
+    moved = make_opset(np.asarray(group.W), np.asarray(group.w) + np.array([[0, 0, 0], [12, 0, 0]]))
+    sets = build_set_table([moved, standard_setting(221)])
+    types = StructureTypes(sets, np.array([0, 1]), np.array([[11], [11]]), np.zeros((2, 1), int))
+    found = Pyxtal()(types, KEY)
+    assert found.reason == ["operations of no standard setting, which PyXtal does not know", ""]
+    assert (found.k[0] == 0).all() and np.isfinite(found.k[1]).all()
 
 
 @pytest.mark.slow
 def test_workers_give_the_same(small):
     many = small.take(np.resize(np.arange(4), 70))
-    one, two = Pyxtal(processes=1)(many, 1), Pyxtal(processes=2)(many, 1)
+    one, two = Pyxtal(processes=1)(many, KEY), Pyxtal(processes=2)(many, KEY)
     np.testing.assert_array_equal(one.x, two.x)
     assert one.reason == two.reason
 

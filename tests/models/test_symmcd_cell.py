@@ -10,12 +10,12 @@ import pytest
 from configs.symmcd import get_config
 from symjax.cli.main import main
 from symjax.errors import ConfigError, InputError
-from symjax.models.symmcd import generate as generation
+from symjax.generate.request import Request
 from symjax.models.symmcd.cell import represent_cells
 from symjax.models.symmcd.representation import represent
-from symjax.models.symmcd.sample import SymmcdSampling
 from symjax.models.symmcd.task import SymmcdTask, options_from_config
 from symjax.models.symmcd.weights import load_weights
+from symjax.systems import generate
 from symjax.train.weights import save_params
 
 SIZES = {
@@ -28,7 +28,7 @@ SIZES = {
     "model.symmcd.max_pairs": 256,
     "train.batch_size": 12,
 }
-FEW = SymmcdSampling(num_steps=4)
+FEW = {"steps": 4, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,8 @@ def test_task_trains_on_atoms_in_bounded_batches(task, prototype_dataset):
 def test_crystals_come_in_p1_with_the_group_asked_for_beside(folder):
     weights = load_weights(folder)
     assert weights.options.unit_cell
-    request = generation.Request(groups=(225, 216), elements=("Na", "Cl"))
-    made = [generation.generate(weights, 6, seed=5, request=request, sampler=FEW, batch_size=8) for _ in range(2)]
+    request = Request(groups=(225, 216), elements=("Na", "Cl"))
+    made = [generate("symmcd", 6, weights=weights, seed=5, request=request, **FEW) for _ in range(2)]
     data = made[0].dataset
     assert data.data_hash() == made[1].dataset.data_hash()
     assert (data.num_ops == 1).all() and set(data.orbit_z) == {11, 17}
@@ -98,7 +98,7 @@ def test_crystals_come_in_p1_with_the_group_asked_for_beside(folder):
     for number, atoms in zip(data.properties["requested_group"].astype(int), data.num_atoms, strict=True):
         assert counts.orbits[number, atoms] > 0
     with pytest.raises(InputError, match="draws atoms, not orbits"):
-        generation.generate(weights, 2, request=generation.Request(orbits=2), sampler=FEW)
+        generate("symmcd", 2, weights=weights, request=Request(orbits=2), **FEW)
 
 
 def test_command_with_unit_cell_weights(folder, tmp_path, capsys):

@@ -1,6 +1,5 @@
 """Sampling SymmCD: a denoiser that knows the answer gives the crystals back; requests, counted failures, weights, the command."""
 
-import dataclasses
 import json
 
 import jax
@@ -14,13 +13,17 @@ from symjax.diffusion import wrapped
 from symjax.errors import InputError, WeightsError
 from symjax.evaluate.report.reading import usable
 from symjax.evaluate.sources import read_crystals
+from symjax.generate.masks import masks_of
+from symjax.generate.request import Request
 from symjax.groups.identify import identify
-from symjax.models.symmcd import generate as generation
+from symjax.models.symmcd import draw as drawing
 from symjax.models.symmcd import sample as sampling
 from symjax.models.symmcd.network import Predictions
 from symjax.models.symmcd.representation import represent
+from symjax.models.symmcd.requests import TEN_GROUPS, draw_requests
 from symjax.models.symmcd.task import SymmcdTask, examples_of, levels_of
 from symjax.models.symmcd.weights import load_weights
+from symjax.systems import generate
 from symjax.train.weights import load_params, save_params, shipped_weights
 
 SIZES = {
@@ -31,7 +34,7 @@ SIZES = {
     "model.symmcd.group_hidden": 8,
     "model.symmcd.buckets": (4,),
 }
-FEW = sampling.SymmcdSampling(num_steps=4)
+FEW = {"steps": 4, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -102,17 +105,20 @@ def test_exact_predictions_give_the_crystals_back(monkeypatch, weights, data, st
     error = np.asarray(drawn.x) - truth.x
     # the corrector at the smallest noise moves by sqrt(2e-5); the published last step has no noise
     assert np.abs(error - np.round(error))[mask].max() < 0.02
-    made = generation._Maker(truth.number, 4, generation.Request())
-    made.keep_better(np.arange(8), jax.tree.map(np.asarray, drawn), mask)
-    assert not made.failed
-    again = represent(made.dataset({}), num_orbits=4)
+    known = jax.tree.map(np.asarray, drawn)
+    monkeypatch.setattr(drawing, "draw_requests", lambda *_, **__: (truth.number, truth.num_orbits))
+    monkeypatch.setattr(drawing, "sample_all", lambda *_, **__: (known, mask))
+    made = generate("symmcd", 8, weights=weights)
+    assert not made.failed and made.attempts == 8
+    again = represent(made.dataset, num_orbits=4)
     np.testing.assert_array_equal(again.pos, truth.pos)
     np.testing.assert_allclose(again.k, truth.k, atol=0.02)
 
 
 def test_every_crystal_has_its_group_even_from_untrained_weights(weights):
-    made = generation.generate(weights, 6, seed=3, sampler=FEW, batch_size=8)
-    assert len(made.dataset) == 6 and made.attempts == 6 + sum(made.failed.values())
+    made = generate("symmcd", 6, weights=weights, seed=3, **FEW)
+    assert len(made.dataset) == 6 and made.attempts == 6 + sum(made.failed.values()) and made.missing == 0
+    assert made.dataset.ids[0] == "symmcd-00000" and {"moved", "site_cost"} <= set(made.dataset.properties)
     for i in range(6):
         index = int(made.dataset.set_index[i])
         number = identify(made.dataset.sets.opset(index)).number
@@ -126,13 +132,11 @@ def test_every_crystal_has_its_group_even_from_untrained_weights(weights):
 
 
 def test_equal_seeds_give_equal_crystals_and_requests_are_kept(weights):
-    request = generation.Request(groups=(225, 216), orbits=2, elements=("Na", "Cl"))
-    one, two = (
-        generation.generate(weights, 5, seed=7, request=request, sampler=FEW, batch_size=8).dataset for _ in range(2)
-    )
+    request = Request(groups=(225, 216), orbits=2, elements=("Na", "Cl"))
+    one, two = (generate("symmcd", 5, weights=weights, seed=7, request=request, **FEW).dataset for _ in range(2))
     assert one.data_hash() == two.data_hash()
     assert (one.num_orbits == 2).all() and set(one.orbit_z) == {11, 17}
-    other = generation.generate(weights, 5, seed=8, request=request, sampler=FEW, batch_size=8).dataset
+    other = generate("symmcd", 5, weights=weights, seed=8, request=request, **FEW).dataset
     assert other.data_hash() != one.data_hash()
 
 
@@ -140,7 +144,11 @@ def test_groups_and_orbits_follow_the_training_data(weights, data):
     """Frequencies of 20,000 requests, all and restricted."""
     truth = represent(data)
     rng = np.random.default_rng(0)
-    number, orbits = generation.draw_requests(weights.counts, generation.Request(), 20_000, rng=rng, max_orbits=4)
+
+    def asked(num, **parts):
+        return draw_requests(weights.counts, masks_of(Request(**parts)), num, rng=rng, max_orbits=4)
+
+    number, orbits = asked(20_000)
     for n in np.unique(truth.number):
         assert (number == n).mean() == pytest.approx((truth.number == n).mean(), abs=0.015)
     most = int(np.bincount(truth.number).argmax())
@@ -148,33 +156,46 @@ def test_groups_and_orbits_follow_the_training_data(weights, data):
         assert (orbits[number == most] == m).mean() == pytest.approx(
             (truth.num_orbits[truth.number == most] == m).mean(), abs=0.06
         )
-    some, _ = generation.draw_requests(
-        weights.counts, generation.Request(groups=(225, 186)), 200, rng=rng, max_orbits=4
-    )
+    some, _ = asked(200, groups=(225, 186))
     assert set(some) == {186, 225}
-    given, count = generation.draw_requests(weights.counts, generation.Request(orbits=3), 500, rng=rng, max_orbits=4)
+    given, count = asked(500, orbits=3)
     assert set(given) <= set(truth.number[truth.num_orbits == 3]) and (count == 3).all()
+    cubic, _ = asked(200, crystal_system="cubic", centrosymmetric=True)
+    assert set(cubic) <= set(truth.number) and set(cubic) <= set(range(200, 231))
 
 
 @pytest.mark.parametrize(
-    ("request_of", "words"),
+    ("asked", "words"),
     [
-        (generation.Request(groups=(3,)), "3"),
-        (generation.Request(groups=(231,)), "230"),
-        (generation.Request(groups=(225,), orbits=9), "4"),
-        (generation.Request(elements=("Xx",)), "unknown"),
-        (generation.Request(elements=("At",)), "does not occur"),
-        (generation.Request(orbits=2, elements=("Na", "Cl", "O")), "do not fit"),
+        ({"groups": (3,)}, "space group 3 has no crystal"),
+        ({"groups": (225, 3)}, "space group 3 has no crystal"),
+        ({"groups": (225,), "orbits": 9}, "1 to 4 orbits, got 9"),
+        ({"elements": ("At",)}, "element At: in no crystal"),
+        ({"include": ("At",)}, "element At: in no crystal"),
+        ({"elements": ("Na", "Cl", "O", "K", "H")}, "5 elements need as many orbits"),
+        (
+            {"groups": (225,), "sites": (("Na", "4a"),)},
+            "given orbits cannot be asked of symmcd: it draws site symmetries",
+        ),
     ],
 )
-def test_requests_that_cannot_be_met_are_refused(weights, request_of, words):
+def test_requests_that_cannot_be_met_are_refused(weights, asked, words):
     with pytest.raises(InputError, match=words):
-        generation.generate(weights, 2, request=request_of, sampler=FEW)
+        generate("symmcd", 2, weights=weights, request=Request(**asked), **FEW)
+
+
+def test_no_coordinates_are_given_to_a_system_that_draws_them(weights):
+    from symjax.generate.loop import generate as common
+    from symjax.generate.pyxtal import Pyxtal
+    from symjax.systems import system
+
+    with pytest.raises(InputError, match="draws lattice and coordinates itself"):
+        common(system("symmcd"), weights, 2, realise=Pyxtal())
 
 
 def test_failures_are_counted_and_drawn_again(monkeypatch, weights):
     """A cell without end in the first round: those crystals are drawn again, the count says so."""
-    original, calls = generation.sample_all, []
+    original, calls = drawing.sample_all, []
 
     def sometimes(*args, **kwargs):
         drawn, mask = original(*args, **kwargs)
@@ -183,9 +204,10 @@ def test_failures_are_counted_and_drawn_again(monkeypatch, weights):
             drawn.k[:3] = np.nan
         return drawn, mask
 
-    monkeypatch.setattr(generation, "sample_all", sometimes)
-    made = generation.generate(weights, 5, seed=3, sampler=FEW, batch_size=8)
+    monkeypatch.setattr(drawing, "sample_all", sometimes)
+    made = generate("symmcd", 5, weights=weights, seed=3, **FEW)
     assert made.failed["no cell"] >= 3 and made.attempts == sum(calls) > 5 and len(made.dataset) == 5
+    assert (made.dataset.properties["draws"][:3] >= 2).all() and made.dataset.properties["draws"].sum() == sum(calls)
 
 
 def test_more_steps_than_trained_are_refused(weights):
@@ -231,9 +253,10 @@ def test_command(folder, tmp_path, capsys):
     code = main(["generate", *options, "--space-group", "Fm-3m", "--orbits", "2", "--out", str(out)])
     shown = capsys.readouterr()
     assert code == 0, shown.err
-    assert "draws gave no crystal" in shown.out
+    assert "draws gave nothing" in shown.out
     index = json.loads((out / "index.json").read_text())
     assert index["draws"] == 3 + sum(index["failed_draws"].values())
+    assert index["unrealised"] == [] and index["missing"] == 0 and "genes.jsonl" not in index["files"]
     assert [entry["group"]["number"] for entry in index["crystals"]] == [225] * 3
     assert len(list(out.glob("*.cif"))) == 3
     source = read_crystals(out).summary()
@@ -255,7 +278,7 @@ def test_command(folder, tmp_path, capsys):
     [
         (
             ["--model", "symmcd", "--formula", "NaCl", "--space-group", "225", "--orbits", "1"],
-            "Na, Cl do not fit on 1 orbit",
+            "1 orbit(s) cannot hold 2 elements",
         ),
         (
             ["--model", "symmcd", "--formula", "NaClO5", "--space-group", "225"],
@@ -263,18 +286,20 @@ def test_command(folder, tmp_path, capsys):
         ),
         (["--model", "symmcd", "--formula", "NaCl", "--elements", "Na,O"], "contradict"),
         (["--model", "symmcd", "--formula", "NaCl2("], "a bracket is not closed"),
-        (["--model", "symmcd", "--chiral"], "--chiral"),
-        (["--model", "symmcd", "--parent", "x.cif"], "--parent"),
+        (["--model", "symmcd", "--chiral", "--centrosymmetric"], "no space group meets"),
+        (["--model", "symmcd", "--parent", "x.cif"], "--parent cannot be asked of symmcd: it draws from noise"),
+        (["--model", "symmcd", "--space-group", "225", "--prefix", "Na:4a"], "given orbits cannot be asked of symmcd"),
+        (["--model", "symmcd", "--realise", "none"], "symmcd draws lattice and coordinates itself"),
+        (["--model", "symmcd", "--temperature", "2"], "belongs to --model wyckoff_transformer"),
         (["--model", "symmcd", "--space-group", "3"], "space group 3"),
         (["--model", "symmcd", "--space-group", "225,nonsense"], "nonsense"),
         (["--model", "symmcd", "--space-group", "225", "--orbits", "7"], "7"),
         (["--model", "symmcd", "--steps", "2000"], "1000"),
-        (["--orbits", "2"], "--orbits belongs to --model symmcd"),
     ],
 )
 def test_command_refuses_in_one_line(folder, tmp_path, capsys, options, words):
-    given = [] if options[0] == "--orbits" else ["--weights", str(folder)]
-    code = main(["generate", *options, *given, "--num", "2", "--out", str(tmp_path / "o"), "--quiet"])
+    given = ["--weights", str(folder), "--num", "2", "--out", str(tmp_path / "o"), "--quiet"]
+    code = main(["generate", *options, *given])
     err = capsys.readouterr().err
     assert code == 2 and words in err and "Traceback" not in err
     assert not (tmp_path / "o").exists()
@@ -288,8 +313,8 @@ def test_weights_of_the_other_model_are_told_apart(tmp_path):
         load_weights(tmp_path / "nowhere")
 
 
-def test_requests_are_values():
-    assert dataclasses.replace(generation.Request(), orbits=2).orbits == 2 and len(generation.TEN_GROUPS) == 10
+def test_the_ten_groups_of_the_paper():
+    assert len(TEN_GROUPS) == 10 and masks_of(Request(groups=TEN_GROUPS)).groups.sum() == 10
 
 
 def test_shipped_weights_are_small_and_whole():
@@ -298,8 +323,6 @@ def test_shipped_weights_are_small_and_whole():
     assert sum(file.stat().st_size for file in folder.iterdir()) < 6_000_000
     assert weights.counts.group.sum() == pytest.approx(1.0, abs=1e-4) and weights.counts.group[225] > 0.01
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(weights.params))
-    number, orbits = generation.draw_requests(
-        weights.counts, generation.Request(), 50, rng=np.random.default_rng(0), max_orbits=20
-    )
+    number, orbits = draw_requests(weights.counts, masks_of(Request()), 50, rng=np.random.default_rng(0), max_orbits=20)
     assert number.min() >= 1 and orbits.min() >= 1
     assert "/" not in load_params(folder)[1].data.train

@@ -11,7 +11,9 @@ from experiments import symmcd_speed as speed
 from experiments.published.render import Cell, Line
 from symjax.evaluate.report.reading import usable
 from symjax.evaluate.sources import Crystals
-from symjax.models.symmcd.requests import TEN_GROUPS, Request, draw_requests
+from symjax.generate.masks import masks_of
+from symjax.generate.request import Request
+from symjax.models.symmcd.requests import TEN_GROUPS, draw_requests
 from symjax.models.symmcd.weights import load_weights
 
 FOUND = {
@@ -165,7 +167,8 @@ def test_ten_groups_have_a_row_that_says_so(tmp_path, capsys):
 def test_the_ten_groups_can_be_asked_for():
     """All of them occur in the training data of the shipped weights, as often as there."""
     counts = load_weights().counts
-    number, _ = draw_requests(counts, Request(groups=TEN_GROUPS), 4000, rng=np.random.default_rng(0), max_orbits=20)
+    asked = masks_of(Request(groups=TEN_GROUPS))
+    number, _ = draw_requests(counts, asked, 4000, rng=np.random.default_rng(0), max_orbits=20)
     assert set(number) == set(TEN_GROUPS)
     share = np.asarray(counts.group)[list(TEN_GROUPS)]
     for n, want in zip(TEN_GROUPS, share / share.sum(), strict=True):

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 from configs.wyckoff_transformer import get_config
-from symjax.cli.generate_wyckoff_transformer import parse_prefix
 from symjax.cli.main import main
 from symjax.errors import InputError, SymjaxError, WeightsError
+from symjax.generate import loop
+from symjax.generate.representations import representations
+from symjax.generate.request import Request
+from symjax.generate.system import Realised, Settings
 from symjax.groups.identify import identify
 from symjax.groups.tables import wyckoff_letters
-from symjax.models.wyckoff_transformer import generate as generation
-from symjax.models.wyckoff_transformer.generate import Realised, Request, draw_groups, gene, generate
+from symjax.models.wyckoff_transformer.draw import draw_groups
 from symjax.models.wyckoff_transformer.network import init_params
 from symjax.models.wyckoff_transformer.task import WyckoffTask, options_from_config, statistics
 from symjax.models.wyckoff_transformer.tokens import fits, tokenize
 from symjax.models.wyckoff_transformer.weights import load_weights
+from symjax.systems import system
 from symjax.train.weights import load_params, save_params, shipped_weights
 
 STOPS = 4.0  # added to the logit of STOP, so that untrained weights give few sites
@@ -53,16 +56,23 @@ def weights(folder):
     return load_weights(folder)
 
 
+def generate(weights, num, *, seed=0, request=None, realise=None, **options):
+    settings = Settings(seed, options=options)
+    return loop.generate(
+        system("wyckoff_transformer"), weights, num, request=request, settings=settings, realise=realise
+    )
+
+
 class Half:
     """A realiser that fails for every second crystal of its first call, or for the first one of every call."""
 
     def __init__(self, first_always=False):
         self.calls, self.first_always = [], first_always
 
-    def __call__(self, types, seed):
+    def __call__(self, types, key):
         num = len(types.z)
         bad = np.arange(num) == 0 if self.first_always else (np.arange(num) % 2 == 1) & (not self.calls)
-        self.calls.append((num, seed))
+        self.calls.append((num, jax.random.key_data(key).tolist()))
         x = np.where(
             types.orbit_mask[..., None], np.asarray(types.sets.pos_x0)[types.set_index[:, None], types.pos], 0.0
         )
@@ -74,9 +84,10 @@ class Half:
 def test_representations_only(weights):
     made = generate(weights, 12, seed=2, request=Request(groups=(221, 62)))
     assert (
-        made.dataset is None and made.attempts == 12 and not made.invalid and not made.unrealised and made.missing == 0
+        made.dataset is None and made.attempts == 12 and not made.failed and not made.unrealised and made.missing == 0
     )
-    assert set(made.number.tolist()) <= {221, 62} and (made.types.orbit_mask.sum(axis=1) >= 1).all()
+    assert {one["space_group"] for one in representations(made.types)} <= {221, 62}
+    assert (made.types.orbit_mask.sum(axis=1) >= 1).all()
     again = generate(weights, 12, seed=2, request=Request(groups=(221, 62)))
     np.testing.assert_array_equal(again.types.pos, made.types.pos)
     np.testing.assert_array_equal(again.types.z, made.types.z)
@@ -97,8 +108,10 @@ def test_what_cannot_be_realised_is_listed_and_drawn_again(weights):
 def test_crystals_that_fail_every_time_are_missing(weights):
     made = generate(weights, 4, seed=1, realise=Half(first_always=True))
     assert made.missing == 1 and len(made.dataset) == 3 and made.attempts == 11 and len(made.unrealised) == 8
+    assert made.dataset.ids.tolist() == [f"wyckoff_transformer-{i:05d}" for i in range(3)]
+    np.testing.assert_array_equal(made.dataset.num_orbits, made.types.orbit_mask.sum(axis=1))
 
-    def never(types, seed):
+    def never(types, key):
         return Realised(np.zeros((len(types.z), 6)), np.zeros((*types.z.shape, 3)), ["never"] * len(types.z), {})
 
     with pytest.raises(SymjaxError, match=r"none of 2 crystals.*never: 16"):
@@ -109,40 +122,56 @@ def test_unmasked_samples_are_drawn_until_valid(weights):
     likely = jax.tree.map(np.copy, weights.params)
     for head, token in (("site", weights.vocabulary.sites.index("1")), ("enum", 0)):  # all that there is in P1
         likely["params"][f"head_{head}"]["layer_2"]["bias"][token] += 5.0
-    made = generate(dataclasses.replace(weights, params=likely), 10, seed=0, request=Request(masked=False, groups=(1,)))
-    assert made.attempts == 10 - made.missing + sum(made.invalid.values()) and sum(made.invalid.values()) > 0
+    weights = dataclasses.replace(weights, params=likely)
+    made = generate(weights, 10, seed=0, request=Request(groups=(1,)), unmasked=True)
+    assert made.attempts == 10 - made.missing + sum(made.failed.values()) and sum(made.failed.values()) > 0
 
 
 def test_requests_in_names(weights):
     made = generate(
-        weights, 10, seed=3, request=Request(groups=(225,), elements=("Na", "Cl"), prefix=(("Na", "4a"),), orbits=3)
+        weights, 10, seed=3, request=Request(groups=(225,), elements=("Na", "Cl"), sites=(("Na", "4a"),), orbits=3)
     )
     z = made.types.z
     assert z.shape == (10, 3) and (z[:, 0] == 11).all() and set(np.unique(z).tolist()) == {11, 17}
     assert {wyckoff_letters(225)[p] for p in made.types.pos[:, 0]} == {"a"}
-    one = gene(225, z[0], made.types.pos[0])
-    assert one["orbits"][0] == {"element": "Na", "position": "4a", "site_symmetry": "m-3m"} and one["num_atoms"] >= 12
+    one = representations(made.types)[0]
+    assert (
+        one["space_group"] == 225
+        and one["orbits"][0] == {"element": "Na", "position": "4a", "site_symmetry": "m-3m"}
+        and one["num_atoms"] >= 12
+    )
+
+
+def test_a_formula_is_met_exactly(weights):
+    """Untrained weights: by counting, in every group that has room, given orbits included."""
+    made = generate(weights, 10, seed=4, request=Request(formula={"Sr": 1, "Ti": 1, "O": 3}))
+    assert {one["formula"] for one in representations(made.types)} == {"SrTiO3"} and made.attempts == 10
+    asked = Request(groups=(221,), formula={"Sr": 1, "Ti": 1, "O": 3}, sites=(("Ti", "1b"),), orbits=3)
+    made = generate(weights, 6, seed=4, request=asked)
+    assert {one["formula"] for one in representations(made.types)} == {"SrTiO3"}
+    assert (made.types.z[:, 0] == 22).all() and (made.types.orbit_mask.sum(axis=1) == 3).all()
 
 
 @pytest.mark.parametrize(
-    "request_, words",
+    "asked, words",
     [
-        (Request(groups=(231,)), "space group 231"),
-        (Request(groups=(225, 230)), "space group 230 is not among the 177"),
-        (Request(elements=("Xq",)), "Xq"),
-        (Request(elements=("Ra",)), "outside the vocabulary"),
-        (Request(elements=("Na",), allowed=("Na", "Cl")), "either"),
-        (Request(prefix=(("Na", "4a"),)), "one space group"),
-        (Request(groups=(225,), prefix=(("Na", "4a"), ("Cl", "4a"))), "position 4a"),
-        (Request(elements=("Na", "Cl", "O"), orbits=2), "3 more elements"),
-        (Request(orbits=21), "within 1 to 20"),
-        (Request(temperature=-1.0), "temperature"),
-        (Request(masked=False, elements=("Na",)), "unmasked"),
+        ({"groups": (225, 230)}, "space group 230 is not among the 177"),
+        ({"elements": ("Ra",)}, "element Ra: in no crystal"),
+        ({"include": ("Ra",)}, "element Ra: in no crystal"),
+        ({"groups": (225,), "sites": (("Na", "4a"), ("Cl", "4a"))}, "position 4a"),
+        ({"orbits": 21}, "within 1 to 20"),
+        ({"formula": {"Na": 1, "Cl": 1, "O": 5}, "groups": (225,)}, "no group that meets"),
+        ({"formula": {"Na": 1, "Cl": 1}, "groups": (225,), "orbits": 9}, "with 9 to 9 orbits"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"unmasked": True, "elements": ("Na",)}, "unmasked"),
+        ({"unmasked": True, "formula": {"Na": 1, "Cl": 1}}, "unmasked"),
+        ({"steepness": 1.0}, "wyckoff_transformer has no option steepness; it has temperature, unmasked"),
     ],
 )
-def test_requests_that_cannot_be_met(weights, request_, words):
+def test_requests_that_cannot_be_met(weights, asked, words):
+    options = {name: asked.pop(name) for name in ("temperature", "unmasked", "steepness") if name in asked}
     with pytest.raises(InputError, match=words):
-        generate(weights, 2, request=request_)
+        generate(weights, 2, request=Request(**asked), **options)
     with pytest.raises(InputError, match="at least 1"):
         generate(weights, 0)
 
@@ -194,20 +223,24 @@ def test_trained_weights_have_the_same_form(config, prototype_dataset, params):
 def test_the_diffusion_realiser_refuses_large_cells(monkeypatch):
     """Only what fits the network is handed to it."""
     from symjax.data.structure_types import StructureTypes
-    from symjax.models.symmcd.generate import standard_sets
-    from symjax.models.symop.weights import load_weights as load_symop
+    from symjax.groups.tables import standard_setting
+    from symjax.models.symop.geometry import realise
+    from symjax.models.symop.weights import load_geometry
+    from symjax.wyckoff.set_table import build_set_table
 
     letters = wyckoff_letters(225)
     pos = np.array([[letters.index("a"), letters.index("b")], [letters.index("l"), 0]])
-    types = StructureTypes(standard_sets((225,)), np.zeros(2, int), np.array([[11, 17], [8, 0]]), pos)
+    types = StructureTypes(
+        build_set_table([standard_setting(225)]), np.zeros(2, int), np.array([[11, 17], [8, 0]]), pos
+    )
     seen = []
 
     def draw(weights, types, key, **options):
         seen.append(types.num_atoms().tolist())
         return np.ones((1, 6)), np.zeros((1, 2, 3)), np.ones(1), np.ones(1)
 
-    monkeypatch.setattr(generation, "draw_geometry", draw)
-    found = generation.Diffusion(load_symop())(types, 0)
+    monkeypatch.setattr(realise, "draw_geometry", draw)
+    found = realise.Diffusion(load_geometry())(types, jax.random.key(0))
     assert seen == [[8]] and found.reason[0] == "" and "more than 96 atoms" in found.reason[1]
     assert (found.k[0] == 1).all() and (found.k[1] == 0).all()
 
@@ -246,13 +279,14 @@ def test_command_representations(folder, tmp_path, capsys):
         == 0
     )
     shown = capsys.readouterr().out
-    assert "5 representations drawn, 5 of them valid" in shown
+    assert "0 of 5 draws gave nothing" in shown and "5 representations in genes.jsonl" in shown
     assert sorted(file.name for file in out.iterdir()) == ["genes.jsonl", "index.json"]
     genes = [json.loads(line) for line in (out / "genes.jsonl").read_text().splitlines()]
     assert len(genes) == 5 and all(one["orbits"][0]["position"] == "4a" for one in genes)
     assert all("Cl" in {orbit["element"] for orbit in one["orbits"]} for one in genes)
     index = json.loads((out / "index.json").read_text())
-    assert index["representations"] == {"drawn": 5, "invalid": {}, "valid": 5, "realised": None, "missing": 0}
+    assert (index["draws"], index["failed_draws"], index["unrealised"], index["missing"]) == (5, {}, [], 0)
+    assert index["options"]["prefix"] == "Na:4a" and index["options"]["space_group"] == "Fm-3m"
     assert index["crystals"] == [] and index["files"] == ["genes.jsonl", "index.json"]
 
 
@@ -260,13 +294,12 @@ def test_command_random_crystals(folder, tmp_path, capsys):
     pytest.importorskip("pyxtal")
     out = tmp_path / "out"
     options = ("--space-group", "225,221", "--elements", "Na,Cl", "--orbits", 2, "--no-picture")
-    assert run(folder, out, "--num", 3, "--realise", "pyxtal", "--attempts", 20, "--seconds", 10, *options) == 0
+    code = run(folder, out, "--num", 3, "--realise", "pyxtal", "--attempts", 20, "--seconds", 10, *options)
     shown = capsys.readouterr().out
     index = json.loads((out / "index.json").read_text())
-    counts = index["representations"]
-    assert len(index["crystals"]) == 3 - counts["missing"] == counts["realised"]
-    assert counts["realised"] + len(index["unrealised"]) == counts["valid"] == counts["drawn"]
-    assert f"{counts['realised']} of {counts['valid']} valid representations realised" in shown
+    assert code == (3 if index["missing"] else 0) and len(index["crystals"]) == 3 - index["missing"]
+    assert index["draws"] == len(index["crystals"]) + len(index["unrealised"]) and index["failed_draws"] == {}
+    assert f"{len(index['crystals'])} of {index['draws']} representations realised" in shown
     assert len(list(out.glob("*.cif"))) == len(index["crystals"])
     for entry in index["crystals"]:
         assert entry["group"]["number"] in (221, 225) and entry["group_found_in_atoms"]["has_all_operations"]
@@ -307,8 +340,9 @@ def test_command_relaxes_under_the_symmetry(folder, tmp_path, capsys, monkeypatc
         (["--space-group", "225", "--prefix", "Na4a"], "cannot read 'Na4a'"),
         (["--prefix", "Na:4a"], "one space group"),
         (["--temperature", "0"], "temperature"),
-        (["--formula", "NaCl"], "--formula does not go with --model wyckoff_transformer"),
-        (["--chiral"], "--chiral"),
+        (["--formula", "NaClO5", "--space-group", "225"], "no group that meets"),
+        (["--chiral", "--polar", "--centrosymmetric"], "no space group meets"),
+        (["--parent", "x.cif"], "--parent cannot be asked of wyckoff_transformer: it draws positions in a group"),
         (["--attempts", "3"], "--attempts needs --realise pyxtal"),
         (["--realise", "pyxtal", "--attempts", "0"], "must be positive"),
         (["--realise", "none", "--steps", "5"], "--steps"),
@@ -323,17 +357,25 @@ def test_command_refuses_in_one_line(folder, tmp_path, capsys, options, words):
     assert not (tmp_path / "o").exists()
 
 
-@pytest.mark.parametrize("option", ["--prefix=Na:4a", "--temperature=2", "--realise=none"])
+@pytest.mark.parametrize("option", ["--unmasked", "--temperature=2"])
 def test_other_models_do_not_take_its_options(tmp_path, capsys, option):
     assert main(["generate", "--num", "2", "--out", str(tmp_path / "o"), option]) == 2
     assert f"{option.split('=')[0]} belongs to --model wyckoff_transformer" in capsys.readouterr().err
 
 
-def test_parse_prefix():
-    assert parse_prefix("Na:4a, Cl : b") == (("Na", "4a"), ("Cl", "b"))
-    for text in ("Na:", ":4a", "Na:4a,,Cl:b", ""):
-        with pytest.raises(InputError, match="cannot read"):
-            parse_prefix(text)
+def test_what_did_not_come_out_is_said_and_the_rest_written(folder, tmp_path, capsys, monkeypatch):
+    """Exit code 3: the crystals that came out are there, what is missing stands in the index and on the screen."""
+    from symjax import systems
+
+    monkeypatch.setattr(systems, "realiser", lambda *_, **__: Half(first_always=True))
+    out = tmp_path / "out"
+    assert run(folder, out, "--num", 4, "--space-group", 225, "--no-picture") == 3
+    shown = capsys.readouterr()
+    index = json.loads((out / "index.json").read_text())
+    assert "1 of 4 crystals are missing" in shown.err and "3 of 11 representations realised (no luck: 8)" in shown.out
+    assert index["missing"] == 1 and len(index["crystals"]) == 3 == len(list(out.glob("*.cif")))
+    assert len((out / "genes.jsonl").read_text().splitlines()) == 3 and "not realised: " in shown.out
+    assert index["draws"] == 11 and {one["reason"] for one in index["unrealised"]} == {"no luck"}
 
 
 @pytest.mark.slow

@@ -1,0 +1,101 @@
+"""What is asked for in symop's terms: targets of the walk, room for formulas, given sites; the crystals meet it exactly."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from symjax.elements import SYMBOLS
+from symjax.errors import InputError
+from symjax.generate.request import Request
+from symjax.generate.system import Settings
+from symjax.groups.identify import identify
+from symjax.groups.kinds import operation_kinds
+from symjax.groups.sets import OpSet
+from symjax.groups.tables import standard_setting, wyckoff_letters
+from symjax.models.symop.demands import demands_of
+from symjax.systems import generate, system
+
+
+def compiled(**demand):
+    return demands_of(Request(**demand), max_orbits=20, max_atoms=96)
+
+
+@pytest.mark.parametrize(
+    ("demand", "count"),
+    [({"polar": True}, 68), ({"groups": (14,)}, 1), ({"groups": (14, 225, 2)}, 3), ({"orbits": 3}, 0)],
+)
+def test_demands_on_operations_are_targets(demand, count):
+    assert len(compiled(**demand).targets) == count
+
+
+def test_above_and_below_a_set():
+    below = compiled(below=standard_setting(221)).targets
+    assert (below.sum(1) <= 48).all() and len(below) > 5
+    above = compiled(above=standard_setting(16))
+    assert (above.start.sum(1) == [4, 0]).all() and above.targets[:, above.start[0]].all()
+
+
+@pytest.mark.parametrize(
+    ("demand", "words"),
+    [
+        ({"formula": {"Si": 97, "O": 1}}, "at most 96"),
+        ({"formula": {"Si": 1, "O": 1, "Al": 1, "Na": 1}, "groups": (230,)}, "no group"),
+        ({"formula": {"Sr": 1, "Ti": 1, "O": 3}, "groups": (221,), "orbits": 9}, "no group"),
+        ({"orbits": 21}, "1 to 20 orbits, got 21"),
+        ({"include": tuple(SYMBOLS[1:22])}, "21 elements need as many orbits"),
+        ({"groups": (225,), "sites": (("Na", "4a"), ("Cl", "4a"))}, "position 4a"),
+    ],
+)
+def test_wrong_demands_are_named(demand, words):
+    with pytest.raises(InputError, match=words):
+        compiled(**demand)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return system("symop").load(None)
+
+
+def drawn(weights, num=6, seed=0, **demand):
+    return generate("symop", num, weights=weights, seed=seed, steps=6, request=Request(**demand)).dataset
+
+
+def test_formula_group_and_kind_are_met_exactly(weights):
+    samples = drawn(weights, formula={"Sr": 1, "Ti": 1, "O": 3}, require=("mirror",), crystal_system="tetragonal")
+    for cell in samples.all_atoms():
+        assert cell.reduced == ((8, 3), (22, 1), (38, 1))
+        opset = OpSet(W=cell.W.astype(np.int32), w=cell.w.astype(np.int32), mask=np.ones(len(cell.W), bool))
+        assert "mirror" in operation_kinds(opset)
+        assert 75 <= identify(opset).number <= 142
+
+
+def test_equal_seeds_give_equal_crystals_with_at_least_the_generated_group(weights):
+    from symjax.evaluate.distances import shortest
+    from symjax.evaluate.symmetry import find_symmetry
+
+    first, again, other = drawn(weights), drawn(weights), drawn(weights, seed=1)
+    np.testing.assert_array_equal(first.orbit_x, again.orbit_x)
+    np.testing.assert_array_equal(first.k, again.k)
+    assert list(first.formula) != list(other.formula)
+    assert (first.properties["log_bound"] < 0).all()
+    for cell in first.all_atoms():
+        assert (
+            find_symmetry(cell).contains or shortest(cell).distance < 0.3
+        )  # spglib gives up where atoms fall together
+
+
+def test_given_orbits_are_placed_and_orbits_counted(weights):
+    """Two orbits given of one element: both there, among as many as were asked for, whatever order they are drawn in."""
+    asked = Request(groups=(62,), sites=(("O", "4c"), ("O", "8d"), ("Ca", "4b")), include=("Ti",), orbits=5)
+    made = generate("symop", 6, weights=weights, request=asked, realise="none")
+    letters = wyckoff_letters(62)
+    assert (made.types.orbit_mask.sum(1) == 5).all() and made.missing == 0
+    for z, pos in zip(made.types.z, made.types.pos, strict=True):
+        found = Counter((SYMBOLS[e], letters[p]) for e, p in zip(z.tolist(), pos.tolist(), strict=True) if e)
+        assert found[("O", "c")] and found[("O", "d")] and found[("Ca", "b")] and 22 in z
+
+
+def test_an_element_of_no_training_crystal_is_refused(weights):
+    with pytest.raises(InputError, match="element At: in no crystal"):
+        system("symop").sampler(weights, Request(include=("At",)), 2, Settings())
