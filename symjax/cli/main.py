@@ -43,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments without the program's name; None for those of the process.
     """
-    args = argparse.Namespace(
-        debug=False
-    )  # until the line is read; the parser lists systems of other packages, which may be broken
+    args = argparse.Namespace(debug=False)  # reading the line may fail: it lists systems, those of other packages too
     try:
         args = build_parser().parse_args(argv)
         code = importlib.import_module(f"symjax.cli.{args.command}").run(args)

@@ -1,4 +1,4 @@
-"""A system of another package, found by its entry point, trains, generates, is evaluated and stands in a table, as it is installed."""
+"""A system of another package, found by its entry point, trains, generates, is evaluated and stands in a table."""
 
 import json
 import os

@@ -80,4 +80,5 @@ if __name__ == "__main__":
         made = generate(system, num, **options)
         named, volumes = crystals(made)
         draws = (made.attempts, sum(made.failed.values()))
-        print(f"    {name!r}: {dict(crystals=named, volumes=volumes, hash=discrete(made.dataset), draws=draws)},")
+        stored = {"crystals": named, "volumes": volumes, "hash": discrete(made.dataset), "draws": draws}
+        print(f"    {name!r}: {stored},")

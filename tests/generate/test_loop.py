@@ -1,4 +1,4 @@
-"""The loop that every system shares, with a made-up one: what fails is drawn again, the best is kept, the order stays, all is counted."""
+"""The loop that every system shares, with a made-up one: what fails is drawn again, the best is kept, all is counted."""
 
 import dataclasses
 

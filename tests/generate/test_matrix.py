@@ -1,7 +1,7 @@
-"""Every system with every option of what is asked for: the result meets it, judged by itself, or one message says why it has no meaning.
+"""Every system with every option of what is asked for: the result meets it, or one message says why it has no meaning.
 
-Structure types suffice: where a system draws no coordinates nothing realises them, and the other one draws in three steps. Everything
-is asked through the command line's own reader, so that an option that stands nowhere, or reads wrongly, is found too.
+Structure types suffice: where a system draws no coordinates nothing realises them, and others draw in three steps. Everything is
+asked through the command line's own reader, so that an option that stands nowhere, or reads wrongly, is found too.
 """
 
 import argparse

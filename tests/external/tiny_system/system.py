@@ -1,4 +1,4 @@
-"""Generation: a space group by its learned frequency among those that the request allows, then elements on positions that have room."""
+"""Generation: a space group by its frequency among those that the request allows, then elements on positions with room."""
 
 import jax
 import numpy as np
