@@ -39,11 +39,59 @@ DRAWS = {
     ),
     "wyckoff_transformer": ("wyckoff_transformer", 6, {"seed": 0, "steps": 4, "min_ratio": 0.6}),
 }
-STORED = {}
+STORED = {
+    "symop": {
+        "crystals": [
+            "15 O4AsY: Y 4e, As 4e, O 8f, O 8f",
+            "221 CeHo: Ce 1b, Ho 1a",
+            "63 Se3CsDyHg: Cs 4c, Dy 4b, Hg 4c, Se 4c, Se 8f",
+            "152 AlCaAs3: Ca 3a, Al 3a, As 3b, As 6c",
+            "62 GeTmIr: Tm 4c, Ge 4c, Ir 4c",
+            "2 O10Zn2Zr5Sb2: Zr 1a, Zr 2i, Zr 2i, Zn 2i, Sb 2i, O 2i, O 2i, O 2i, O 2i, O 2i",
+        ],
+        "volumes": [336.5, 61.47, 834.48, 334.99, 233.65, 283.53],
+        "hash": "29cbc2c864bb37e1",
+        "draws": (6, 0),
+    },
+    "symop, polar": {
+        "crystals": [
+            "9 LiO2: Li 4a, O 4a, O 4a",
+            "42 LiO: Li 4a, O 4a",
+            "42 LiO: Li 8c, O 4a, O 4a",
+            "44 LiO: Li 2a, Li 2b, O 2b, O 2b",
+        ],
+        "volumes": [139.72, 72.87, 166.7, 74.88],
+        "hash": "99418a9de806adf6",
+        "draws": (4, 0),
+    },
+    "symmcd, formula": {
+        "crystals": [
+            "221 O3TiSr: Sr 1b, O 3c, Ti 1a",
+            "221 O3TiSr: Ti 1a, Sr 1b, O 3c",
+            "221 O3TiSr: Ti 1a, O 3d, Sr 1b",
+        ],
+        "volumes": [72.86, 62.6, 63.85],
+        "hash": "fe986c8f9e603942",
+        "draws": (3, 0),
+    },
+    "wyckoff_transformer": {
+        "crystals": [
+            "160 FeGa5Dy: Ga 9b, Ga 3a, Dy 3a, Ga 9b, Fe 3a, Ga 9b, Fe 3a, Dy 3a",
+            "62 BScSr: B 4c, Sr 4c, Sc 4c",
+            "5 S6Cu4Ta: Cu 2b, Cu 2a, S 4c, Ta 2a, S 4c, Cu 2a, S 4c, Cu 2a",
+            "2 O4FAl: O 2i, O 2i, F 2i, Al 2i, O 2i, O 2i",
+            "194 Ge2YGd: Gd 2b, Y 2a, Ge 4f",
+            "225 NaScAu2: Na 4a, Au 8c, Sc 4b",
+        ],
+        "volumes": [763.51, 279.68, 436.87, 194.23, 197.68, 318.32],
+        "hash": "3b40d01dcdeebeb3",
+        "draws": (6, 0),
+    },
+}
 
 
 def discrete(dataset):
-    """Space group, formula and positions of each crystal, and a hash of the arrays and operations they stand for."""
+    """A hash of elements, positions and operations, as arrays."""
     found = hashlib.sha256()
     for values in (dataset.orbit_start, dataset.orbit_z, dataset.orbit_pos):
         found.update(str(np.asarray(values).tolist()).encode())
