@@ -16,27 +16,18 @@ from symjax.systems import generate
 
 DRAWS = {
     "symop": ("symop", 6, {"seed": 0, "steps": 4, "batch_size": 128}),
-    "symop, polar": (
+    "symop, formula": (
         "symop",
         4,
         {
-            "seed": 2,
+            "seed": 1,
             "steps": 4,
             "batch_size": 128,
-            "request": Request(polar=True, centrosymmetric=False, elements=("Li", "O")),
+            "min_ratio": 0.6,
+            "request": Request(formula={"Sr": 1, "Ti": 1, "O": 3}),
         },
     ),
-    "symmcd, formula": (
-        "symmcd",
-        3,
-        {
-            "seed": 1,
-            "steps": 8,
-            "batch_size": 128,
-            "min_ratio": 0.5,
-            "request": Request(groups=(221,), formula={"Sr": 1, "Ti": 1, "O": 3}),
-        },
-    ),
+    "symmcd": ("symmcd", 4, {"seed": 0, "steps": 8, "batch_size": 128}),
     "wyckoff_transformer": ("wyckoff_transformer", 6, {"seed": 0, "steps": 4, "min_ratio": 0.6}),
 }
 STORED = {

@@ -61,7 +61,7 @@ class Made:
         geometry = (np.full((len(rows), 6), 0.1 * attempt), np.zeros((len(rows), width, 3)), np.nan_to_num(ratio))
         k, x, ratio = geometry if self.draws_coordinates else (None, None, None)
         reason = ["nothing there" if one else "" for one in lost]
-        return Draws(types, reason, k, x, ratio, {"try": np.full(len(rows), float(attempt))}, self.final)
+        return Draws(types, reason, k, x, ratio, {"try": np.full(len(rows), float(attempt))}, final=self.final)
 
 
 def elements(dataset):

@@ -19,18 +19,19 @@ from symjax.elements import SYMBOLS
 from symjax.errors import InputError, SymjaxError
 from symjax.generate.loop import check_request
 from symjax.generate.request import Request
+from symjax.generate.symmetry import forced_groups
 from symjax.generate.system import Settings
 from symjax.groups.identify import identify
 from symjax.groups.kinds import operation_kinds
 from symjax.groups.properties import properties
-from symjax.groups.tables import wyckoff_letters
+from symjax.groups.tables import standard_setting, wyckoff_letters
 
 NUM = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A structure type as its own arrays say: operations, the group that these are, and atoms by element and by position."""
+    """A structure type as its own arrays say: operations and the group that these are, atoms by element and by position."""
 
     opset: object
     number: int
@@ -48,6 +49,8 @@ class Found:
 
 
 def found(types):
+    """Of each structure type by its own operations, and once more by those that its atoms have whatever the free parameters are."""
+    forced = forced_groups(types)
     for row, index in enumerate(types.set_index.tolist()):
         opset, real = types.sets.opset(index), types.z[row] > 0
         number = int(identify(opset).number)
@@ -57,7 +60,9 @@ def found(types):
         for name, size in zip(names, np.asarray(types.sets.pos_mult)[index, pos].tolist(), strict=True):
             atoms[name] += size
         letters = [wyckoff_letters(number)[p] for p in pos.tolist()]
-        yield Found(opset, number, atoms, Counter(zip(names, letters, strict=True)))
+        positions = Counter(zip(names, letters, strict=True))
+        yield Found(opset, number, atoms, positions)
+        yield Found(standard_setting(int(forced[row])), int(forced[row]), atoms, positions)
 
 
 CASES = {  # a command line -> what holds of every structure type
@@ -128,7 +133,7 @@ def test_what_is_asked_for_is_met_or_refused(name, case, parser, weights):
     how = {"steps": 3, "batch_size": 8} if chosen.draws_coordinates else {"realise": "none"}
     made = systems.generate(name, NUM, weights=weights[name], request=asked, seed=3, **how)
     crystals = list(found(made.types))
-    assert len(crystals) == NUM - made.missing and made.missing < NUM and made.attempts >= NUM
+    assert len(made.types.z) == NUM - made.missing and made.missing < NUM and made.attempts >= NUM
     assert all(CASES[case](one) for one in crystals), [(one.number, dict(one.positions)) for one in crystals]
 
 
