@@ -29,19 +29,31 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="also all equivalent Wyckoff representations: the letters under every choice of origin and axes",
     )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse a file whose reading left notes: assumed symmetry, missing hydrogens, ...",
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Analyze a file and print what was found; returns the exit code."""
-    from symjax.crystals.io import UnusableCrystal, read_structure
+    from symjax.cli.parent import symmetry_ladder
+    from symjax.crystals.io import UnusableCrystal, read_file
     from symjax.data.analysis import analyze_structure
     from symjax.data.equivalents import equivalent_representations
     from symjax.errors import DataError
 
-    structure = read_structure(args.file)
+    reading = read_file(args.file)
+    structure = reading.structure
+    if args.strict and reading.notes:
+        raise DataError(f"{args.file}: {'; '.join(note.text for note in reading.notes)} (--strict)")
     try:
         report = analyze_structure(structure, args.symprec, args.angle_tolerance)
+        report["stated_symmetry"] = reading.symmetry or None
+        report["notes"] = [note._asdict() for note in reading.notes]
+        report["ladder"] = {f"{tolerance:g}": n for tolerance, n in symmetry_ladder(structure, args.symprec).items()}
         if args.equivalent:
             found = equivalent_representations(structure, args.symprec, args.angle_tolerance)
             report["equivalent"] = [one.to_dict() for one in found]
@@ -76,12 +88,12 @@ def show(file: Path, report: dict[str, Any], limit: int | None) -> None:
         facts.add_row(name, value)
     console.print(facts)
     orbits = Table(title="orbits", title_justify="left")
-    for name in ("element", "multiplicity", "site symmetry", "free", "position", "representative"):
+    for name in ("element", "Wyckoff", "site symmetry", "free", "position", "representative"):
         orbits.add_column(name)
     for orbit in report["orbits"]:
         orbits.add_row(
             orbit["element"],
-            str(orbit["multiplicity"]),
+            f"{orbit['multiplicity']}{orbit['letter']}",
             orbit["site_symmetry"],
             str(orbit["free_coordinates"]),
             orbit["position"],
@@ -100,7 +112,9 @@ def show(file: Path, report: dict[str, Any], limit: int | None) -> None:
 
 
 def _facts(report: dict[str, Any]) -> dict[str, str]:
-    """The upper table."""
+    """The upper table; facts without words are left out."""
+    from symjax.cli.parent import ladder_text
+
     group, found, lattice, closure = (report[name] for name in ("group", "properties", "lattice", "closure"))
     traits = [name for name in ("centrosymmetric", "chiral", "polar", "symmorphic") if found[name]]
     closed = (
@@ -113,16 +127,36 @@ def _facts(report: dict[str, Any]) -> dict[str, str]:
         if report["symprec"] == 0
         else f"{report['symprec']} angstrom, {report['angle_tolerance']} degrees"
     )
+    ladder = {float(tolerance): number for tolerance, number in report.get("ladder", {}).items()}
     lengths = ", ".join(f"{v:.4f}" for v in lattice["lengths"])
     angles = ", ".join(f"{v:.3f}" for v in lattice["angles"])
-    return {
+    facts = {
         "group": f"{group['symbol']} ({group['number']}), Hall {group['hall_symbol']}",
+        "stated in the file": report.get("stated_symmetry") or "",
         "found at": used,
+        "at other tolerances": ladder_text(ladder) if len(set(ladder.values())) > 1 else "",
         "operations": f"{found['order']} in the cell, {len(found['centring'])} of them translations",
         "closure": closed,
         "point group": f"{found['point_group']}, {found['crystal_system']}",
         "properties": ", ".join(traits) or "none of centrosymmetric, chiral, polar, symmorphic",
         "cell": f"{lengths} angstrom; {angles} degrees; {lattice['volume']:.3f} cubic angstrom",
         "lattice freedom": f"{lattice['free_parameters']} of 6 parameters",
+        "from the file's cell": _transformation(report["transformation"], report["origin_shift"]),
         "atoms": f"{report['atoms_in_cell']} in the cell, {report['atoms_in_primitive_cell']} in the primitive cell",
+        **{f"note: {note['kind']}": note["text"] for note in report.get("notes", ())},
     }
+    return {name: text for name, text in facts.items() if text}
+
+
+def _transformation(T: list[list[float]], p: list[float]) -> str:
+    """``x' = x - y + 1/4, ...``: from coordinates in the file's cell to those of the standard cell."""
+    rows = []
+    for row, shift in zip(T, p, strict=True):
+        terms = [(value, name) for value, name in zip(row, "xyz", strict=True) if abs(value) > 1e-9]
+        text = " ".join(
+            f"{'-' if v < 0 else '+'} {'' if abs(abs(v) - 1) < 1e-9 else f'{abs(v):.4g} '}{name}" for v, name in terms
+        )
+        if abs(shift) > 1e-6:
+            text += f" {'-' if shift < 0 else '+'} {abs(shift):.5g}"
+        rows.append(text.removeprefix("+ "))
+    return ", ".join(rows)

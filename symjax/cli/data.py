@@ -15,11 +15,13 @@ def add_parser(subparsers: Any) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     prepare = actions.add_parser(
         "prepare",
-        help="CSV with a cif column, folder of CIFs, extxyz or the AFLOW prototypes -> one array file",
+        help="CSV with a cif column, CIF, POSCAR, extxyz, JSON, a folder of them, or the AFLOW prototypes -> one array file",
         description="Every row is brought to the standard setting of the group found; rows that cannot be used are reported "
         "with their reason beside the output (OUT.report.json) and never stop the run. A stopped run continues where it was.",
     )
-    prepare.add_argument("input", nargs="?", type=Path, help=".csv, .csv.gz, folder of CIFs, .cif, .extxyz")
+    prepare.add_argument(
+        "input", nargs="?", type=Path, help=".csv, .cif, POSCAR, .extxyz, .json, .jsonl (also .gz), or a folder"
+    )
     prepare.add_argument(
         "--source", choices=("file", "prototypes"), default="file", help="prototypes: needs no input file"
     )
@@ -34,6 +36,9 @@ def add_parser(subparsers: Any) -> None:
         "--max-atoms", type=int, default=0, help="reject more atoms in the primitive cell (0: no limit)"
     )
     prepare.add_argument("--max-orbits", type=int, default=0, help="reject more orbits (0: no limit)")
+    prepare.add_argument(
+        "--strict", action="store_true", help="reject rows with notes: assumed symmetry, missing hydrogens, ..."
+    )
     prepare.add_argument("--workers", type=int, default=None, help="processes (all cores)")
     prepare.add_argument("--limit", type=int, default=None, metavar="N", help="only the first N rows")
     prepare.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -65,6 +70,7 @@ def _prepare(args: argparse.Namespace) -> int:
         min_distance=args.min_distance,
         max_atoms=args.max_atoms,
         max_orbits=args.max_orbits,
+        strict=args.strict,
     )
     report = prepare(
         args.input or "prototypes",
@@ -80,6 +86,7 @@ def _prepare(args: argparse.Namespace) -> int:
         "accepted": len(report.dataset),
         "rejected": len(report.rejected),
         "reasons": report.reasons,
+        "notes": report.notes,
     }
     if args.json:
         print(json.dumps(summary | {"path": str(report.path), "data_hash": report.dataset.data_hash()}))
@@ -89,8 +96,10 @@ def _prepare(args: argparse.Namespace) -> int:
     )
     for reason, count in report.reasons.items():
         print(f"  rejected {count}: {reason}")
-    if report.rejected:
-        print(f"  each with its reason in {args.out.name.removesuffix('.npz')}.report.json")
+    for kind, count in report.notes.items():
+        print(f"  noted {count}: {kind}")
+    if report.rejected or report.noted:
+        print(f"  each with its reason or notes in {args.out.name.removesuffix('.npz')}.report.json")
     return 0
 
 
@@ -121,7 +130,17 @@ def _info(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     table = Table(title=str(args.file), show_header=False)
-    kept = ("source", "accepted", "rejected", "rejected_by_reason", "options", "symprec_used", "versions", "data_hash")
+    kept = (
+        "source",
+        "accepted",
+        "rejected",
+        "rejected_by_reason",
+        "notes_by_kind",
+        "options",
+        "symprec_used",
+        "versions",
+        "data_hash",
+    )
     for name, value in (facts | {name: data.meta[name] for name in kept if name in data.meta}).items():
         table.add_row(name, str(value))
     Console().print(table)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import multiprocessing
 import os
 import sys
@@ -68,6 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def program() -> None:
     """Run the command line of the process and end it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # names and tables may hold what an ASCII terminal cannot show
     code = main()
     if code == INTERRUPTED:
         # Compiled programs may still run in threads, and workers in processes. Taking the interpreter down under the first crashes

@@ -20,6 +20,7 @@ from symjax.groups.axioms import defects, is_group
 from symjax.groups.identify import identify
 from symjax.groups.properties import point_group, properties
 from symjax.groups.sets import OpSet
+from symjax.groups.tables import wyckoff_letters
 from symjax.lattice import lattice_parameters, volume
 from symjax.ops import Op
 from symjax.ops.geometry import describe
@@ -79,7 +80,7 @@ def analyze_structure(structure: AtomicStructure, symprec: float = 0.1, angle_to
         },
         "transformation": result.transform.tolist(),
         "origin_shift": result.origin.tolist(),
-        "orbits": _orbits(table, opset, result.z, result.pos, result.x),
+        "orbits": _orbits(result.number, table, opset, result.z, result.pos, result.x),
         "operations": _operations(opset),
     }
 
@@ -109,16 +110,19 @@ def _operations(opset: OpSet) -> list[dict[str, Any]]:
     return [{"xyz": xyz, "seitz": symbol, "meaning": str(meaning)} for xyz, symbol, meaning in rows]
 
 
-def _orbits(table: Any, opset: OpSet, z: np.ndarray, pos: np.ndarray, x: np.ndarray) -> list[dict[str, Any]]:
-    """Element, multiplicity, site symmetry, freedom and representative of each orbit."""
-    orbits = []
-    for number, position, place in zip(z, pos, x, strict=True):
+def _orbits(
+    number: int, table: Any, opset: OpSet, z: np.ndarray, pos: np.ndarray, x: np.ndarray
+) -> list[dict[str, Any]]:
+    """Element, multiplicity, Wyckoff letter, site symmetry, freedom and representative of each orbit."""
+    orbits, letters = [], wyckoff_letters(number)
+    for element, position, place in zip(z, pos, x, strict=True):
         stab = table.pos_stab[0, position]
         dof = int(table.pos_dof[0, position])
         orbits.append(
             {
-                "element": symbol(number),
+                "element": symbol(element),
                 "multiplicity": int(table.pos_mult[0, position]),
+                "letter": letters[position],
                 "site_symmetry": point_group(opset.W[stab])[0],
                 "operations_fixing": np.flatnonzero(stab).tolist(),
                 "free_coordinates": dof,

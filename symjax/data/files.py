@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import math
 import os
 import tempfile
 import zipfile
@@ -86,12 +87,28 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise SymjaxError(f"{path}: no such file (prepared data is made by `symjax data prepare`)")
     try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array, not an archive")
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        with open(path, "rb") as handle:
+            _check_members(handle)
+            with np.load(handle, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise SymjaxError(f"{path}: not a readable array archive ({error}); write it again") from error
+
+
+def _check_members(handle: IO[bytes]) -> None:
+    """Refuse an archive whose members claim more numbers than they hold, before any memory is given to them."""
+    with zipfile.ZipFile(handle) as archive:
+        for info in archive.infolist():
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                header = (
+                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = header(member)
+                claimed = math.prod(shape) * dtype.itemsize
+                if dtype.hasobject or claimed > max(info.file_size - member.tell(), 0):
+                    raise ValueError(f"{info.filename} claims {claimed} bytes and holds {info.file_size}")
+    handle.seek(0)
 
 
 def hash_arrays(arrays: Mapping[str, np.ndarray]) -> str:

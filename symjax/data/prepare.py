@@ -14,7 +14,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ from symjax.errors import DataError
 from symjax.versions import versions
 
 SHARD_ROWS = 64
-_REVISION = 2  # raise when the treatment of rows changes, so that shards of an older version are not reused
-_DECISIVE = ("numpy", "pymatgen", "spglib")  # packages that decide the numbers
+_REVISION = 3  # raise when the treatment of rows changes, so that shards of an older version are not reused
+_DECISIVE = ("gemmi", "numpy", "pymatgen", "spglib")  # packages that decide the numbers
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -43,17 +43,24 @@ class PrepareReport:
         rejected: one dict a rejected row: row, id, kind, reason.
         rows: number of rows of the source.
         path: the array file, None if nothing was written.
+        noted: one dict a row whose reading left notes: row, id, notes as (kind, text).
     """
 
     dataset: CrystalDataset
     rejected: list[dict[str, Any]]
     rows: int
     path: Path | None = None
+    noted: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def reasons(self) -> dict[str, int]:
         """Class of reason -> number of rejected rows."""
         return dict(sorted(Counter(r["kind"] for r in self.rejected).items()))
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """Kind of note -> number of rows that have one."""
+        return dict(sorted(Counter(kind for r in self.noted for kind in {kind for kind, _ in r["notes"]}).items()))
 
 
 def prepare(
@@ -69,7 +76,7 @@ def prepare(
     """Prepare ``source`` into the array file ``out`` and write ``OUT.report.json`` beside it.
 
     Args:
-        source: a CSV, a folder of CIFs, a CIF, an extxyz file, or the word ``prototypes``.
+        source: what `read_source` reads, or the word ``prototypes``.
         out: the ``.npz`` to write; its folder is made if absent.
         options: tolerances and limits.
         workers: processes; all cores by default.
@@ -82,7 +89,7 @@ def prepare(
     """
     options = options or RowOptions()
     out = check_out(out)
-    rows = load_rows(source, substitutions)[:limit]
+    rows = load_rows(source, substitutions, limit)
     results = treat_rows(rows, options, work=out.with_name(out.name + ".work"), workers=workers, progress=progress)
     name = str(source) if str(source) == "prototypes" else Path(source).name
     report = assemble(results, options, source=name, source_hash=hash_rows(rows), substitutions=substitutions)
@@ -95,12 +102,14 @@ def prepare(
         "rows": report.rows,
         "accepted": len(report.dataset),
         "reasons": report.reasons,
+        "notes": report.notes,
         "rejected": report.rejected,
+        "noted": report.noted,
     }
     write_text(out.with_name(out.name.removesuffix(".npz") + ".report.json"), json.dumps(summary, indent=1) + "\n")
     report.dataset.save(out)
     shutil.rmtree(out.with_name(out.name + ".work"), ignore_errors=True)
-    return PrepareReport(dataset=report.dataset, rejected=report.rejected, rows=report.rows, path=out)
+    return replace(report, path=out)
 
 
 def check_out(out: str | Path) -> Path:
@@ -123,24 +132,23 @@ def check_out(out: str | Path) -> Path:
     return out
 
 
-def load_rows(source: str | Path, substitutions: int = 0) -> list[SourceRow]:
-    """The rows of a source; ``prototypes`` builds them from pymatgen's AFLOW library."""
+def load_rows(source: str | Path, substitutions: int = 0, limit: int | None = None) -> list[SourceRow]:
+    """The (first) rows of a source; ``prototypes`` builds them from pymatgen's AFLOW library."""
     if str(source) == "prototypes":
         from symjax.data.prototypes import prototype_rows
 
-        return prototype_rows(substitutions)
+        return prototype_rows(substitutions)[:limit]
     if substitutions:
         raise DataError("substitutions enlarge the prototypes only: use --source prototypes")
-    return read_source(source)
+    return read_source(source, limit)
 
 
 def hash_rows(rows: Iterable[SourceRow]) -> str:
     """SHA-256 over what rows say, not how their file was compressed."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(
-            json.dumps([row.row, row.id, row.kind, row.text, row.properties, row.problem], sort_keys=True).encode()
-        )
+        said = [row.row, row.id, row.kind, row.text, row.properties, row.problem]
+        digest.update(json.dumps(said + [row.notes] if row.notes else said, sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -212,6 +220,8 @@ def _treat_shard(job: tuple[int, list[SourceRow]], options: RowOptions) -> tuple
 def _finished(work: Path, key: str, shards: list[list[SourceRow]]) -> dict[int, list[dict[str, Any]]]:
     """Shards of an earlier, interrupted run with the same source, options and versions; anything else is cleared away."""
     stamp = work / "job.txt"
+    if work.is_dir() and not stamp.is_file() and any(work.iterdir()):
+        raise DataError(f"{work} is in the way: it is no work folder of this command; move it or choose another --out")
     if not stamp.is_file() or stamp.read_text() != key:
         shutil.rmtree(work, ignore_errors=True)
         try:
@@ -247,6 +257,7 @@ def assemble(
 
     good = [r for r in results if "reason" not in r]
     rejected = [r for r in results if "reason" in r]
+    noted = [{name: r[name] for name in ("row", "id", "notes")} for r in results if r.get("notes")]
     numbers = sorted({r["number"] for r in good})
     sets = (
         build_set_table([standard_setting(n) for n in numbers]) if numbers else build_set_table([standard_setting(1)])
@@ -262,6 +273,7 @@ def assemble(
         "accepted": len(good),
         "rejected": len(rejected),
         "rejected_by_reason": dict(sorted(Counter(r["kind"] for r in rejected).items())),
+        "notes_by_kind": dict(sorted(Counter(k for r in noted for k in {k for k, _ in r["notes"]}).items())),
         "symprec_used": {str(k): v for k, v in sorted(Counter(r["symprec"] for r in good).items())},
         "space_group_numbers": numbers,
     }
@@ -280,4 +292,4 @@ def assemble(
         properties={name: np.array([r["properties"].get(name, np.nan) for r in good], float) for name in names},
         meta=meta,
     )
-    return PrepareReport(dataset=dataset, rejected=rejected, rows=len(results))
+    return PrepareReport(dataset=dataset, rejected=rejected, rows=len(results), noted=noted)

@@ -1,22 +1,26 @@
-"""Sources of crystals: CSV files with a ``cif`` column, folders of CIFs, extxyz files, JSON of pymatgen structures; all unparsed.
+"""Sources of crystals: CSV files with a ``cif`` column, folders, CIF, POSCAR, extxyz and JSON files; all unparsed.
 
-Owns finding the rows, their names and their numeric properties; a row's text is parsed by the worker that treats it
-(`symjax.data.rows`), so that a bad row is reported and skipped, never fatal. Only trouble with the source as a whole raises.
+Owns finding the rows (every block of a CIF, every frame, every entry), their names and their numeric properties; a row's text is
+parsed by the worker that treats it (`symjax.data.rows`), so that a bad row is reported and skipped, never fatal. Only trouble with
+the source as a whole raises.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
 import math
 import sys
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
+from symjax.crystals.io.cif_read import block_notes, split_cif
+from symjax.crystals.io.convert import kind_of_file
+from symjax.crystals.io.files import load_json, open_text, read_text
+from symjax.crystals.io.report import Note, UnusableCrystal
 from symjax.errors import DataError
 
 ID_COLUMNS = ("material_id", "id", "mp_id", "name", "filename")
@@ -30,10 +34,11 @@ class SourceRow:
     Attributes:
         row: zero-based position in the source.
         id: the source's name for it.
-        kind: what ``text`` is: ``cif``, ``extxyz``, ``pymatgen`` (a serialized Structure) or ``json`` (plain L, z, x).
+        kind: what ``text`` is: ``cif``, ``extxyz``, ``poscar``, ``pymatgen`` (a serialized Structure) or ``json`` (plain L, z, x).
         text: the crystal.
         properties: numeric columns.
         problem: set when the row is already known to be unusable.
+        notes: what finding the row has to tell of it.
     """
 
     row: int
@@ -42,75 +47,126 @@ class SourceRow:
     text: str
     properties: dict[str, float] = field(default_factory=dict)
     problem: str = ""
+    notes: tuple[Note, ...] = ()
 
 
-def read_source(path: str | Path) -> list[SourceRow]:
-    """All rows of a CSV (``.csv``, ``.csv.gz``), a folder of CIFs, one CIF, an extxyz file, or JSON of pymatgen structures.
+def read_source(path: str | Path, limit: int | None = None) -> list[SourceRow]:
+    """All rows of a CSV, a folder (its sub-folders too), a CIF, POSCAR, extxyz or JSON file, plain or gzipped.
+
+    Args:
+        path: the source.
+        limit: only the first rows; of a CSV or a ``.jsonl`` no more than those are read.
 
     Raises:
-        DataError: missing, of an unknown kind, empty, or with columns that do not hold what their names say.
+        DataError: missing, of an unknown kind, empty, too large, or with columns that do not hold what their names say.
     """
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     name = path.name.lower()
     if path.is_dir():
-        rows = _folder(path)
+        rows = _folder(path, limit)
     elif name.endswith((".csv", ".csv.gz")):
-        rows = _csv(path)
-    elif name.endswith((".xyz", ".extxyz", ".xyz.gz", ".extxyz.gz")):
-        rows = _extxyz(path)
-    elif name.endswith((".json", ".json.gz")):
-        rows = _json(path)
-    elif name.endswith((".cif", ".cif.gz")):
-        rows = [SourceRow(row=0, id=path.name.split(".cif")[0], kind="cif", text=_text(path))]
+        rows = _csv(path, limit)
+    elif kind_of_file(path) is not None:
+        rows = _file(path, limit)
     else:
         raise DataError(
-            f"{path}: cannot tell the kind of source from the name; use .csv, .csv.gz, .extxyz, .json, .cif or a folder of CIFs"
+            f"{path}: cannot tell the kind of source from the name; use .csv, .cif, POSCAR, .vasp, .extxyz, .json, .jsonl "
+            "(each also .gz) or a folder of them"
         )
     if not rows:
         raise DataError(f"{path}: holds no crystals")
-    return rows
+    return _numbered(rows[:limit])
 
 
-def _text(path: Path) -> str:
-    """The text of a plain or gzipped file; undecodable bytes are kept as replacement marks so that the row's parser decides."""
+def _numbered(rows: list[SourceRow]) -> list[SourceRow]:
+    """Rows with their positions; a name given before is noted."""
+    first: dict[str, int] = {}
+    numbered = []
+    for i, row in enumerate(rows):
+        notes = row.notes
+        if row.id in first:
+            notes = (*notes, Note("duplicate id", f"{row.id!r} is the name of row {first[row.id]} as well"))
+        first.setdefault(row.id, i)
+        numbered.append(row if row.row == i and notes is row.notes else replace(row, row=i, notes=notes))
+    return numbered
+
+
+def _stem(name: str) -> str:
+    """A file's name without what tells its kind."""
+    lowered = name.lower().removesuffix(".gz")
+    for ending in (".cif", ".mcif", ".vasp", ".poscar", ".extxyz", ".xyz", ".jsonl", ".json"):
+        if lowered.endswith(ending) and len(lowered) > len(ending):
+            return name[: len(lowered) - len(ending)]
+    return name[: len(lowered)]
+
+
+def _file(path: Path, limit: int | None = None) -> list[SourceRow]:
+    """The rows of one file of structures."""
+    kind, stem = kind_of_file(path), _stem(path.name)
+    if kind == "cif":
+        return _cif(read_text(path), stem)
+    if kind == "poscar":
+        return [SourceRow(row=0, id=stem, kind="poscar", text=read_text(path))]
+    if kind == "extxyz":
+        return _extxyz(path)
+    return _jsonl(path, limit) if kind == "jsonl" else _json(path)
+
+
+def _cif(text: str, stem: str) -> list[SourceRow]:
+    """One row per block with atoms; a text that cannot be cut into blocks, or has no atoms, is one row for its parser to judge."""
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    return data.decode("utf-8-sig", errors="replace")
+        blocks = split_cif(text)
+    except UnusableCrystal:
+        return [SourceRow(row=0, id=stem, kind="cif", text=text)]
+    full = [block for block in blocks if block.has_atoms]
+    if len(full) < 2:
+        return [SourceRow(row=0, id=stem, kind="cif", text=text)]
+    rows = [SourceRow(row=i, id=f"{stem}:{b.name or i}", kind="cif", text=b.text) for i, b in enumerate(full)]
+    return [replace(rows[0], notes=tuple(block_notes(blocks))), *rows[1:]]
 
 
-def _folder(path: Path) -> list[SourceRow]:
-    """One row per CIF of a folder (not its subfolders), by name."""
-    files = sorted(p for p in path.iterdir() if p.is_file() and p.name.lower().endswith((".cif", ".cif.gz")))
-    if not files:
-        raise DataError(f"{path}: a folder without .cif files")
-    rows = []
-    for i, file in enumerate(files):
+def _folder(path: Path, limit: int | None = None) -> list[SourceRow]:
+    """The rows of every structure file of a folder and its sub-folders, by name; hidden ones and other files are passed over."""
+    files = [file for file in path.rglob("*") if kind_of_file(file) is not None and file.is_file()]
+    files = sorted(f for f in files if not any(part.startswith(".") for part in f.relative_to(path).parts))
+    rows: list[SourceRow] = []
+    for file in files:
+        if limit is not None and len(rows) >= limit:
+            break
+        place = file.relative_to(path).parent
+        inside = "" if place == Path(".") else f"{place.as_posix()}/"
         try:
-            rows.append(SourceRow(row=i, id=file.name.split(".cif")[0], kind="cif", text=_text(file)))
+            found = _file(file)
         except DataError as error:
-            rows.append(SourceRow(row=i, id=file.name, kind="cif", text="", problem=f"unreadable file: {error}"))
+            if kind_of_file(file) in ("json", "jsonl"):
+                continue  # reports and indexes lie beside crystals
+            problem = f"unreadable file: {error}"
+            found = [SourceRow(row=0, id=file.name, kind="cif", text="", problem=problem)]
+        single = len(found) == 1 and kind_of_file(file) in ("json", "extxyz")
+        for row in found:
+            name = _stem(file.name) if single else row.id
+            if kind_of_file(file) in ("json", "jsonl", "extxyz") and not single:
+                name = f"{_stem(file.name)}:{row.id}"
+            rows.append(replace(row, id=inside + name))
+    if not rows:
+        raise DataError(f"{path}: a folder without .cif, POSCAR, .extxyz or .json files of structures")
     return rows
 
 
 def _extxyz(path: Path) -> list[SourceRow]:
     """Cut an (ext)xyz file into frames: a count, a comment line, and that many atom lines."""
-    lines = _text(path).splitlines()
+    lines = read_text(path).splitlines()
     rows: list[SourceRow] = []
     at = 0
     while at < len(lines):
         if not lines[at].strip():
             at += 1
             continue
-        try:
-            count = int(lines[at])
-        except ValueError as error:
-            raise DataError(
-                f"{path}: line {at + 1} must hold the number of atoms of a frame, found {lines[at][:40]!r}"
-            ) from error
+        if not lines[at].strip().isdigit():
+            raise DataError(f"{path}: line {at + 1} must hold the number of atoms of a frame, found {lines[at][:40]!r}")
+        count = int(lines[at])
         frame = lines[at : at + 2 + count]
         problem = (
             ""
@@ -131,66 +187,94 @@ def _json(path: Path) -> list[SourceRow]:
 
     The other numbers of such an entry become properties.
     """
-    try:
-        content = json.loads(_text(path))
-    except ValueError as error:
-        raise DataError(f"{path}: not valid JSON ({error})") from error
-    if isinstance(content, dict) and "lattice" not in content and "structure" not in content:
+    content = load_json(read_text(path), str(path))
+    if isinstance(content, dict) and not {"lattice", "structure", "L"} & content.keys():
         entries = list(content.items())
     else:
         entries = [("", entry) for entry in (content if isinstance(content, list) else [content])]
-    if not any(isinstance(entry, dict) for _, entry in entries):
+    if not any(_is_structure(entry) for _, entry in entries):
         raise DataError(
             f"{path}: holds no structures; expected a list of pymatgen Structure dictionaries, or names with them"
         )
-    rows = []
-    for i, (name, entry) in enumerate(entries):
-        if not isinstance(entry, dict):
-            said = "entry is not a structure dictionary"
-            rows.append(SourceRow(row=i, id=name or f"row-{i}", kind="pymatgen", text="", problem=said))
-            continue
-        outer = entry if isinstance(entry.get("structure"), dict) else {}
-        found = next((str(outer[key]) for key in ID_COLUMNS if outer.get(key) is not None), "")
-        numbers = {k: float(v) for k, v in outer.items() if isinstance(v, int | float) and math.isfinite(v)}
-        text = json.dumps(outer.get("structure", entry))
-        rows.append(SourceRow(row=i, id=name or found or f"row-{i}", kind="pymatgen", text=text, properties=numbers))
+    return [_entry(i, name, entry) for i, (name, entry) in enumerate(entries)]
+
+
+def _is_structure(entry: object) -> bool:
+    """Whether a JSON value is meant as a structure."""
+    return isinstance(entry, dict) and bool({"lattice", "structure", "L", "sites"} & entry.keys())
+
+
+def _jsonl(path: Path, limit: int | None) -> list[SourceRow]:
+    """One entry a line, as in `_json`."""
+    rows: list[SourceRow] = []
+    try:
+        with open_text(path) as stream:
+            for line in islice((line for line in stream if line.strip()), limit):
+                try:
+                    entry = load_json(line, f"line {len(rows) + 1}")
+                    rows.append(_entry(len(rows), "", entry))
+                except DataError as error:
+                    rows.append(SourceRow(len(rows), f"row-{len(rows)}", "pymatgen", "", problem=str(error)))
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    if not any(row.text for row in rows):
+        raise DataError(f"{path}: holds no structures; expected one dictionary of a structure a line")
     return rows
 
 
-def _csv(path: Path) -> list[SourceRow]:
+def _entry(i: int, name: str, entry: object) -> SourceRow:
+    """The row of one JSON entry."""
+    if not isinstance(entry, dict):
+        said = "entry is not a structure dictionary"
+        return SourceRow(row=i, id=name or f"row-{i}", kind="pymatgen", text="", problem=said)
+    outer = entry if isinstance(entry.get("structure"), dict) else {}
+    found = next((str(outer[key]) for key in ID_COLUMNS if outer.get(key) is not None), "")
+    numbers = {k: float(v) for k, v in outer.items() if isinstance(v, int | float) and math.isfinite(v)}
+    inner = outer.get("structure", entry)
+    kind = "json" if {"L", "z", "x"} <= inner.keys() else "pymatgen"
+    return SourceRow(row=i, id=name or found or f"row-{i}", kind=kind, text=json.dumps(inner), properties=numbers)
+
+
+def _csv(path: Path, limit: int | None = None) -> list[SourceRow]:
     """Rows of a CSV with a ``cif`` column; numeric columns become properties."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    reader = csv.reader(io.StringIO(_text(path), newline=""))
+    line = 0
     try:
-        header = next(reader)
-        records = list(reader)
+        with open_text(path) as stream:
+            reader = csv.reader(stream)
+            header = next(reader)
+            records = [record for record in islice((r for r in reader if r), limit) if (line := reader.line_num)]
     except StopIteration as error:
         raise DataError(f"{path}: empty file, expected a header line with a column 'cif'") from error
     except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num} is not valid CSV ({error})") from error
+        raise DataError(f"{path}: after line {line} is not valid CSV ({error})") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
     header = [name.strip() for name in header]
     named = [name for name in header if name]
     if len(set(named)) != len(named):
         raise DataError(f"{path}: columns {sorted({n for n in named if named.count(n) > 1})} appear more than once")
-    records = [record for record in records if record]
     _check_columns(path, header, records)
     id_column = next((name for name in ID_COLUMNS if name in header), None)
     numeric = _numeric_columns(header, records, skip={"", "cif", id_column})
-    rows = []
+    return list(_records(header, records, id_column, numeric))
+
+
+def _records(
+    header: list[str], records: Iterable[list[str]], id_column: str | None, numeric: list[str]
+) -> Iterator[SourceRow]:
+    """The row of each record."""
     for i, record in enumerate(records):
         values = dict(zip(header, record, strict=False))
         problem = "" if len(record) == len(header) else f"{len(record)} fields where the header has {len(header)}"
-        rows.append(
-            SourceRow(
-                row=i,
-                id=values.get(id_column or "", "") or f"row-{i}",
-                kind="cif",
-                text=values.get("cif", ""),
-                problem=problem,
-                properties={name: _number(values.get(name, "")) for name in numeric},
-            )
+        yield SourceRow(
+            row=i,
+            id=values.get(id_column or "", "") or f"row-{i}",
+            kind="cif",
+            text=values.get("cif", ""),
+            problem=problem,
+            properties={name: _number(values.get(name, "")) for name in numeric},
         )
-    return rows
 
 
 def _looks_like_cif(text: str) -> bool:

@@ -6,13 +6,13 @@ crystal's numbers or a reason, so that one bad row never stops a data set.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from symjax.crystals.io.parse import UnusableCrystal, check_structure, parse_cif, parse_extxyz, parse_pymatgen
+from symjax.crystals.io.parse import READERS, check_structure
+from symjax.crystals.io.report import Reading, UnusableCrystal
 from symjax.crystals.types import AtomicStructure
 from symjax.data.readers import SourceRow
 from symjax.data.standardize import standard_set, standardize
@@ -30,6 +30,7 @@ class RowOptions:
         min_distance: atoms closer than this overlap, angstrom.
         max_atoms: largest number of atoms in the primitive cell, 0 for no limit.
         max_orbits: largest number of orbits, 0 for no limit.
+        strict: reject rows whose reading left a note (`symjax.crystals.io.report.Note`).
     """
 
     symprec: float = 0.1
@@ -37,6 +38,7 @@ class RowOptions:
     min_distance: float = 0.5
     max_atoms: int = 0
     max_orbits: int = 0
+    strict: bool = False
 
     def __post_init__(self) -> None:
         """Refuse tolerances that cannot be meant."""
@@ -49,14 +51,22 @@ class RowOptions:
 
 
 def treat_row(source: SourceRow, options: RowOptions) -> dict[str, Any]:
-    """JSON-ready result: the crystal in its standard setting, or ``reason`` (with ``kind``, a short class of reasons)."""
+    """JSON-ready result: the crystal in its standard setting, or ``reason`` (with ``kind``, a short class of reasons).
+
+    ``notes`` (kind, text) are there where reading the row left any.
+    """
     base: dict[str, Any] = {"row": source.row, "id": source.id}
     try:
         if source.problem:
             raise UnusableCrystal("malformed row", source.problem)
-        structure = parse_row(source)
-        check_structure(structure, options.min_distance)
-        return base | {"properties": _clean(source.properties)} | _describe(structure, options)
+        reading = read_row(source)
+        if reading.notes:
+            base["notes"] = [list(note) for note in reading.notes]
+            if options.strict:
+                kinds = ", ".join(dict.fromkeys(note.kind for note in reading.notes))
+                raise UnusableCrystal(f"noted: {kinds}", "; ".join(note.text for note in reading.notes))
+        check_structure(reading.structure, options.min_distance)
+        return base | {"properties": _clean(source.properties)} | _describe(reading.structure, options)
     except UnusableCrystal as error:
         return base | {"kind": error.kind, "reason": str(error)}
     except SymjaxError as error:
@@ -101,23 +111,23 @@ def reduced_formula(z: np.ndarray) -> str:
     return " ".join(f"{symbol}{count}" for symbol, count in parts)
 
 
-def parse_row(source: SourceRow) -> AtomicStructure:
-    """The structure of a row.
+def read_row(source: SourceRow) -> Reading:
+    """The structure of a row, with the notes of finding and of reading it.
 
     Raises:
         UnusableCrystal: it cannot be parsed, has unknown elements, or partial occupancy.
     """
     if not source.text.strip():
         raise UnusableCrystal("empty", f"empty {source.kind} text")
-    if source.kind == "cif":
-        return parse_cif(source.text)
-    if source.kind == "extxyz":
-        return parse_extxyz(source.text)
-    if source.kind == "pymatgen":
-        return parse_pymatgen(source.text)
-    if source.kind == "json":
-        return AtomicStructure(**json.loads(source.text))
-    raise UnusableCrystal("malformed row", f"unknown kind of text {source.kind!r}")
+    if source.kind not in READERS:
+        raise UnusableCrystal("malformed row", f"unknown kind of text {source.kind!r}")
+    reading = READERS[source.kind](source.text)
+    return replace(reading, notes=(*source.notes, *reading.notes)) if source.notes else reading
+
+
+def parse_row(source: SourceRow) -> AtomicStructure:
+    """`read_row` without the notes."""
+    return read_row(source).structure
 
 
 def options_dict(options: RowOptions) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from symjax.crystals.io.convert import (
     format_poscar,
     from_ase,
     from_pymatgen,
-    parse_poscar,
+    read_file,
     read_structure,
     to_ase,
     to_pymatgen,
 )
-from symjax.crystals.io.parse import check_structure, parse_cif, parse_extxyz, parse_pymatgen
+from symjax.crystals.io.parse import check_structure, parse_cif, parse_extxyz, parse_poscar, parse_pymatgen
 from symjax.crystals.io.report import Note, Reading, UnusableCrystal
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "parse_poscar",
     "parse_pymatgen",
     "read_cif",
+    "read_file",
     "read_structure",
     "to_ase",
     "to_pymatgen",

@@ -1,24 +1,23 @@
-"""Plain structures to and from pymatgen, ASE, POSCAR and extxyz; files read by the kind their name tells.
+"""Plain structures to and from pymatgen and ASE, to POSCAR and extxyz; files read by the kind their name tells.
 
-Owns the conversions of `symjax.crystals.types.AtomicStructure`. pymatgen and ase are imported on use. A `Crystal` is
-expanded to atoms first; the way back from atoms to a crystal needs tolerances and is
-`symjax.data.convert`.
+Owns `read_file` and the conversions of plain structures. pymatgen and ase are imported on use. A `Crystal` is expanded to atoms
+first; the way back from atoms to a crystal needs tolerances and is `symjax.data.convert`.
 """
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from symjax.crystals.io.parse import UnusableCrystal, one_line, parse_cif, parse_extxyz
+from symjax.crystals.io.files import read_text
+from symjax.crystals.io.parse import READERS
+from symjax.crystals.io.report import Reading, UnusableCrystal
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.elements import SYMBOLS
 from symjax.elements import symbol as element_symbol
-from symjax.errors import InputError
+from symjax.errors import DataError, InputError
 
 
 def as_structure(crystal: Crystal | AtomicStructure) -> AtomicStructure:
@@ -84,21 +83,6 @@ def format_poscar(crystal: Crystal | AtomicStructure, comment: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def parse_poscar(text: str) -> AtomicStructure:
-    """From POSCAR text.
-
-    Raises:
-        UnusableCrystal: not readable, or without element names.
-    """
-    from pymatgen.io.vasp import Poscar
-
-    try:
-        poscar = Poscar.from_str(text)
-    except Exception as error:  # pymatgen raises many types on malformed files
-        raise UnusableCrystal("unreadable poscar", f"not readable as POSCAR: {one_line(error)}") from error
-    return from_pymatgen(poscar.structure)
-
-
 def format_extxyz(crystal: Crystal | AtomicStructure, **info: Any) -> str:
     """One extxyz frame; ``info`` goes to the comment line as key="value"."""
     plain = as_structure(crystal)
@@ -113,7 +97,19 @@ def format_extxyz(crystal: Crystal | AtomicStructure, **info: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read_structure(path: str | Path) -> AtomicStructure:
+def kind_of_file(path: str | Path) -> str | None:
+    """``cif``, ``poscar``, ``extxyz``, ``json`` or ``jsonl`` by a file's name, compressed or not; None for any other."""
+    name = Path(path).name.lower().removesuffix(".gz")
+    if name.endswith((".cif", ".mcif")):
+        return "cif"
+    if name.endswith((".vasp", ".poscar")) or name.startswith(("poscar", "contcar")):
+        return "poscar"
+    if name.endswith((".xyz", ".extxyz")):
+        return "extxyz"
+    return "jsonl" if name.endswith(".jsonl") else "json" if name.endswith(".json") else None
+
+
+def read_file(path: str | Path) -> Reading:
     """The first structure of a CIF, POSCAR (``POSCAR*``, ``CONTCAR*``, ``.vasp``, ``.poscar``) or (ext)xyz file, plain or gzipped.
 
     Raises:
@@ -123,32 +119,21 @@ def read_structure(path: str | Path) -> AtomicStructure:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    kind = kind_of_file(path)
+    if kind not in ("cif", "poscar", "extxyz"):
+        raise InputError(
+            f"{path}: cannot tell the kind of file from its name; .cif, POSCAR, .vasp and .extxyz are read"
+        )
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig", errors="replace")
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    name = path.name.lower().removesuffix(".gz")
+        text = read_text(path)
+    except DataError as error:
+        raise InputError(str(error)) from error
     try:
-        if name.endswith((".cif", ".mcif")):
-            return parse_cif(text)
-        if name.endswith((".vasp", ".poscar")) or name.startswith(("poscar", "contcar")):
-            return parse_poscar(text)
-        if name.endswith((".xyz", ".extxyz")):
-            return parse_extxyz(_first_frame(text))
+        return READERS[kind](text)
     except UnusableCrystal as error:
         raise UnusableCrystal(error.kind, f"{path}: {error}") from error
-    raise InputError(f"{path}: cannot tell the kind of file from its name; .cif, POSCAR, .vasp and .extxyz are read")
 
 
-def _first_frame(text: str) -> str:
-    """The first frame of an xyz file."""
-    lines = text.splitlines()
-    if not lines or not lines[0].strip().isdigit():
-        raise UnusableCrystal("unreadable xyz", "the first line must hold the number of atoms")
-    count = int(lines[0])
-    if len(lines) < count + 2:
-        raise UnusableCrystal(
-            "unreadable xyz", f"truncated frame: {count} atoms announced, {max(len(lines) - 2, 0)} found"
-        )
-    return "\n".join(lines[: count + 2]) + "\n"
+def read_structure(path: str | Path) -> AtomicStructure:
+    """`read_file` without its notes."""
+    return read_file(path).structure

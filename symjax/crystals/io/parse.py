@@ -1,79 +1,49 @@
-"""Text to plain structures, and the rules for what is no sound crystal.
+"""Text to structures by the kind of text, and the rules for what is no sound crystal.
 
-Owns `parse_cif`, `parse_extxyz`, `parse_pymatgen`, `check_structure` and the words of every reason for refusing. All of them raise
-`UnusableCrystal`, which carries a short class of reasons beside its message. pymatgen and ase are imported on use.
+Owns `READERS`, `parse_cif`, `parse_extxyz`, `parse_poscar`, `parse_pymatgen` and `check_structure`. All of them raise
+`UnusableCrystal`, which carries a short class of reasons beside its message. pymatgen is imported on use.
 """
 
 from __future__ import annotations
 
-import io
-import json
+from collections.abc import Callable
 
 import numpy as np
 
+from symjax.crystals.io.atoms import read_extxyz, read_plain, read_poscar, read_pymatgen
 from symjax.crystals.io.cif_read import read_cif
-from symjax.crystals.io.report import UnusableCrystal
+from symjax.crystals.io.report import Reading, UnusableCrystal
 from symjax.crystals.types import AtomicStructure
-from symjax.elements import atomic_number
 
 MIN_DISTANCE = 0.5  # angstrom; closer atoms overlap (the shortest bond, H-H, is 0.74)
+READERS: dict[str, Callable[[str], Reading]] = {
+    "cif": read_cif,
+    "extxyz": read_extxyz,
+    "poscar": read_poscar,
+    "pymatgen": read_pymatgen,
+    "json": read_plain,
+}
+"""Kind of text -> its reader; every one raises `UnusableCrystal` and nothing else for text that is no crystal."""
 
 
 def parse_cif(text: str) -> AtomicStructure:
-    """The first structure of a CIF with all the atoms of its cell; `read_cif` gives the notes as well.
-
-    Raises:
-        UnusableCrystal: with the reason in words.
-    """
+    """The first structure of a CIF with all the atoms of its cell; `read_cif` gives the notes as well."""
     return read_cif(text).structure
 
 
 def parse_extxyz(text: str) -> AtomicStructure:
-    """One frame of an extxyz file, which must carry its lattice.
+    """One frame of an extxyz file, which must carry its lattice; `read_extxyz` gives the notes as well."""
+    return read_extxyz(text).structure
 
-    Raises:
-        UnusableCrystal: with the reason in words.
-    """
-    from ase.io import read
 
-    for i, line in enumerate(text.splitlines()[2:]):
-        if line.split() and not line.split()[0].isdigit() and atomic_number(line.split()[0]) is None:
-            raise UnusableCrystal("unknown element", f"atom {i + 1}: unknown element {line.split()[0]!r}")
-    try:
-        atoms = read(io.StringIO(text), format="extxyz")
-    except Exception as error:  # ase raises many types on malformed frames
-        raise UnusableCrystal("unreadable xyz", f"not readable as extxyz: {one_line(error)}") from error
-    L = atoms.cell.array
-    if len(atoms) == 0:
-        raise UnusableCrystal("empty", "no atoms")
-    if abs(np.linalg.det(L)) < 1e-6:
-        raise UnusableCrystal("zero volume", 'the frame has no Lattice="..." entry or a cell of zero volume')
-    return AtomicStructure(L=L, z=atoms.numbers, x=atoms.positions @ np.linalg.inv(L))
+def parse_poscar(text: str) -> AtomicStructure:
+    """A POSCAR; `read_poscar` gives the notes as well."""
+    return read_poscar(text).structure
 
 
 def parse_pymatgen(text: str) -> AtomicStructure:
-    """A serialized pymatgen Structure (the JSON of ``Structure.as_dict()``).
-
-    Raises:
-        UnusableCrystal: with the reason in words.
-    """
-    from pymatgen.core import Structure
-
-    try:
-        structure = Structure.from_dict(json.loads(text))
-    except Exception as error:  # pymatgen raises many types on dictionaries that are no structure
-        raise UnusableCrystal("unreadable json", f"not a serialized pymatgen Structure: {one_line(error)}") from error
-    if not len(structure):
-        raise UnusableCrystal("empty", "no atoms")
-    if not structure.is_ordered:
-        site = next(s for s in structure if not s.is_ordered)
-        raise UnusableCrystal(
-            "occupancy", f"partial occupancy: {site.species_string} at {np.round(site.frac_coords, 4).tolist()}"
-        )
-    z = [getattr(site.specie, "Z", 0) for site in structure]
-    if min(z) < 1:
-        raise UnusableCrystal("unknown element", "a site holds no element (a dummy species)")
-    return AtomicStructure(L=structure.lattice.matrix, z=np.array(z), x=structure.frac_coords)
+    """A serialized pymatgen Structure; `read_pymatgen` gives the notes as well."""
+    return read_pymatgen(text).structure
 
 
 def check_structure(structure: AtomicStructure, min_distance: float = MIN_DISTANCE) -> None:
@@ -122,9 +92,3 @@ def _shortest_vector(L: np.ndarray) -> float:
     offsets = np.array(np.meshgrid(*[(-1, 0, 1)] * 3)).reshape(3, -1).T
     lengths = np.linalg.norm(offsets @ reduced, axis=1)
     return float(np.sort(lengths)[1])
-
-
-def one_line(error: Exception) -> str:
-    """An error's text without line breaks, cut to a readable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -6,16 +6,17 @@ hash of the data.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
-import zlib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from symjax.crystals.io.cif_read import parse_formula
+from symjax.crystals.io.files import load_json, read_text
 from symjax.crystals.types import AtomicStructure
-from symjax.errors import InputError
+from symjax.elements import atomic_number
+from symjax.errors import DataError, InputError
 from symjax.evaluate.cache import Cache, content_key
 from symjax.evaluate.stability.batch import relax_many, single_points
 from symjax.evaluate.stability.elements import elemental_references, lacking
@@ -115,9 +116,9 @@ def load_hull(path: Path | str) -> Hull:
         InputError: the file is missing or neither of the two.
     """
     try:
-        raw = Path(path).read_bytes()
-        value = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
-    except (OSError, ValueError, EOFError, zlib.error) as error:
+        text = read_text(path)
+        value = load_json(text, "JSON")
+    except DataError as error:
         raise InputError(f"{path}: cannot be read as a hull ({error}); expected JSON, or JSON in gzip") from error
     if isinstance(value, dict) and value.get("format") == FORMAT:
         try:
@@ -131,7 +132,7 @@ def load_hull(path: Path | str) -> Hull:
     if isinstance(value, dict) and isinstance(value.get("entries"), list):
         value = value["entries"]
     if isinstance(value, list):
-        return _from_pymatgen(value, path, hashlib.sha256(raw).hexdigest())
+        return _from_pymatgen(value, path, hashlib.sha256(text.encode()).hexdigest())
     raise InputError(f"{path}: neither a hull of `symjax evaluate hull build` nor a list of pymatgen entries")
 
 
@@ -142,25 +143,48 @@ def _within(cells: Sequence[AtomicStructure], systems: Iterable[tuple[int, ...]]
 
 
 def _from_pymatgen(rows: list[Any], path: Path | str, data_hash: str) -> Hull:
-    """A hull of pymatgen entries."""
-    from monty.json import MontyDecoder
-
+    """A hull of pymatgen entries: their compositions and energies are read, no object is made of them."""
     entries, failed = [], []
     for index, row in enumerate(rows):
         try:
-            entry = MontyDecoder().process_decoded(row)
-            composition = entry.composition.element_composition
-            counts = {element.Z: amount for element, amount in composition.items()}
-            if any(abs(amount - round(amount)) > 1e-6 for amount in counts.values()):
-                counts = {e.Z: amount for e, amount in composition.reduced_composition.items()}
-            if any(abs(amount - round(amount)) > 1e-6 for amount in counts.values()):
-                raise InputError(f"amounts must be whole numbers, got {composition}")
-            name = str(getattr(entry, "entry_id", None) or getattr(entry, "name", None) or f"entry {index}")
-            energy = float(entry.energy_per_atom)
-            entries.append(Entry(reduced_composition((z, round(c)) for z, c in counts.items()), energy, name))
-        except (AttributeError, InputError, TypeError, ValueError, KeyError) as error:
+            counts = _amounts(row["composition"])
+            correction = row["correction"] if "correction" in row else _adjusted(row.get("energy_adjustments") or ())
+            energy = (float(row["energy"]) + float(correction or 0.0)) / sum(counts.values())
+            name = str(row.get("entry_id") or row.get("name") or f"entry {index}")
+            whole = _whole(counts)
+            entries.append(Entry(reduced_composition(whole.items()), energy, name))
+        except (AttributeError, InputError, TypeError, ValueError, KeyError, ZeroDivisionError) as error:
             failed.append((f"entry {index}", f"{type(error).__name__}: {error}"))
     if not entries:
         why = f"; the first: {failed[0][1]}" if failed else ""
         raise InputError(f"{path}: no pymatgen entry could be read out of {len(rows)}{why}")
     return Hull(tuple(entries), "pymatgen entries", {"source": str(Path(path).name)}, data_hash, tuple(failed))
+
+
+def _adjusted(parts: Iterable[Any]) -> float:
+    """eV of a list of energy adjustments."""
+    return sum(float(p["value"] if "value" in p else p["adj_per_atom"] * p["n_atoms"]) for p in parts)
+
+
+def _amounts(composition: Any) -> dict[int, float]:
+    """Atomic number -> amount of ``{"Fe": 2.0, "O2-": 3.0}``, oxidation states dropped, or of a formula such as ``Fe2O3``."""
+    if isinstance(composition, str):
+        return dict(parse_formula(composition))
+    counts: dict[int, float] = {}
+    for name, amount in composition.items():
+        letters = re.match(r"[A-Za-z]+", str(name))
+        z = atomic_number(letters.group()) if letters else None
+        if z is None or not 0 <= float(amount) < 1e6:
+            raise InputError(f"{name!r}: {amount!r} is no amount of an element")
+        counts[z] = counts.get(z, 0.0) + float(amount)
+    return counts
+
+
+def _whole(counts: dict[int, float]) -> dict[int, int]:
+    """Amounts as whole numbers, multiplied by up to 100 where they are fractions."""
+    smallest = min(counts.values())
+    for factor in (1.0, *(n / smallest for n in range(1, 101))):
+        scaled = {z: amount * factor for z, amount in counts.items()}
+        if all(abs(amount - round(amount)) < 1e-6 for amount in scaled.values()):
+            return {z: round(amount) for z, amount in scaled.items()}
+    raise InputError(f"amounts must be whole numbers, got {counts}")
