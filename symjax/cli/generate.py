@@ -309,7 +309,7 @@ def run(args: argparse.Namespace) -> int:
 def _settings(args: argparse.Namespace, own: dict[str, Any], progress: Any) -> Settings:
     from symjax.generate.system import Settings
 
-    return Settings(args.seed, args.steps, min(args.batch, args.num), progress, own)
+    return Settings(args.seed, args.steps, args.batch, progress, own)
 
 
 def _generate(args: argparse.Namespace, chosen: System, request: Request, own: dict[str, Any]) -> Drawn:

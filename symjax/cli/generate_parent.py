@@ -118,7 +118,7 @@ def draw(args: argparse.Namespace, chosen: System) -> tuple[Parent, Derivatives]
             keep_parent=args.keep_parent,
             steps=args.steps,
             min_ratio=args.min_ratio,
-            batch_size=min(args.batch, args.num),
+            batch_size=args.batch,
             progress=bar,
         )
     return parent, found

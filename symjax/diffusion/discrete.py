@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from symjax.diffusion import rng
 from symjax.diffusion.process import lead
 
 _TINY = 1e-30
@@ -35,13 +36,13 @@ def noised(index: Array, abar: Array, marginal: Array) -> Array:
 def draw(key: Array, probabilities: Array) -> Array:
     """Class indices `(...)` int32; classes of probability zero are never drawn (rows need not be normalised)."""
     logits = jnp.where(probabilities > 0, jnp.log(jnp.maximum(probabilities, _TINY)), -jnp.inf)
-    return jax.random.categorical(key, logits, axis=-1).astype(jnp.int32)
+    return rng.categorical(key, logits).astype(jnp.int32)
 
 
 def perturb(key: Array, index: Array, abar: Array, marginal: Array) -> Array:
     """Noisy classes `(...)` int32: the clean one with probability `abar`, else a draw from the marginal."""
-    stay_key, draw_key = jax.random.split(key)
-    stay = jax.random.uniform(stay_key, index.shape) < abar
+    stay_key, draw_key = rng.split(key, 2)
+    stay = rng.uniform(stay_key, index.shape) < abar
     fresh = draw(draw_key, jnp.broadcast_to(marginal, (*index.shape, marginal.shape[-1])))
     return jnp.where(stay, index, fresh).astype(jnp.int32)
 

@@ -7,10 +7,10 @@ spanned by axes, a mask of the free ones is enough.
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
+from symjax.diffusion import rng
 from symjax.diffusion.process import lead
 
 
@@ -21,7 +21,7 @@ def project(projector: Array, value: Array) -> Array:
 
 def noise(key: Array, projector: Array) -> Array:
     """Standard normal draw in the image of the projector, shape `(..., d)`."""
-    return project(projector, jax.random.normal(key, projector.shape[:-1], projector.dtype))
+    return project(projector, rng.normal(key, projector.shape[:-1], projector.dtype))
 
 
 def perturb(clean: Array, eps: Array, alpha: Array, sigma: Array) -> tuple[Array, Array]:
@@ -111,7 +111,7 @@ class NoiseProcess:
 
     def prior(self, key: Array) -> Array:
         """Standard normal, `(b, d)`."""
-        return self.free * jax.random.normal(key, self.free.shape)
+        return self.free * rng.normal(key, self.free.shape)
 
     def perturb(self, key: Array, clean: Array, level: Array) -> tuple[Array, Array]:
         """Noisy value and its noise."""

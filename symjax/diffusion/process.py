@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from symjax.diffusion import rng
+
 State = dict[str, Array]
 """Noisy (or clean) values by name."""
 Outputs = dict[str, Array]
@@ -60,7 +62,7 @@ def lead(level: Any, like: Array) -> Any:
 def deal(key: Array, names: Any) -> dict[str, Array]:
     """One key for each name, in their order."""
     names = list(names)
-    return dict(zip(names, jax.random.split(key, len(names)), strict=True))
+    return dict(zip(names, rng.split(key, len(names)), strict=True))
 
 
 def prior(processes: Processes, key: Array) -> State:

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from symjax.diffusion import rng
 from symjax.diffusion.process import CorrectedProcess, Levels, Outputs, Processes, State
 from symjax.diffusion.process import deal as _deal
 
@@ -124,7 +125,7 @@ def reverse(
     def step(carry: tuple[State, Outputs], i: Array) -> tuple[tuple[State, Outputs], None]:
         state, _ = carry
         now, after = grid.at(i), grid.at(i + 1)
-        keys = deal(jax.random.fold_in(key, i))
+        keys = deal(rng.fold_in(key, i))
         if corrector is not None and corrector.before:
             state = _corrected(processes, partial(ask, time=grid.time[i]), corrector, keys, state, now=now, after=after)
         outputs = ask(state, grid.time[i])
@@ -142,7 +143,7 @@ def reverse(
 
     if hold is not None:
         # no step has this index, so its numbers are used nowhere else
-        own = _deal(jax.random.fold_in(key, len(grid.time)), hold.values)
+        own = _deal(rng.fold_in(key, len(grid.time)), hold.values)
         state = _held(processes, hold, own, state, grid.at(jnp.asarray(0 if steps is None else steps[0])))
     nothing = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(ask, state, grid.time[0]))
     if steps is None:
@@ -186,7 +187,7 @@ def _default_deal(processes: Processes, corrector: Corrector | None, hold: Hold 
     corrected, held = () if corrector is None else corrector.names, () if hold is None else tuple(hold.values)
 
     def dealt(key: Array) -> StepKeys:
-        keys = iter(jax.random.split(key, len(names) + num * len(corrected) + len(held)))
+        keys = iter(rng.split(key, len(names) + num * len(corrected) + len(held)))
         return StepKeys(
             {name: next(keys) for name in names},
             tuple({name: next(keys) for name in corrected} for _ in range(num)),

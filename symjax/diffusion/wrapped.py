@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from symjax.diffusion import rng
 from symjax.diffusion.process import lead
 
 _REACH = 2
@@ -31,7 +32,7 @@ def used_directions(basis: Array) -> Array:
 
 def uniform(key: Array, basis: Array) -> Array:
     """Uniform point of the torus, coordinates `(..., 3)` in [0, 1), zero along unused directions."""
-    draw = jax.random.uniform(key, basis.shape[:-2] + (3,), basis.dtype)
+    draw = rng.uniform(key, basis.shape[:-2] + (3,), basis.dtype)
     return draw * used_directions(basis)
 
 
@@ -50,7 +51,7 @@ def to_coordinates(basis: Array, vector: Array) -> Array:
 
 def noise(key: Array, basis: Array) -> Array:
     """Euclidean standard normal in the subspace, as coordinates `(..., 3)`."""
-    return to_coordinates(basis, jax.random.normal(key, basis.shape[:-2] + (3,), basis.dtype))
+    return to_coordinates(basis, rng.normal(key, basis.shape[:-2] + (3,), basis.dtype))
 
 
 def scaled_score(basis: Array, delta: Array, sigma: Array) -> Array:
@@ -188,12 +189,12 @@ class CubicProcess:
 
     def prior(self, key: Array) -> Array:
         """Uniform."""
-        return jax.random.uniform(key, self.shape)
+        return rng.uniform(key, self.shape)
 
     def perturb(self, key: Array, clean: Array, level: tuple[Array, Array]) -> tuple[Array, Array]:
         """Noisy coordinates and minus their scaled score."""
         sigma, scale = lead(level, clean)
-        moved = sigma * jax.random.normal(key, clean.shape)
+        moved = sigma * rng.normal(key, clean.shape)
         return jnp.mod(clean + moved, 1.0), -cubic_score(moved, sigma) / scale
 
     def reverse(
@@ -202,7 +203,7 @@ class CubicProcess:
         """Ancestral step of the variance-exploding process."""
         (sigma, scale), (sigma_to, _) = lead(now, state), lead(after, state)
         drop = sigma**2 - sigma_to**2
-        fresh = jax.random.normal(key, state.shape)
+        fresh = rng.normal(key, state.shape)
         return jnp.mod(state - drop * scale * output + sigma_to / sigma * jnp.sqrt(drop) * fresh, 1.0)
 
     def correct(
@@ -211,5 +212,5 @@ class CubicProcess:
         """Langevin step; without fresh noise where the predictor is to leave none."""
         (sigma, scale), (sigma_to, _) = lead(now, state), lead(after, state)
         size = self.corrector_step * (sigma / self.sigma_min) ** 2
-        fresh = jnp.where(sigma_to > 0, 1.0, 0.0) * jax.random.normal(key, state.shape)
+        fresh = jnp.where(sigma_to > 0, 1.0, 0.0) * rng.normal(key, state.shape)
         return jnp.mod(state - size * scale * output + jnp.sqrt(2.0 * size) * fresh, 1.0)

@@ -1,8 +1,8 @@
 """Which crystals are drawn together: few padded shapes, so that few programs are compiled.
 
 Compiling a program costs more than padding a few crystals. So crystals are sorted into buckets of padded sizes, a bucket with few
-of them joins the next larger one, and batches are padded to powers of two. Random numbers depend on where a crystal stands in its
-batch, so a plan is part of what a seed means: `joined_first` and `whole` differ between models for that reason only.
+of them joins the next larger one, and batches are padded to powers of two. Random numbers belong to the crystal
+(`symjax.diffusion.rng`), so a plan decides how long drawing takes and not what is drawn.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,6 @@ def plan_batches(
     batch_size: int,
     *,
     few: int,
-    joined_first: bool = False,
     whole: bool = True,
     names: Sequence[str] = ("orbits",),
 ) -> list[Batch]:
@@ -50,32 +49,28 @@ def plan_batches(
     Args:
         sizes: `(n, d)` sizes of the crystals.
         buckets: `(d,)` each, rising.
-        batch_size: crystals of a full batch.
+        batch_size: crystals of a full batch, taken up to a power of two.
         few: a bucket with fewer crystals joins the larger ones, each crystal the first that holds it, where any of them is used.
-        joined_first: crystals that joined stand before the bucket's own; otherwise all stand in their order.
         whole: what is left after full batches is padded to a full one, which is compiled already; otherwise to a power of two.
         names: what the sizes count, for the message.
 
     Raises:
         InputError: a crystal is larger than the largest bucket.
     """
-    sizes = np.asarray(sizes)
+    sizes, batch_size = np.asarray(sizes), max(_SMALLEST, 1 << (batch_size - 1).bit_length())
     which = assign_buckets(sizes, buckets)
     if (which < 0).any():
         row = int(np.argmax(which < 0))
         what, most = (_listed(values, names) for values in (sizes[row], buckets[-1]))
         raise InputError(f"row {row}: {what} do not fit the largest bucket of these weights, {most}")
-    order = np.arange(len(which))
     for bucket in range(len(buckets) - 1):
         rows = np.flatnonzero(which == bucket)
         if len(rows) < few and (which > bucket).any():
             larger = assign_buckets(sizes[rows], buckets[bucket + 1 :])
             which[rows] = np.where(larger >= 0, larger + bucket + 1, bucket)
-            if joined_first:
-                order = np.concatenate([order[np.isin(order, rows)], order[~np.isin(order, rows)]])
     plan = []
     for bucket in range(len(buckets)):
-        rows = order[which[order] == bucket]
+        rows = np.flatnonzero(which == bucket)
         for start in range(0, len(rows), batch_size):
             part = rows[start : start + batch_size]
             power = min(batch_size, max(_SMALLEST, 1 << (len(part) - 1).bit_length()))

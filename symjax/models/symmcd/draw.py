@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from symjax.data.structure_types import StructureTypes, closest_ratios
+from symjax.diffusion.rng import row_keys, seed_key
 from symjax.elements import ATOMIC_NUMBERS
 from symjax.errors import InputError
 from symjax.generate.masks import masks_of
@@ -78,7 +79,7 @@ class SymmcdSampler:
         drawn, mask = sample_all(
             self.weights.params,
             self.weights.options,
-            jax.random.fold_in(jax.random.key(self.settings.seed), attempt),
+            row_keys(jax.random.fold_in(seed_key(self.settings.seed), attempt), rows),
             self.number[rows],
             self.orbits[rows],
             allowed=self.allowed,

@@ -60,12 +60,14 @@ def draw_requests(
         raise InputError(f"a crystal of this model has 1 to {max_orbits} orbits, got {orbits}")
     if (elements := len(masks.request.required)) > max_orbits:
         raise InputError(f"{elements} elements need as many orbits; a crystal of this model has at most {max_orbits}")
+    # numbers of their own, so that a crystal's do not depend on how many are drawn
+    of_groups, of_orbits = rng.spawn(2)
     weight = np.zeros(len(counts.group))
     numbers = masks.group_numbers(np.asarray(counts.group) > 0)
     weight[numbers] = np.asarray(counts.group, np.float64)[numbers]
     if masks.formula is not None:
         can = _holding(weight > 0, masks, max_orbits, max_atoms, unit_cell)
-        return _draw_among(counts, masks, weight, can, num, rng)
+        return _draw_among(counts, masks, weight, can, num, of_groups)
     if orbits is not None:
         given = np.asarray(counts.orbits)
         share = given[:, orbits] if orbits < given.shape[1] else np.zeros(len(weight))
@@ -73,12 +75,12 @@ def draw_requests(
             weight = weight * share
         elif masks.groups is None:
             raise InputError(f"no training crystal has {orbits} orbits; ask for another number, or for a group as well")
-    number = rng.choice(len(weight), size=num, p=weight / weight.sum())
+    number = of_groups.choice(len(weight), size=num, p=weight / weight.sum())
     if orbits is not None:
         return number, np.full(num, orbits)
     table = np.asarray(counts.orbits, np.float64)[:, : max_orbits + 1]
     rows = table[number] / table[number].sum(axis=1, keepdims=True)
-    return number, (rows.cumsum(axis=1) < rng.random(num)[:, None]).sum(axis=1)
+    return number, (rows.cumsum(axis=1) < of_orbits.random(num)[:, None]).sum(axis=1)
 
 
 def _holding(groups: np.ndarray, masks: Masks, max_orbits: int, max_atoms: int, unit_cell: bool) -> np.ndarray:

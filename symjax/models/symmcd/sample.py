@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from symjax.diffusion import rng
 from symjax.diffusion.guidance import allow_classes
 from symjax.diffusion.process import Outputs, State, deal, prior
 from symjax.diffusion.reverse import Corrector, Grid, Hold, StepKeys, reverse
@@ -133,6 +134,7 @@ def reverse_diffusion(
 
     Args:
         params: `{"net", "stats"}`.
+        key: one for the batch, or `(b,)` one a crystal.
         number: `(b,)` int32 space groups.
         mask: `(b, m)` bool real orbits.
         allowed: `(94,)` 1.0 for the atom types that may be drawn, else 0.0.
@@ -152,7 +154,7 @@ def reverse_diffusion(
         return outputs if out.sites is None else outputs | {"sites": jax.nn.log_softmax(out.sites, axis=-1)}
 
     # where the way begins: noise, or what an earlier part of it left
-    start_key, loop_key = jax.random.split(key)
+    start_key, loop_key = rng.split(key, 2)
     state = prior(variables, start_key)
     if part is not None:
         begin = part.begin._asdict() | {"k": free * (part.begin.k - constant - stats["k_shift"]) / stats["k_scale"]}
@@ -184,7 +186,7 @@ def reverse_diffusion(
 
 def _deal(key: Array) -> StepKeys:
     """Keys of a step in the order in which the seeds of the shipped weights have them."""
-    correct, x, k, types, sites = jax.random.split(key, 5)
+    correct, x, k, types, sites = rng.split(key, 5)
     return StepKeys(
         {"k": k, "x": x, "types": types, "sites": sites}, ({"x": correct},), deal(types, ("types", "sites"))
     )
@@ -201,7 +203,6 @@ def plan(num_orbits: np.ndarray, options: SymmcdOptions, batch_size: int) -> lis
         [(size,) for size in options.buckets],
         batch_size,
         few=max(8, batch_size // 8),
-        joined_first=True,
         whole=False,
         names=(options.nodes_are,),
     )
@@ -223,6 +224,8 @@ def sample_all(
     """Draw crystals batch by batch.
 
     Args:
+        key: one for all, or `(c,)` one a crystal (`symjax.diffusion.rng`); what a crystal gets does not
+            depend on what else is drawn.
         number: `(c,)` space groups; `num_orbits` `(c,)` orbits of each crystal.
         allowed: `(94,)` which atom types may be drawn; None for all.
         decide: chooses types and sites at `DECIDE` of the time; None leaves them to the diffusion.
@@ -234,11 +237,12 @@ def sample_all(
     Raises:
         InputError: a crystal has more orbits than the largest bucket.
     """
+    keys = key if key.ndim else rng.row_keys(key, np.arange(len(number)))
     width = int(num_orbits.max())
     mask = np.arange(width) < num_orbits[:, None]
     whole = _empty(len(number), width)
     types = jnp.ones(NUM_TYPES) if allowed is None else jnp.asarray(allowed, jnp.float32)
-    for index, batch in enumerate(plan(num_orbits, options, batch_size)):
+    for batch in plan(num_orbits, options, batch_size):
         slots, rows, padded = options.buckets[batch.bucket], batch.rows, batch.padded
         real = np.arange(slots) < num_orbits[padded][:, None]
         run = functools.partial(
@@ -250,7 +254,7 @@ def sample_all(
             options=options,
             sampler=sampler,
         )
-        own = jax.random.fold_in(key, index)
+        own = keys[padded]
         drawn = run(own) if decide is None else _decided(run, own, decide, rows, steps_of(options, sampler))
         host = jax.device_get(drawn._replace(type_log_prob=None))
         whole.k[rows] = host.k[: len(rows)]
@@ -281,7 +285,7 @@ def _decided(run: functools.partial[Drawn], key: Array, decide: Decide, rows: np
     # several ways up to the decision
     middle = int(np.clip(np.searchsorted(-times, -DECIDE * times[0]), 0, len(times) - 2))
     first = Part(at(0), at(middle), at(False), nothing, Held(nothing.types, nothing.sites))
-    keys = [jax.random.fold_in(key, i) for i in range(CANDIDATES)]
+    keys = [rng.fold_in(key, i) for i in range(CANDIDATES)]
     halves = [jax.tree.map(lambda a: np.asarray(a)[: len(rows)], run(one, part=first)) for one in keys]
     # of each crystal the way that its decision changes least
     chosen = [decide(rows, half, real) for half in halves]

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from symjax.data.structure_types import StructureTypes
+from symjax.diffusion.rng import seed_key
 from symjax.generate.masks import masks_of
 from symjax.generate.request import Request
 from symjax.generate.system import Draws, Settings
@@ -21,7 +22,7 @@ class SymopSampler:
     def __init__(self, weights: SymopWeights, request: Request, settings: Settings):
         masks_of(request).known_elements(weights.geometry.known_elements)
         self.weights, self.request, self.settings = weights, request, settings
-        self.type_key, self.geometry_key = jax.random.split(jax.random.key(settings.seed))
+        self.type_key, self.geometry_key = jax.random.split(seed_key(settings.seed))
 
     def draw(self, rows: np.ndarray, attempt: int) -> Draws:
         """Structure types; rows for which none was found in the batches that a request gets say so."""

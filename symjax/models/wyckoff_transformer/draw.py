@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from symjax.data.structure_types import StructureTypes
+from symjax.diffusion.rng import seed_key
 from symjax.elements import NUM_ELEMENTS
 from symjax.errors import InputError
 from symjax.generate.masks import Masks, masks_of
@@ -32,6 +33,7 @@ class WyckoffSampler:
 
     def __init__(self, weights: WyckoffWeights, request: Request, num: int, settings: Settings):
         self.weights, self.settings = weights, settings
+        self.type_key, self.geometry_key = jax.random.split(seed_key(settings.seed))
         masks = masks_of(request)
         self.conditions = wyckoff_conditions(masks, weights.vocabulary)
         self.temperature = settings.options.get("temperature", 1.0)
@@ -71,7 +73,7 @@ class WyckoffSampler:
         decoded = sample(
             self.weights.params,
             self.weights.options.network,
-            jax.random.fold_in(jax.random.key(self.settings.seed), attempt),
+            jax.random.fold_in(self.type_key, attempt),
             self.number[rows],
             vocabulary=self.weights.vocabulary,
             conditions=self.conditions,
@@ -87,7 +89,7 @@ class WyckoffSampler:
 
     def realise_key(self, attempt: int) -> jax.Array:
         """One key an attempt."""
-        return jax.random.key(self.settings.seed + attempt * 1_000_003)
+        return jax.random.fold_in(self.geometry_key, attempt)
 
 
 def wyckoff_conditions(masks: Masks, vocabulary: Vocabulary) -> Conditions:

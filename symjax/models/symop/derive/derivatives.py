@@ -28,6 +28,7 @@ import numpy as np
 from symjax.crystals.types import Crystal
 from symjax.data.dataset import CrystalDataset
 from symjax.data.structure_types import StructureTypes, closest_ratios, dataset_from_types
+from symjax.diffusion.rng import seed_key
 from symjax.errors import InputError, SymjaxError
 from symjax.generate.symmetry import NEAR, near_groups
 from symjax.groups.identify import identify
@@ -196,7 +197,7 @@ def derivatives(
         wanted = np.array([found.rows[i].number for i in chosen])
         again = np.arange(num)
         for attempt in range(_ROUNDS):
-            key = jax.random.key(seed) if attempt == 0 else jax.random.fold_in(jax.random.key(seed), _AGAIN + attempt)
+            key = seed_key(seed) if attempt == 0 else jax.random.fold_in(seed_key(seed), _AGAIN + attempt)
             part, more = types.take(again), started.take(again)
             new = draw_geometry(
                 weights.geometry, part, key, start=more, progress=told if attempt == 0 else None, **drawing

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from symjax.data.structure_types import StructureTypes, closest_ratios
+from symjax.diffusion.rng import row_keys
 from symjax.generate.system import Progress, Realised
 from symjax.models.symop.geometry.network import GeometryOptions, options_from_config
 from symjax.models.symop.geometry.sample import GeometrySampling, Start, sample_geometry
@@ -57,7 +58,7 @@ def draw_geometry(
     Args:
         weights: of this stage.
         types: `b` structure types that fit the largest bucket.
-        key: consumed.
+        key: consumed; each crystal has its own numbers, by its row.
         sampler: reverse diffusion options.
         min_ratio: drawn again while two atoms sit closer than this share of the sum of their covalent radii, up to `max_draws`
             draws; the best draw is kept. 0 keeps every first draw (raw rates).
@@ -80,7 +81,7 @@ def draw_geometry(
         new_k, new_x = sample_geometry(
             weights.params,
             options,
-            jax.random.fold_in(key, attempt),
+            row_keys(jax.random.fold_in(key, attempt), rows),
             part,
             sampler=sampler,
             batch_size=batch_size if attempt == 0 else min(batch_size, 32),

@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 
 from symjax.data.structure_types import StructureTypes
+from symjax.diffusion import rng
 from symjax.diffusion.process import Outputs, State, deal, perturb, prior
 from symjax.diffusion.reverse import Corrector, reverse
 from symjax.errors import InputError
@@ -68,6 +69,7 @@ def reverse_diffusion(
     """Standardised lattice coefficients `(b, 6)` and free coordinates `(b, m, 3)` drawn from the model.
 
     Args:
+        key: one for the batch, or `(b,)` one a crystal.
         clean: such a pair that is noised to time `strength` and denoised from there; None starts from noise at time 1.
     """
     b = inputs.z.shape[0]
@@ -78,7 +80,7 @@ def reverse_diffusion(
         v, score = denoise(params, options, inputs, state["k"], state["u"], jnp.full((b,), time))
         return {"k": v, "u": score}
 
-    start_key, loop_key = jax.random.split(key)
+    start_key, loop_key = rng.split(key, 2)
     if clean is None:
         state = prior(variables, start_key)
     else:
@@ -104,7 +106,8 @@ def sample_geometry(
 
     Args:
         params: `{"net", "stats"}`.
-        key: consumed; equal keys and structure types give equal crystals.
+        key: one for all, or `(b,)` one a crystal (`symjax.diffusion.rng`); equal keys and structure types give equal crystals, to
+            rounding, whatever else is drawn with them.
         start: a geometry of each structure type to start from instead of noise.
         progress: called with the number of crystals finished, after each batch.
 
@@ -116,15 +119,15 @@ def sample_geometry(
     """
     sizes = np.stack([types.orbit_mask.sum(1), types.num_atoms()], axis=1)
     plan = plan_batches(sizes, options.buckets, batch_size, few=batch_size // 4, names=("orbits", "atoms"))
+    keys = key if key.ndim else rng.row_keys(key, np.arange(len(types.z)))
     k = np.zeros((len(types.z), 6))
     x = np.zeros((*types.z.shape, 3))
-    for number, batch in enumerate(plan):
+    for batch in plan:
         max_orbits, max_atoms = options.buckets[batch.bucket]
         real, padded = batch.rows, batch.padded
         inputs = build_inputs(types.take(padded, max_orbits), max_atoms)
-        batch_key = jax.random.fold_in(key, number)
         given = {} if start is None else _from(start, padded, params["stats"], inputs)
-        state, u = reverse_diffusion(params, batch_key, inputs, options=options, sampler=sampler, **given)
+        state, u = reverse_diffusion(params, keys[padded], inputs, options=options, sampler=sampler, **given)
         projector = np.asarray(types.sets.k_projector)[types.set_index[padded]]
         k[real] = final_lattice(params["stats"], inputs, state, projector)[: len(real)]
         width = min(max_orbits, x.shape[1])

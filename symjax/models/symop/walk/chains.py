@@ -5,6 +5,7 @@ Everything here is numpy over the vocabulary of `symjax.groups.tables`; a set is
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from functools import cache
 
@@ -129,7 +130,7 @@ def build_chain_bank(indices: np.ndarray, *, num_chains: int, seed: int = 0) -> 
     Raises:
       DataError: a target is empty or not closed.
     """
-    vocab, rng = vocabulary(), np.random.default_rng(seed)
+    vocab = vocabulary()
     rows: list[np.ndarray] = []
     known: dict[bytes, int] = {}
     steps: dict[tuple[int, int], int] = {}
@@ -153,6 +154,9 @@ def build_chain_bank(indices: np.ndarray, *, num_chains: int, seed: int = 0) -> 
         start = np.zeros(vocab.size, bool)
         start[vocab.identity[frames[s]]] = True
         end, first = intern(target), intern(start)
+        rng = np.random.default_rng(
+            [seed, zlib.crc32(np.packbits(target).tobytes())]
+        )  # one a set: others change nothing
         chains.append([])
         for _ in range(num_chains):
             chain = [first]
