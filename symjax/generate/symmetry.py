@@ -19,8 +19,8 @@ from symjax.navigate.motions import is_closed
 from symjax.navigate.pseudosymmetry import centred, near_motions, near_rotations
 
 NEAR = 0.03
-"""A crystal whose atoms need to move by less than this (angstrom) to have a group is taken to have it: three times the tolerance at
-which searches are usually made."""
+"""Distance (angstrom) between an atom and the image that should fall on it within which a crystal is taken to have an operation: three
+times the tolerance at which searches are usually made."""
 _EXACT = 1e-4  # angstrom, in a geometry of random parameters
 _STRETCH = 0.07  # standard deviation of the random strains
 _VOLUME = 20.0  # cubic angstrom an atom
@@ -33,7 +33,7 @@ def group_of_atoms(structure: AtomicStructure, tolerance: float) -> int:
 
     Args:
         structure: any cell; centring translations that its operations name are divided out first.
-        tolerance: largest move of an atom.
+        tolerance: largest distance between an atom and the image that falls on it.
     """
     arrangement = centred(structure.primitive())
     longest = float(np.sqrt(np.diag(arrangement.metric)).max())
