@@ -19,8 +19,8 @@ from symjax.navigate.motions import is_closed
 from symjax.navigate.pseudosymmetry import centred, near_motions, near_rotations
 
 NEAR = 0.03
-"""Distance (angstrom) between an atom and the image that should fall on it within which a crystal is taken to have an operation: three
-times the tolerance at which searches are usually made."""
+"""Distance (angstrom) between an atom and the image that should fall on it, within which a crystal is taken to have an operation:
+three times the tolerance at which searches are usually made."""
 _EXACT = 1e-4  # angstrom, in a geometry of random parameters
 _STRETCH = 0.07  # standard deviation of the random strains
 _VOLUME = 20.0  # cubic angstrom an atom
