@@ -127,16 +127,14 @@ def reverse(
         now, after = grid.at(i), grid.at(i + 1)
         keys = deal(rng.fold_in(key, i))
         if corrector is not None and corrector.before:
-            state = _corrected(processes, partial(ask, time=grid.time[i]), corrector, keys, state, now=now, after=after)
+            state = _corrected(processes, corrector, keys, partial(ask, time=grid.time[i]), state, now, after)
         outputs = ask(state, grid.time[i])
         state = {
             name: process.reverse(keys.reverse[name], state[name], outputs[name], now=now[name], after=after[name])
             for name, process in processes.items()
         }
         if corrector is not None and not corrector.before:
-            state = _corrected(
-                processes, partial(ask, time=grid.time[i + 1]), corrector, keys, state, now=after, after=after
-            )
+            state = _corrected(processes, corrector, keys, partial(ask, time=grid.time[i + 1]), state, after, after)
         if hold is not None:
             state = _held(processes, hold, keys.hold, state, after)
         return (state, outputs), None
@@ -155,11 +153,10 @@ def reverse(
 
 def _corrected(
     processes: Processes,
-    ask: Callable[[State], Outputs],
     corrector: Corrector,
     keys: StepKeys,
+    ask: Callable[[State], Outputs],
     state: State,
-    *,
     now: Levels,
     after: Levels,
 ) -> State:

@@ -74,3 +74,13 @@ def processes(
         of_sites = jnp.broadcast_to(stats["site"][number][:, None], (b, m, NUM_AXES, NUM_KINDS))
         made["sites"] = DiscreteProcess(of_sites, normalised=True)
     return made
+
+
+def standardised(stats: dict, number: Array, k: Array) -> Array:
+    """The state `(b, 6)` of known lattice coefficients: zero where the family fixes one."""
+    return stats["k_free"][number] * (k - stats["k_shift"]) / stats["k_scale"]
+
+
+def coefficients(stats: dict, number: Array, state: Array) -> Array:
+    """Lattice coefficients `(b, 6)` of a state, those that the family fixes at their values."""
+    return stats["k_free"][number] * (state * stats["k_scale"] + stats["k_shift"]) + stats["k_constant"][number]

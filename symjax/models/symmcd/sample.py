@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple
 
 import jax
@@ -30,6 +30,7 @@ from symjax.diffusion.reverse import Corrector, Grid, Hold, StepKeys, reverse
 from symjax.errors import InputError
 from symjax.generate.batches import Batch, plan_batches
 from symjax.models.symmcd.network import NUM_AXES, NUM_KINDS, NUM_TYPES
+from symjax.models.symmcd.process import coefficients, standardised
 from symjax.models.symmcd.task import SymmcdOptions, levels_of, nodes_of, predict, processes_of
 
 
@@ -81,6 +82,10 @@ class Held(NamedTuple):
 
     types: Array
     sites: Array
+
+    def of(self, names: Container[str]) -> State:
+        """Those of some variables."""
+        return {name: value for name, value in self._asdict().items() if name in names}
 
 
 class Part(NamedTuple):
@@ -141,7 +146,6 @@ def reverse_diffusion(
         part: some of the steps; None for all.
     """
     stats, (b, m) = params["stats"], mask.shape
-    free, constant = stats["k_free"][number], stats["k_constant"][number]
     marginal = stats["elements"] * allowed
     marginal = marginal / jnp.sum(marginal)
     variables = processes_of(options, stats, number, m, elements=marginal, corrector_step=sampler.corrector_step)
@@ -157,10 +161,9 @@ def reverse_diffusion(
     start_key, loop_key = rng.split(key, 2)
     state = prior(variables, start_key)
     if part is not None:
-        begin = part.begin._asdict() | {"k": free * (part.begin.k - constant - stats["k_shift"]) / stats["k_scale"]}
+        begin = part.begin._asdict() | {"k": standardised(stats, number, part.begin.k)}
         state = {name: jnp.where(part.first == 0, fresh, begin[name]) for name, fresh in state.items()}
 
-    held = None if part is None else {n: v for n, v in part.held._asdict().items() if n in variables}
     state, outputs = reverse(
         variables,
         denoise,
@@ -170,12 +173,12 @@ def reverse_diffusion(
         # types that were not asked for, or occur in no training crystal, are no candidates
         guide=allow_classes({"types": marginal > 0}),
         corrector=Corrector(("x",), before=True) if sampler.corrector_step > 0 else None,
-        hold=None if part is None or held is None else Hold(held, part.hold),
+        hold=None if part is None else Hold(part.held.of(variables), part.hold),
         steps=None if part is None else (part.first, part.last),
         deal=_deal,
     )
     return Drawn(
-        k=free * (state["k"] * stats["k_scale"] + stats["k_shift"]) + constant,
+        k=coefficients(stats, number, state["k"]),
         types=state["types"],
         sites=state.get("sites", jnp.zeros((b, m, NUM_AXES), jnp.int32)),
         site_log_prob=outputs.get("sites", jnp.zeros((b, m, NUM_AXES, NUM_KINDS))),

@@ -26,7 +26,7 @@ from symjax.diffusion.process import Process, perturb
 from symjax.errors import ConfigError, DataError
 from symjax.models.symmcd.cell import represent_cells
 from symjax.models.symmcd.network import NUM_AXES, NUM_TYPES, NetworkOptions, Nodes, Predictions, SymmcdNet
-from symjax.models.symmcd.process import Levels, noise_levels, processes
+from symjax.models.symmcd.process import Levels, noise_levels, processes, standardised
 from symjax.models.symmcd.representation import Counts, Representation, count, group_features, lattice_masks, represent
 from symjax.options import options_of
 from symjax.train.interface import Bucket, weighted_sum
@@ -172,13 +172,7 @@ def diffusion_loss(params: dict, options: SymmcdOptions, batch: Examples, key: A
     t = 1 + jnp.minimum((share * options.num_steps).astype(jnp.int32), options.num_steps - 1)
 
     # one noise level a crystal, for all variables
-    free = stats["k_free"][batch.number]
-    clean = {
-        "k": free * (batch.k - stats["k_shift"]) / stats["k_scale"],
-        "x": batch.x,
-        "types": batch.types,
-        "sites": batch.sites,
-    }
+    clean = {"k": standardised(stats, batch.number, batch.k), "x": batch.x, "types": batch.types, "sites": batch.sites}
     variables = processes_of(options, stats, batch.number, batch.mask.shape[1])
     noisy, target = perturb(variables, dict(zip(clean, keys, strict=True)), clean, levels_of(options).at(t))
     out = predict(params, options, nodes_of(stats, batch.number, batch.mask, **noisy), t)

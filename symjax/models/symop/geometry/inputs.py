@@ -59,6 +59,7 @@ def build_inputs(types: StructureTypes, num_atoms: int) -> GeometryInputs:
         raise InputError(
             f"row {int(total.argmax())}: {int(total.max())} atoms do not fit the bucket of {num_atoms} atoms"
         )
+    # atoms: the images of each orbit's representative, one after the other
     frame = FRAMES[np.asarray(sets.frame)[index]]
     images = np.asarray(sets.pos_images)[index[:, None], types.pos]
     row, orbit, slot = np.nonzero(mask[:, :, None] & (images >= 0))
@@ -73,6 +74,7 @@ def build_inputs(types: StructureTypes, num_atoms: int) -> GeometryInputs:
     translation[row, place] = np.asarray(sets.w)[index[row], op] / 24.0
     atom_orbit[row, place] = orbit
     atom_mask[row, place] = True
+    # orbits: their first atom, and the flat that the representative lies on
     mult = np.where(mask, np.asarray(sets.pos_mult)[index[:, None], types.pos], 0)
     home = np.where(mask, np.cumsum(mult, 1) - mult, 0)
     cartesian = frame[:, None] @ rotation @ np.linalg.inv(frame)[:, None]
