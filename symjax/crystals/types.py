@@ -15,6 +15,7 @@ import numpy as np
 from symjax.crystals.cosets import coset_images
 from symjax.errors import InputError
 from symjax.groups.integer import as_rows, hermite
+from symjax.lattice.reduction import reduced_basis
 from symjax.ops.types import DEN
 
 _SAME = 1e-3  # angstrom; copies of an atom by exact translations are equal to rounding
@@ -106,11 +107,10 @@ class AtomicStructure:
         centring, or without operations, comes back as it is.
         """
         shifts = self.w[(self.W == np.eye(3, dtype=np.int64)).all(axis=(1, 2))] % self.den
-        if len(shifts) <= 1:
+        if len(shifts) <= 1 or not np.isfinite(self.L).all():
             return self.plain()
         basis = hermite(as_rows(np.concatenate([shifts, self.den * np.eye(3, dtype=np.int64)]))) / self.den
-        L = _shortened(basis @ self.L)
-        L = L if np.linalg.det(L) * np.linalg.det(self.L) > 0 else -L
+        L = reduced_basis(basis @ self.L).T @ basis @ self.L
         x = _wrap(self.x @ self.L @ np.linalg.inv(L))
         difference = x[:, None] - x[None]
         difference -= np.round(difference)
@@ -192,20 +192,3 @@ def _wrap(x: np.ndarray) -> np.ndarray:
     """Into [0, 1), also for -1e-20, whose remainder rounds to 1."""
     wrapped = x - np.floor(x)
     return np.where(wrapped >= 1.0, 0.0, wrapped)
-
-
-def _shortened(lattice: np.ndarray) -> np.ndarray:
-    """Shorten rows against each other until none gets shorter (pairs only: short enough to search few images)."""
-    lattice = lattice.copy()
-    for _ in range(100):
-        changed = False
-        for i in range(3):
-            for j in range(3):
-                if i != j:
-                    step = np.round(lattice[i] @ lattice[j] / (lattice[j] @ lattice[j]))
-                    shorter = lattice[i] - step * lattice[j]
-                    if shorter @ shorter < lattice[i] @ lattice[i] * (1 - 1e-9):
-                        lattice[i], changed = shorter, True
-        if not changed:
-            break
-    return lattice

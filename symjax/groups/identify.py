@@ -20,6 +20,7 @@ from symjax.errors import InputError, NotAGroupError, SymjaxError
 from symjax.groups.primitive import PrimitiveForm, primitive_form, solve_origin
 from symjax.groups.sets import OpSet, members
 from symjax.groups.tables import NUM_SETTINGS, default_hall, hall_setting, hall_to_number, setting_symbols
+from symjax.lattice.reduction import reduce_metric
 from symjax.ops import exact
 
 _CACHE_SIZE = 4096
@@ -163,46 +164,6 @@ def _inverse(P: np.ndarray) -> np.ndarray:
         dtype=object,
     )
     return cofactors.T * int((P[0] * cofactors[0]).sum())  # the determinant is its own inverse
-
-
-def reduce_metric(G: np.ndarray) -> np.ndarray:
-    """Unimodular P (columns) that makes an integral positive definite metric compact: every vector no longer than any of
-    its sums with -1, 0, 1 times the others (a Minkowski-reduced basis in three dimensions). Exact.
-    """
-    # Size reduction first, then single sums; each step shortens a vector of an integral metric, so it ends.
-    basis = [[int(i == j) for j in range(3)] for i in range(3)]
-    (g00, g01, g02), (_, g11, g12), (_, _, g22) = ([int(v) for v in row] for row in G)
-
-    def dot(a: list[int], b: list[int]) -> int:
-        x, y, z = b
-        return (
-            a[0] * (g00 * x + g01 * y + g02 * z)
-            + a[1] * (g01 * x + g11 * y + g12 * z)
-            + a[2] * (g02 * x + g12 * y + g22 * z)
-        )
-
-    while True:
-        basis.sort(key=lambda v: dot(v, v))
-        changed = False
-        for i, j in ((1, 0), (2, 0), (2, 1)):  # size reduction against shorter vectors: quick for sheared bases
-            q = _nearest(dot(basis[i], basis[j]), dot(basis[j], basis[j]))
-            if q:
-                basis[i] = [a - q * b for a, b in zip(basis[i], basis[j], strict=True)]
-                changed = True
-        if changed:
-            continue
-        a, b, c = basis
-        options = [[z + s * x + t * y for x, y, z in zip(a, b, c, strict=True)] for s in (-1, 0, 1) for t in (-1, 0, 1)]
-        shortest = min(options, key=lambda v: dot(v, v))
-        if dot(shortest, shortest) >= dot(c, c):
-            return np.array(basis, dtype=object).T
-        basis[2] = shortest
-
-
-def _nearest(a: int, b: int) -> int:
-    """Nearest integer to a / b for b > 0, a half rounded towards zero (so that size reduction ends)."""
-    q = (2 * abs(a) + b - 1) // (2 * b)
-    return q if a >= 0 else -q
 
 
 def _setting(number: int, form: PrimitiveForm, inner: OpSet) -> Identified:

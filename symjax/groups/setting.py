@@ -22,11 +22,12 @@ from functools import cache
 import numpy as np
 
 from symjax.errors import SymjaxError
-from symjax.groups.identify import compact_basis, identify, reduce_metric
+from symjax.groups.identify import compact_basis, identify
 from symjax.groups.integer import as_rows, kernel
 from symjax.groups.primitive import origin_solutions, primitive_form
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import standard_setting
+from symjax.lattice.reduction import reduce_metric
 from symjax.ops import exact
 
 _BOX = {1: 1, 2: 3, 3: 3, 5: 2}

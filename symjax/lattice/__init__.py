@@ -25,6 +25,7 @@ from symjax.lattice.log import (
     metric,
     volume,
 )
+from symjax.lattice.reduction import reduce_metric, reduced_basis
 
 __all__ = [
     "FRAMES",
@@ -45,5 +46,7 @@ __all__ = [
     "num_free",
     "project_k",
     "project_metric",
+    "reduce_metric",
+    "reduced_basis",
     "volume",
 ]

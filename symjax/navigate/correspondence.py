@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symjax.lattice.reduction import reduced_basis
 from symjax.navigate.klassengleiche import sublattices
-from symjax.navigate.pseudosymmetry import log_strain, reduced
+from symjax.navigate.pseudosymmetry import log_strain
 
 _KEPT = 4000
 """Bases of one pair of supercells that are looked at for equivalence, least strained first."""
@@ -47,7 +48,7 @@ def correspondences(
     """
     found = []
     for B in _distinct_sublattices(sizes[0], W_A):
-        S = B @ reduced(B.T @ L_A)
+        S = B @ reduced_basis(B.T @ L_A)
         bases, strains = _bases(S.T @ L_A, L_B, sizes[1], max_strain)
         order = np.argsort(np.round((strains**2).sum(axis=1), 9), kind="stable")[:_KEPT]
         keep = _stabilizer(S, W_A)

@@ -27,6 +27,7 @@ import numpy as np
 from symjax.crystals.distances import shortest_images
 from symjax.crystals.types import Crystal
 from symjax.errors import InputError
+from symjax.lattice.reduction import reduced_basis
 from symjax.navigate.modes import Modes, ModeSpace, modes_of, realized_group
 from symjax.navigate.relation import Relation
 from symjax.navigate.splitcrystal import split_crystal
@@ -155,7 +156,7 @@ def make_plan(modes: Modes) -> Plan:
     plan["modes"][:k, :m], plan["mode_mask"][:k] = modes.displacement, True
     plan["strain"][: len(modes.strain)], plan["strain_mask"][: len(modes.strain)] = modes.strain, True
     _fill_breaks(plan, modes)
-    plan["reduced"][:] = _reduced_columns(split.L)
+    plan["reduced"][:] = reduced_basis(split.L)
     plan["unreduced"][:] = np.rint(np.linalg.inv(plan["reduced"]))
     plan["length"] = np.asarray(np.linalg.norm(split.L, axis=1).mean())
     return Plan(**plan)
@@ -198,23 +199,6 @@ def _fill_breaks(plan: dict[str, np.ndarray], modes: Modes) -> None:
     found.sort(key=lambda one: round(one[0]))
     for i, (_, moves, bends) in enumerate(found[: len(plan["break_mask"])]):
         plan["breaks"][i, :k, :k], plan["breaks_strain"][i, :s, :s], plan["break_mask"][i] = moves, bends, True
-
-
-def _reduced_columns(L: np.ndarray) -> np.ndarray:
-    """(3, 3) integer columns T of determinant 1 such that T^T L has short rows: pairs are shortened until none gets shorter."""
-    T = np.eye(3)
-    for _ in range(100):
-        changed = False
-        for i in range(3):
-            for j in range(3):
-                rows = T.T @ L
-                step = np.rint(rows[i] @ rows[j] / (rows[j] @ rows[j])) if i != j else 0.0
-                if step and np.linalg.norm(rows[i] - step * rows[j]) < np.linalg.norm(rows[i]) * (1 - 1e-9):
-                    T[:, i] -= step * T[:, j]
-                    changed = True
-        if not changed:
-            break
-    return T
 
 
 def derive_batch(plan: Plan, key: Array, num: int, amplitude: float, strain: float) -> Batch:

@@ -13,33 +13,13 @@ from __future__ import annotations
 import numpy as np
 
 from symjax.crystals.types import AtomicStructure
-from symjax.errors import InputError, NotAGroupError
+from symjax.errors import NotAGroupError
 from symjax.groups.integer import as_rows, hermite
+from symjax.lattice.reduction import reduced_basis
 from symjax.navigate.motions import Motions, identity_motion, is_closed, joined
 
 _ORDER = 12  # a multiple of every order (1, 2, 3, 4, 6) that an integer rotation part of finite order can have
 _ROUNDS = 6  # of assigning atoms and correcting the translation; two are enough where atoms are far apart
-
-
-def reduced(L: np.ndarray) -> np.ndarray:
-    """(3, 3) int64 P with P^T L a right-handed basis no vector of which gets shorter by adding others (Minkowski-reduced)."""
-    rows = np.eye(3, dtype=np.int64)
-    steps = np.array([(s, t) for s in (-1, 0, 1) for t in (-1, 0, 1)])
-    for _ in range(1000):
-        rows = rows[np.argsort(((rows @ L) ** 2).sum(axis=1), kind="stable")]
-        done = True
-        for i, j in ((1, 0), (2, 0), (2, 1)):
-            a, b = rows[i] @ L, rows[j] @ L
-            q = int(np.rint(a @ b / (b @ b)))
-            if q and ((a - q * b) ** 2).sum() < (a @ a) * (1 - 1e-9):
-                rows[i], done = rows[i] - q * rows[j], False
-        options = rows[2] + steps @ rows[:2]
-        lengths = ((options @ L) ** 2).sum(axis=1)
-        if done and lengths.min() < lengths[4] * (1 - 1e-9):
-            rows[2], done = options[lengths.argmin()], False
-        if done:
-            return (rows if np.linalg.det(rows @ L) > 0 else -rows).T.copy()
-    raise InputError("the lattice cannot be reduced; its vectors must be finite and span a volume")
 
 
 def log_strain(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -203,7 +183,7 @@ def divide(arrangement: AtomicStructure, group: Motions) -> tuple[AtomicStructur
     """
     n = len(arrangement.z)
     coarse = translation_lattice(group) / n
-    columns = coarse @ reduced(coarse.T @ arrangement.L)
+    columns = coarse @ reduced_basis(coarse.T @ arrangement.L)
     pure = (group.W == np.eye(3, dtype=np.int64)).all(axis=(1, 2))
     first = group.perm[pure].min(axis=0)
     kept, atom = np.unique(first, return_inverse=True)
@@ -252,6 +232,6 @@ def centred(structure: AtomicStructure) -> AtomicStructure:
     """A structure in a reduced right-handed basis, about the centroid of its atoms."""
     L = structure.L if np.linalg.det(structure.L) > 0 else -structure.L
     x = structure.x if np.linalg.det(structure.L) > 0 else -structure.x
-    P = reduced(L)
+    P = reduced_basis(L)
     y = x @ np.linalg.inv(P).T
     return AtomicStructure(L=P.T @ L, z=structure.z, x=y - y.mean(axis=0))

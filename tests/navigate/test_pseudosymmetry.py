@@ -12,6 +12,7 @@ from symjax.crystals.types import AtomicStructure
 from symjax.errors import NotAGroupError
 from symjax.groups.axioms import is_group
 from symjax.groups.identify import identify
+from symjax.lattice.reduction import reduced_basis
 from symjax.navigate.motions import closure, compose, generators, is_closed
 from symjax.navigate.pseudosymmetry import (
     centred,
@@ -21,7 +22,6 @@ from symjax.navigate.pseudosymmetry import (
     left_cosets,
     near_motions,
     near_rotations,
-    reduced,
     symmetrize,
     symmetrized_lattice,
 )
@@ -67,7 +67,7 @@ def test_reduced_bases_are_right_handed_and_short():
     rng = np.random.default_rng(0)
     for _ in range(50):
         L = rng.normal(size=(3, 3))
-        P = reduced(L)
+        P = reduced_basis(L)
         rows = P.T @ L
         assert round(abs(np.linalg.det(P))) == 1 and np.linalg.det(rows) > 0
         steps = np.array([(s, t) for s in (-1, 0, 1) for t in (-1, 0, 1)])
