@@ -242,7 +242,7 @@ def check(args: argparse.Namespace) -> tuple[System, Request, dict[str, Any]]:
         raise InputError(f"--parent cannot be asked of {chosen.name}: {chosen.without_meaning['parent']}")
     generate_parent.check(args, asked_options(args))
     request = request_from(args)
-    check_request(chosen, request, Settings(options=own), None)
+    check_request(chosen, request, Settings(steps=args.steps, options=own), None)
     if args.realise is not None and (chosen.draws_coordinates or args.parent is not None):
         own_way = f"{chosen.name} draws lattice and coordinates itself"
         why = own_way if args.parent is None else "lattice and coordinates start from the parent's"

@@ -77,8 +77,9 @@ def check_request(system: System, request: Request, settings: Settings, realise:
     Raises:
         InputError: saying what and why.
     """
+    steps = settings.steps if system.draws_coordinates else None  # else they are the realiser's
     for name, why in system.without_meaning.items():
-        if getattr(request, name, None) not in (None, (), False):
+        if (steps if name == "steps" else getattr(request, name, None)) not in (None, ()):
             raise InputError(f"{in_words(name)} cannot be asked of {system.name}: {why}")
     known = {option.name for option in system.options}
     if foreign := sorted(set(settings.options) - known):

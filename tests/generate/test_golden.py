@@ -44,26 +44,27 @@ STORED = {
         "hash": "29cbc2c864bb37e1",
         "draws": (6, 0),
     },
-    "symop, polar": {
+    "symop, formula": {
         "crystals": [
-            "9 LiO2: Li 4a, O 4a, O 4a",
-            "42 LiO: Li 4a, O 4a",
-            "42 LiO: Li 8c, O 4a, O 4a",
-            "44 LiO: Li 2a, Li 2b, O 2b, O 2b",
+            "140 O3TiSr: Sr 4b, Ti 4c, O 4a, O 8h",
+            "71 O3TiSr: Sr 4i, Ti 4h, O 4j, O 8l",
+            "63 O3TiSr: Sr 4c, Ti 4a, O 4c, O 8f",
+            "63 O3TiSr: Sr 4c, Ti 4a, O 4c, O 8f",
         ],
-        "volumes": [139.72, 72.87, 166.7, 74.88],
-        "hash": "99418a9de806adf6",
+        "volumes": [249.93, 273.37, 280.02, 250.31],
+        "hash": "a010e4a593df42c6",
         "draws": (4, 0),
     },
-    "symmcd, formula": {
+    "symmcd": {
         "crystals": [
-            "221 O3TiSr: Sr 1b, O 3c, Ti 1a",
-            "221 O3TiSr: Ti 1a, Sr 1b, O 3c",
-            "221 O3TiSr: Ti 1a, O 3d, Sr 1b",
+            "160 HO5VCrFe3Yb: O 3a, V 3a, Cr 3a, Yb 3a, Fe 9b, O 3a, O 9b, H 3a",
+            "62 C2NGeRhI: N 4c, Rh 4c, Ge 4c, C 8d, I 4c",
+            "5 O11CuRbTl: Cu 2b, O 4c, O 2b, Tl 2a, Rb 2b, O 4c, O 4c, O 4c, O 4c",
+            "2 LiO5Cl2V2Cu2Sr2Y2I2: O 2i, Li 1e, Cu 2i, I 2i, Sr 2i, V 2i, O 2i, Cl 2i, O 1c, Y 2i",
         ],
-        "volumes": [72.86, 62.6, 63.85],
-        "hash": "fe986c8f9e603942",
-        "draws": (3, 0),
+        "volumes": [490.55, 498.89, 467.79, 347.84],
+        "hash": "8e3fe6ede52b2bad",
+        "draws": (4, 0),
     },
     "wyckoff_transformer": {
         "crystals": [

@@ -32,7 +32,7 @@ class Made:
     name: str = "made"
     about: str = "made up"
     without_meaning: dict = dataclasses.field(
-        default_factory=lambda: {"polar": "there is no polar one", "steps": "none"}
+        default_factory=lambda: {"polar": "there is no polar one", "steps": "it is done at once"}
     )
     options: tuple = (Option("fast", "quickly", bool),)
 
@@ -147,6 +147,8 @@ def test_what_has_no_meaning_is_refused():
     made = Made([[1.0]])
     for asked, settings, realise, words in (
         (Request(polar=True), Settings(), None, "^polar cannot be asked of made: there is no polar one$"),
+        (Request(polar=False), Settings(), None, "^polar cannot be asked of made"),  # asked for as well
+        (Request(), Settings(steps=3), None, "^steps cannot be asked of made: it is done at once$"),
         (Request(), Settings(options={"slow": True}), None, "made has no option slow; it has fast"),
         (Request(), Settings(), lambda types, key: None, "made draws lattice and coordinates itself"),
     ):
