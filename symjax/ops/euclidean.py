@@ -70,13 +70,6 @@ def wrap(x: Array, tol: float = 0.0) -> Array:
     return xp.where((y >= 1 - tol) | (y <= tol), y - constant, y)
 
 
-def periodic_difference(x: Array, y: Array) -> Array:
-    """x - y brought to [-1/2, 1/2]: the only safe way to compare wrapped coordinates."""
-    xp = namespace(x, y)
-    d = x - y
-    return d - xp.round(d)
-
-
 def compose(a: Motion, b: Motion) -> Motion:
     """The product a b (b acts first): (Ra Rb, Ra tb + ta)."""
     return Motion(exact.matmul(a.R, b.R), exact.matvec(a.R, b.t) + a.t)
@@ -209,8 +202,3 @@ def from_exact(op: Op, basis: Array | None = None, den: Den = DEN, *, dtype: Any
         return Motion(W, w.astype(dtype))
     A = xp.asarray(basis).astype(dtype)
     return Motion(exact.matmul(A, exact.matmul(W, inverse_matrix(A))), exact.matvec(A, w.astype(dtype)))
-
-
-def to_fractional(m: Motion, basis: Array) -> Motion:
-    """Motions in the lattice basis: (A^-1 R A, A^-1 t). `symjax.ops.basis.snap` makes the result exact."""
-    return change_basis(m, basis)
