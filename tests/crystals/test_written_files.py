@@ -16,12 +16,14 @@ def crystal_of(number):
     """Sulfur at a general position, nickel on the position of fewest atoms."""
     opset, table = standard_set(number)
     rng = np.random.default_rng(number)
-    metric = np.diag([81.0, 100.0, 121.0]) + (lambda m: m + m.T)(rng.uniform(-9, 9, (3, 3)))
+    metric = np.diag([144.0, 169.0, 196.0]) + (lambda m: m + m.T)(
+        rng.uniform(-9, 9, (3, 3))
+    )  # wide: gemmi merges below 0.4 A
     k = log_from_metric(project_metric(opset.W, None, metric), int(table.frame[0]))
     live = np.flatnonzero(table.pos_mask[0])
     positions = [int(live[table.pos_mult[0, live].argmax()]), int(live[table.pos_mult[0, live].argmin()])]
-    x = []
-    for position, point in zip(positions, ([0.1137, 0.2361, 0.0659], [0.2113, 0.0713, 0.4073]), strict=True):
+    x = []  # far from special positions: gemmi merges atoms closer than 0.4 angstrom
+    for position, point in zip(positions, ([0.0969, 0.2896, 0.3363], [0.2113, 0.0713, 0.4073]), strict=True):
         flat = table.pos_x0[0, position], table.pos_basis[0, position], int(table.pos_dof[0, position])
         x.append(wrap_on_flat(*flat, nearest_on_flat(*flat, np.array(point))))
     z = np.array([16, 28])

@@ -322,7 +322,9 @@ def _compare_formula(block: CifBlock, formula: dict[int, float], z: np.ndarray) 
     z_units = number((block.column("_cell_formula_units_z") or ["?"])[0])
     total, atoms = sum(formula.values()), len(z)
     divisor = np.gcd.reduce([round(amount) for amount in formula.values()])
-    whole_cell = total == atoms and z_units == divisor  # writers that give the formula of the cell, and Z beside it
+    whole_cell = (
+        total == atoms and z_units and divisor % z_units == 0
+    )  # some write the formula of the cell, and Z beside it
     if z_units and abs(z_units * total - atoms) > 0.5 and not whole_cell:
         return [
             Note(
