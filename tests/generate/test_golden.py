@@ -1,7 +1,7 @@
 """The shipped weights give, seed for seed, the crystals that they gave before: formulas, groups, positions, operations, volumes.
 
-Groups, elements and positions of symop, and all of the others before randomness became the crystal's own, are those that the models'
-own samplers gave before they shared `symjax.generate`. A change that moves values on purpose prints them anew by `python tests/generate/test_golden.py`, and every figure in README that hangs on them too.
+Structure types of symop are still those that its own sampler gave before the models shared `symjax.generate`. A change that moves
+values on purpose prints them anew by `python tests/generate/test_golden.py`, and every figure in README that hangs on them too.
 """
 
 import hashlib
