@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
-    from symjax.crystals.types import Crystal
+    from symjax.crystals.types import AtomicStructure, Crystal
 
 INDEX = "index.json"
 
@@ -76,6 +77,16 @@ def staged_folder(folder: Path) -> Iterator[Path]:
         raise InputError(f"{error.filename or folder}: cannot write there ({error.strerror or error})") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def read_noted(path: str | Path) -> AtomicStructure:
+    """A structure file; what reading it assumed goes to stderr, a line a note."""
+    from symjax.crystals.io import read_file
+
+    reading = read_file(path)
+    for note in reading.notes:
+        print(f"symjax: note: {path}: {note.kind}: {note.text}", file=sys.stderr)
+    return reading.structure
 
 
 def write_json(path: Path, value: Any) -> None:

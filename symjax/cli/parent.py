@@ -7,7 +7,7 @@ they disagree, or fewer operations than expected fit the atoms, the reader says 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from symjax.crystals.types import AtomicStructure, Crystal
@@ -62,12 +62,13 @@ def read_parent(path: str | Path, symprec: float = 0.01) -> Parent:
         InputError: no such file or an unknown kind of file.
         DataError: the file holds no sound crystal, or the tolerance cannot be meant.
     """
-    from symjax.crystals.io import read_structure
+    from symjax.crystals.io import read_file
     from symjax.errors import DataError
 
-    structure = read_structure(path)
+    reading = read_file(path)
     try:
-        return parent_of(structure, symprec, name=str(path))
+        found = parent_of(reading.structure, symprec, name=str(path))
+        return replace(found, warnings=[*(f"{path}: {note.text}" for note in reading.notes), *found.warnings])
     except DataError as error:
         text = str(error)
         raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error
@@ -132,6 +133,7 @@ def _warnings(name: str, ladder: dict[float, int], used: float, asked: float) ->
     if used != asked:
         fell = "no tolerance; the identity alone is left" if used == 0 else f"{used:g} angstrom only"
         found.append(
-            f"{name}: at {asked:g} angstrom the atoms do not form whole orbits of the group found; they do at {fell}"
+            f"{name}: at {asked:g} angstrom the atoms do not keep to the group found (their average leaves them by more than "
+            f"that); they do at {fell}"
         )
     return found

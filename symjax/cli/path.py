@@ -96,12 +96,13 @@ def _check(args: argparse.Namespace) -> None:
 
 def _phase(path: Path, symprec: float) -> Phase:
     """Read one end and find its group; warns where the group depends on the tolerance."""
+    from symjax.cli.output import read_noted
     from symjax.cli.parent import ladder_text, symmetry_ladder
-    from symjax.crystals.io import check_structure, read_structure
+    from symjax.crystals.io import check_structure
     from symjax.errors import DataError
     from symjax.navigate.transition import phase_of
 
-    structure = read_structure(path)
+    structure = read_noted(path)
     try:
         check_structure(structure)
     except DataError as error:

@@ -59,13 +59,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search, write, and show what was found; returns the exit code."""
-    from symjax.cli.output import check_folder
+    from symjax.cli.output import check_folder, read_noted
     from symjax.cli.parent import ladder_text, symmetry_ladder
-    from symjax.crystals.io import check_structure, read_structure
+    from symjax.crystals.io import check_structure
     from symjax.errors import DataError
 
     folder = None if args.out is None else check_folder(args.out)
-    structure = read_structure(args.file)
+    structure = read_noted(args.file)
     try:
         check_structure(structure)
     except DataError as error:

@@ -121,7 +121,11 @@ def read_poscar(text: str) -> Reading:
         _numbers(lines[1].split()[:3] if _is_three(lines[1]) else lines[1].split()[:1], "unreadable poscar", "line 2")
     )
     rows = [_numbers(line.split()[:3], "unreadable poscar", f"line {i + 3}") for i, line in enumerate(lines[2:5])]
-    if scales.size == 0 or any(len(row) != 3 for row in rows):
+    if (
+        scales.size == 0
+        or any(len(row) != 3 for row in rows)
+        or not (np.isfinite(scales).all() and np.isfinite(rows).all())
+    ):
         raise UnusableCrystal(
             "unreadable poscar", "not readable as POSCAR: lines 2 to 5 must hold a scale and the lattice"
         )

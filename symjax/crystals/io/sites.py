@@ -36,19 +36,19 @@ def expand_sites(
     Raises:
         UnusableCrystal: two sites in one place, or a site near several special positions at once.
     """
+    if len(W) == 1:
+        _check_listed(L, z, x, names)
+        return np.asarray(z, np.int64), wrapped(x), []
     notes: list[Note] = []
     numbers: list[int] = []
     orbits: list[np.ndarray] = []
     kept: list[int] = []
     for i in range(len(z)):
-        if len(W) == 1:
-            orbit = x[i : i + 1]
-        else:
-            moved, orbit = _orbit(W, w, L, x[i], names[i])
-            if moved > MOVED:
-                notes.append(
-                    Note("special position", f"{names[i]} was moved by {moved:.3f} angstrom onto its special position")
-                )
+        moved, orbit = _orbit(W, w, L, x[i], names[i])
+        if moved > MOVED:
+            notes.append(
+                Note("special position", f"{names[i]} was moved by {moved:.3f} angstrom onto its special position")
+            )
         known, gap = _listed_before(orbit, L, orbits)
         if known >= 0 and (gap < _SAME or (gap < EQUIVALENT and z[i] == z[kept[known]])):
             _check_coincidence(names[i], names[kept[known]], z[i], z[kept[known]], x[i] - x[kept[known]], L)
@@ -112,6 +112,17 @@ def _listed_before(orbit: np.ndarray, L: np.ndarray, orbits: list[np.ndarray]) -
     nearest = int(distance.argmin())
     ends = np.cumsum([len(one) for one in orbits])
     return int(np.searchsorted(ends, nearest, side="right")), float(distance[nearest])
+
+
+def _check_listed(L: np.ndarray, z: np.ndarray, x: np.ndarray, names: Sequence[str]) -> None:
+    """Refuse sites in one place where every atom is listed."""
+    for rows in np.array_split(np.arange(len(z)), -(-(len(z) ** 2) // 1_000_000)):
+        delta = x[rows, None, :] - x[None]
+        delta -= np.rint(delta)
+        distance = np.linalg.norm(delta @ L, axis=-1)
+        near = (distance < _SAME) | ((distance < EQUIVALENT) & (z[rows, None] == z[None]))
+        for i, j in np.argwhere(near & (rows[:, None] > np.arange(len(z))[None])):
+            _check_coincidence(names[rows[i]], names[j], z[rows[i]], z[j], delta[i, j], L)
 
 
 def _check_coincidence(name: str, other: str, z: int, other_z: int, delta: np.ndarray, L: np.ndarray) -> None:
