@@ -44,11 +44,11 @@ def scrambled(structure, rng):
     return AtomicStructure(L=P.T @ structure.L @ (Q if np.linalg.det(Q) > 0 else -Q), z=structure.z[order], x=x[order])
 
 
-def check(structures, count, seed):
+def check(structures, count, seed, tolerances=(0.1, 0.01)):
     rng = np.random.default_rng(seed)
     for _ in range(count):
         base = structures[rng.integers(len(structures))]
-        tolerance = float(rng.choice([0.1, 0.01]))
+        tolerance = float(rng.choice(tolerances))
         exact = to_crystal(standardize(base, tolerance)).atoms()  # the conventional cell, symmetry exact
         start = exact if rng.integers(2) and len(exact.z) <= 40 else base
         cell = supercell(start, CELLS[rng.integers(len(CELLS))])
@@ -62,14 +62,14 @@ def test_prototypes_in_scrambled_supercells(count):
 
 @pytest.mark.slow
 def test_real_crystals_in_scrambled_supercells():
-    """Made exact at 0.01 angstrom first."""
+    """Made exact at 0.01 angstrom first; a looser search may find nearly symmetric ones, which are another matter."""
     from symjax.data.readers import read_source
 
     path = shared_data("mp20/val.csv.gz")
     if path is None:
         pytest.skip("needs the shared data set mp20")
     cells = [to_crystal(standardize(parse_row(row), 0.01)).atoms() for row in read_source(path)[:600]]
-    check([cell for cell in cells if len(cell.z) <= 40], 600, seed=1)
+    check([cell for cell in cells if len(cell.z) <= 40], 600, seed=1, tolerances=(0.01, 0.001))
 
 
 @pytest.mark.parametrize("tolerance", [0.1, 0.01])
