@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symjax import systems
-from symjax.cli import generate_parent, generate_relax
+from symjax.cli import generate_asked, generate_parent, generate_relax
 from symjax.cli.generate_files import FORMATS, write
+from symjax.cli.numbers import count, ratio, seed
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,21 +59,21 @@ def add_parser(subparsers: Any) -> None:
     )
     every = [systems.system(name) for name in systems.system_names()]
     about = "; ".join(f"{one.name}: {one.about}" for one in every)
-    parser.add_argument("--num", type=_count, required=True, metavar="N", help="how many crystals")
+    parser.add_argument("--num", type=count, required=True, metavar="N", help="how many crystals")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
     parser.add_argument(
         "--model", choices=[one.name for one in every], default="symop", help=f"{about} (default symop)"
     )
     parser.add_argument("--weights", metavar="DIR", help="trained weights (default: those in the package)")
-    parser.add_argument("--seed", type=_seed, default=0, help="equal seeds give equal crystals (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="equal seeds give equal crystals (default 0)")
     parser.add_argument(
         "--format", choices=FORMATS, default="cif", help="cif: a file each; others: one file (default cif)"
     )
-    parser.add_argument("--steps", type=_count, metavar="N", help="diffusion steps (default: the model's own)")
-    parser.add_argument("--batch", type=_count, default=64, metavar="N", help="crystals at a time (default 64)")
+    parser.add_argument("--steps", type=count, metavar="N", help="diffusion steps (default: the model's own)")
+    parser.add_argument("--batch", type=count, default=64, metavar="N", help="crystals at a time (default 64)")
     parser.add_argument(
         "--min-ratio",
-        type=_ratio,
+        type=ratio,
         default=0.6,
         metavar="R",
         help="redraw geometry with atoms closer than R covalent radii; 0: never (default 0.6)",
@@ -80,7 +81,9 @@ def add_parser(subparsers: Any) -> None:
     generate_relax.add_options(parser)
     parser.add_argument("--no-picture", action="store_true", help="write no crystals.png")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no table")
-    _add_asked(parser.add_argument_group("what is asked for", "nothing by default; all that is given must hold"))
+    generate_asked.add_options(
+        parser.add_argument_group("what is asked for", "nothing by default; all that is given must hold")
+    )
     _add_realise(parser.add_argument_group("lattice and coordinates", "of models that draw elements on positions"))
     generate_parent.add_options(
         parser.add_argument_group("from a parent crystal", "its symmetry lowered or raised by the model")
@@ -89,108 +92,13 @@ def add_parser(subparsers: Any) -> None:
         _add_own(parser, one)
 
 
-class Asked(NamedTuple):
-    """How a field of `Request` stands on the command line.
-
-    Attributes:
-        option: its flag.
-        field: of `Request`.
-        reads: name of the function of `symjax.generate.request` that reads the text; "" to take it as it is.
-        settings: of `add_argument`.
-    """
-
-    option: str
-    field: str
-    reads: str
-    settings: Mapping[str, Any]
-
-    @property
-    def dest(self) -> str:
-        """Name among the parsed options and in the index: the flag's own; both flags of an inversion set one."""
-        return self.field if self.field == "centrosymmetric" else self.option.strip("-").replace("-", "_")
-
-
-def _switch(help: str, value: bool = True) -> dict[str, Any]:
-    return {"action": "store_const", "const": value, "help": help}
-
-
-ASKED: tuple[Asked, ...] = (
-    Asked(
-        "--formula",
-        "formula",
-        "parse_formula",
-        {"help": "exact formula of the cell's content, up to a common factor: SrTiO3"},
-    ),
-    Asked("--elements", "elements", "parse_elements", {"metavar": "A,B", "help": "exactly these elements: Li,O"}),
-    Asked("--allow", "allow", "parse_elements", {"metavar": "A,B", "help": "no other elements than these"}),
-    Asked("--include", "include", "parse_elements", {"metavar": "A,B", "help": "at least these elements"}),
-    Asked(
-        "--space-group",
-        "groups",
-        "parse_space_groups",
-        {"metavar": "N,..", "help": "one of these: numbers 1..230 or symbols, as in 225 or 2,Fm-3m"},
-    ),
-    Asked("--orbits", "orbits", "", {"metavar": "M", "help": "number of orbits"}),
-    Asked("--point-group", "point_group", "", {"metavar": "SYMBOL", "help": "as in m-3m, 4/mmm, 222"}),
-    Asked("--crystal-system", "crystal_system", "", {"metavar": "NAME", "help": "triclinic .. cubic"}),
-    Asked("--centrosymmetric", "centrosymmetric", "", _switch("with an inversion")),
-    Asked("--no-inversion", "centrosymmetric", "", _switch("without one", value=False)),
-    Asked("--polar", "polar", "", _switch("with a direction that all operations keep")),
-    Asked("--chiral", "chiral", "", _switch("rotations and screws only")),
-    Asked(
-        "--require",
-        "require",
-        "",
-        {"action": "append", "metavar": "KIND", "help": "with such an operation (repeatable)"},
-    ),
-    Asked("--forbid", "forbid", "", {"action": "append", "metavar": "KIND", "help": "without any (repeatable)"}),
-    Asked(
-        "--prefix",
-        "sites",
-        "parse_sites",
-        {"metavar": "E:P,..", "help": "given orbits to go on from, as in Na:4a,O:24e; needs one --space-group"},
-    ),
-)
-
-
-def _add_asked(group: Any) -> None:
-    inversion = group.add_mutually_exclusive_group()
-    for one in ASKED:
-        where = inversion if one.field == "centrosymmetric" else group
-        number = {"type": _count} if one.field == "orbits" else {}
-        where.add_argument(one.option, dest=one.dest, default=None, **number, **one.settings)
-
-
-def asked_options(args: argparse.Namespace) -> list[str]:
-    """Flags of what is asked for, as far as they were given."""
-    given = [(one, getattr(args, one.dest)) for one in ASKED if getattr(args, one.dest) is not None]
-    return [one.option for one, value in given if one.settings.get("const", value) == value]
-
-
-def request_from(args: argparse.Namespace) -> Request:
-    """The request of a command line.
-
-    Raises:
-        InputError: a name or number cannot be read; the message says which and what would do.
-    """
-    from symjax.generate import request as module
-
-    values: dict[str, Any] = {}
-    for one in ASKED:
-        given = getattr(args, one.dest)
-        if given is not None:
-            read = getattr(module, one.reads) if one.reads else (lambda value: value)
-            values[one.field] = tuple(given) if isinstance(given, list) else read(given)
-    return module.Request(**values)
-
-
 def _add_realise(group: Any) -> None:
     group.add_argument(
         "--realise",
         choices=systems.REALISERS,
         help="by symop's diffusion, random by PyXtal, or representations only (default diffusion)",
     )
-    group.add_argument("--attempts", type=_count, metavar="N", help="pyxtal: attempts for each (default 30)")
+    group.add_argument("--attempts", type=count, metavar="N", help="pyxtal: attempts for each (default 30)")
     group.add_argument("--seconds", type=float, metavar="S", help="pyxtal: time for each (default 20)")
 
 
@@ -240,8 +148,8 @@ def check(args: argparse.Namespace) -> tuple[System, Request, dict[str, Any]]:
     own = own_options(args, chosen)
     if args.parent is not None and "parent" in chosen.without_meaning:
         raise InputError(f"--parent cannot be asked of {chosen.name}: {chosen.without_meaning['parent']}")
-    generate_parent.check(args, asked_options(args))
-    request = request_from(args)
+    generate_parent.check(args, generate_asked.given(args))
+    request = generate_asked.request_from(args)
     check_request(chosen, request, Settings(steps=args.steps, options=own), None)
     if args.realise is not None and (chosen.draws_coordinates or args.parent is not None):
         own_way = f"{chosen.name} draws lattice and coordinates itself"
@@ -449,33 +357,3 @@ def show(entries: list[dict[str, Any]], cells: list[AtomicStructure], folder: Pa
         f"{whole} of {len(entries)} (spglib, 0.01 Å), and a larger group in {more}\n"
         f"written to {folder}{'/' if not str(folder).endswith('/') else ''}"
     )
-
-
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return value
-
-
-def _ratio(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1.5:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1.5")
-    return value
-
-
-def _seed(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value < 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
-    return value

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from symjax import systems
-from symjax.cli.generate import ASKED, add_parser, request_from
+from symjax.cli.generate import add_parser
+from symjax.cli.generate_asked import ASKED, request_from
 from symjax.elements import SYMBOLS
 from symjax.errors import InputError, SymjaxError
 from symjax.generate.loop import check_request

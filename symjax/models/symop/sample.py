@@ -117,9 +117,11 @@ def _walk_step(
     """
     ops, pair, table = constants
     members, banned, frame, done, failed = state
+    # what the network says about each operation, and which may be added to this set at all
     out = net.apply(params, ops, pair, members.astype(jnp.float32), frame, z, method="walk_output")
     allowed = walk.candidate_mask(ops.frame, members, frame) & ~banned
     may_stop = jnp.ones(len(z), bool)
+    # with targets: stay below one of them, stop only at one
     if targets.shape[0]:
         goal = targets.astype(jnp.float32)
         inside = members.astype(jnp.float32) @ goal.T
@@ -127,12 +129,14 @@ def _walk_step(
         below = inside >= size[:, None] - 0.5  # targets that hold the whole of H
         allowed = allowed & ((below.astype(jnp.float32) @ goal) > 0.5)
         may_stop = jnp.any(below & (jnp.sum(goal, -1)[None, :] == size[:, None]), -1)
+    # one draw: an operation, or the stop
     logits = jnp.where(allowed, out.candidate, 2 * MASKED)
     logits = jnp.concatenate([logits, jnp.where(may_stop, out.stop, 2 * MASKED)[:, None]], -1)
     drawn = jax.random.categorical(key, logits)
     stuck = ~done & ~may_stop & ~jnp.any(allowed, -1)
     stop = drawn == len(ops.frame)
     grows = ~done & ~stop & ~stuck
+    # close the set; an operation whose closure is no set of the vocabulary is banned until the walk has grown by another
     closed, outside = close_mask(table, members, jnp.where(grows, drawn, table.size))
     bad = grows & (outside | (jnp.sum(closed, -1) > MAX_OPS))
     good = grows & ~bad
@@ -338,22 +342,13 @@ def sample_structure_types(
     for round_index in range(max_rounds):
         keys = jax.random.split(jax.random.fold_in(key, round_index), 4)
         z = np.asarray(_draw_species(net, params, keys[0], limits, batch_size))
-        members, failed = draw_walks(net, params, keys[1], z, demands)
-        unique, index = np.unique(members, axis=0, return_inverse=True)
-        sets, index = table_of_members(unique), index.ravel().astype(np.int32)
-        z = demands.adjust_species(z, sets, index, seed=int(jax.random.randint(keys[3], (), 0, 2**31 - 1)))
-        failed |= (z > 0).sum(1) < demands.min_orbits
-        z[failed, 0] = np.where(z[failed, 0] == 0, 1, z[failed, 0])  # any element: the row is thrown away
-        pos, stuck = draw_sites(
-            net, params, keys[2], z, sets=sets, set_index=index, demands=demands, max_atoms=max_atoms
-        )
-        good = np.nonzero(~(failed | stuck))[0]
+        types, members, good = _typed(net, params, keys[1:], z, demands)
         if accept is None:
             good = good[: num - found]
         else:
-            good, refused = _accepted(accept, StructureTypes(sets, index, z, pos), good, num - found)
+            good, refused = _accepted(accept, types, good, num - found)
             rejected += refused
-        parts.append((z[good], pos[good], members[good]))
+        parts.append((types.z[good], types.pos[good], members[good]))
         found += len(good)
         if progress is not None:
             progress(len(good))
@@ -377,6 +372,22 @@ def sample_structure_types(
         log_bound=log_bounds(net, params, members, z),
         rejected=rejected,
     )
+
+
+def _typed(
+    net: OperationsNet, params: Any, keys: Array, z: np.ndarray, demands: Demands
+) -> tuple[StructureTypes, np.ndarray, np.ndarray]:
+    """Sets and sites for one batch of species `z (b, m)`: structure types, members (b, v), and the rows that are whole."""
+    members, failed = draw_walks(net, params, keys[0], z, demands)
+    unique, index = np.unique(members, axis=0, return_inverse=True)
+    sets, index = table_of_members(unique), index.ravel().astype(np.int32)
+    z = demands.adjust_species(z, sets, index, seed=int(jax.random.randint(keys[2], (), 0, 2**31 - 1)))
+    failed |= (z > 0).sum(1) < demands.min_orbits
+    z[failed, 0] = np.where(z[failed, 0] == 0, 1, z[failed, 0])  # any element: the row is thrown away
+    pos, stuck = draw_sites(
+        net, params, keys[1], z, sets=sets, set_index=index, demands=demands, max_atoms=demands.max_atoms
+    )
+    return StructureTypes(sets, index, z, pos), members, np.nonzero(~(failed | stuck))[0]
 
 
 def _accepted(

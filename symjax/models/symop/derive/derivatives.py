@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -186,34 +187,18 @@ def derivatives(
     types, k, x = types_of([r for r in reductions if r is not None])
     draws, best = np.zeros(num, int), closest_ratios(types, k, x) if strength == 0 else np.zeros(num)
     if strength > 0:
-        drawing: dict[str, Any] = {
-            "sampler": sampler or GeometrySampling(num_steps=max(10, round(60 * strength))),
-            "min_ratio": min_ratio,
-            "max_draws": max_draws,
-            "batch_size": batch_size,
-        }
-        started = Start(k, x, strength)
-        told = None if progress is None else (lambda done: progress("lattice and coordinates", done))
         wanted = np.array([found.rows[i].number for i in chosen])
-        again = np.arange(num)
-        for attempt in range(_ROUNDS):
-            key = seed_key(seed) if attempt == 0 else jax.random.fold_in(seed_key(seed), _AGAIN + attempt)
-            part, more = types.take(again), started.take(again)
-            new = draw_geometry(
-                weights.geometry, part, key, start=more, progress=told if attempt == 0 else None, **drawing
-            )
-            k[again], x[again], best[again] = new[:3]
-            draws[again] += new[3]
-            again = again[near_groups(types, k, x, again.tolist()) != wanted[again]]
-            if not len(again):
-                break
-        if len(again) == num:
-            raise SymjaxError(
-                f"every geometry stayed within {NEAR} angstrom of another group than the one drawn, {_ROUNDS} times: ask for a "
-                "larger --strength"
-            )
-        keep = np.setdiff1d(np.arange(num), again)
-        types, k, x, best, draws, chosen = types.take(keep), k[keep], x[keep], best[keep], draws[keep], chosen[keep]
+        draw = partial(
+            draw_geometry,
+            weights.geometry,
+            sampler=sampler or GeometrySampling(num_steps=max(10, round(60 * strength))),
+            min_ratio=min_ratio,
+            max_draws=max_draws,
+            batch_size=batch_size,
+        )
+        told = None if progress is None else (lambda done: progress("lattice and coordinates", done))
+        keep, k, x, best, draws = _exactly(draw, types, Start(k, x, strength), wanted, seed_key(seed), told)
+        types, chosen = types.take(keep), chosen[keep]
     rows = [found.rows[i] for i in chosen]
     likelihood = [row.log_likelihood if measure == "walk" or row.log_type is None else row.log_type for row in rows]
     properties = {
@@ -224,6 +209,42 @@ def derivatives(
     }
     meta = {"model": "symop", "seed": seed, "direction": direction, "measure": measure, "strength": strength}
     return Derivatives(dataset_from_types(types, k, x, properties=properties, meta=meta), found, chosen)
+
+
+def _exactly(
+    draw: Callable[..., tuple[np.ndarray, ...]],
+    types: StructureTypes,
+    start: Start,
+    wanted: np.ndarray,
+    key: jax.Array,
+    progress: Callable[[int], object] | None,
+) -> tuple[np.ndarray, ...]:
+    """Geometries with exactly the groups `wanted (b,)` and none higher, drawn again where they come near to another.
+
+    Returns:
+        rows that succeeded (n,), and of these k (n, 6), x (n, m, 3), the smallest ratio to covalent radii and the number of draws.
+
+    Raises:
+        SymjaxError: none did.
+    """
+    num = len(wanted)
+    k, x, best, draws, again = start.k.copy(), start.x.copy(), np.zeros(num), np.zeros(num, int), np.arange(num)
+    for attempt in range(_ROUNDS):
+        own = key if attempt == 0 else jax.random.fold_in(key, _AGAIN + attempt)
+        told = progress if attempt == 0 else None
+        new = draw(types.take(again), own, start=start.take(again), progress=told)
+        k[again], x[again], best[again] = new[:3]
+        draws[again] += new[3]
+        again = again[near_groups(types, k, x, again.tolist()) != wanted[again]]
+        if not len(again):
+            break
+    if len(again) == num:
+        raise SymjaxError(
+            f"every geometry stayed within {NEAR} angstrom of another group than the one drawn, {_ROUNDS} times: ask for a larger "
+            "--strength"
+        )
+    keep = np.setdiff1d(np.arange(num), again)
+    return keep, k[keep], x[keep], best[keep], draws[keep]
 
 
 def choose(found: Candidates, num: int, *, seed: int) -> np.ndarray:
