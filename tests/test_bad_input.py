@@ -119,7 +119,7 @@ GENERATE = ("generate", "--num", 2, "--steps", 2, "--quiet")
         (("--space-group", "225", "--no-inversion"), ()),
         (("--formula", "SrTiO3", "--elements", "Li,O"), ("contradict",)),
         (("--elements", "Li,At"), ("At", "in no crystal")),
-        (("--formula", "SrTiO3", "--space-group", "221", "--orbits", "9"), ("SrTiO3", "another formula or group")),
+        (("--formula", "SrTiO3", "--space-group", "225", "--orbits", "3"), ("SrTiO3", "another formula or group")),
         (("--orbits", "21"), ("21",)),
         (("--space-group", "225,231"), ("231",)),
         (("--prefix", "Na:4a"), ("one space group",)),
