@@ -15,7 +15,6 @@ from symjax.crystals.io.files import read_text
 from symjax.crystals.io.parse import READERS
 from symjax.crystals.io.report import Reading, UnusableCrystal
 from symjax.crystals.types import AtomicStructure, Crystal
-from symjax.elements import SYMBOLS
 from symjax.elements import symbol as element_symbol
 from symjax.errors import DataError, InputError
 
@@ -26,11 +25,15 @@ def as_structure(crystal: Crystal | AtomicStructure) -> AtomicStructure:
 
 
 def to_pymatgen(crystal: Crystal | AtomicStructure) -> Any:
-    """`pymatgen.core.Structure` with all atoms of the cell."""
-    from pymatgen.core import Lattice, Structure
+    """`pymatgen.core.Structure` with all atoms of the cell.
+
+    Raises:
+        ValueError: an atomic number that is none (0 would become pymatgen's dummy species).
+    """
+    from pymatgen.core import Element, Lattice, Structure
 
     plain = as_structure(crystal)
-    return Structure(Lattice(plain.L), [SYMBOLS[z] for z in plain.z], plain.x)
+    return Structure(Lattice(plain.L), [Element.from_Z(int(z)) for z in plain.z], plain.x)
 
 
 def from_pymatgen(structure: Any) -> AtomicStructure:
