@@ -36,6 +36,7 @@ from symjax.wyckoff.types import MAX_POSITIONS
 Array = Any
 MAX_STEPS = 64  # of the walk, rejected draws included; chains of the known groups have at most six sets
 SET_BLOCK = 32  # tables of sets are padded to a multiple, so that few shapes are compiled
+TARGETS, STATES = 16, 64  # smallest padded numbers of sets a walk may end at, and of sets met on chains
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +184,7 @@ def draw_walks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Final sets `(b, v)` bool for species `z (b, m)`, and `(b,)` True where the walk got stuck."""
     ops, pair, table = walk_constants()
-    targets = jnp.asarray(demands.targets)
+    targets = jnp.asarray(_padded(demands.targets, TARGETS))
     key, first = jax.random.split(key)
     z = jnp.asarray(z)
     frame = _draw_frame(net, params, first, z, (ops, pair, table.identity), jnp.asarray(demands.frames))
@@ -240,8 +241,16 @@ def draw_sites(
     return pos, failed
 
 
+def _padded(array: np.ndarray, smallest: int) -> np.ndarray:
+    """Rows repeated at the end up to `smallest`, or 4 or 16 times as many, so that few shapes are compiled; none stay none."""
+    size = smallest
+    while size < len(array):
+        size *= 4
+    return pad_rows(array, size) if len(array) else array
+
+
 def pad_rows(array: np.ndarray, block: int) -> np.ndarray:
-    """Rows repeated at the end up to a multiple of `block`, so that few shapes are demands."""
+    """Rows repeated at the end up to a multiple of `block`, so that few shapes are compiled."""
     extra = -len(array) % block
     return np.concatenate([array, np.repeat(array[-1:], extra, 0)])
 
@@ -275,7 +284,7 @@ def log_bounds(
     nll = np.zeros(len(state))
     frame_nll = np.zeros(len(z))
     constants = walk_constants()[:2]
-    packed = jnp.asarray(bank.packed)
+    packed = jnp.asarray(_padded(bank.packed, STATES))
     for first in range(0, len(state), batch):
         rows = np.arange(first, min(first + batch, len(state)))
         rows = np.concatenate([rows, np.repeat(rows[-1:], batch - len(rows))])
