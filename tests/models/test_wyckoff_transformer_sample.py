@@ -250,7 +250,7 @@ def test_a_prefix_that_names_nothing_is_refused(orbits, words):
 
 
 def test_a_prefix_outside_the_vocabulary():
-    with pytest.raises(InputError, match="no token for the site symmetry of position a of space group 211"):
+    with pytest.raises(InputError, match="no token for the site symmetry of position 2a of space group 211"):
         prefix_tokens([("Na", "2a")], 211, NAMES)
 
 
