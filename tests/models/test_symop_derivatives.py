@@ -14,7 +14,7 @@ from symjax.cli.parent import LENGTH_RULE, parent_of
 from symjax.crystals.io import write_cif
 from symjax.crystals.types import AtomicStructure
 from symjax.data.structure_types import dataset_from_types
-from symjax.errors import InputError, SymjaxError
+from symjax.errors import InputError
 from symjax.evaluate.symmetry import detected_number, find_symmetry
 from symjax.groups.sets import make_opset
 from symjax.groups.tables import standard_frame, standard_setting, vocabulary
@@ -338,8 +338,10 @@ def test_derivatives_stay_near_the_parent(drawn):
         return np.abs(np.array(volume) / (64 / 5) - 1).mean()
 
     assert change(close) < change(drawn) < 0.3
-    with pytest.raises(SymjaxError, match="within 0[.]03 angstrom"):
-        derivatives(weights(), perovskite(), 3, seed=2, strength=1e-4, **QUICK)
+    # what comes near to another group is left out, however little is changed
+    for found in (close, derivatives(weights(), perovskite(), 12, seed=2, strength=0.02, **QUICK)):
+        wanted = [found.candidates.rows[i].number for i in found.chosen]
+        assert [detected_number(cell, 0.01, LENGTH_RULE) for cell in found.dataset.all_atoms()] == wanted
 
 
 def test_equal_seeds_equal_crystals_and_one_program(drawn):
