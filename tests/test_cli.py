@@ -144,6 +144,7 @@ def test_generate_what_was_asked_for(tmp_path):
         assert (entry["formula"], entry["group"]["number"]) == ("SrTiO3", 221)
 
 
+@pytest.mark.slow
 def test_generate_by_operations(tmp_path):
     asked = ["--no-inversion", "--polar", "--forbid", "mirror", "--format", "json"]
     done = run("generate", "--out", "a", "--num", 6, "--steps", 4, *asked, cwd=tmp_path)

@@ -22,7 +22,7 @@ from functools import cache
 
 import numpy as np
 
-from symjax.groups.packaged import arrays, rows_of
+from symjax.groups.packaged import arrays, check_number, rows_of
 from symjax.groups.primitive import PrimitiveForm, origin_solutions, primitive_form
 from symjax.groups.setting import generating_rows, rotation_products
 from symjax.groups.tables import standard_frame, standard_setting
@@ -89,13 +89,17 @@ def candidate_rotations(number: int) -> np.ndarray:
     return np.array([turn @ m @ f for m in (one, mirror) for f in (one, flip) for turn in turned])
 
 
-@cache
 def normalizer(number: int) -> AffineNormalizer:
     """Normalizer of a standard setting as stored; equal to `derive_normalizer` (tests/groups/test_site_symbols.py).
 
     Raises:
         InputError: no space-group number.
     """
+    return _normalizer(check_number(number))  # checked first: True would find what is kept for 1
+
+
+@cache
+def _normalizer(number: int) -> AffineNormalizer:
     data, rows = arrays("wyckoff/normalizers"), rows_of("wyckoff/normalizers", number)
     permutations = data["permutations"][rows].astype(np.int64)
     width = int((permutations[0] >= 0).sum())

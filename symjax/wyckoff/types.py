@@ -86,14 +86,18 @@ def type_positions() -> TypePositions:
     )
 
 
-@cache
 def positions_of_type(number: int) -> TypePositions:
     """The positions of one type, (p,).
 
     Raises:
         InputError: no space-group number.
     """
-    every, count = type_positions(), len(wyckoff_letters(check_number(number)))
+    return _positions_of(check_number(number))  # checked first: True would find what is kept for 1
+
+
+@cache
+def _positions_of(number: int) -> TypePositions:
+    every, count = type_positions(), len(wyckoff_letters(number))
     return TypePositions(**{field.name: getattr(every, field.name)[number, :count] for field in fields(TypePositions)})
 
 

@@ -87,6 +87,7 @@ def reduced(content):
     return {name: count // divisor for name, count in content.items()}
 
 
+@pytest.mark.slow
 def test_every_crystal_has_the_formula(weights):
     """Untrained weights: exact by construction, and the group is kept too."""
     request = Request(groups=(62, 166, 225), formula={"Na": 2, "Cl": 4})  # reduced to 1 : 2

@@ -12,6 +12,7 @@ from symjax.models.symmcd.weights import load_weights
 from symjax.train.metrics import read
 
 
+@pytest.mark.slow
 def test_symmcd_learns(tmp_path, capsys):
     crystals(300).save(tmp_path / "train.npz")
     crystals(60, seed=1).save(tmp_path / "val.npz")
