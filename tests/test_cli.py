@@ -2,8 +2,10 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -182,3 +184,21 @@ def test_output_cut_off_is_no_error(tmp_path):
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [2, 12, 30])
+def test_an_interrupt_ends_with_130_and_leaves_nothing(tmp_path, seconds):
+    """While imports, compiled programs and workers run: no crash at the end, no folder, no half of one."""
+    command = [*COMMAND, "generate", "--num", "500", "--out", "out", "--no-picture"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        time.sleep(seconds)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=120)
+    assert running.returncode == 130 and err.endswith("symjax: interrupted\n") and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_name_is_no_folder(tmp_path):
+    assert "--out" in run("generate", "--num", 2, "--out", "", cwd=tmp_path, code=2).stderr
+    assert list(tmp_path.iterdir()) == []
