@@ -139,6 +139,7 @@ def test_generate_again_gives_the_same_bytes(generated, tmp_path):
     assert len(read(tmp_path / "out" / "crystals.extxyz", index=":")) == 6
 
 
+@pytest.mark.slow
 def test_generate_what_was_asked_for(tmp_path):
     arguments = ["--num", 6, "--steps", 4, "--no-picture", "--min-ratio", 0]
     run("generate", "--out", "a", "--formula", "SrTiO3", "--space-group", 221, *arguments, cwd=tmp_path)

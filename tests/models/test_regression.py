@@ -167,6 +167,7 @@ def test_padding_and_site_symmetries(crystals):
     assert (outputs["with"] > 1e-6).any() and (outputs["without"] == 0).all()
 
 
+@pytest.mark.slow
 def test_training_learns_and_predicts(crystals, tmp_path):
     """The loop fits the invented energies far better than their mean; exported weights predict what the run did."""
     from symjax.train.loop import Trainer

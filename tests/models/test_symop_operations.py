@@ -148,6 +148,7 @@ def test_pair_classes_are_invariants_of_the_quotient():
     assert np.array_equal(classes.pair[a, b], classes.pair[product[a, g], product[b, g]])  # a g (b g)^-1
 
 
+@pytest.mark.slow
 def test_untrained_samples_are_closed_groups_with_valid_positions(params):
     config = {"model": {"operations": SECTION}}
     drawn = sample_structure_types(params, config, jax.random.key(5), 60, batch_size=32, max_atoms=192)

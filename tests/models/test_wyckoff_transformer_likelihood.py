@@ -183,6 +183,7 @@ def programs(real):
     }
 
 
+@pytest.mark.slow
 def test_uniform_predictions_cost_the_logarithms_of_the_vocabulary(real, programs):
     """With parameters of zero every loss is known; the published one counts the crystals that are long enough."""
     tokens, objective = real

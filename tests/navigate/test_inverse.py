@@ -39,6 +39,7 @@ def test_translationengleiche_types_of_all_groups_are_those_of_the_table(number)
     check_t(number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [99, 145, 221])
 def test_klassengleiche_types_are_the_inverse_of_the_subgroup_table(number):
     """pyxtal has no table of klassengleiche supergroups for these; its subgroups of every group of the class give one."""

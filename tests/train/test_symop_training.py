@@ -45,6 +45,7 @@ def check_falls(rows, shares):
         assert curve[-1] < share * curve[0], (metric, curve)
 
 
+@pytest.mark.slow
 def test_operations_learn(data, tmp_path, capsys):
     rows = train("operations", data, tmp_path, (), capsys)
     check_falls(rows, {"species": 0.8, "walk": 0.75, "sites": 0.8, "membership": 0.6, "loss": 0.75})

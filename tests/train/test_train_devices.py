@@ -16,6 +16,7 @@ def losses(workdir, split="train"):
     return np.asarray([row["loss"] for row in read(workdir / "metrics.jsonl", split)])
 
 
+@pytest.mark.slow
 def test_one_and_eight_devices_and_moving_between_them(tmp_path):
     processes = [start(tmp_path / str(n), devices=n) for n in (1, 8)]
     for process in processes:

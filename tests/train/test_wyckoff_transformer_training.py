@@ -33,6 +33,7 @@ def train(tmp_path, argument, *options):
     return read(tmp_path / "run" / "metrics.jsonl")
 
 
+@pytest.mark.slow
 def test_model_learns_by_minibatches(tmp_path):
     rows = train(tmp_path, "tiny", "train.log_every=20", "train.eval_every=120", "train.learning_rate=0.01")
     curve = [row["loss"] for row in rows if row["split"] == "train"]
