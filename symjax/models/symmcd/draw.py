@@ -17,7 +17,7 @@ import numpy as np
 from symjax.data.structure_types import StructureTypes, closest_ratios
 from symjax.diffusion.rng import row_keys, seed_key
 from symjax.elements import ATOMIC_NUMBERS
-from symjax.errors import InputError
+from symjax.errors import InputError, SymjaxError
 from symjax.generate.masks import masks_of
 from symjax.generate.request import Request
 from symjax.generate.system import Draws, Settings
@@ -71,8 +71,12 @@ class SymmcdSampler:
         self.set_index = np.searchsorted(numbers, self.number)
 
     def realise_key(self, attempt: int) -> jax.Array:
-        """Never asked: coordinates are drawn."""
-        raise NotImplementedError
+        """There is none.
+
+        Raises:
+            SymjaxError: always; coordinates are drawn, and the loop refuses a realiser beforehand.
+        """
+        raise SymjaxError("symmcd draws lattice and coordinates itself: there is no key for a realiser")
 
     def draw(self, rows: np.ndarray, attempt: int) -> Draws:
         """Draw and project; a row is nothing where there is no cell, atoms coincide, or elements are missing."""
