@@ -208,3 +208,39 @@ def test_an_interrupt_ends_with_130_and_leaves_nothing(tmp_path, seconds):
 def test_an_empty_name_is_no_folder(tmp_path):
     assert "--out" in run("generate", "--num", 2, "--out", "", cwd=tmp_path, code=2).stderr
     assert list(tmp_path.iterdir()) == []
+
+
+INTERRUPT = """
+import signal, sys, time, types
+import symjax.cli.main as cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests run under
+
+class Drops:
+    def __del__(self):  # an exception here is reported and dropped
+        print("ready", flush=True)
+        time.sleep(30)
+
+def run(args):
+    try:
+        Drops()
+        time.sleep(30)
+    finally:
+        time.sleep(1.5)  # longer than an interrupt waits before it comes again
+        print("cleaned", flush=True)
+
+cli.build_parser = lambda: types.SimpleNamespace(parse_args=lambda argv: types.SimpleNamespace(debug=False, command="x"))
+sys.modules["symjax.cli.x"] = types.SimpleNamespace(run=run)
+cli.program()
+"""
+
+
+def test_an_interrupt_that_a_library_drops_comes_again():
+    """Ctrl-C inside a finalizer, where Python reports the exception and goes on; what cleans up is left in peace."""
+    command = [sys.executable, "-c", INTERRUPT]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout.readline() == "ready\n"
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=20)
+    assert "Exception ignored" in err and out == "cleaned\n"
+    assert running.returncode == 130 and err.endswith("symjax: interrupted\n")

@@ -8,13 +8,18 @@ Exit codes: 0 done, 1 a check the user asked for failed, 2 wrong input or usage,
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import importlib
 import io
 import multiprocessing
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from symjax import __version__
 from symjax.errors import SymjaxError
@@ -72,7 +77,11 @@ def program() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # names and tables may hold what an ASCII terminal cannot show
-    code = main()
+    try:
+        with _insistent_interrupts():
+            code = main()
+    except KeyboardInterrupt:  # between the two, or before the one
+        code = INTERRUPTED
     if code == INTERRUPTED:
         # Compiled programs may still run in threads, and workers in processes. Taking the interpreter down under the first crashes
         # (signal 11), and the second must not stay.
@@ -82,6 +91,39 @@ def program() -> None:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+@contextmanager
+def _insistent_interrupts(every: float = 1.0) -> Iterator[None]:
+    """Ctrl-C once is enough: raised again every so many seconds until it is being handled.
+
+    The interpreter raises KeyboardInterrupt in whatever Python code runs next. That may be a callback of a library, a finalizer
+    or a compiler's hook, where an exception is reported and dropped. Nothing is raised into code that handles it already, such
+    as what cleans up.
+    """
+    own, ended, process, thread = [False], [False], os.getpid(), _thread.get_ident()
+
+    def again() -> None:
+        time.sleep(every)
+        if not ended[0]:
+            own[0] = True
+            signal.pthread_kill(thread, signal.SIGINT)  # a real one: it ends a wait in the system as well
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        repeated, own[0] = own[0], False
+        if os.getpid() == process and not ended[0]:
+            _thread.start_new_thread(again, ())  # no lock of `threading`, which the interrupted code may hold
+        if not (repeated and isinstance(sys.exception(), KeyboardInterrupt)):
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # else it is ignored, as in the background of a shell
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        ended[0] = True
+        signal.signal(signal.SIGINT, before)
 
 
 def _fail(message: str) -> int:

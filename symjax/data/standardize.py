@@ -12,7 +12,6 @@ Change of basis as spglib gives it: x_standard = T x + p, basis_standard = basis
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ from itertools import product
 
 import numpy as np
 
+from symjax.crystals.io.search import search_symmetry
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.errors import DataError
 from symjax.groups.sets import OpSet
@@ -159,29 +159,15 @@ def _find(structure: AtomicStructure, symprec: float, angle: float) -> tuple[int
     """(number, T, p) of the standard setting, or None when spglib gives up or contradicts itself."""
     from symjax.groups.tables import default_hall
 
-    cell = (structure.L, structure.x, structure.z)
-    first = _spglib_dataset(cell, symprec, angle, 0)
+    first = search_symmetry(structure, symprec, angle)
     if first is None:
         return None
     number = int(first.number)
     hall = int(default_hall(number))
-    second = first if int(first.hall_number) == hall else _spglib_dataset(cell, symprec, angle, hall)
+    second = first if int(first.hall_number) == hall else search_symmetry(structure, symprec, angle, hall)
     if second is None or int(second.number) != number or int(second.hall_number) != hall:
         return None
     return number, np.asarray(second.transformation_matrix, float), np.asarray(second.origin_shift, float)
-
-
-def _spglib_dataset(cell: tuple, symprec: float, angle: float, hall: int):
-    """spglib's data set, or None on any of its ways to fail (it returns None or raises, by version)."""
-    os.environ.setdefault("SPGLIB_WARNING", "OFF")  # its C code reports every tightened tolerance on stderr
-    import spglib
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return spglib.get_symmetry_dataset(cell, symprec=symprec, angle_tolerance=angle, hall_number=hall)
-        except Exception:  # its errors share no public base class in all versions; any failure means "not found"
-            return None
 
 
 def _reducing_transform(structure: AtomicStructure) -> np.ndarray:
@@ -189,10 +175,10 @@ def _reducing_transform(structure: AtomicStructure) -> np.ndarray:
     import spglib
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # of spglib's interface, not of the lattice
         try:
             reduced = spglib.niggli_reduce(structure.L)
-        except Exception:  # see _spglib_dataset
+        except Exception:  # its errors share no public base class in all versions
             reduced = None
     if reduced is None:
         return np.eye(3)

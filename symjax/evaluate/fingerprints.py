@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symjax.crystals.io.convert import to_pymatgen
+from symjax.crystals.io.search import search_symmetry
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.crystalnn import Angles, angles, bcc_norm, bcc_terms, order_parameter
@@ -82,7 +83,7 @@ def _composition(reduced: tuple[tuple[int, int], ...]) -> tuple[float, ...]:
     if not formula:
         raise InputError("a composition needs at least one element")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # "no electronegativity" and the like: the value is NaN, which is counted
         return tuple(float(value) for value in _magpie().featurize(formula))
 
 
@@ -156,14 +157,7 @@ def _structure(cell: AtomicStructure) -> Structure:
 
 def _orbits(cell: AtomicStructure) -> np.ndarray:
     """(n,) orbit of each atom under the symmetry of the atoms themselves, found to `EQUIVALENT`; each its own if that fails."""
-    import spglib
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            found = spglib.get_symmetry_dataset((cell.L, cell.x, cell.z), symprec=EQUIVALENT)
-        except Exception:  # spglib may raise instead of returning None; the symmetry only saves time here
-            found = None
+    found = search_symmetry(cell, EQUIVALENT)  # the symmetry only saves time here
     return np.arange(len(cell.z)) if found is None else np.asarray(found.crystallographic_orbits)
 
 

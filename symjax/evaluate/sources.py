@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,9 +19,10 @@ import numpy as np
 
 from symjax.crystals.io.convert import from_pymatgen
 from symjax.crystals.io.parse import UnusableCrystal, check_structure
+from symjax.crystals.io.report import Note
 from symjax.crystals.types import AtomicStructure
 from symjax.data.readers import SourceRow, read_source
-from symjax.data.rows import parse_row
+from symjax.data.rows import read_row
 from symjax.errors import DataError, SymjaxError
 from symjax.evaluate.cache import content_key
 from symjax.parallel import map_items
@@ -49,6 +51,7 @@ class Crystals:
         reasons: why there is none, empty otherwise.
         properties: name -> (n,) numbers that came with the rows, NaN where absent.
         facts: what the source says of itself, such as how long drawing took.
+        notes: what reading each row assumed, changed or left out; empty for crystals that were not read from files.
     """
 
     source: str
@@ -57,6 +60,7 @@ class Crystals:
     reasons: tuple[str, ...]
     properties: dict[str, np.ndarray] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[tuple[Note, ...], ...] = ()
 
     def __len__(self) -> int:
         """Rows, usable or not."""
@@ -106,6 +110,7 @@ class Crystals:
             cells=tuple(self.cells[i] for i in index),
             reasons=tuple(self.reasons[i] for i in index),
             properties={k: v[index] for k, v in self.properties.items()},
+            notes=tuple(self.notes[i] for i in index) if self.notes else (),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -118,9 +123,16 @@ class Crystals:
             "sha256": self.sha256,
             "unusable": unusable,
             "duplicates": [{"name": name, "same_as": other} for name, other in self.duplicates],
+            **self._noted(),
             **{key: self.facts[key] for key in FAILURES if key in self.facts},
             **self._asked(),
         }
+
+    def _noted(self) -> dict[str, Any]:
+        """`notes`: name, kind and text of each; `notes_by_kind`: rows that have one of a kind, the most frequent first."""
+        counts = Counter(kind for notes in self.notes for kind in {note.kind for note in notes})
+        rows = [{"name": name, **note._asdict()} for name, notes in zip(self.names, self.notes) for note in notes]
+        return {"notes_by_kind": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))), "notes": rows}
 
     def _asked(self) -> dict[str, Any]:
         """`asked`: option -> value, of crystals that `symjax generate` made."""
@@ -156,8 +168,9 @@ def read_crystals(path: str | Path, *, processes: int | None = None, progress: b
     return Crystals(
         source=str(path),
         names=_distinct([row.id for row in rows]),
-        cells=tuple(cell for cell, _ in parsed),
-        reasons=tuple(reason for _, reason in parsed),
+        cells=tuple(cell for cell, _, _ in parsed),
+        reasons=tuple(reason for _, reason, _ in parsed),
+        notes=tuple(notes for _, _, notes in parsed),
         properties={name: np.array([row.properties.get(name, np.nan) for row in rows], float) for name in names},
     )
 
@@ -178,6 +191,7 @@ def join(parts: Sequence[Crystals]) -> Crystals:
         names=_distinct([name for part in parts for name in part.names]),
         cells=tuple(cell for part in parts for cell in part.cells),
         reasons=tuple(reason for part in parts for reason in part.reasons),
+        notes=tuple(notes for part in parts for notes in (part.notes or ((),) * len(part))),
         properties={
             name: np.concatenate([part.properties.get(name, np.full(len(part), np.nan)) for part in parts])
             for name in names
@@ -240,18 +254,20 @@ def _facts(folder: Path) -> dict[str, Any]:
     return {key: content[key] for key in ("version", "options", "seconds", "hardware", *FAILURES) if key in content}
 
 
-def _parse(row: SourceRow) -> tuple[AtomicStructure | None, str]:
-    """The crystal of a row, or why there is none; never raises."""
+def _parse(row: SourceRow) -> tuple[AtomicStructure | None, str, tuple[Note, ...]]:
+    """The crystal of a row, or why there is none, and what was assumed; never raises."""
+    if row.problem:
+        return None, row.problem, row.notes
+    notes = row.notes
     try:
-        if row.problem:
-            return None, row.problem
-        structure = parse_row(row)
-        check_structure(structure, 0.0)
-        return structure.wrapped(), ""
+        reading = read_row(row)
+        notes = reading.notes
+        check_structure(reading.structure, 0.0)
+        return reading.structure.wrapped(), "", notes
     except SymjaxError as error:
-        return None, str(error)
+        return None, str(error), notes
     except Exception as error:  # a row must never stop the run; the report names the unforeseen error
-        return None, f"{type(error).__name__}: {error}"
+        return None, f"{type(error).__name__}: {error}", notes
 
 
 def _check(cell: AtomicStructure) -> tuple[AtomicStructure | None, str]:

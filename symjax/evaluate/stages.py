@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from symjax.crystals.io.search import search_symmetry
 from symjax.crystals.types import AtomicStructure
 from symjax.elements import COVALENT_RADII
 from symjax.evaluate.cache import Cache
@@ -22,7 +23,7 @@ from symjax.evaluate.composition import RULES, is_valid_composition
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.sets import metric_defect
 from symjax.evaluate.sources import Crystals
-from symjax.evaluate.symmetry import LADDER, find_symmetry, search
+from symjax.evaluate.symmetry import LADDER, find_symmetry
 from symjax.parallel import imap_items
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ def composition(cell: AtomicStructure) -> dict[str, Any]:
 
 def symmetry(cell: AtomicStructure) -> dict[str, Any]:
     """Groups found at 0.1 and 0.01 angstrom (5 degrees), (element, Wyckoff letter) of orbits, atoms of the primitive cell."""
-    wide, tight = search(cell, 0.1, 5.0), search(cell, 0.01, 5.0)
+    wide, tight = search_symmetry(cell, 0.1, 5.0), search_symmetry(cell, 0.01, 5.0)
     number = 0 if wide is None else int(wide.number)
     orbits = []
     if wide is not None:

@@ -6,10 +6,11 @@ where a histogram is made, as the published evaluations do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from symjax.crystals.io.search import search_symmetry
 from symjax.crystals.types import AtomicStructure
 
 if TYPE_CHECKING:
@@ -93,29 +94,8 @@ def detected_number(cell: AtomicStructure, symprec: float = 0.1, angle_tolerance
     return _search(cell, symprec, angle_tolerance)[2]
 
 
-def search(cell: AtomicStructure, symprec: float, angle_tolerance: float) -> Any:
-    """spglib's data set of a crystal (`spglib.SpglibDataset`), None where the search failed.
-
-    With 5 degrees this is the search of pymatgen's SpacegroupAnalyzer.
-    """
-    import os
-    import warnings
-
-    import spglib
-
-    os.environ.setdefault("SPGLIB_WARNING", "OFF")  # its C code writes to stderr whenever a search needs a second try
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return spglib.get_symmetry_dataset(
-                (cell.L, cell.x, cell.z), symprec=symprec, angle_tolerance=angle_tolerance
-            )
-        except Exception:  # spglib raises its own classes or returns None, by version and setting
-            return None
-
-
 def _search(cell: AtomicStructure, symprec: float, angle_tolerance: float) -> tuple[np.ndarray, np.ndarray, int]:
-    found = search(cell, symprec, angle_tolerance)
+    found = search_symmetry(cell, symprec, angle_tolerance)  # with 5 degrees: pymatgen's SpacegroupAnalyzer
     if found is None:
         return np.zeros((0, 3, 3)), np.zeros((0, 3)), 0
     return found.rotations, found.translations, int(found.number)

@@ -17,11 +17,13 @@ import numpy as np
 from symjax.data.dataset import CrystalDataset
 from symjax.data.structure_types import StructureTypes, dataset_from_types, shortest_distances
 from symjax.errors import InputError, SymjaxError
+from symjax.generate.impossible import check_possible
 from symjax.generate.masks import masks_of
 from symjax.generate.representations import representations
 from symjax.generate.request import Request, in_words
 from symjax.generate.symmetry import NEAR, forced_groups, near_groups
 from symjax.generate.system import Draws, Realised, Realiser, Settings, System
+from symjax.groups.symbols import short_symbol
 from symjax.wyckoff.set_table import concatenate
 
 ROUNDS = 8
@@ -117,9 +119,11 @@ def generate(
         raise InputError(f"number of crystals must be at least 1, got {num}")
     request, settings, redraw = request or Request(), settings or Settings(), redraw or Redraw()
     check_request(system, request, settings, realise)
-    sieve = _Sieve(masks_of(request).groups, redraw.min_distance)
+    masks = masks_of(request)
+    sieve = _Sieve(masks.groups, redraw.min_distance)
     settings = dataclasses.replace(settings, accept=None if sieve.groups is None else sieve.accept)
     sampler = system.sampler(weights, request, num, settings)
+    check_possible(masks)
     kept = _Kept(num)
     for attempt in range(ROUNDS if sieve.groups is None else ROUNDS_FOR_SYMMETRY):
         rows = kept.open_rows(redraw.min_ratio if attempt < redraw.max_draws else 0.0)
@@ -141,8 +145,7 @@ def generate(
             break
     if not kept.done.any():
         raise SymjaxError(
-            f"none of {num} crystals succeeded in {int(kept.draws.max(initial=0))} draws ({kept.failures()}): the weights may be "
-            "trained too little, or what is asked for is rare"
+            f"none of {num} crystals succeeded in {int(kept.draws.max(initial=0))} draws ({kept.failures()}): {kept.why(sieve)}"
         )
     return kept.generated(system.name, settings.seed)
 
@@ -166,6 +169,12 @@ class _Sieve:
         if self.groups is None or "requested_group" in drawn.properties or not good:
             return drawn
         return _refused(drawn, good, ~self.accept(drawn.types.take(np.array(good))), FORCED)
+
+    def words(self) -> str:
+        """Symmetries that were forced and not asked for, the most frequent first."""
+        assert self.groups is not None
+        counts = Counter(group for group in self.known.values() if not self.groups[group]).most_common(3)
+        return "the symmetry of " + " or ".join(f"{short_symbol(group)} (no. {group})" for group, _ in counts if group)
 
     def accept(self, types: StructureTypes) -> np.ndarray:
         """(n,) bool structure types whose sites leave the symmetry that was asked for."""
@@ -257,6 +266,13 @@ class _Kept:
         self.ratio[rows[better]] = ratio[better]
         self.source[rows[better]] = np.stack([np.full(len(better), len(self.parts)), better], axis=1)
         self.parts.append(part)
+
+    def why(self, sieve: _Sieve) -> str:
+        """What may be behind it that no draw succeeded."""
+        if set(self.failed) == {FORCED} and not self.unrealised:
+            drawn = f"all {self.failed[FORCED]} choices of sites that were drawn"
+            return f"{drawn} have {sieve.words()}; it may be that every choice has"
+        return "the weights may be trained too little, or what is asked for is rare"
 
     def failures(self) -> str:
         """Reasons and how often each was met."""

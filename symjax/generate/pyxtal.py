@@ -129,7 +129,7 @@ def _realise(job: _Job) -> tuple[np.ndarray, list[np.ndarray]] | str:
     """Lattice `(3, 3)` and the points of each orbit, or the reason why there are none (in a worker)."""
     try:
         with _time_limit(job.seconds), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # of a search whose outcome is checked below, and given a reason
             crystal = _from_random(job)
             if not crystal.valid:
                 return f"PyXtal found no coordinates in {job.attempts} attempts"

@@ -26,7 +26,7 @@ TAGS = {
 def cif(cell, sites, operations=(), **stated):
     """CIF text of a cell ``a b c alpha beta gamma``, sites ``El x y z; ...`` and what is stated of its symmetry."""
     lines = ["data_x", *(f"_cell_{key} {value}" for key, value in zip(KEYS, cell.split(), strict=True))]
-    lines += [f"{TAGS[name]} '{value}'" for name, value in stated.items()]
+    lines += [f"{TAGS[name]} {value if name == 'number' else repr(value)}" for name, value in stated.items()]
     if operations:
         lines += ["loop_", "_symmetry_equiv_pos_as_xyz", *(f"'{op}'" for op in operations)]
     lines += ["loop_", "_atom_site_type_symbol", "_atom_site_label", *(f"_atom_site_fract_{a}" for a in "xyz")]

@@ -88,6 +88,8 @@ def full():
             "sha256": "ab" * 32,
             "unusable": [{"name": "first.cif", "reason": "zero volume"}, {"name": "second.cif", "reason": "empty"}],
             "failed_stages": [{"name": "third.cif", "stage": "symmetry", "reason": "no group"}],
+            "notes_by_kind": {"formula differs": 1},
+            "notes": [{"name": "sixth.cif", "kind": "formula differs", "text": "the formula says A"}],
             "duplicates": [{"name": "fifth.cif", "same_as": "fourth.cif"}],
         },
         "reference": {"source": "test.npz", "num": 100, "num_usable": 100, "sha256": "cd" * 32, "unusable": []},
@@ -205,6 +207,9 @@ def test_page_holds_everything(page, full):
         "third.cif",
         "symmetry: no group",
         "fourth.cif",
+        "rows: formula differs 1",
+        "sixth.cif",
+        "formula differs: the formula says A",
         "stability",
         "no potential here",
         "symjax evaluate a -r b",
@@ -270,6 +275,8 @@ def test_hostile_names_stay_text(full):
         "sha256": EVIL,
         "unusable": [{"name": EVIL, "reason": EVIL}],
         "duplicates": [{"name": EVIL, "same_as": EVIL}],
+        "notes_by_kind": {EVIL: 1},
+        "notes": [{"name": EVIL, "kind": EVIL, "text": EVIL}],
     }
     report["skipped"] = [{"metric": EVIL, "reason": EVIL}]
     report["families"][1]["title"] = report["command"] = report["created"] = EVIL
@@ -497,6 +504,8 @@ def test_table_holds_everything(full):
         "first.cif: zero volume",
         "third.cif: symmetry: no group",
         "fifth.cif = fourth.cif",
+        "rows: formula differs 1",
+        "sixth.cif: formula differs: the formula says A",
         "stability: no potential here",
     ):
         assert said in text, said

@@ -97,6 +97,8 @@ def test_bad_rows_are_named_with_their_reason(tmp_path):
         assert word in told[name], (name, told[name])
     assert found.duplicates == [("good2", "good")]
     assert found.summary()["num_usable"] == 2
+    assert found.summary()["notes_by_kind"] == {"symmetry assumed": 2}  # nothing is assumed of what cannot be read
+    assert found.take([0]).notes == found.notes[:1] and join([found, from_cells([], "none")]).notes == found.notes
 
 
 def test_bad_sources_say_what_is_wrong(tmp_path):
@@ -168,6 +170,12 @@ def test_the_command_line(structures, tmp_path, capsys):
     assert "no training data given" in shown
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["report.html", "report.json"]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["samples"]["notes_by_kind"] == {"symmetry assumed": 1} and not report["reference"]["notes"]
+    assert [(note["name"], note["kind"]) for note in report["samples"]["notes"]] == [("0", "symmetry assumed")]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert all(
+        "symmetry assumed 1" in text and report["samples"]["notes"][0]["text"][:40] in text for text in (shown, page)
+    )
     twice = ["--train", str(tmp_path / "b.json"), "--train", str(tmp_path / "a")]
     assert main(["evaluate", str(tmp_path / "a"), *common, *twice, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["train"]["num"] == 2 * len(structures)

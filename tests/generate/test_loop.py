@@ -93,6 +93,13 @@ def test_failures_are_drawn_again_in_their_place():
     np.testing.assert_allclose(found.dataset.k[:, 0], [0, 0.1, 0, 0.2])
 
 
+def test_what_sites_force_every_time_is_said():
+    """Asked for P m -3 m, and drawn on 4a of F m -3 m whenever tried."""
+    words = r"32 draws \(the chosen sites force .*: 32\): all 32 choices of sites that were drawn have .* of Fm-3m \(no. 225\)"
+    with pytest.raises(SymjaxError, match=words):
+        generate(Made([[0.9]]), None, 1, request=Request(groups=(221,)))
+
+
 def test_the_best_draw_is_kept():
     """Close atoms are drawn again as often as said; a worse draw, or none, changes nothing."""
     made = Made([[0.2, 0.3, 0.9], [0.1, 0.5, NAN], [NAN, 0.4, NAN]])

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from symjax.data.structure_types import StructureTypes, atoms_of
+from symjax.errors import InputError
+from symjax.generate.impossible import check_possible
 from symjax.generate.masks import masks_of
 from symjax.generate.request import Request
 from symjax.generate.symmetry import NEAR, forced_groups, group_of_atoms, near_groups, random_geometry
@@ -55,6 +57,27 @@ def one(number, *sites):
 )
 def test_what_sites_force(number, sites, forced):
     assert forced_groups(one(number, *sites)).tolist() == [forced]
+
+
+@pytest.mark.parametrize(
+    ("request_", "forced"),
+    [
+        (Request(groups=(1,), orbits=1), "the only choice of sites forces another symmetry, P-1"),
+        (Request(groups=(4,), orbits=1), "P2_1/m"),
+        (Request(groups=(209,), orbits=2, sites=(("Na", "4a"), ("Cl", "4b"))), "Fm-3m"),
+        (Request(groups=(25, 28), orbits=1, formula={"Na": 1}), "each of the .* choices of sites forces .*Pmmm"),
+        (Request(groups=(1,), orbits=2), ""),
+        (Request(groups=(209,), orbits=2, formula={"Na": 1, "Cl": 1}), ""),
+        (Request(groups=(194,), orbits=1), ""),
+        (Request(groups=(209,), sites=(("Na", "4a"), ("Cl", "4b"))), ""),  # more orbits may follow
+    ],
+)
+def test_requests_that_no_sites_can_meet_are_refused_before_drawing(request_, forced):
+    if forced:
+        with pytest.raises(InputError, match=forced):
+            check_possible(masks_of(request_))
+    else:
+        check_possible(masks_of(request_))
 
 
 def test_forced_groups_are_those_that_spglib_finds_in_random_geometries():

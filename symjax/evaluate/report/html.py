@@ -32,6 +32,8 @@ from symjax.evaluate.report.reading import (
     failed_of,
     floor_of,
     key_figures,
+    kinds_of_notes,
+    notes_of,
     number,
     skipped_of,
     source_of,
@@ -93,6 +95,7 @@ def render_html(
         ("examples", "Examples", _examples(examples, titles, groups)),
         ("figures", "All figures", _families(report)),
         ("unusable", "Could not be used", _unusable(report)),
+        ("notes", "Notes on what was read", _notes(report)),
         ("skipped", "Not computed", _skipped(report)),
         ("run", "How this was made", _run(report)),
     ]
@@ -337,10 +340,18 @@ def _unusable(report: Report) -> str:
     )
 
 
-def _listing(title: str, head: str, rows: Sequence[tuple[str, str]]) -> str:
-    """A folded table of names with reasons, and the most frequent reasons over it."""
+def _notes(report: Report) -> str:
+    return "".join(
+        _listing(f"{role}: notes", "note", rows, f"rows: {kinds_of_notes(report, role)}")
+        for role in ROLES
+        if (rows := notes_of(report, role))
+    )
+
+
+def _listing(title: str, head: str, rows: Sequence[tuple[str, str]], lead: str = "") -> str:
+    """A folded table of names with reasons, and over it what leads to it (by default the most frequent reasons)."""
     counts = Counter(reason for _, reason in rows).most_common(FREQUENT)
-    reasons = "; ".join(f"{reason} ({write_number(count)})" for reason, count in counts)
+    reasons = lead or "; ".join(f"{reason} ({write_number(count)})" for reason, count in counts)
     body = "".join(
         f'<tr><th scope="row">{_text(n)}</th><td class="wrap">{_text(why)}</td></tr>' for n, why in rows[:LISTED]
     )

@@ -198,6 +198,23 @@ def duplicates_of(report: Report, role: str) -> list[tuple[str, str]]:
     return [(clean(row.get("name", "")), clean(row.get("same_as", ""))) for row in rows if isinstance(row, Mapping)]
 
 
+def notes_of(report: Report, role: str) -> list[tuple[str, str]]:
+    """(name, kind and text) of everything that reading a source assumed, changed or left out."""
+    rows = (source_of(report, role) or {}).get("notes") or []
+    return [
+        (clean(row.get("name", "")), clean(f"{row.get('kind', '')}: {row.get('text', '')}"))
+        for row in rows
+        if isinstance(row, Mapping)
+    ]
+
+
+def kinds_of_notes(report: Report, role: str) -> str:
+    """``symmetry assumed 12, hydrogens missing 3``: rows of a source with notes of each kind, or nothing."""
+    counts = (source_of(report, role) or {}).get("notes_by_kind")
+    counts = counts if isinstance(counts, Mapping) else {}
+    return ", ".join(f"{clean(kind)} {write_number(count)}" for kind, count in counts.items())
+
+
 def skipped_of(report: Report) -> list[tuple[str, str]]:
     """(metric, reason) of everything that was asked for and not computed."""
     rows = report.get("skipped") or []

@@ -17,6 +17,8 @@ from symjax.evaluate.report.reading import (
     clean,
     duplicates_of,
     failed_of,
+    kinds_of_notes,
+    notes_of,
     skipped_of,
     source_of,
     unusable_of,
@@ -111,6 +113,7 @@ def _show_unusable(report: Report, console: Console) -> None:
     kinds = (
         ("could not be used", ": ", unusable_of),
         ("measured in part only", ": ", failed_of),
+        ("notes on what was read", ": ", notes_of),
         ("the same content as another row", " = ", duplicates_of),
     )
     for role in ROLES:
@@ -120,6 +123,8 @@ def _show_unusable(report: Report, console: Console) -> None:
                 continue
             console.print()
             console.print(Text(f"{role}: {what}: {write_number(len(rows))}", style="bold"))
+            if find is notes_of:
+                console.print(Text(f"  rows: {kinds_of_notes(report, role)}", overflow="fold"))
             for name, reason in rows[:SHOWN]:
                 console.print(Text(f"  {name}{between}{reason}", overflow="fold"))
             if len(rows) > SHOWN:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from symjax.crystals.io.search import search_symmetry
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 
@@ -73,16 +74,7 @@ def found_operations(cell: AtomicStructure, symprec: float = 0.01) -> tuple[Oper
     """Operations that spglib finds in the atoms, in the basis of the cell as it is, and the space-group number (0: search
     failed).
     """
-    import warnings
-
-    import spglib
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            found = spglib.get_symmetry_dataset((cell.L, cell.x, cell.z), symprec=symprec)
-        except Exception:  # spglib raises its own classes or returns None, by version and setting
-            found = None
+    found = search_symmetry(cell, symprec)
     if found is None:
         return Operations(np.eye(3, dtype=np.int64)[None], np.zeros((1, 3))), 0
     return Operations(np.asarray(found.rotations, np.int64), np.asarray(found.translations, np.float64)), int(
