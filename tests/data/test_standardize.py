@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from symjax.crystals import AtomicStructure
+from symjax.crystals.io import read_cif
 from symjax.data.prototypes import prototype_rows
 from symjax.data.rows import parse_row, reduced_formula
 from symjax.data.standardize import standardize, to_crystal
 from symjax.testing import shared_data
+from tests.crystals.test_cif_symmetry import cif
 
 CELLS = [(2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 1), (1, 2, 2), (2, 1, 2), (2, 2, 2)]
 
@@ -88,3 +90,21 @@ def test_tilted_perovskite_in_the_doubled_cell(tolerance):
         (22, 4),
         (38, 4),
     ]
+
+
+FLUORIDES = {  # metric parameters, symbol, sites; as in TiF3 and VF4, where a search for the primitive cell by atoms alone fails
+    "TiF3": ("5.52 5.52 13.6 90 90 120", "R -3 c:H", "Ti 0 0 0; F 0.577 0 0.25"),
+    "VF4": ("5.38 5.17 7.94 90 99.4 90", "P 1 21/c 1", "V 0 0 0; F 0.242 0.287 0.118; F 0.283 -0.243 0.147"),
+}
+
+
+@pytest.mark.parametrize("name", FLUORIDES)
+def test_fluorides_in_every_supercell(name):
+    """Primitive cells, turned and moved, 2 x 1 x 1 to 2 x 2 x 2, come back as they are, never as P1."""
+    cell, symbol, sites = FLUORIDES[name]
+    crystal = to_crystal(standardize(read_cif(cif(cell, sites, symbol=symbol)).structure, 0.01))
+    base, rng = crystal.primitive(), np.random.default_rng(0)
+    want = summary(base, 0.1)
+    assert want[:2] == {"TiF3": (167, "F3 Ti1"), "VF4": (14, "F4 V1")}[name]
+    for m in CELLS:
+        assert summary(scrambled(supercell(base, m), rng), 0.1) == want, m
