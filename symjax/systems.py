@@ -109,6 +109,12 @@ def _wyckoff_transformer_task(config: Any, train: Any, val: Any) -> Task:
     return WyckoffTask(config, train, val)
 
 
+def _wyckoffdiff_task(config: Any, train: Any, val: Any) -> Task:
+    from symjax.models.wyckoffdiff.task import WyckoffdiffTask
+
+    return WyckoffdiffTask(config, train, val)
+
+
 def _wycryst_task(config: Any, train: Any, val: Any) -> Task:
     from symjax.models.wycryst.task import WycrystTask
 
@@ -137,6 +143,7 @@ ROWS: tuple[Row, ...] = (
         "configs/wyckoff_transformer.py",
         "wyckoff_transformer",
     ),
+    Row("wyckoffdiff", {"wyckoffdiff": Entry(_wyckoffdiff_task)}, None, "configs/wyckoffdiff.py", "wyckoffdiff"),
     Row("wycryst", {"wycryst": Entry(_wycryst_task)}, None, "configs/wycryst.py", "wycryst"),
     Row("regression", {"regression": Entry(_regression_task)}, None, "configs/formation_energy.py"),
 )

@@ -3,16 +3,18 @@
 A state is a class index. After the process has kept a share `abar` of the data, `q(x_t | x_0) = abar [x_t = x_0] + (1 - abar) m`
 with a marginal `m`, so the process ends in `m`. `m` may differ between variables and between crystals: it is an array whose last
 axis counts classes and whose other axes broadcast against the states (site symmetries use one marginal per space group and
-axis). Levels `abar` broadcast against the states, too.
+axis). Levels `abar` broadcast against the states, too; a `Share` says besides what was lost, which float32 cannot tell near one.
 
 Source: Austin et al. 2021 (structured denoising diffusion in discrete spaces); marginals as in Vignac et al. 2023 (DiGress) and in
 SymmCD, equation 5. Steps need not be consecutive: a step from `abar` to `abar_to > abar` keeps the share `abar / abar_to`.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from symjax.diffusion import rng
@@ -21,7 +23,32 @@ from symjax.diffusion.process import lead
 _TINY = 1e-30
 
 
-def noised(index: Array, abar: Array, marginal: Array) -> Array:
+class Share(NamedTuple):
+    """A level as two numbers: the share of the data that is kept, and 1 minus it, exact where the first is next to one."""
+
+    kept: Array | np.ndarray
+    lost: Array | np.ndarray
+
+    @staticmethod
+    def of(abar: np.ndarray) -> "Share":
+        """float32 levels of float64 ones (numpy)."""
+        abar = np.asarray(abar, np.float64)
+        return Share(abar.astype(np.float32), (1.0 - abar).astype(np.float32))
+
+
+Level = Array | Share
+"""A level of noise: the kept share, alone or with what was lost."""
+
+
+def _both(level: Level) -> tuple[Array, Array]:
+    """Kept and lost shares, with a last axis for the classes."""
+    if isinstance(level, Share):
+        return jnp.asarray(level.kept)[..., None], jnp.asarray(level.lost)[..., None]
+    kept = jnp.asarray(level)[..., None]
+    return kept, 1.0 - kept
+
+
+def noised(index: Array, abar: Level, marginal: Array) -> Array:
     """Probabilities `(..., classes)` of the noisy class.
 
     Args:
@@ -29,8 +56,8 @@ def noised(index: Array, abar: Array, marginal: Array) -> Array:
         abar: share of the data that is kept, broadcasting against `index`.
         marginal: `(..., classes)`.
     """
-    kept = jnp.asarray(abar)[..., None]
-    return kept * jax.nn.one_hot(index, marginal.shape[-1], dtype=marginal.dtype) + (1.0 - kept) * marginal
+    kept, lost = _both(abar)
+    return kept * jax.nn.one_hot(index, marginal.shape[-1], dtype=marginal.dtype) + lost * marginal
 
 
 def draw(key: Array, probabilities: Array) -> Array:
@@ -39,15 +66,25 @@ def draw(key: Array, probabilities: Array) -> Array:
     return rng.categorical(key, logits).astype(jnp.int32)
 
 
-def perturb(key: Array, index: Array, abar: Array, marginal: Array) -> Array:
+def draw_shared(key: Array, marginal: Array, shape: tuple[int, ...]) -> Array:
+    """Class indices of a shape from one marginal `(classes,)`, with one random number each."""
+    edges = jnp.cumsum(marginal)[:-1] / jnp.sum(marginal)
+    return jnp.sum(rng.uniform(key, shape)[..., None] >= edges, axis=-1, dtype=jnp.int32)
+
+
+def perturb(key: Array, index: Array, abar: Level, marginal: Array) -> Array:
     """Noisy classes `(...)` int32: the clean one with probability `abar`, else a draw from the marginal."""
     stay_key, draw_key = rng.split(key, 2)
-    stay = rng.uniform(stay_key, index.shape) < abar
-    fresh = draw(draw_key, jnp.broadcast_to(marginal, (*index.shape, marginal.shape[-1])))
+    number = rng.uniform(stay_key, index.shape)
+    stay = number >= abar.lost if isinstance(abar, Share) else number < abar
+    if marginal.ndim == 1:
+        fresh = draw_shared(draw_key, marginal, index.shape)
+    else:
+        fresh = draw(draw_key, jnp.broadcast_to(marginal, (*index.shape, marginal.shape[-1])))
     return jnp.where(stay, index, fresh).astype(jnp.int32)
 
 
-def posterior(clean: Array, index: Array, *, abar: Array, abar_to: Array, marginal: Array) -> Array:
+def posterior(clean: Array, index: Array, *, abar: Level, abar_to: Level, marginal: Array) -> Array:
     """Probabilities `(..., classes)` of the class one step earlier, averaged over a prediction of the clean class.
 
     `sum_d p(d) q(x_to = s | x_t = z, x_0 = d)`, which is `q(z | s) sum_d p(d) q(s | d) / q(z | d)`. Classes d from which z could
@@ -64,12 +101,13 @@ def posterior(clean: Array, index: Array, *, abar: Array, abar_to: Array, margin
     seen = jax.nn.one_hot(index, classes, dtype=clean.dtype)
     full = jnp.broadcast_to(marginal, clean.shape)
     at_seen = jnp.sum(full * seen, axis=-1, keepdims=True)  # m_z
-    abar, abar_to = jnp.asarray(abar)[..., None], jnp.asarray(abar_to)[..., None]
-    step = abar / abar_to
-    reach = abar * seen + (1.0 - abar) * at_seen  # q(z | d)
+    (kept, lost), (kept_to, lost_to) = _both(abar), _both(abar_to)
+    step = kept / kept_to
+    fade = (lost - lost_to) / kept_to if isinstance(abar, Share) else 1.0 - step
+    reach = kept * seen + lost * at_seen  # q(z | d)
     weight = jnp.where(reach > _TINY, clean / jnp.maximum(reach, _TINY), 0.0)
-    come = step * seen + (1.0 - step) * at_seen  # q(z | s)
-    raw = come * (abar_to * weight + (1.0 - abar_to) * full * jnp.sum(weight, axis=-1, keepdims=True))
+    come = step * seen + fade * at_seen  # q(z | s)
+    raw = come * (kept_to * weight + lost_to * full * jnp.sum(weight, axis=-1, keepdims=True))
     total = jnp.sum(raw, axis=-1, keepdims=True)
     return jnp.where(total > 0, raw / jnp.maximum(total, _TINY), seen)
 

@@ -25,11 +25,12 @@ import numpy as np
 from symjax.groups.packaged import arrays, check_number, rows_of
 from symjax.groups.primitive import PrimitiveForm, origin_solutions, primitive_form
 from symjax.groups.setting import generating_rows, rotation_products
-from symjax.groups.tables import standard_frame, standard_setting
+from symjax.groups.tables import NUM_TYPES, standard_frame, standard_setting
 from symjax.ops import exact
 from symjax.ops.types import DEN
 from symjax.wyckoff.orbits import place
 from symjax.wyckoff.positions import WyckoffPositions, wyckoff_positions
+from symjax.wyckoff.types import MAX_POSITIONS
 
 MAX_PERMUTATIONS = 48
 
@@ -104,6 +105,23 @@ def _normalizer(number: int) -> AffineNormalizer:
     permutations = data["permutations"][rows].astype(np.int64)
     width = int((permutations[0] >= 0).sum())
     return AffineNormalizer(data["M"][rows].astype(np.int64), data["t"][rows].astype(np.int64), permutations[:, :width])
+
+
+@cache
+def permutation_table() -> tuple[np.ndarray, np.ndarray]:
+    """Permutations of all groups as one table, for jitted functions (kept; do not write into it).
+
+    Returns:
+        (231, 48, 27) int8, position i goes to [number, v, i], the identity for v = 0 and where padded; and (231,) int32 how many
+        distinct permutations there are. Row = space-group number.
+    """
+    permutation = np.tile(np.arange(MAX_POSITIONS, dtype=np.int8), (NUM_TYPES + 1, MAX_PERMUTATIONS, 1))
+    count = np.ones(NUM_TYPES + 1, np.int32)
+    for number in range(1, NUM_TYPES + 1):
+        rows = normalizer(number).permutations
+        permutation[number, : len(rows), : rows.shape[1]] = rows
+        count[number] = len(rows)
+    return permutation, count
 
 
 def derive_normalizer(number: int) -> AffineNormalizer:

@@ -21,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from symjax.nn.affine import Affine
+
 NUM_TYPES = 94  # atom types Z = 1 .. 94, class Z - 1
 NUM_AXES, NUM_KINDS = 15, 13  # site symmetry: directions, and what there is about each
 NUM_GROUP_FEATURES = 397  # 7 centring letters and 15 x 26 elements
@@ -77,39 +79,6 @@ class Predictions(NamedTuple):
     x: Array
     types: Array
     sites: Array | None
-
-
-def _uniform(fan_in: int) -> nn.initializers.Initializer:
-    """Uniform within 1 / sqrt(fan in), for kernels and biases: what the published model starts from."""
-    limit = fan_in**-0.5
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -limit, limit)
-
-
-class Affine(nn.Module):
-    """A linear layer; blocks of its input may be multiplied apart (`blocks`)."""
-
-    features: int
-    fan_in: int
-    use_bias: bool = True
-
-    def setup(self) -> None:
-        """Kernel and bias."""
-        start = _uniform(self.fan_in)
-        self.kernel = self.param("kernel", start, (self.fan_in, self.features))
-        self.bias = self.param("bias", start, (self.features,)) if self.use_bias else 0.0
-
-    def __call__(self, values: Array) -> Array:
-        """Product with the whole kernel, plus the bias."""
-        return values @ self.kernel + self.bias
-
-    def blocks(self, *values: Array) -> list[Array]:
-        """Products of blocks of the input with their rows of the kernel, without the bias."""
-        products, at = [], 0
-        for value in values:
-            products.append(value @ self.kernel[at : at + value.shape[-1]])
-            at += value.shape[-1]
-        assert at == self.fan_in, f"blocks of {at} columns for {self.fan_in}"
-        return products
 
 
 def fourier(vectors: Array, num: int) -> Array:

@@ -15,7 +15,6 @@ with equal probability (orbit and stabilizer): nothing needs to be made distinct
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import flax.struct
@@ -24,11 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from symjax.errors import InputError
-from symjax.groups.tables import NUM_TYPES
 from symjax.models.wyckoff_transformer.tokens import Tokens, tables
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
-from symjax.wyckoff.normalizer import MAX_PERMUTATIONS, normalizer
-from symjax.wyckoff.types import MAX_POSITIONS
+from symjax.wyckoff.normalizer import MAX_PERMUTATIONS, permutation_table
 
 Array = Any  # numpy or jax array
 
@@ -49,18 +46,6 @@ class Variants:
     count: Array
     site: Array
     enum: Array
-
-
-@cache
-def permutation_table() -> tuple[np.ndarray, np.ndarray]:
-    """(231, 48, 27) int8 and (231,) int32: the first two fields of `Variants` (host arrays, kept; do not write into them)."""
-    permutation = np.tile(np.arange(MAX_POSITIONS, dtype=np.int8), (NUM_TYPES + 1, MAX_PERMUTATIONS, 1))
-    count = np.ones(NUM_TYPES + 1, np.int32)
-    for number in range(1, NUM_TYPES + 1):
-        rows = normalizer(number).permutations
-        permutation[number, : len(rows), : rows.shape[1]] = rows
-        count[number] = len(rows)
-    return permutation, count
 
 
 def variants(vocabulary: Vocabulary) -> Variants:
