@@ -109,6 +109,12 @@ def _wyckoff_transformer_task(config: Any, train: Any, val: Any) -> Task:
     return WyckoffTask(config, train, val)
 
 
+def _wyckoffdiff() -> System:
+    from symjax.models.wyckoffdiff.system import Wyckoffdiff
+
+    return Wyckoffdiff()
+
+
 def _wyckoffdiff_task(config: Any, train: Any, val: Any) -> Task:
     from symjax.models.wyckoffdiff.task import WyckoffdiffTask
 

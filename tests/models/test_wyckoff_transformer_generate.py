@@ -11,12 +11,12 @@ from configs.wyckoff_transformer import get_config
 from symjax.cli.main import main
 from symjax.errors import InputError, SymjaxError, WeightsError
 from symjax.generate import loop
+from symjax.generate.groups import draw_groups
 from symjax.generate.loop import FORCED
 from symjax.generate.representations import representations
 from symjax.generate.request import Request, parse_formula
 from symjax.generate.system import Realised, Settings
 from symjax.groups.tables import wyckoff_letters
-from symjax.models.wyckoff_transformer.draw import draw_groups
 from symjax.models.wyckoff_transformer.network import init_params
 from symjax.models.wyckoff_transformer.task import WyckoffTask, options_from_config, statistics
 from symjax.models.wyckoff_transformer.tokens import fits, tokenize

@@ -16,6 +16,7 @@ from symjax.data.structure_types import StructureTypes
 from symjax.diffusion.rng import seed_key
 from symjax.elements import NUM_ELEMENTS
 from symjax.errors import InputError
+from symjax.generate.groups import draw_groups
 from symjax.generate.masks import Masks, masks_of
 from symjax.generate.request import Request
 from symjax.generate.system import Draws, Settings
@@ -102,15 +103,3 @@ def wyckoff_conditions(masks: Masks, vocabulary: Vocabulary) -> Conditions:
     known[vocabulary.atomic_numbers[: len(vocabulary.elements)]] = True
     masks.known_elements(known)
     return conditions_of(masks, vocabulary)
-
-
-def draw_groups(counts: np.ndarray, groups: Sequence[int], num: int, rng: np.random.Generator) -> np.ndarray:
-    """`(num,)` int32 space groups, by the frequencies `counts (231,)` among those that are asked for.
-
-    Where no training crystal has any of them, they are drawn evenly.
-    """
-    asked = np.zeros(len(counts), bool)
-    asked[list(groups) or slice(1, None)] = True
-    weight = np.where(asked, counts, 0.0)
-    weight = weight if weight.sum() > 0 else asked.astype(float)
-    return rng.choice(len(counts), size=num, p=weight / weight.sum()).astype(np.int32)
