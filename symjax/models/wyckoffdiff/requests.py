@@ -79,7 +79,7 @@ def _holds(fitter: FormulaFitter, counts: tuple[int, ...], orbits: int | None, m
 
 
 def class_masks(weights: WyckoffdiffWeights, masks: Masks, elements: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`(1 or f, 101)` and `(1 or r, 100, max_count + 1)` bool classes that may be drawn; with given orbits each position has its own.
+    """Classes that may be drawn, `(1 or f, 101)` and `(1 or r, 100, max_count + 1)` bool: of each position where some are given.
 
     Raises:
         InputError: a given orbit cannot be meant, or too many are given on one position.
