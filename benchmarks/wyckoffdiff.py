@@ -26,15 +26,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from symjax.configs.wyckoffdiff import SIZES, get_config
+from symjax.configs.wyckoffdiff import FREQUENT, SIZES, get_config
 from symjax.diffusion import schedules
 from symjax.models.wyckoffdiff.occupations import NUM_ELEMENTS, Occupations, nodes
 from symjax.models.wyckoffdiff.process import marginals
 from symjax.models.wyckoffdiff.sample import Asked, reverse_scan
 from symjax.models.wyckoffdiff.task import WyckoffdiffOptions, options_from_config, predict
-
-FREQUENT = (225, 12, 139, 62, 194, 166, 63, 221, 2, 123, 14, 164, 216, 15, 129, 1, 189, 71, 38, 8)
-"""The 20 most frequent space groups of MP-20's training split."""
 
 
 def best_of(repeats: int, *calls: Callable[[], Any]) -> list[float]:
