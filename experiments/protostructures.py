@@ -9,7 +9,7 @@ Validity: draws that are something (an orbit at least, the elements asked for, n
 Uniqueness and novelty: distinct labels, and labels that no training crystal has, over valid draws; also of prototypes, which have
 no elements. --frequent N draws N in each of the 20 most frequent groups of MP-20, without doubles of a label, as in figure 2 of
 WyckoffDiff-Adaptor (arXiv 2601.08115). --realise tries each distinct protostructure by both realisers (PyXtal: up to 100 attempts)
-and prints how many got coordinates, kept their label, and have no atoms closer than 0.6 of the sum of covalent radii; the crystals
+and prints how many got coordinates, kept their label, and have room (no atoms closer than 0.6 of the sum of covalent radii); they
 go to OUT/pyxtal.npz and OUT/diffusion.npz with the group that was asked for, ready for `symjax evaluate`.
 """
 
@@ -137,7 +137,7 @@ def realise(types: StructureTypes, requested: np.ndarray, args: argparse.Namespa
         ratio, total = found.realised.properties["min_ratio"], len(made)
         apart = made & (ratio >= CLOSE)
         print(
-            f"{name}: {made.sum()} of {total} got coordinates, {found.kept.sum()} kept their label, {apart.sum()} without close atoms"
+            f"{name}: {made.sum()} of {total} got coordinates, {found.kept.sum()} kept their label, {apart.sum()} have room"
         )
         for asked, got in zip(found.asked, found.got, strict=True):
             if got and got != asked and args.verbose:
