@@ -74,7 +74,7 @@ def protostructures(draw):
 
 
 @given(one=protostructures())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_orbits_and_tables_are_the_same_thing(one):
     made = occupations(one)
     again = orbits_from(made)
@@ -148,7 +148,7 @@ def mixing(share, m):
 
 
 @pytest.mark.parametrize("kernel", ["uniform", "marginal", "zeros"])
-@pytest.mark.parametrize("t", [1, 2, 500])
+@pytest.mark.parametrize("t", [1, 500])
 def test_reverse_steps_of_the_kernels_are_bayes_rule_with_matrices(kernel, t):
     rng, shares = np.random.default_rng(t), schedules.cosine_shares(1000)
     stats = {"fixed": rng.dirichlet(np.ones(5)), "free": rng.dirichlet(np.ones(4))}
@@ -216,6 +216,17 @@ def plain(params, options, number, fixed, free, t):
     return [mlp(p["head_fixed"], one) for one in h[: len(fixed)]], of_free
 
 
+def random_params(options, seed):
+    """Parameters by numpy, which compiles nothing; last matrices of adaptors zero, as training starts."""
+    shapes, rng = jax.eval_shape(lambda key: init_params(options, key), jax.random.key(0)), np.random.default_rng(seed)
+
+    def one(path, leaf):
+        scale = 0.0 if path[-1].key == "out" else 1.0 / max(leaf.shape[0], 1) ** 0.5
+        return jnp.asarray(scale * rng.normal(size=leaf.shape), jnp.float32)
+
+    return jax.tree_util.tree_map_with_path(one, shapes)
+
+
 @pytest.fixture(scope="module")
 def case():
     """Parameters, and noisy occupations of three groups padded to all slots."""
@@ -223,8 +234,7 @@ def case():
     number = np.array([225, 47, 62])
     state = Occupations(number, rng.integers(0, 101, (3, MAX_FIXED)), rng.integers(0, 4, (3, MAX_FREE, 100)))
     state = jax.tree.map(lambda a: jnp.asarray(a, jnp.int32), state)
-    params = jax.jit(lambda key: init_params(SMALL, key))(jax.random.key(0))
-    return params, state, jnp.asarray([0, 7, 19])
+    return random_params(SMALL, 0), state, jnp.asarray([0, 7, 19])
 
 
 def test_network_is_its_definition_and_padding_changes_nothing(case):
@@ -250,8 +260,7 @@ def test_adaptor_starts_as_the_base_and_acts_where_conditions_are_known(case):
     """Bit for bit at the start; once its last matrices are not zero, only crystals with a known condition change."""
     params, state, t = case
     options = dataclasses.replace(SMALL, conditions=CONDITIONS)
-    fresh = jax.jit(lambda key: init_params(options, key))(jax.random.key(1))
-    adapted = {"params": fresh["params"] | params["params"]}
+    adapted = {"params": random_params(options, 1)["params"] | params["params"]}
     known = jnp.asarray([True, False, False])
     given = {
         "chemical_system": Condition(jnp.ones((3, 101)).at[:, 0].set(0.0), known),
