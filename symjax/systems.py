@@ -121,6 +121,12 @@ def _wyckoffdiff_task(config: Any, train: Any, val: Any) -> Task:
     return WyckoffdiffTask(config, train, val)
 
 
+def _wyckoffaugen_task(config: Any, train: Any, val: Any) -> Task:
+    from symjax.models.wyckoffaugen.task import AugenTask
+
+    return AugenTask(config, train, val)
+
+
 def _wycryst_task(config: Any, train: Any, val: Any) -> Task:
     from symjax.models.wycryst.task import WycrystTask
 
@@ -150,6 +156,13 @@ ROWS: tuple[Row, ...] = (
         "wyckoff_transformer",
     ),
     Row("wyckoffdiff", {"wyckoffdiff": Entry(_wyckoffdiff_task)}, None, "configs/wyckoffdiff.py", "wyckoffdiff"),
+    Row(
+        "wyckoffaugen",
+        {"wyckoffaugen": Entry(_wyckoffaugen_task)},
+        None,  # generates (symjax.models.wyckoffaugen.system), but no weights ship yet, and every system here has some
+        "configs/wyckoffaugen.py",
+        "wyckoffaugen",
+    ),
     Row("wycryst", {"wycryst": Entry(_wycryst_task)}, None, "configs/wycryst.py", "wycryst"),
     Row("regression", {"regression": Entry(_regression_task)}, None, "configs/formation_energy.py"),
 )

@@ -194,6 +194,8 @@ def run_python(code):
             "symjax.models.symop.geometry.realise",
             "symjax.models.symmcd.draw",
             "symjax.models.wyckoff_transformer.draw",
+            "symjax.models.wyckoffaugen.draw",
+            "symjax.models.wyckoffaugen.likelihood",
         ),
     ],
     ids=["top", "algebra", "models"],

@@ -7,13 +7,14 @@ import re
 import jax.numpy as jnp
 import pytest
 
-from configs import formation_energy, symmcd, symop, wyckoff_transformer, wycryst
+from configs import formation_energy, symmcd, symop, wyckoff_transformer, wyckoffaugen, wycryst
 from symjax.errors import ConfigError, SymjaxError
 from symjax.models.regression import task as regression_task
 from symjax.models.symmcd import task as symmcd_task
 from symjax.models.symop import network as operations
 from symjax.models.symop.geometry import task as geometry
 from symjax.models.wyckoff_transformer import task as wyckoff_task
+from symjax.models.wyckoffaugen import task as augen_task
 from symjax.models.wycryst import task as wycryst_task
 from symjax.options import options_of
 from symjax.train.config import differences, flat
@@ -25,6 +26,7 @@ MODELS = {  # section -> (its configuration, its reader)
     "geometry": (symop.get_config("tiny,part=geometry"), geometry.options_from_config),
     "symmcd": (symmcd.get_config("tiny"), symmcd_task.options_from_config),
     "wyckoff_transformer": (wyckoff_transformer.get_config("tiny"), wyckoff_task.options_from_config),
+    "wyckoffaugen": (wyckoffaugen.get_config("tiny"), augen_task.options_from_config),
     "wycryst": (wycryst.get_config("tiny"), wycryst_task.options_from_config),
     "regression": (formation_energy.get_config("tiny"), regression_task.options_from_config),
 }
