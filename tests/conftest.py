@@ -26,6 +26,33 @@ settings.register_profile("symjax", deadline=None, suppress_health_check=[Health
 settings.load_profile("symjax")
 
 
+# Tests that share fixtures and compiled programs go to one worker: those of a file, and of these folders (all draw from the shipped
+# weights). What takes long starts first, so that no worker is left alone with it.
+TOGETHER = ("tests/generate/",)
+FIRST = ("tests/generate/", "tests/models/", "tests/train/", "tests/test_cli", "tests/navigate/", "tests/evaluate/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Whole files to a worker, in the order in which they were collected, where nothing else is asked for."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Shared(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.split("::", 1)[0])
+
+    config.option.loadscopereorder = False
+    return Shared(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first."""
+    place = {folder: i for i, folder in enumerate(FIRST)}
+    items.sort(key=lambda item: next((i for folder, i in place.items() if item.nodeid.startswith(folder)), len(place)))
+
+
 def pytest_unconfigure():
     """Remove the compiled programs."""
     if _CACHE:

@@ -2,8 +2,6 @@
 
 import csv
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -173,29 +171,6 @@ def test_disk_that_refuses_while_writing(tmp_path, monkeypatch):
         (stage / "index.json").write_text("{}")
         (stage / "new.cif").write_text("new")
     assert sorted(file.name for file in folder.iterdir()) == ["index.json", "new.cif"]
-
-
-def train(*arguments, cwd):
-    line = [sys.executable, "-m", "experiments.train", *map(str, arguments)]
-    return subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=300)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--config", "configs/symop.py:gigantic"), ("gigantic",)),
-        (("--config", "configs/symop.py:tiny", "--config.train.stepz=3"), ("stepz",)),
-        (("--config", "configs/symop.py:tiny", "--config.train.steps=-3"), ("steps",)),
-        (("--config", "configs/absent.py:tiny"), ("absent",)),
-    ],
-    ids=["size", "field", "value", "file"],
-)
-def test_training_refuses(arguments, words, tmp_path, repository):
-    done = train(*arguments, "--workdir", tmp_path / "run", cwd=repository)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    assert all(word in done.stderr for word in words), done.stderr
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_set_that_does_not_close():

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,9 @@ def name_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def imported(path):
-    """(name, whether at module level) of everything a file imports; relative imports are made absolute."""
+    """[(name, whether at module level)] of everything a file imports; relative imports are made absolute."""
     tree = ast.parse(path.read_text(), filename=str(path))
     package = ["symjax", *path.relative_to(PACKAGE).parts[:-1]]
     lazy = {
@@ -69,19 +71,19 @@ def imported(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _type_checking(node)
         for child in ast.walk(node)
     }
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, id(node) not in lazy
+            found += [(alias.name, id(node) not in lazy) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             stem = ".".join(part for part in (base, node.module) if part)
-            for alias in node.names:
-                yield f"{stem}.{alias.name}", id(node) not in lazy
+            found += [(f"{stem}.{alias.name}", id(node) not in lazy) for alias in node.names]
+    return found
 
 
 def _type_checking(node):
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
 
 
 def within(name, allowed):

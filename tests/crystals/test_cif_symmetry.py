@@ -237,7 +237,26 @@ def read_by_ase(text):
 
 
 OTHERS = {"gemmi": read_by_gemmi, "pymatgen": read_by_pymatgen, "ASE": read_by_ase}
-FAULTS = {}
+NO_HALL, NO_SPELLING, CONVENTION = "reads no Hall symbol", "knows few spellings", "takes one setting of several"
+FAULTS = {  # (reader, way of stating a setting) -> settings of 530 that come out wrong or are refused, and why
+    ("ASE", "list"): (515, "refuses a list without a symbol or number"),
+    ("pymatgen", "Hall"): (529, NO_HALL),
+    ("ASE", "Hall"): (514, NO_HALL),
+    ("pymatgen", "extended"): (96, NO_SPELLING),
+    ("ASE", "extended"): (342, NO_SPELLING),
+    ("pymatgen", "extended, no blanks"): (63, NO_SPELLING),
+    ("ASE", "extended, no blanks"): (296, "goes by the number"),
+    ("pymatgen", "short"): (98, NO_SPELLING),
+    ("ASE", "short"): (305, NO_SPELLING),
+    ("pymatgen", "short, Hall, number"): (77, NO_HALL),
+    ("ASE", "short, Hall, number"): (296, "goes by the number"),
+    ("gemmi", "number"): (529, "reads no number"),
+    ("pymatgen", "number"): (299, CONVENTION),
+    ("ASE", "number"): (296, CONVENTION),
+    ("gemmi", "short"): (33, CONVENTION),
+    ("symjax", "short"): (33, CONVENTION + ", and says so"),
+    ("symjax", "number"): (267, CONVENTION + ", and says so"),
+}
 
 
 def tally(step):
@@ -262,6 +281,9 @@ def tally(step):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_other_readers_agree_where_they_are_right():
-    """Three readers on every setting in every way: each disagreement is a known fault of theirs."""
+    """Three readers on every setting in every way: where one is not right, it is by a known fault of that reader."""
     found = {case: count for case, count in tally(1).items() if count}
-    assert found == FAULTS
+    print("\n".join(f"{reader} by {way}: {count}" for (reader, way), count in found.items()))
+    assert found.keys() <= FAULTS.keys()
+    for case, count in found.items():  # other versions may have mended some
+        assert count == FAULTS[case][0] if case[0] == "symjax" else count <= FAULTS[case][0], case

@@ -28,7 +28,7 @@ def check_t(number: int) -> None:
     assert {n for n, _ in types_of_supergroups(number, "t")} - LACKING.get(number, set()) == theirs
 
 
-@pytest.mark.parametrize("number", [22, 99, 221])
+@pytest.mark.parametrize("number", [22, 221])
 def test_translationengleiche_types_are_those_of_the_table(number):
     check_t(number)
 

@@ -19,7 +19,7 @@ def theirs(form, index):
     return sorted(len(one.conjugates) for one in found)
 
 
-SOME = (1, 2, 5, 12, 19, 36, 62, 70, 88, 99, 122, 139, 145, 148, 161, 166, 180, 194, 205, 212, 221, 225, 227, 230)
+SOME = (1, 2, 5, 12, 19, 36, 62, 70, 88, 99, 122, 139, 145, 148, 161, 166, 180, 194, 198, 205, 212)
 
 
 @pytest.mark.parametrize("number", SOME)

@@ -115,8 +115,16 @@ def test_neighbours_agree_with_a_plain_search():
 
 
 def test_rotation_of_features_agrees_with_e3nn():
-    irreps = e3nn.Irreps("2x0e+3x1o+2x2e")
-    features = e3nn.normal(irreps, jax.random.key(0), (4,))
+    """Features of vectors are turned as the features of the turned vectors; harmonics of a few vectors span their space."""
+    rng = np.random.default_rng(0)
+    scalars, ones, twos = (
+        jnp.asarray(rng.normal(size=(4, mul, dim)), jnp.float32) for mul, dim in ((2, 1), (3, 3), (2, 3))
+    )
     matrix = jnp.asarray(-Rotation.random(random_state=5).as_matrix(), jnp.float32)
-    expected = features.transform_by_matrix(matrix)
-    np.testing.assert_allclose(rotate(features, jnp.broadcast_to(matrix, (4, 3, 3))).array, expected.array, atol=1e-5)
+
+    def features(turn):
+        harmonics = [e3nn.spherical_harmonics(l, x @ turn.T, False).array for l, x in (("1o", ones), ("2e", twos))]
+        return e3nn.from_chunks("2x0e+3x1o+2x2e", [scalars, *harmonics], (4,), jnp.float32)
+
+    turned = rotate(features(jnp.eye(3)), jnp.broadcast_to(matrix, (4, 3, 3)))
+    np.testing.assert_allclose(turned.array, features(matrix).array, atol=1e-5)

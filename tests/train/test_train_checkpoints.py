@@ -84,11 +84,10 @@ def test_unfinished_write_is_ignored(workdir):
         assert checkpoints.steps() == [20, 40]
 
 
-def test_disk_full_keeps_what_was_there(tmp_path):
+def test_disk_full_keeps_what_was_there(tmp_path, capsys):
     """The program may write no file longer than 64 KiB, as on a full disk; parameters are larger."""
-    wide = ("model.width=20000", "train.steps=20")
-    code, _, err = finish(start(tmp_path / "run", *wide))
-    assert code == 0, err
+    wide = {"model__width": 20000, "train__keep": 1}
+    run(tmp_path / "run", train__steps=20, **wide)
     before = digests(tmp_path / "run")
 
     more = ("model.width=20000", "train.steps=60", "train.keep=1")
@@ -102,8 +101,8 @@ def test_disk_full_keeps_what_was_there(tmp_path):
         and "last good checkpoint: step 20" in err
     )
     assert digests(tmp_path / "run") == before
-    code, _, err = finish(start(tmp_path / "run", *more))
-    assert code == 0 and "resumed from step 20" in err, err
+    assert run(tmp_path / "run", train__steps=60, **wide).step == 60
+    assert "resumed from step 20" in capsys.readouterr().err
 
 
 def test_too_little_space_is_told_before_writing(workdir, monkeypatch):

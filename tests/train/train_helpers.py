@@ -61,7 +61,7 @@ def start(workdir, *options, devices=1, flags=(), longest_file=0):
     )
 
 
-def finish(process, timeout=120):
+def finish(process, timeout=600):
     """Exit code, stdout and stderr of a program that was started."""
     try:
         out, err = process.communicate(timeout=timeout)
