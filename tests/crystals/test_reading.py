@@ -1,7 +1,9 @@
 """Every kind of text in the corpus: read right with its notes, or refused with its reason; hostile input decodes nothing."""
 
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,3 +113,16 @@ def test_damaged_texts_are_read_or_refused(kind, data):
     except UnusableCrystal:
         return
     assert structure.x.shape == (len(structure.z), 3)
+
+
+def test_readers_silence_no_warnings():
+    """What a library warns of while a file is read would be lost; the symmetry search is no reader, and says why it does."""
+    import symjax
+
+    root = Path(symjax.__file__).parent
+    files = [
+        *(root / "crystals" / "io").glob("*.py"),
+        *(root / "data" / f"{name}.py" for name in ("readers", "rows", "files")),
+    ]
+    silent = [file.name for file in files if re.search("simplefilter|filterwarnings|catch_warnings", file.read_text())]
+    assert silent == ["search.py"]
