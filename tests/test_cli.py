@@ -173,7 +173,7 @@ def test_prepare_analyze(tmp_path, capsys):
 
     assert list(load(tmp_path / "out.npz").ids) == ["good", "also"]
     assert main(["data", "info", str(tmp_path / "out.npz")]) == 0
-    assert "ClNa" in capsys.readouterr().out
+    assert "192" in capsys.readouterr().out  # the most operations of a crystal
     (tmp_path / "salt.cif").write_text(SALT)
     assert "Fm-3m" in run("analyze", "salt.cif", cwd=tmp_path).stdout
     assert main(["analyze", str(tmp_path / "salt.cif"), "--json"]) == 0
