@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from symjax.train.config import apply, base, parse_argument
 
 SIZES = ("small", "tiny", "base")
-PARTS = ("operations", "geometry")
+PARTS = ("operations", "geometry", "flow")
 
 
 def operations() -> ConfigDict:
@@ -59,6 +59,31 @@ def geometry() -> ConfigDict:
     )
 
 
+def flow() -> ConfigDict:
+    """Section `model.flow`: the operation flow, lattice first, then rotations, then translations."""
+    return ConfigDict(
+        {
+            "dim": 64,  # width of the rotation and of the translation network
+            "layers": 3,  # attention layers over the operations of each
+            "heads": 4,  # heads of each
+            "lattice_dim": 128,  # width of the lattice network
+            "lattice_draws": 4,  # noises of each lattice in a step
+            "species_dim": 64,  # width of the encoder of the elements
+            "dropout": 0.2,  # of that encoder and of the head of the order
+            "tokens": 640,  # operations in a batch, half of them for the rotations and half for the translations
+            "smallest": 16,  # crystals in a batch at least
+            "largest": 96,  # and at most
+            "lattice_weight": 1.0,  # of the lattice's loss, in units of the cross-entropy of a rotation
+            "translation_weight": 1.0,  # of the cross-entropy of a translation (mean over its components)
+            "order_weight": 0.2,  # of the cross-entropy of the number of operations
+            "closure": 0.02,  # weights of the regularisers on the assigned clean estimate
+            "inverse": 0.02,
+            "identity": 0.02,
+            "compatibility": 0.02,  # of the operations with the predicted lattice
+        }
+    )
+
+
 # Dotted overrides of size, and of size and part.
 PRESETS: dict[tuple[str, str], dict[str, object]] = {
     ("tiny", "operations"): {
@@ -91,6 +116,43 @@ PRESETS: dict[tuple[str, str], dict[str, object]] = {
         "model.operations.walk_layers": 4,
         "model.operations.walk_heads": 8,
         "model.operations.sites_dim": 256,
+    },
+    ("tiny", "flow"): {
+        "train.steps": 60,
+        "train.steps_per_dispatch": 4,
+        "train.warmup": 10,
+        "train.learning_rate": 2e-3,
+        "model.flow.dim": 24,
+        "model.flow.layers": 1,
+        "model.flow.heads": 2,
+        "model.flow.lattice_dim": 32,
+        "model.flow.lattice_draws": 2,
+        "model.flow.species_dim": 16,
+        "model.flow.tokens": 128,
+        "model.flow.smallest": 4,
+        "model.flow.largest": 16,
+    },
+    ("small", "flow"): {
+        "train.steps": 10_000,
+        "train.steps_per_dispatch": 4,
+        "train.learning_rate": 2e-3,
+        "train.warmup": 200,
+        "train.weight_decay": 0.01,
+        "train.ema": 0.998,
+        "train.eval_every": 0,
+        "train.eval_batches": 6,
+        "train.checkpoint_every": 500,
+    },
+    ("base", "flow"): {
+        "train.steps": 100_000,
+        "train.steps_per_dispatch": 4,
+        "model.flow.dim": 256,
+        "model.flow.layers": 6,
+        "model.flow.heads": 8,
+        "model.flow.lattice_dim": 384,
+        "model.flow.species_dim": 128,
+        "model.flow.tokens": 16_384,
+        "model.flow.largest": 1024,
     },
     ("tiny", "geometry"): {
         "train.steps": 60,
@@ -130,6 +192,6 @@ def get_config(argument: str | None = None) -> ConfigDict:
     config = base()
     config.data.train = "prototypes"  # so that a first try needs no file
     config.model.name = f"symop_{chosen['part']}"
-    sections = {"operations": operations, "geometry": geometry}
+    sections = {"operations": operations, "geometry": geometry, "flow": flow}
     config.model[chosen["part"]] = sections[chosen["part"]]()
     return apply(config, PRESETS[chosen["size"], chosen["part"]])

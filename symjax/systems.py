@@ -85,6 +85,12 @@ def _symop_geometry(config: Any, train: Any, val: Any) -> Task:
     return GeometryTask(config, train, val)
 
 
+def _symop_flow(config: Any, train: Any, val: Any) -> Task:
+    from symjax.models.symop.flow.task import FlowTask
+
+    return FlowTask(config, train, val)
+
+
 def _symmcd() -> System:
     from symjax.models.symmcd.system import Symmcd
 
@@ -142,7 +148,11 @@ def _regression_task(config: Any, train: Any, val: Any) -> Task:
 ROWS: tuple[Row, ...] = (
     Row(
         "symop",
-        {"symop_operations": Entry(_symop_operations), "symop_geometry": Entry(_symop_geometry)},
+        {
+            "symop_operations": Entry(_symop_operations),
+            "symop_geometry": Entry(_symop_geometry),
+            "symop_flow": Entry(_symop_flow),
+        },
         _symop,
         "configs/symop.py",
         "symop",

@@ -1,0 +1,167 @@
+"""The operation flow measured: raw and snapped validity, types, lattices, equivariance.
+
+    python -m experiments.operation_flow --train train.npz --reference test.npz --num 2000
+
+Draws sets for the species of random training crystals (`--species prior`: of symop's own prior) and prints, for sets as generated
+(raw) and after snapping (exact, in integers):
+- closed: share that are groups as they stand, with the assignment of tokens to distinct elements inside the model and without it;
+- valid: share from which an exact group came, and how often it has the order asked for;
+- types: Jensen-Shannon distance of space-group types to the reference, and the same for as many training crystals (floor);
+- lattice: how far the predicted metric is from its average over the group;
+- equivariance on these weights: other conjugates of the noise in, the conjugated sets out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symjax.data.dataset import CrystalDataset
+from symjax.errors import SymjaxError
+from symjax.evaluate.statistics import group_shares, jensen_shannon
+
+RESAMPLES = 20
+
+
+def species_of(data: CrystalDataset, rows: np.ndarray) -> np.ndarray:
+    """(c, MAX_ORBITS) elements of the orbits of some crystals in canonical order, 0 as padding."""
+    from symjax.models.symop.species import MAX_ORBITS, canonical_slots
+
+    z = np.zeros((len(rows), MAX_ORBITS), np.int32)
+    for i, row in enumerate(rows):
+        found = data.orbit_z[data.orbit_start[row] : data.orbit_start[row + 1]]
+        z[i, : len(found)] = found
+    return canonical_slots(z, np.zeros_like(z))[0]
+
+
+def numbers_of(data: CrystalDataset) -> np.ndarray:
+    """(c,) space-group numbers of a data set."""
+    from symjax.wyckoff.set_table import standard_numbers
+
+    return standard_numbers(data.sets)[data.set_index]
+
+
+def floor(train: np.ndarray, reference: np.ndarray, num: int, seed: int) -> float:
+    """Mean distance of `num` random training crystals to the reference."""
+    generator, wanted = np.random.default_rng(seed), group_shares(reference)
+    return float(
+        np.mean([jensen_shannon(group_shares(generator.choice(train, num)), wanted) for _ in range(RESAMPLES)])
+    )
+
+
+def lattice_defect(k: np.ndarray, W: np.ndarray) -> float:
+    """|G - mean W^T G W| / |G| of the predicted metric, with k (5,) and a group W (n, 3, 3)."""
+    from symjax.lattice import K_BASIS
+
+    values, vectors = np.linalg.eigh(np.einsum("i,ijk->jk", k, K_BASIS[:5]))
+    G = (vectors * np.exp(2 * values)) @ vectors.T
+    return float(np.linalg.norm((np.swapaxes(W, 1, 2) @ G @ W).mean(0) - G) / np.linalg.norm(G))
+
+
+def figures(drawn: list, reference: np.ndarray) -> dict[str, Any]:
+    """All figures of drawn sets."""
+    from symjax.groups.identify import identify
+
+    valid = [one for one in drawn if one.opset is not None]
+    numbers = np.array([identify(one.opset).number for one in valid])
+    defects = [lattice_defect(one.k, np.asarray(one.opset.W)) for one in valid]
+    order = np.array([len(one.W) for one in drawn])
+    raw = np.array([one.raw for one in drawn])
+    return {
+        "raw closed": float(raw.mean()),
+        "raw rotations closed": float(np.mean([one.rotations for one in drawn])),
+        "valid": len(valid) / len(drawn),
+        "right order": float(np.mean([len(one.opset.W) == len(one.W) for one in valid])),
+        "kept": float(np.mean([one.kept for one in drawn])),
+        "types": jensen_shannon(group_shares(numbers), group_shares(reference)),
+        "distinct types": len(set(numbers.tolist())),
+        "metric off, median and 90 %": [float(np.percentile(defects, q)) for q in (50, 90)],
+        "raw closed by order": {int(n): round(float(raw[order == n].mean()), 3) for n in np.unique(order)},
+        "numbers": numbers,
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the figures; exit code 2 on wrong input."""
+    parser = argparse.ArgumentParser(prog="experiments.operation_flow", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--train", required=True, help="prepared training data: species and the floor")
+    parser.add_argument("--reference", required=True, help="prepared data whose types are compared with")
+    parser.add_argument("--num", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--weights", help="folder of weights (default: those in the package)")
+    parser.add_argument("--without", action="store_true", help="also without the assignment inside the model")
+    parser.add_argument("--steps", type=int, nargs=3, default=(16, 20, 20), help="of lattice, rotations, translations")
+    parser.add_argument("--out", type=Path, help="figures as JSON")
+    args = parser.parse_args(argv)
+    try:
+        found = measure(args)
+    except SymjaxError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if args.out:
+        args.out.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Draw, print and return."""
+    import jax
+
+    from symjax.models.symop.flow.sample import FlowSampling, sample_operations
+    from symjax.models.symop.flow.weights import load_flow
+
+    train, reference = CrystalDataset.load(args.train), CrystalDataset.load(args.reference)
+    params, config = load_flow(args.weights)
+    z = species_of(train, np.random.default_rng(args.seed).choice(len(train), args.num))
+    out: dict[str, Any] = {"num": args.num, "seed": args.seed}
+    for name, from_time in (("assigned", 0.7), *((("not assigned", 2.0),) if args.without else ())):
+        sampling, start = FlowSampling(*args.steps, assign_from=from_time), time.process_time()
+        drawn = sample_operations(params, config, jax.random.key(args.seed), z, sampling=sampling)
+        out[name] = figures(drawn, numbers_of(reference)) | {"CPU seconds": round(time.process_time() - start, 1)}
+        orders = np.array([len(one.W) for one in drawn])
+        numbers = out[name].pop("numbers")
+        print(f"{name}:")
+        for key, value in out[name].items():
+            print(f"  {key}: {value if not isinstance(value, float) else round(value, 4)}")
+        out[name]["by order"] = by_order(orders, drawn, numbers, train, reference)
+        print("  types by order (flow, floor):", out[name]["by order"])
+    out["floor"] = floor(numbers_of(train), numbers_of(reference), args.num, args.seed)
+    print(f"types of as many training crystals: {out['floor']:.4f}")
+    return out
+
+
+def by_order(
+    orders: np.ndarray, drawn: list, numbers: np.ndarray, train: CrystalDataset, reference: CrystalDataset
+) -> dict[int, tuple]:
+    """For each order: share of the samples, of the reference, distance of types within it, and that of training crystals."""
+    from symjax.groups.primitive import primitive_form
+
+    def order_of(data: CrystalDataset) -> np.ndarray:
+        per = {int(i): len(primitive_form(data.sets.opset(int(i))).W) for i in np.unique(data.set_index)}
+        return np.array([per[int(i)] for i in data.set_index])
+
+    kept = np.array([one.opset is not None for one in drawn])
+    exact = np.array([0 if one.opset is None else len(one.opset.W) for one in drawn])[kept]
+    want, have = order_of(reference), order_of(train)
+    found = {}
+    for n in np.unique(want):
+        mine, theirs = numbers[exact == n], numbers_of(reference)[want == n]
+        if len(mine):
+            near = jensen_shannon(group_shares(mine), group_shares(theirs))
+            found[int(n)] = (
+                round(float((exact == n).mean()), 3),
+                round(float((want == n).mean()), 3),
+                round(near, 3),
+                round(floor(numbers_of(train)[have == n], theirs, len(mine), 0), 3),
+            )
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,309 @@
+"""Drawing sets of operations from the operation flow.
+
+`flow` integrates from given noise and commutes with what the noise may undergo: rigid motions (of `AmbientNoise`), proper
+relabellings of the basis, and, in its last stage, shifts of the origin. `sample_operations` draws noise and orders, snaps and
+names. Randomness belongs to the crystal: one key each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from symjax.diffusion import rng
+from symjax.errors import NotAGroupError
+from symjax.groups.identify import identify
+from symjax.groups.sets import OpSet
+from symjax.groups.setting import Setting, find_setting
+from symjax.groups.tables import standard_frame, standard_setting, vocabulary
+from symjax.lattice import K_BASIS
+from symjax.models.symop.flow import process as p
+from symjax.models.symop.flow.network import FlowNet, options_from_config
+from symjax.models.symop.flow.representation import ORDERS, SIZES
+from symjax.models.symop.flow.snap import snap
+from symjax.ops.types import DEN
+
+Array = Any
+BLOCK = {8: 64, 16: 48, 48: 16}
+"""Crystals of each padded size that are drawn together."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowSampling:
+    """Steps of the three stages; tokens are assigned to distinct elements from the time `assign_from` of the rotations on (above 1:
+    never).
+    """
+
+    lattice: int = 16
+    rotation: int = 20
+    translation: int = 20
+    assign_from: float = 0.7
+
+
+@flax.struct.dataclass
+class FlowNoise:
+    """Where the flow starts: k (b, 5), R (b, n, 3, 3) in the frame of the lattice, z (b, n, 3) complex."""
+
+    k: Array
+    R: Array
+    z: Array
+
+
+@flax.struct.dataclass
+class FlowSets:
+    """Where it ends.
+
+    Attributes:
+        W: (b, n, 3, 3) int32 and w: (b, n, 3) int32 in 24ths; what stands beyond the order of a set has no meaning.
+        k: (b, 5) lattice.
+        extra: (b, c, 3, 3) int32 near-isometries of the lattice.
+        trace: None, or states over the flow time: k (t, b, 5), R (t, b, n, 3, 3), z (t, b, n, 3).
+    """
+
+    W: Array
+    w: Array
+    k: Array
+    extra: Array
+    trace: Any = None
+
+
+def draw_noise(keys: Array, size: int) -> FlowNoise:
+    """Noise of sets of `size` tokens, one key (b,) a crystal."""
+    b = len(keys)
+    k, R, real, imaginary = rng.split(keys, 4)
+    return FlowNoise(
+        p.SIGMA_K * rng.normal(k, (b, 5)),
+        p.SIGMA_R * rng.normal(R, (b, size, 3, 3)),
+        p.SIGMA_Z * jax.lax.complex(rng.normal(real, (b, size, 3)), rng.normal(imaginary, (b, size, 3))),
+    )
+
+
+def flow_lattice(net: FlowNet, params: Any, k: Array, cond: Array, steps: int) -> tuple[Array, Array]:
+    """First stage: k (b, 5) from its noise to time `LATTICE_END`, and the states on the way (steps, b, 5)."""
+    left = (1 - p.LATTICE_END) ** (np.arange(steps + 1) / steps)
+
+    def step(k: Array, ends: Array) -> tuple[Array, Array]:
+        estimate = net.apply(params, k, jnp.full(len(k), 1 - ends[0]), cond, method="lattice_estimate")
+        k = estimate + (ends[1] / ends[0]) * (k - estimate)
+        return k, k
+
+    return jax.lax.scan(step, k, jnp.asarray(np.stack([left[:-1], left[1:]], 1), k.dtype))
+
+
+def flow_rotations(
+    net: FlowNet, params: Any, state: tuple[Array, Array], cond: Array, mask: Array, sampling: FlowSampling
+) -> tuple[tuple, tuple]:
+    """Second stage: (k, R) to (k, W (b, n, 3, 3), near-isometries), and the states on the way."""
+    steps, hard = sampling.rotation, sampling.assign_from <= 1
+    left = 1 - np.arange(steps + 1) / steps
+
+    def choose(out: dict) -> Array:
+        if hard:
+            return p.greedy_assignment(jnp.log(out["p"] + 1e-9), mask)
+        return jnp.argmax(out["free"], -1)
+
+    def step(state: tuple, ends: Array) -> tuple[tuple, tuple]:
+        k, R = state
+        out = net.apply(params, R, k, jnp.full(len(k), 1 - ends[0]), cond, mask, method="rotation_estimate")
+        share = out["p"] if hard else out["free"]
+        soft = jnp.einsum("bic,bcjk->bijk", share, out["R"])
+        index = choose(out)
+        sharp = jnp.take_along_axis(out["R"], index[..., None, None], 1)
+        estimate = jnp.where(1 - ends[0] >= sampling.assign_from - 1e-6, sharp, soft)
+        ratio = ends[1] / ends[0]
+        state = out["k"] + ratio * (k - out["k"]), estimate + ratio * (R - estimate)
+        return state, (*state, jnp.take_along_axis(out["W"], index[..., None, None], 1), out["W"])
+
+    ends = jnp.asarray(np.stack([left[:-1], left[1:]], 1), state[0].dtype)
+    (k, _), (ks, Rs, Ws, extras) = jax.lax.scan(step, state, ends)
+    return (k, Ws[-1], extras[-1]), (ks, Rs)
+
+
+def flow_translations(
+    net: FlowNet, params: Any, z: Array, W: Array, k: Array, cond: Array, mask: Array, steps: int
+) -> tuple[Array, Array]:
+    """Third stage: translations (b, n, 3) in 24ths from noisy phases z over rotations W, and the phases on the way."""
+    left = 1 - np.arange(steps + 1) / steps
+    circle = p.phases(jnp.arange(DEN))
+
+    def step(z: Array, ends: Array) -> tuple[Array, tuple]:
+        logits = net.apply(params, z, W, k, jnp.full(len(k), 1 - ends[0]), cond, mask, method="translation_logits")
+        estimate = jax.nn.softmax(logits, -1) @ circle
+        z = estimate + (ends[1] / ends[0]) * (z - estimate)
+        return z, (z, jnp.argmax(logits, -1).astype(jnp.int32))
+
+    ends = jnp.asarray(np.stack([left[:-1], left[1:]], 1), k.dtype)
+    _, (zs, ws) = jax.lax.scan(step, z, ends)
+    return ws[-1], zs
+
+
+@partial(jax.jit, static_argnames=("net", "sampling", "trace"))
+def flow(
+    net: FlowNet,
+    params: Any,
+    noise: FlowNoise,
+    z: Array,
+    order: Array,
+    *,
+    sampling: FlowSampling = FlowSampling(),
+    trace: bool = False,
+) -> FlowSets:
+    """Sets and lattices from noise.
+
+    Args:
+        net, params: the flow.
+        noise: of `draw_noise`.
+        z: (b, m) elements of the orbits.
+        order: (b,) index of `ORDERS`.
+        sampling: steps.
+        trace: keep the states.
+    """
+    label = p.canonical_label(noise.k)
+    mask = jnp.arange(noise.R.shape[1]) < jnp.asarray(ORDERS)[order][:, None]
+    cond = net.apply(params, z, order, method="condition")
+    k, ks = flow_lattice(net, params, p.relabel_lattice(noise.k, label), cond, sampling.lattice)
+    state = k, p.relabel_matrices(noise.R, label)
+    (k, W, extra), (ks2, Rs) = flow_rotations(net, params, state, cond, mask, sampling)
+    w, zs = flow_translations(net, params, p.relabel_phases(noise.z, label), W, k, cond, mask, sampling.translation)
+    states = {"k": jnp.concatenate([ks, ks2]), "R": Rs, "z": zs} if trace else None
+
+    def back(X: Array) -> Array:
+        return jnp.rint(p.relabel_matrices(X, label, back=True)).astype(jnp.int32)
+
+    # D is orthogonal, so its transpose leads back
+    D = jnp.asarray(p.relabel_tables()[1])[label]
+    return FlowSets(
+        back(W), p.relabel_translations(w, label, back=True), jnp.einsum("bij,bi->bj", D, k), back(extra), states
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SampledOperations:
+    """A generated set of operations and its lattice.
+
+    Attributes:
+        W: (n, 3, 3) and w: (n, 3) in 24ths: as generated, after the assignment inside the model.
+        k: (5,) lattice coordinates as generated (unit volume, primitive basis).
+        opset: the exact group; None where none was found.
+        raw: whether the generated set is a group as it stands; rotations: whether its rotation parts are.
+        kept: share of its operations in the exact group.
+        trace: None, or the states over the flow time (k, R, z) in the canonical labelling of the noise.
+    """
+
+    W: np.ndarray
+    w: np.ndarray
+    k: np.ndarray
+    opset: OpSet | None
+    raw: bool
+    rotations: bool
+    kept: float
+    trace: Any = None
+
+
+def draw_orders(net: FlowNet, params: Any, keys: Array, z: Array) -> np.ndarray:
+    """(b,) index of `ORDERS` drawn from the head of the order, one key a crystal."""
+    logits = jax.jit(partial(net.apply, method="order_logits"))(params, z)
+    return np.asarray(rng.categorical(rng.fold_in(keys, 1), logits))
+
+
+def sample_operations(
+    params: Any,
+    config: Any,
+    key: Array,
+    z: np.ndarray,
+    *,
+    orders: Sequence[int] | None = None,
+    rows: np.ndarray | None = None,
+    sampling: FlowSampling = FlowSampling(),
+    trace: bool = False,
+) -> list[SampledOperations]:
+    """Sets of operations for crystals with given elements.
+
+    Args:
+        params, config: weights of the flow (`symjax.train.weights.load_params`).
+        key: of all; crystal i draws from its own, whatever else is drawn.
+        z: (c, m) elements of the orbits, one entry an orbit, 0 as padding.
+        orders: (c,) numbers of operations; drawn from the model where left out.
+        rows: (c,) numbers of the crystals; 0 to c - 1 where left out.
+        sampling, trace: see `flow`.
+    """
+    net = FlowNet(options_from_config(config["model"]["flow"]))
+    z = np.asarray(z, np.int32)
+    keys = rng.row_keys(key, np.arange(len(z)) if rows is None else rows)
+    if orders is None:
+        order = np.concatenate(
+            [
+                draw_orders(net, params, *_block((keys, z), start, 256))[: len(z) - start]
+                for start in range(0, len(z), 256)
+            ]
+        )
+    else:
+        order = np.searchsorted(ORDERS, orders)
+    size = np.asarray(SIZES)[np.searchsorted(SIZES, np.asarray(ORDERS)[order])]
+    made: list[SampledOperations | None] = [None] * len(z)
+    for n in SIZES:
+        where = np.flatnonzero(size == n)
+        for start in range(0, len(where), BLOCK[n]):
+            part = where[(start + np.arange(BLOCK[n])) % len(where)]  # one shape a size
+            sets = jax.device_get(
+                flow(net, params, draw_noise(keys[part], n), z[part], order[part], sampling=sampling, trace=trace)
+            )
+            for row, i in enumerate(where[start : start + BLOCK[n]]):
+                made[i] = _snapped(sets, row, ORDERS[order[i]])
+    return [one for one in made if one is not None]
+
+
+def _block(arrays: tuple, start: int, size: int) -> list:
+    """Rows from `start` on, as many as `size`, the first ones again at the end."""
+    index = (start + np.arange(size)) % len(arrays[1])
+    return [a[index] for a in arrays]
+
+
+def _snapped(sets: FlowSets, row: int, order: int) -> SampledOperations:
+    W, w = sets.W[row, :order], sets.w[row, :order]
+    found = snap(W, w, extra=sets.extra[row])
+    trace = None if sets.trace is None else {name: values[:, row] for name, values in sets.trace.items()}
+    return SampledOperations(W, w, sets.k[row], found.opset, found.raw, found.rotations, found.kept, trace)
+
+
+def standard_sets(drawn: Sequence[SampledOperations]) -> tuple[np.ndarray, np.ndarray]:
+    """Generated sets in the standard settings of their types, as the later stages read them.
+
+    Returns:
+        (c,) space-group numbers, 0 where no exact group was found, and (c, v) bool members over the vocabulary of operations.
+    """
+    vocab = vocabulary()
+    numbers = np.array([0 if one.opset is None else identify(one.opset).number for one in drawn], np.int32)
+    members = np.zeros((len(drawn), vocab.size), bool)
+    for row, number in enumerate(numbers.tolist()):
+        if number:
+            members[row, vocab.indices(standard_setting(number), standard_frame(number))] = True
+    return numbers, members
+
+
+def standard_metric(one: SampledOperations) -> tuple[Setting, np.ndarray]:
+    """The way of one generated set into its standard setting, and its lattice there.
+
+    Returns:
+        the setting (`symjax.groups.setting.Setting`, from the generated primitive basis), and the metric (3, 3) of the standard
+        cell, averaged over the group; the primitive cell has volume one.
+
+    Raises:
+        NotAGroupError: no exact group was found for it.
+    """
+    if one.opset is None:
+        raise NotAGroupError("no group was found for this generated set")
+    values, vectors = np.linalg.eigh(np.einsum("i,ijk->jk", one.k.astype(float), K_BASIS[:5]))
+    G = (vectors * np.exp(2 * values)) @ vectors.T
+    W = np.asarray(one.opset.W)
+    G = (np.swapaxes(W, 1, 2) @ G @ W).mean(0)
+    G /= np.cbrt(np.linalg.det(G))
+    setting = find_setting(one.opset, metric=G)
+    return setting, setting.matrix.T @ G @ setting.matrix
