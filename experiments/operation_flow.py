@@ -4,7 +4,8 @@
 
 Draws sets for the species of random training crystals (`--species prior`: of symop's own prior) and prints, for sets as generated
 (raw) and after snapping (exact, in integers):
-- closed: share that are groups as they stand, with the assignment of tokens to distinct elements inside the model and without it;
+- closed: share that are groups as they stand, before anything is snapped, in each of the modes asked for: "free" (each token by itself),
+  "assigned" (tokens go to distinct elements from time 0.7 on), "voted" (to distinct elements of one closed set, that with most votes);
 - valid: share from which an exact group came, and how often it has the order asked for;
 - types: Jensen-Shannon distance of space-group types to the reference, and the same for as many training crystals (floor);
 - lattice: how far the predicted metric is from its average over the group;
@@ -95,7 +96,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--num", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", help="folder of weights (default: those in the package)")
-    parser.add_argument("--without", action="store_true", help="also without the assignment inside the model")
+    parser.add_argument(
+        "--modes", nargs="+", default=["voted"], choices=("voted", "assigned", "free"), help="of FlowSampling"
+    )
     parser.add_argument("--steps", type=int, nargs=3, default=(16, 20, 20), help="of lattice, rotations, translations")
     parser.add_argument("--out", type=Path, help="figures as JSON")
     args = parser.parse_args(argv)
@@ -120,8 +123,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     params, config = load_flow(args.weights)
     z = species_of(train, np.random.default_rng(args.seed).choice(len(train), args.num))
     out: dict[str, Any] = {"num": args.num, "seed": args.seed}
-    for name, from_time in (("assigned", 0.7), *((("not assigned", 2.0),) if args.without else ())):
-        sampling, start = FlowSampling(*args.steps, assign_from=from_time), time.process_time()
+    for name in args.modes:
+        sampling, start = FlowSampling(*args.steps, mode=name), time.process_time()
         drawn = sample_operations(params, config, jax.random.key(args.seed), z, sampling=sampling)
         out[name] = figures(drawn, numbers_of(reference)) | {"CPU seconds": round(time.process_time() - start, 1)}
         orders = np.array([len(one.W) for one in drawn])

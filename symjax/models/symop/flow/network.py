@@ -159,7 +159,7 @@ class RotationNet(nn.Module):
 
         Returns:
           W (b, c, 3, 3) and R (b, c, 3, 3) the candidates, p (b, n, c) probabilities after assignment, free (b, n, c) before,
-          k (b, 5) the lattice's estimate.
+          score (b, n, c) what a hard assignment goes by (isometries first), k (b, 5) the lattice's estimate.
         """
         W_c, R_c, defect = candidates(k)
         evidence = self._evidence(R, R_c, tau) - 4 * jnp.minimum(defect, 20)[:, None]
@@ -201,12 +201,13 @@ class RotationNet(nn.Module):
             "R": R_c,
             "p": p,
             "free": nn.softmax(logits, -1),
+            "score": logits - 100 * jnp.minimum(defect, 1)[:, None],
             "k": self._lattice(h, k, (p @ W_c.reshape(flat.shape).astype(k.dtype)).reshape(R.shape), tau, cond, mask),
         }
 
     def _evidence(self, R: Array, R_c: Array, tau: Array) -> Array:
         """Log-likelihood of each candidate given the token alone, softened by a learned factor."""
-        gain = nn.softplus(self.param("gain", nn.initializers.constant(0.54), ()))
+        gain = nn.softplus(self.param("gain", nn.initializers.constant(0.54), (1,)))
         t = tau[:, None, None]
         var = ((1 - t) * SIGMA_R) ** 2 + 0.03
         inner = jnp.einsum("bijk,bcjk->bic", R, R_c)
@@ -331,7 +332,7 @@ class TranslationNet(nn.Module):
 
     def _logits(self, h: Array, every: Array, z: Array, tau: Array) -> Array:
         """Functions on the circle made of harmonics of the estimates; the likelihood of the noisy phase is one of them."""
-        gain = nn.softplus(self.param("gain", nn.initializers.constant(0.54), ()))
+        gain = nn.softplus(self.param("gain", nn.initializers.constant(0.54), (1,)))
         circle = phases(jnp.arange(DEN))  # (24,)
         t = tau[:, None, None]
         var = ((1 - t) * SIGMA_Z) ** 2 + 0.03

@@ -1,6 +1,6 @@
 """Drawing sets of operations from the operation flow.
 
-`flow` integrates from given noise and commutes with what the noise may undergo: rigid motions (of `AmbientNoise`), proper
+`flow` integrates from given noise and commutes with what the noise may undergo: rigid motions (see `from_ambient`), proper
 relabellings of the basis, and, in its last stage, shifts of the origin. `sample_operations` draws noise and orders, snaps and
 names. Randomness belongs to the crystal: one key each.
 """
@@ -26,8 +26,8 @@ from symjax.groups.tables import standard_frame, standard_setting, vocabulary
 from symjax.lattice import K_BASIS
 from symjax.models.symop.flow import process as p
 from symjax.models.symop.flow.network import FlowNet, options_from_config
-from symjax.models.symop.flow.representation import ORDERS, SIZES
-from symjax.models.symop.flow.snap import snap
+from symjax.models.symop.flow.representation import ORDERS, SIZES, lattice_coordinates, relabellings
+from symjax.models.symop.flow.snap import rotations_close, snap, voted_group
 from symjax.ops.types import DEN
 
 Array = Any
@@ -37,14 +37,27 @@ BLOCK = {8: 64, 16: 48, 48: 16}
 
 @dataclasses.dataclass(frozen=True)
 class FlowSampling:
-    """Steps of the three stages; tokens are assigned to distinct elements from the time `assign_from` of the rotations on (above 1:
-    never).
+    """How the flow is integrated.
+
+    Attributes:
+        lattice, rotation, translation: steps of the three stages.
+        agree_from: time of the second and of the third stage from which the tokens are made to agree (see `mode`).
+        mode: "free" (each token by itself), "assigned" (tokens go to distinct elements), or "voted" (to distinct elements of
+        one closed
+            set, that with most votes, and translations follow the majority of all products). The flow goes on from there in
+            each case.
     """
 
     lattice: int = 16
     rotation: int = 20
     translation: int = 20
-    assign_from: float = 0.7
+    agree_from: float = 0.7
+    mode: str = "voted"
+
+    @property
+    def early(self) -> int:
+        """Steps of the rotations before the tokens are made to agree."""
+        return round(self.agree_from * self.rotation)
 
 
 @flax.struct.dataclass
@@ -85,6 +98,33 @@ def draw_noise(keys: Array, size: int) -> FlowNoise:
     )
 
 
+def from_ambient(A: np.ndarray, R: np.ndarray, z: np.ndarray) -> tuple[FlowNoise, np.ndarray]:
+    """Noise given in space: lattices A (b, 3, 3) with columns a, b, c of unit volume, right-handed, and tokens R (b, n, 3, 3).
+
+    Returns:
+        the same in the frame of the lattices, and the frames U (b, 3, 3), A = U S. A rotation of space turns U and nothing
+        else, so what `in_space` returns turns with it.
+    """
+    G = np.swapaxes(A, 1, 2) @ A
+    k = lattice_coordinates(G)
+    values, vectors = np.linalg.eigh(G)
+    U = A @ (vectors / np.sqrt(values)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    inner = np.swapaxes(U, 1, 2)[:, None] @ R @ U[:, None]
+    return FlowNoise(jnp.asarray(k, jnp.float32), jnp.asarray(inner, jnp.float32), jnp.asarray(z)), U
+
+
+def in_space(sets: FlowSets, U: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Generated lattices and affine maps x -> R x + t in the frames U (b, 3, 3).
+
+    Returns:
+        A (b, 3, 3) with the vectors as columns, R (b, n, 3, 3), t (b, n, 3).
+    """
+    S, inverse = (np.asarray(x) for x in p.stretch(sets.k))
+    A = U @ S
+    R = A[:, None] @ np.asarray(sets.W) @ (inverse @ np.swapaxes(U, 1, 2))[:, None]
+    return A, R, np.einsum("bij,bnj->bni", A, np.asarray(sets.w) / DEN)
+
+
 def flow_lattice(net: FlowNet, params: Any, k: Array, cond: Array, steps: int) -> tuple[Array, Array]:
     """First stage: k (b, 5) from its noise to time `LATTICE_END`, and the states on the way (steps, b, 5)."""
     left = (1 - p.LATTICE_END) ** (np.arange(steps + 1) / steps)
@@ -99,52 +139,125 @@ def flow_lattice(net: FlowNet, params: Any, k: Array, cond: Array, steps: int) -
 
 def flow_rotations(
     net: FlowNet, params: Any, state: tuple[Array, Array], cond: Array, mask: Array, sampling: FlowSampling
-) -> tuple[tuple, tuple]:
-    """Second stage: (k, R) to (k, W (b, n, 3, 3), near-isometries), and the states on the way."""
-    steps, hard = sampling.rotation, sampling.assign_from <= 1
-    left = 1 - np.arange(steps + 1) / steps
+) -> tuple[dict[str, Array], tuple]:
+    """Second stage until the tokens are made to agree.
 
-    def choose(out: dict) -> Array:
-        if hard:
-            return p.greedy_assignment(jnp.log(out["p"] + 1e-9), mask)
-        return jnp.argmax(out["free"], -1)
+    Returns:
+        k (b, 5), R (b, n, 3, 3), W (b, n, 3, 3) what each token would be now, extra (b, c, 3, 3) the near-isometries and mass
+        (b, c) the votes for each; and the states on the way.
+    """
+    left = 1 - np.arange(sampling.early + 1) / sampling.rotation
+    free = sampling.mode == "free"
 
     def step(state: tuple, ends: Array) -> tuple[tuple, tuple]:
         k, R = state
         out = net.apply(params, R, k, jnp.full(len(k), 1 - ends[0]), cond, mask, method="rotation_estimate")
-        share = out["p"] if hard else out["free"]
-        soft = jnp.einsum("bic,bcjk->bijk", share, out["R"])
-        index = choose(out)
-        sharp = jnp.take_along_axis(out["R"], index[..., None, None], 1)
-        estimate = jnp.where(1 - ends[0] >= sampling.assign_from - 1e-6, sharp, soft)
+        share = out["free"] if free else out["p"]
+        estimate = jnp.einsum("bic,bcjk->bijk", share, out["R"])
         ratio = ends[1] / ends[0]
         state = out["k"] + ratio * (k - out["k"]), estimate + ratio * (R - estimate)
-        return state, (*state, jnp.take_along_axis(out["W"], index[..., None, None], 1), out["W"])
+        index = jnp.argmax(share, -1) if free else p.greedy_assignment(out["score"], mask)
+        W = jnp.take_along_axis(out["W"], index[..., None, None], 1)
+        return state, (*state, W, out["W"], jnp.sum(share * mask[..., None], 1))
 
     ends = jnp.asarray(np.stack([left[:-1], left[1:]], 1), state[0].dtype)
-    (k, _), (ks, Rs, Ws, extras) = jax.lax.scan(step, state, ends)
-    return (k, Ws[-1], extras[-1]), (ks, Rs)
+    (k, R), (ks, Rs, Ws, extras, masses) = jax.lax.scan(step, state, ends)
+    return {"k": k, "R": R, "W": Ws[-1], "extra": extras[-1], "mass": masses[-1]}, (ks, Rs)
+
+
+def flow_agreed(
+    net: FlowNet, params: Any, state: tuple, cond: Array, mask: Array, sampling: FlowSampling
+) -> tuple[tuple[Array, Array], tuple]:
+    """The rest of the second stage, with tokens on the way to elements W: (k, R, W) to (k, W), and the states on the way."""
+    left = 1 - np.arange(sampling.early, sampling.rotation + 1) / sampling.rotation
+    k, R, W = state
+    # each token to the element it is nearest to, none twice
+    inner = jnp.einsum("bijk,bljk->bil", R, p.rotations(W, k))
+    W = jnp.take_along_axis(W, p.greedy_assignment(jnp.where(mask[:, None], inner, -100.0), mask)[..., None, None], 1)
+
+    def step(state: tuple, ends: Array) -> tuple[tuple, tuple]:
+        k, R = state
+        estimate = p.rotations(W, k)
+        out = net.apply(params, R, k, jnp.full(len(k), 1 - ends[0]), cond, mask, method="rotation_estimate")
+        ratio = ends[1] / ends[0]
+        state = out["k"] + ratio * (k - out["k"]), estimate + ratio * (R - estimate)
+        return state, state
+
+    ends = jnp.asarray(np.stack([left[:-1], left[1:]], 1), k.dtype)
+    (k, _), states = jax.lax.scan(step, (k, R), ends)
+    return (k, W), states
 
 
 def flow_translations(
-    net: FlowNet, params: Any, z: Array, W: Array, k: Array, cond: Array, mask: Array, steps: int
+    net: FlowNet, params: Any, z: Array, W: Array, k: Array, cond: Array, mask: Array, sampling: FlowSampling
 ) -> tuple[Array, Array]:
     """Third stage: translations (b, n, 3) in 24ths from noisy phases z over rotations W, and the phases on the way."""
+    steps, voted = sampling.translation, sampling.mode == "voted"
     left = 1 - np.arange(steps + 1) / steps
-    circle = p.phases(jnp.arange(DEN))
+    circle, table = p.phases(jnp.arange(DEN)), p.product_table(W, mask)
+
+    def majority(u: Array) -> Array:
+        for _ in range(4):
+            said = p.votes(u[..., None], W, table, mask)[..., 0]
+            u = said / jnp.maximum(jnp.abs(said), 1e-6)
+        return u
 
     def step(z: Array, ends: Array) -> tuple[Array, tuple]:
         logits = net.apply(params, z, W, k, jnp.full(len(k), 1 - ends[0]), cond, mask, method="translation_logits")
         estimate = jax.nn.softmax(logits, -1) @ circle
+        w = jnp.argmax(logits, -1).astype(jnp.int32)
+        if voted:
+            agreed = majority(estimate)
+            estimate = jnp.where(1 - ends[0] >= sampling.agree_from - 1e-6, agreed, estimate)
+            w = jnp.mod(jnp.rint(jnp.angle(agreed) * DEN / (2 * jnp.pi)).astype(jnp.int32), DEN)
         z = estimate + (ends[1] / ends[0]) * (z - estimate)
-        return z, (z, jnp.argmax(logits, -1).astype(jnp.int32))
+        return z, (z, w)
 
     ends = jnp.asarray(np.stack([left[:-1], left[1:]], 1), k.dtype)
     _, (zs, ws) = jax.lax.scan(step, z, ends)
     return ws[-1], zs
 
 
-@partial(jax.jit, static_argnames=("net", "sampling", "trace"))
+@partial(jax.jit, static_argnames=("net", "sampling"))
+def _begin(net: FlowNet, params: Any, noise: FlowNoise, z: Array, order: Array, sampling: FlowSampling) -> tuple:
+    """Lattice and rotations until the tokens are made to agree, in the canonical labelling."""
+    label = p.canonical_label(noise.k)
+    mask = jnp.arange(noise.R.shape[1]) < jnp.asarray(ORDERS)[order][:, None]
+    cond = net.apply(params, z, order, method="condition")
+    k, ks = flow_lattice(net, params, p.relabel_lattice(noise.k, label), cond, sampling.lattice)
+    state = k, p.relabel_matrices(noise.R, label)
+    found, (ks2, Rs) = flow_rotations(net, params, state, cond, mask, sampling)
+    return found, (jnp.concatenate([ks, ks2]), Rs)
+
+
+@partial(jax.jit, static_argnames=("net", "sampling"))
+def _finish(
+    net: FlowNet, params: Any, noise: FlowNoise, z: Array, order: Array, state: tuple, sampling: FlowSampling
+) -> tuple:
+    """The rest, and back to the labelling of the noise."""
+    label = p.canonical_label(noise.k)
+    mask = jnp.arange(noise.R.shape[1]) < jnp.asarray(ORDERS)[order][:, None]
+    cond = net.apply(params, z, order, method="condition")
+    (k, W), (ks, Rs) = flow_agreed(net, params, state, cond, mask, sampling)
+    w, zs = flow_translations(net, params, p.relabel_phases(noise.z, label), W, k, cond, mask, sampling)
+    # D is orthogonal, so its transpose leads back
+    D = jnp.asarray(p.relabel_tables()[1])[label]
+    W = jnp.rint(p.relabel_matrices(W, label, back=True)).astype(jnp.int32)
+    ends = W, p.relabel_translations(w, label, back=True), jnp.einsum("bij,bi->bj", D, k)
+    return ends, {"k": ks, "R": Rs, "z": zs}
+
+
+def agree(found: dict[str, np.ndarray], orders: np.ndarray) -> np.ndarray:
+    """(b, n, 3, 3) int32 what the tokens go to: the closed set with most votes, where there is one of the order (host)."""
+    W = np.array(found["W"], np.int32)
+    for row, order in enumerate(orders.tolist()):
+        if not rotations_close(W[row, :order]):
+            group = voted_group(found["extra"][row], found["mass"][row], order)
+            if group is not None:
+                W[row, :order] = group
+    return W
+
+
 def flow(
     net: FlowNet,
     params: Any,
@@ -152,7 +265,7 @@ def flow(
     z: Array,
     order: Array,
     *,
-    sampling: FlowSampling = FlowSampling(),
+    sampling: FlowSampling = FlowSampling(),  # noqa: B008  (frozen)
     trace: bool = False,
 ) -> FlowSets:
     """Sets and lattices from noise.
@@ -162,26 +275,20 @@ def flow(
         noise: of `draw_noise`.
         z: (b, m) elements of the orbits.
         order: (b,) index of `ORDERS`.
-        sampling: steps.
+        sampling: steps and mode.
         trace: keep the states.
     """
-    label = p.canonical_label(noise.k)
-    mask = jnp.arange(noise.R.shape[1]) < jnp.asarray(ORDERS)[order][:, None]
-    cond = net.apply(params, z, order, method="condition")
-    k, ks = flow_lattice(net, params, p.relabel_lattice(noise.k, label), cond, sampling.lattice)
-    state = k, p.relabel_matrices(noise.R, label)
-    (k, W, extra), (ks2, Rs) = flow_rotations(net, params, state, cond, mask, sampling)
-    w, zs = flow_translations(net, params, p.relabel_phases(noise.z, label), W, k, cond, mask, sampling.translation)
-    states = {"k": jnp.concatenate([ks, ks2]), "R": Rs, "z": zs} if trace else None
-
-    def back(X: Array) -> Array:
-        return jnp.rint(p.relabel_matrices(X, label, back=True)).astype(jnp.int32)
-
-    # D is orthogonal, so its transpose leads back
-    D = jnp.asarray(p.relabel_tables()[1])[label]
-    return FlowSets(
-        back(W), p.relabel_translations(w, label, back=True), jnp.einsum("bij,bi->bj", D, k), back(extra), states
-    )
+    found, (ks, Rs) = _begin(net, params, noise, z, order, sampling)
+    host = jax.device_get(found)
+    W = agree(host, np.asarray(ORDERS)[np.asarray(order)]) if sampling.mode == "voted" else host["W"]
+    (W, w, k), states = _finish(net, params, noise, z, order, (found["k"], found["R"], jnp.asarray(W)), sampling)
+    kept = None
+    if trace:
+        parts = {"k": (ks, states["k"]), "R": (Rs, states["R"]), "z": (states["z"],)}
+        kept = {name: np.concatenate([np.asarray(x) for x in some]) for name, some in parts.items()}
+    back = np.asarray(relabellings()[0])[np.asarray(p.canonical_label(noise.k))]
+    extra = back[:, None] @ host["extra"] @ np.swapaxes(back, 1, 2)[:, None]
+    return FlowSets(W, w, k, extra, kept)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +296,7 @@ class SampledOperations:
     """A generated set of operations and its lattice.
 
     Attributes:
-        W: (n, 3, 3) and w: (n, 3) in 24ths: as generated, after the assignment inside the model.
+        W: (n, 3, 3) and w: (n, 3) in 24ths: as generated.
         k: (5,) lattice coordinates as generated (unit volume, primitive basis).
         opset: the exact group; None where none was found.
         raw: whether the generated set is a group as it stands; rotations: whether its rotation parts are.

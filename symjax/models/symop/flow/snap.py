@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -93,6 +94,11 @@ def _products(W: np.ndarray) -> np.ndarray | None:
     return found if (_keys(W)[found] == keys).all() else None
 
 
+def rotations_close(W: np.ndarray) -> bool:
+    """Whether rotation parts (n, 3, 3) are distinct and hold all their products."""
+    return _products(np.asarray(W, np.int64)) is not None
+
+
 def is_cocycle(W: np.ndarray, w: np.ndarray, table: np.ndarray) -> bool:
     """Whether translations (n, 3) in 24ths fit the products `table (n, n)` of rotation parts modulo the lattice."""
     moved = w[:, None] + np.einsum("aij,bj->abi", W, w)
@@ -123,6 +129,44 @@ def _best_group(W: np.ndarray, extra: np.ndarray | None) -> np.ndarray | None:
                 np.array(list(group.values())),
             )
     return max(found.values(), key=lambda one: one[0])[1] if found else None
+
+
+def voted_group(W: np.ndarray, mass: np.ndarray, order: int) -> np.ndarray | None:
+    """The group of an order that gathers most votes.
+
+    Args:
+        W: (c, 3, 3) candidates.
+        mass: (c,) votes for each, 1 for a member that all agree on.
+        order: of the group.
+
+    Returns:
+        (order, 3, 3), or None if no one to three candidates were found to generate such a group.
+    """
+    W = np.asarray(W, np.int64)
+    votes = dict(zip(_keys(W).tolist(), np.asarray(mass, float).tolist(), strict=True))
+    rng = np.random.default_rng(order)
+    share = np.maximum(np.asarray(mass, float), 1e-6) ** 2
+    share /= share.sum()
+    top = np.argsort(-share)
+    best: tuple[float, np.ndarray] | None = None
+    for attempt in range(_TRIES):
+        size = 1 + attempt % 3
+        chosen = top[attempt // 3 : attempt // 3 + size] if attempt < 12 else rng.choice(len(W), size, p=share)
+        group = _generated(W[np.unique(chosen)].astype(np.int8).tobytes())
+        if group is None or len(group) != order:
+            continue
+        score = sum(votes.get(key, 0.0) for key in group)
+        if best is None or score > best[0]:
+            best = score, np.array(list(group.values()))
+            if score > order - 0.3:
+                break
+    return None if best is None else best[1]
+
+
+@lru_cache(maxsize=65536)
+def _generated(generators: bytes) -> dict[int, np.ndarray] | None:
+    """`generated` of rotation parts given as bytes (many sets share them)."""
+    return generated(np.frombuffer(generators, np.int8).reshape(-1, 3, 3).astype(np.int64))
 
 
 def generated(W: np.ndarray) -> dict[int, np.ndarray] | None:
