@@ -2,10 +2,9 @@
 
     python -m experiments.operation_flow --train train.npz --reference test.npz --num 2000
 
-Draws sets for the species of random training crystals (`--species prior`: of symop's own prior) and prints, for sets as generated
-(raw) and after snapping (exact, in integers):
-- closed: share that are groups as they stand, before anything is snapped, in each of the modes asked for: "free" (each token by itself),
-  "assigned" (tokens go to distinct elements from time 0.7 on), "voted" (to distinct elements of one closed set, that with most votes);
+Draws sets for the species of random training crystals and prints, for sets as generated (raw) and after snapping (exact):
+- closed: share that are groups as they stand, before anything is snapped, in each of the modes asked for: "free" (each token by
+  itself), "assigned" (to distinct elements from time 0.7 on), "voted" (to elements of one closed set, that with most votes);
 - valid: share from which an exact group came, and how often it has the order asked for;
 - types: Jensen-Shannon distance of space-group types to the reference, and the same for as many training crystals (floor);
 - lattice: how far the predicted metric is from its average over the group;
@@ -124,7 +123,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     z = species_of(train, np.random.default_rng(args.seed).choice(len(train), args.num))
     out: dict[str, Any] = {"num": args.num, "seed": args.seed}
     for name in args.modes:
-        sampling, start = FlowSampling(*args.steps, mode=name), time.process_time()
+        lattice, rotation, translation = args.steps
+        sampling = FlowSampling(lattice, rotation, translation, mode=name)
+        start = time.process_time()
         drawn = sample_operations(params, config, jax.random.key(args.seed), z, sampling=sampling)
         out[name] = figures(drawn, numbers_of(reference)) | {"CPU seconds": round(time.process_time() - start, 1)}
         orders = np.array([len(one.W) for one in drawn])

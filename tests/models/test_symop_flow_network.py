@@ -116,9 +116,9 @@ def test_a_crystal_is_the_same_in_any_batch(model):
     key, sections = jax.random.key(3), {"model": {"flow": dict(config["model"]["flow"])}}
     given = {"orders": [8, 6, 4, 8], "sampling": STEPS}
     every = s.sample_operations(params, sections, key, Z, **given)
-    before = s._begin._cache_size(), s._finish._cache_size()
+    before = [f._cache_size() for f in (s._begin, s._go_on, s._finish)]
     alone = s.sample_operations(params, sections, key, Z[2:3], orders=[4], rows=np.array([2]), sampling=STEPS)[0]
-    assert (s._begin._cache_size(), s._finish._cache_size()) == before  # and nothing is compiled again
+    assert [f._cache_size() for f in (s._begin, s._go_on, s._finish)] == before  # and nothing is compiled again
     np.testing.assert_array_equal(alone.W, every[2].W)
     np.testing.assert_array_equal(alone.w, every[2].w)
     np.testing.assert_allclose(alone.k, every[2].k, atol=1e-6)

@@ -18,6 +18,7 @@ from symjax.models.symop.flow import process as p
 from symjax.models.symop.flow.network import FlowNet, FlowOptions
 from symjax.models.symop.flow.regularisers import rotation_defects, translation_defects
 from symjax.ops.types import DEN
+from symjax.train.interface import weighted_sum
 
 Array = Any
 _ROWS = 8  # tokens whose products the closure of rotations looks at in a step
@@ -121,9 +122,30 @@ def translation_loss(
     return losses, {"translation_right": jnp.mean(jnp.sum(weight * right, -1))}
 
 
-def flow_loss(net: FlowNet, params: Any, batch: dict[str, Array], key: Array, train: bool) -> tuple[Array, dict]:
-    """Loss of a batch (see `symjax.models.symop.flow.task`) and all its terms."""
-    o: FlowOptions = net.options
+REGULARISERS = ("closure", "inverse", "identity", "compatibility")
+
+
+def loss_weights(options: FlowOptions) -> dict[str, float]:
+    """Weight of each term of `flow_loss`."""
+    return {
+        "order": options.order_weight,
+        "lattice": options.lattice_weight,
+        "rotation": 1.0,
+        "lattice_again": 0.1 * options.lattice_weight,
+        "translation": options.translation_weight,
+        **{name: getattr(options, name) for name in REGULARISERS},
+    }
+
+
+def flow_loss(
+    net: FlowNet, params: Any, batch: dict[str, Array], key: Array, train: bool, *, weights: Any = None
+) -> tuple[Array, dict]:
+    """Loss of a batch (see `symjax.models.symop.flow.task`) and all its terms.
+
+    Args:
+      weights: of the terms, where they are not those of the options.
+    """
+    weights = loss_weights(net.options) if weights is None else weights
     label_key, lattice_key, rotation_key, translation_key, drop1, drop2 = jax.random.split(key, 6)
     z, order, mask, others = batch["z"], batch["order"], batch["mask"], batch["any"]
     logits = net.apply(params, others["z"], train=train, method="order_logits", rngs={"dropout": drop1})
@@ -146,19 +168,5 @@ def flow_loss(net: FlowNet, params: Any, batch: dict[str, Array], key: Array, tr
         "translation": translation.pop("translation"),
         **{name: rotation[name] + translation.get(name, 0.0) for name in rotation},
     }
-    weights = {
-        "order": o.order_weight,
-        "lattice": o.lattice_weight,
-        "rotation": 1.0,
-        "lattice_again": 0.1 * o.lattice_weight,
-        "translation": o.translation_weight,
-        "closure": o.closure,
-        "inverse": o.inverse,
-        "identity": o.identity,
-        "compatibility": o.compatibility,
-    }
-    total = sum(weights[name] * terms[name] for name in terms if weights[name])
-    return jnp.asarray(total), {**terms, **seen, **seen_w}
-
-
-__all__ = ["flow_loss", "label", "lattice_loss", "rotation_loss", "translation_loss"]
+    total = weighted_sum(terms, weights)
+    return total, {**terms, **seen, **seen_w}

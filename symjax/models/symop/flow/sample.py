@@ -27,7 +27,7 @@ from symjax.lattice import K_BASIS
 from symjax.models.symop.flow import process as p
 from symjax.models.symop.flow.network import FlowNet, options_from_config
 from symjax.models.symop.flow.representation import ORDERS, SIZES, lattice_coordinates, relabellings
-from symjax.models.symop.flow.snap import rotations_close, snap, voted_group
+from symjax.models.symop.flow.snap import mended_cocycle, rotations_close, snap, voted_group
 from symjax.ops.types import DEN
 
 Array = Any
@@ -58,6 +58,11 @@ class FlowSampling:
     def early(self) -> int:
         """Steps of the rotations before the tokens are made to agree."""
         return round(self.agree_from * self.rotation)
+
+    @property
+    def late(self) -> int:
+        """The same of the translations."""
+        return round(self.agree_from * self.translation)
 
 
 @flax.struct.dataclass
@@ -189,33 +194,34 @@ def flow_agreed(
 
 
 def flow_translations(
-    net: FlowNet, params: Any, z: Array, W: Array, k: Array, cond: Array, mask: Array, sampling: FlowSampling
-) -> tuple[Array, Array]:
-    """Third stage: translations (b, n, 3) in 24ths from noisy phases z over rotations W, and the phases on the way."""
-    steps, voted = sampling.translation, sampling.mode == "voted"
-    left = 1 - np.arange(steps + 1) / steps
-    circle, table = p.phases(jnp.arange(DEN)), p.product_table(W, mask)
+    net: FlowNet,
+    params: Any,
+    z: Array,
+    W: Array,
+    k: Array,
+    cond: Array,
+    mask: Array,
+    sampling: FlowSampling,
+    span: tuple[int, int] | None = None,
+) -> tuple[Array, Array, Array]:
+    """Third stage, or the steps `span` of it: noisy phases z (b, n, 3) over rotations W.
 
-    def majority(u: Array) -> Array:
-        for _ in range(4):
-            said = p.votes(u[..., None], W, table, mask)[..., 0]
-            u = said / jnp.maximum(jnp.abs(said), 1e-6)
-        return u
+    Returns:
+        translations (b, n, 3) in 24ths as the last step estimates them, its estimate of the phases, and the phases on the way.
+    """
+    first, last = span or (0, sampling.translation)
+    left = 1 - np.arange(first, last + 1) / sampling.translation
+    circle = p.phases(jnp.arange(DEN))
 
     def step(z: Array, ends: Array) -> tuple[Array, tuple]:
         logits = net.apply(params, z, W, k, jnp.full(len(k), 1 - ends[0]), cond, mask, method="translation_logits")
         estimate = jax.nn.softmax(logits, -1) @ circle
-        w = jnp.argmax(logits, -1).astype(jnp.int32)
-        if voted:
-            agreed = majority(estimate)
-            estimate = jnp.where(1 - ends[0] >= sampling.agree_from - 1e-6, agreed, estimate)
-            w = jnp.mod(jnp.rint(jnp.angle(agreed) * DEN / (2 * jnp.pi)).astype(jnp.int32), DEN)
         z = estimate + (ends[1] / ends[0]) * (z - estimate)
-        return z, (z, w)
+        return z, (z, estimate, jnp.argmax(logits, -1).astype(jnp.int32))
 
     ends = jnp.asarray(np.stack([left[:-1], left[1:]], 1), k.dtype)
-    _, (zs, ws) = jax.lax.scan(step, z, ends)
-    return ws[-1], zs
+    _, (zs, estimates, ws) = jax.lax.scan(step, z, ends)
+    return ws[-1], estimates[-1], zs
 
 
 @partial(jax.jit, static_argnames=("net", "sampling"))
@@ -231,20 +237,36 @@ def _begin(net: FlowNet, params: Any, noise: FlowNoise, z: Array, order: Array, 
 
 
 @partial(jax.jit, static_argnames=("net", "sampling"))
+def _go_on(
+    net: FlowNet, params: Any, noise: FlowNoise, z: Array, order: Array, state: tuple, sampling: FlowSampling
+) -> tuple:
+    """The rest of the rotations, and the translations until they are made to agree."""
+    label, mask, cond = _given(net, params, noise, z, order)
+    (k, W), states = flow_agreed(net, params, state, cond, mask, sampling)
+    span = (0, sampling.late)
+    w, estimate, zs = flow_translations(net, params, p.relabel_phases(noise.z, label), W, k, cond, mask, sampling, span)
+    return (k, W, w, zs[-1], estimate), (*states, zs)
+
+
+@partial(jax.jit, static_argnames=("net", "sampling"))
 def _finish(
     net: FlowNet, params: Any, noise: FlowNoise, z: Array, order: Array, state: tuple, sampling: FlowSampling
 ) -> tuple:
-    """The rest, and back to the labelling of the noise."""
-    label = p.canonical_label(noise.k)
-    mask = jnp.arange(noise.R.shape[1]) < jnp.asarray(ORDERS)[order][:, None]
-    cond = net.apply(params, z, order, method="condition")
-    (k, W), (ks, Rs) = flow_agreed(net, params, state, cond, mask, sampling)
-    w, zs = flow_translations(net, params, p.relabel_phases(noise.z, label), W, k, cond, mask, sampling)
-    # D is orthogonal, so its transpose leads back
-    D = jnp.asarray(p.relabel_tables()[1])[label]
+    """The rest of the translations, and back to the labelling of the noise."""
+    label, mask, cond = _given(net, params, noise, z, order)
+    k, W, w, phase, estimate = state
+    left = 1 - sampling.late / sampling.translation
+    agreed = (1 - left) * p.phases(w) + (phase - (1 - left) * estimate) if sampling.mode == "voted" else phase
+    w, _, zs = flow_translations(net, params, agreed, W, k, cond, mask, sampling, (sampling.late, sampling.translation))
+    D = jnp.asarray(p.relabel_tables()[1])[label]  # orthogonal, so its transpose leads back
     W = jnp.rint(p.relabel_matrices(W, label, back=True)).astype(jnp.int32)
-    ends = W, p.relabel_translations(w, label, back=True), jnp.einsum("bij,bi->bj", D, k)
-    return ends, {"k": ks, "R": Rs, "z": zs}
+    return (W, p.relabel_translations(w, label, back=True), jnp.einsum("bij,bi->bj", D, k)), zs
+
+
+def _given(net: FlowNet, params: Any, noise: FlowNoise, z: Array, order: Array) -> tuple[Array, Array, Array]:
+    """Canonical labelling, mask of the tokens and condition."""
+    mask = jnp.arange(noise.R.shape[1]) < jnp.asarray(ORDERS)[order][:, None]
+    return p.canonical_label(noise.k), mask, net.apply(params, z, order, method="condition")
 
 
 def agree(found: dict[str, np.ndarray], orders: np.ndarray) -> np.ndarray:
@@ -258,6 +280,16 @@ def agree(found: dict[str, np.ndarray], orders: np.ndarray) -> np.ndarray:
     return W
 
 
+def agree_translations(W: np.ndarray, w: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """(b, n, 3) translations in 24ths that fit all products, nearest to those of the tokens, where such were found (host)."""
+    w = np.array(w, np.int32)
+    for row, order in enumerate(orders.tolist()):
+        mended = mended_cocycle(W[row, :order], w[row, :order])
+        if mended is not None:
+            w[row, :order] = mended
+    return w
+
+
 def flow(
     net: FlowNet,
     params: Any,
@@ -265,7 +297,7 @@ def flow(
     z: Array,
     order: Array,
     *,
-    sampling: FlowSampling = FlowSampling(),  # noqa: B008  (frozen)
+    sampling: FlowSampling = FlowSampling(),
     trace: bool = False,
 ) -> FlowSets:
     """Sets and lattices from noise.
@@ -281,10 +313,14 @@ def flow(
     found, (ks, Rs) = _begin(net, params, noise, z, order, sampling)
     host = jax.device_get(found)
     W = agree(host, np.asarray(ORDERS)[np.asarray(order)]) if sampling.mode == "voted" else host["W"]
-    (W, w, k), states = _finish(net, params, noise, z, order, (found["k"], found["R"], jnp.asarray(W)), sampling)
+    state = found["k"], found["R"], jnp.asarray(W)
+    (k, W, w, phase, estimate), (ks2, Rs2, zs) = _go_on(net, params, noise, z, order, state, sampling)
+    if sampling.mode == "voted":
+        w = jnp.asarray(agree_translations(np.asarray(W), np.asarray(w), np.asarray(ORDERS)[np.asarray(order)]))
+    (W, w, k), zs2 = _finish(net, params, noise, z, order, (k, W, w, phase, estimate), sampling)
     kept = None
     if trace:
-        parts = {"k": (ks, states["k"]), "R": (Rs, states["R"]), "z": (states["z"],)}
+        parts = {"k": (ks, ks2), "R": (Rs, Rs2), "z": (zs, zs2)}
         kept = {name: np.concatenate([np.asarray(x) for x in some]) for name, some in parts.items()}
     back = np.asarray(relabellings()[0])[np.asarray(p.canonical_label(noise.k))]
     extra = back[:, None] @ host["extra"] @ np.swapaxes(back, 1, 2)[:, None]

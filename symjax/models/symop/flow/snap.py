@@ -187,6 +187,15 @@ def generated(W: np.ndarray) -> dict[int, np.ndarray] | None:
     return group
 
 
+def mended_cocycle(W: np.ndarray, w: np.ndarray) -> np.ndarray | None:
+    """Translations (n, 3) in 24ths near to w that fit all products of W; None if W does not close or none was found."""
+    W, w = np.asarray(W, np.int64), np.asarray(w, np.int64) % DEN
+    table = _products(W)
+    if table is None or is_cocycle(W, w, table):
+        return None if table is None else w
+    return mend_translations(W, w, np.ones(len(W), bool), table)
+
+
 def mend_translations(W: np.ndarray, w: np.ndarray, known: np.ndarray, table: np.ndarray) -> np.ndarray | None:
     """A cocycle (n, 3) in 24ths near to translations w of which the known ones count; None if none was found.
 
