@@ -87,6 +87,61 @@ def figures(drawn: list, reference: np.ndarray) -> dict[str, Any]:
     }
 
 
+def equivariance(params: Any, config: Any, z: np.ndarray, seed: int) -> dict[str, tuple[float, float]]:
+    """How often conjugated noise gives the conjugated set, and how often that is another set, for sets of 5 to 8 operations."""
+    import jax
+    import jax.numpy as jnp
+
+    from symjax.diffusion import rng
+    from symjax.models.symop.flow import process as p
+    from symjax.models.symop.flow import sample as s
+    from symjax.models.symop.flow.network import FlowNet, options_from_config
+    from symjax.models.symop.flow.representation import ORDERS
+
+    net, b, n = FlowNet(options_from_config(config["model"]["flow"])), s.BLOCK[8], 8
+    z, order = z[np.arange(b) % len(z)], np.full(b, ORDERS.index(n))
+    noise = s.draw_noise(rng.row_keys(jax.random.key(seed + 1), np.arange(b)), n)
+    generator = np.random.default_rng(seed)
+    plain = s.flow(net, params, noise, z, order)
+
+    def same(a: tuple, c: tuple) -> np.ndarray:
+        rows = [np.concatenate([np.asarray(W).reshape(b, n, 9), np.asarray(w)], -1) for W, w in (a, c)]
+        return np.array([{tuple(x) for x in one} == {tuple(x) for x in two} for one, two in zip(*rows, strict=True)])
+
+    def shares(found: tuple, expected: tuple, before: tuple) -> tuple[float, float]:
+        return float(same(found, expected).mean()), float(1 - same(expected, before).mean())
+
+    here, out = (plain.W, plain.w), {}
+    label = generator.integers(1, 24, b)
+    turned = s.FlowNoise(
+        p.relabel_lattice(noise.k, label), p.relabel_matrices(noise.R, label), p.relabel_phases(noise.z, label)
+    )
+    other = s.flow(net, params, turned, z, order)
+    W = np.rint(p.relabel_matrices(plain.W, label)).astype(int)
+    out["relabelling of the basis"] = shares((other.W, other.w), (W, p.relabel_translations(plain.w, label)), here)
+    A = generator.normal(size=(b, 3, 3)) * 0.3 + np.eye(3)
+    A *= np.sign(np.linalg.det(A))[:, None, None] / np.cbrt(np.abs(np.linalg.det(A)))[:, None, None]
+    V = np.linalg.qr(generator.normal(size=(b, 3, 3)))[0]
+    V *= np.linalg.det(V)[:, None, None]
+    R = generator.normal(size=(b, n, 3, 3)) * p.SIGMA_R
+    space = []
+    for turn in (np.broadcast_to(np.eye(3), V.shape), V):
+        back = np.swapaxes(turn, 1, 2)[:, None]
+        start, U = s.from_ambient(turn @ A, turn[:, None] @ R @ back, np.asarray(noise.z))
+        space.append(s.in_space(s.flow(net, params, start, z, order), U)[1])
+    expected = V[:, None] @ space[0] @ np.swapaxes(V, 1, 2)[:, None]
+    close = lambda a, c: float((np.abs(a - c).max((1, 2, 3)) < 1e-2).mean())
+    out["rotation of space"] = close(space[1], expected), 1 - close(expected, space[0])
+    cond = net.apply(params, z, order, method="condition")
+    mask, shift = jnp.ones((b, n), bool), jnp.asarray(generator.integers(0, 24, (b, 3)))
+    turn = p.phases(p.shifted(plain.W, jnp.zeros_like(plain.w), shift))
+    run = jax.jit(lambda x: s.flow_translations(net, params, x, plain.W, plain.k, cond, mask, s.FlowSampling())[0])
+    w, moved = run(noise.z), run(noise.z * turn)
+    expected_w = p.shifted(plain.W, w, shift)
+    out["shift of the origin"] = shares((plain.W, moved), (plain.W, expected_w), (plain.W, w))
+    return out
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print the figures; exit code 2 on wrong input."""
     parser = argparse.ArgumentParser(prog="experiments.operation_flow", description=(__doc__ or "").split("\n")[0])
@@ -135,6 +190,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             print(f"  {key}: {value if not isinstance(value, float) else round(value, 4)}")
         out[name]["by order"] = by_order(orders, drawn, numbers, train, reference)
         print("  types by order (flow, floor):", out[name]["by order"])
+    out["equivariance"] = equivariance(params, config, z, args.seed)
+    print("equivariance (share of sets that are the conjugated ones; share that another conjugate changes):")
+    for key, value in out["equivariance"].items():
+        print(f"  {key}: {value[0]:.3f}; {value[1]:.3f}")
     out["floor"] = floor(numbers_of(train), numbers_of(reference), args.num, args.seed)
     print(f"types of as many training crystals: {out['floor']:.4f}")
     return out

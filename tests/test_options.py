@@ -76,6 +76,7 @@ def test_conversions_and_defaults():
 SHIPPED = {
     "symop/operations": symop.get_config("small"),
     "symop/geometry": symop.get_config("small,part=geometry"),
+    "symop/flow": symop.get_config("small,part=flow"),
     "symmcd": symmcd.get_config("small"),
     "wyckoff_transformer": wyckoff_transformer.get_config("small"),
 }
