@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--modes", nargs="+", default=["voted"], choices=("voted", "assigned", "free"), help="of FlowSampling"
     )
-    parser.add_argument("--steps", type=int, nargs=3, default=(16, 20, 20), help="of lattice, rotations, translations")
+    parser.add_argument("--steps", type=int, nargs=3, default=(16, 20, 24), help="of lattice, rotations, translations")
     parser.add_argument("--out", type=Path, help="figures as JSON")
     args = parser.parse_args(argv)
     try:

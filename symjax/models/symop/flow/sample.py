@@ -50,7 +50,7 @@ class FlowSampling:
 
     lattice: int = 16
     rotation: int = 20
-    translation: int = 20
+    translation: int = 24
     agree_from: float = 0.7
     mode: str = "voted"
 
@@ -62,7 +62,12 @@ class FlowSampling:
     @property
     def late(self) -> int:
         """The same of the translations."""
-        return round(self.agree_from * self.translation)
+        return round(self.agree_from**0.5 * self.translation)
+
+    @property
+    def translation_left(self) -> np.ndarray:
+        """(translation + 1,) what is left of the way of the translations; short steps first, where the class is decided."""
+        return 1 - (np.arange(self.translation + 1) / self.translation) ** 2
 
 
 @flax.struct.dataclass
@@ -210,7 +215,7 @@ def flow_translations(
         translations (b, n, 3) in 24ths as the last step estimates them, its estimate of the phases, and the phases on the way.
     """
     first, last = span or (0, sampling.translation)
-    left = 1 - np.arange(first, last + 1) / sampling.translation
+    left = sampling.translation_left[first : last + 1]
     circle = p.phases(jnp.arange(DEN))
 
     def step(z: Array, ends: Array) -> tuple[Array, tuple]:
@@ -255,7 +260,7 @@ def _finish(
     """The rest of the translations, and back to the labelling of the noise."""
     label, mask, cond = _given(net, params, noise, z, order)
     k, W, w, phase, estimate = state
-    left = 1 - sampling.late / sampling.translation
+    left = float(sampling.translation_left[sampling.late])
     agreed = (1 - left) * p.phases(w) + (phase - (1 - left) * estimate) if sampling.mode == "voted" else phase
     w, _, zs = flow_translations(net, params, agreed, W, k, cond, mask, sampling, (sampling.late, sampling.translation))
     D = jnp.asarray(p.relabel_tables()[1])[label]  # orthogonal, so its transpose leads back

@@ -18,7 +18,7 @@ from symjax.groups.sets import OpSet
 from symjax.models.symop.flow.representation import opset_of
 from symjax.ops.types import DEN
 
-_TRIES = 60
+_TRIES, _GROUPS = 60, 6
 _CODE = 7 ** np.arange(9, dtype=np.int64)
 _MAX_ORDER = 48
 
@@ -54,20 +54,18 @@ def snap(W: np.ndarray, w: np.ndarray, *, extra: np.ndarray | None = None) -> Sn
     closed = table is not None
     if table is not None and is_cocycle(W, w, table):
         return Snapped(opset_of(W, w), True, True, 1.0)
-    group = W if closed else _best_group(W, extra)
-    if group is None:
-        return Snapped(None, False, False, 0.0)
-    table = _products(group)
-    assert table is not None
     told = {_key(one): move for one, move in zip(W, w, strict=True)}
-    known = np.array([_key(g) in told for g in group])
-    start = np.array([told.get(_key(g), np.zeros(3, np.int64)) for g in group])
-    moved = mend_translations(group, start, known, table)
-    if moved is None:
-        return Snapped(None, False, closed, 0.0)
-    result = {(_key(g), tuple(t)) for g, t in zip(group, moved.tolist(), strict=True)}
-    kept = np.mean([(_key(g), tuple(t)) in result for g, t in zip(W, w.tolist(), strict=True)])
-    return Snapped(opset_of(group, moved), False, closed, float(kept))
+    for group in [W] * closed + _groups(W, extra)[:_GROUPS]:
+        table = _products(group)
+        assert table is not None
+        known = np.array([_key(g) in told for g in group])
+        start = np.array([told.get(_key(g), np.zeros(3, np.int64)) for g in group])
+        moved = mend_translations(group, start, known, table)
+        if moved is not None:
+            result = {(_key(g), tuple(t)) for g, t in zip(group, moved.tolist(), strict=True)}
+            kept = np.mean([(_key(g), tuple(t)) in result for g, t in zip(W, w.tolist(), strict=True)])
+            return Snapped(opset_of(group, moved), False, closed, float(kept))
+    return Snapped(None, False, closed, 0.0)
 
 
 def _key(W: np.ndarray) -> int:
@@ -105,8 +103,8 @@ def is_cocycle(W: np.ndarray, w: np.ndarray, table: np.ndarray) -> bool:
     return bool(((moved - w[table]) % DEN == 0).all())
 
 
-def _best_group(W: np.ndarray, extra: np.ndarray | None) -> np.ndarray | None:
-    """(n, 3, 3) the group of order n that holds most of the rotation parts; one of another order where there is none."""
+def _groups(W: np.ndarray, extra: np.ndarray | None) -> list[np.ndarray]:
+    """Groups near n rotation parts, those of order n that hold most of them first, then smaller ones."""
     distinct = np.array(list({_key(g): g for g in W}.values()))
     pool = distinct if extra is None else np.concatenate([distinct, np.asarray(extra, np.int64)])
     have, n = set(_keys(distinct).tolist()), len(W)
@@ -128,7 +126,7 @@ def _best_group(W: np.ndarray, extra: np.ndarray | None) -> np.ndarray | None:
                 held - 0.5 * (len(group) - held) - (0 if len(group) == n else 0.5 * n),
                 np.array(list(group.values())),
             )
-    return max(found.values(), key=lambda one: one[0])[1] if found else None
+    return [group for _, group in sorted(found.values(), key=lambda one: -one[0])]
 
 
 def voted_group(W: np.ndarray, mass: np.ndarray, order: int) -> np.ndarray | None:
