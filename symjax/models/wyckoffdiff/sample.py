@@ -262,7 +262,7 @@ def sample(
                 params, own, groups, asked, jnp.asarray(time), options=options, sizes=slots, guided=plan.guided
             )
         else:
-            drawn, met = sample_together(params, options, own, groups, asked, slots, plan)
+            drawn, met = sample_together(params, options, own, groups, asked, slots, plan, len(rows))
             done[rows] = met[: len(rows)]
         for whole, part in ((fixed, drawn.fixed), (free, drawn.free)):
             width = min(whole.shape[1], part.shape[1])
@@ -288,13 +288,17 @@ def sample_together(
     asked: Asked,
     sizes: tuple[int, int],
     plan: Plan,
+    real: int,
 ) -> tuple[Occupations, np.ndarray]:
-    """Draw occupations that meet a demand each; rows of nothing where it cannot be met, and which are met (b,)."""
+    """Draw occupations that meet a demand each; rows of nothing where it cannot be met, and which are met (b,).
+
+    Arguments as `reverse_scan`; rows from `real` on are padding, of which nothing is drawn.
+    """
     assert plan.demand is not None
     time = steps_of(options, min(DECISIONS, options.network.num_steps - 1))
     step_keys = rng.split(key, len(time) + 1)
     state = first_state(params, step_keys[-1], number, options=options, sizes=sizes)
-    numbers, met = np.asarray(number), np.ones(len(number), bool)
+    numbers, met = np.asarray(number), np.arange(len(number)) < real
     # random numbers of the host, of each crystal's own key
     generators = [np.random.default_rng(np.asarray(words)) for words in jax.random.key_data(step_keys[-2])]
     clean: State = {}
