@@ -18,23 +18,17 @@ PARTS = ("operations", "geometry", "flow")
 
 
 def operations() -> ConfigDict:
-    """Section `model.operations`: species prior, operation walk, membership head, sites."""
+    """Section `model.operations`: species prior, operation walk, sites."""
     return ConfigDict(
         {
             "species_dim": 96,  # width of the species network
-            "walk_dim": 96,  # width of the set network of the walk
-            "walk_layers": 2,  # its attention layers over the members of a set
-            "walk_heads": 4,  # heads of each
+            "walk_dim": 64,  # width of the walk's network
+            "quotient_dim": 24,  # width in which the quotients of a set are summed
             "sites_dim": 96,  # width of the site network
             "dropout": 0.1,  # in all three
-            "chains": 64,  # random subgroup chains kept for each distinct set of the data
-            "membership": 1.0,  # weight of the membership head's cross-entropy, in tenths: 1.0 = 0.1 per nat summed over candidates
-            "closure": 0.1,  # weights of the group-consistency losses on the membership head
-            "inverse": 0.1,
-            "identity": 0.1,
-            "lattice": 0.1,
-            "consistency_examples": 16,  # crystals of a batch that the closure loss looks at
-            "consistency_rows": 24,  # operations of each whose products it looks at
+            "chains": 16,  # random subgroup chains kept for each description of a type
+            "conjugates": 0.5,  # share of crystals described by a random one of their type's descriptions
+            "held_out": 0,  # every how many-th of those descriptions is left out of training; 0 for none
         }
     )
 
@@ -94,11 +88,9 @@ PRESETS: dict[tuple[str, str], dict[str, object]] = {
         "train.learning_rate": 3e-3,
         "model.operations.species_dim": 32,
         "model.operations.walk_dim": 32,
-        "model.operations.walk_layers": 1,
+        "model.operations.quotient_dim": 8,
         "model.operations.sites_dim": 32,
-        "model.operations.chains": 8,
-        "model.operations.consistency_examples": 4,
-        "model.operations.consistency_rows": 8,
+        "model.operations.chains": 4,
     },
     ("small", "operations"): {
         "train.steps": 4500,
@@ -113,8 +105,7 @@ PRESETS: dict[tuple[str, str], dict[str, object]] = {
         "train.batch_size": 1024,
         "model.operations.species_dim": 256,
         "model.operations.walk_dim": 256,
-        "model.operations.walk_layers": 4,
-        "model.operations.walk_heads": 8,
+        "model.operations.quotient_dim": 64,
         "model.operations.sites_dim": 256,
     },
     ("tiny", "flow"): {

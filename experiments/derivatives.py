@@ -60,7 +60,7 @@ def by_measure(found: Candidates, measure: str) -> np.ndarray:
 def own_share(weights: SymopWeights, crystal: Crystal) -> dict[str, float]:
     """Probability of the crystal's own group by both measures, and by chance."""
     found = candidates(weights, crystal, keep_parent=True)
-    [own] = [i for i, row in enumerate(found.rows) if row.members.all()]
+    [own] = [i for i, row in enumerate(found.rows) if row.members is not None and row.members.all()]
     result: dict[str, float] = {"chance": 1.0 / sum(row.status == "open" for row in found.rows)}
     for measure in MEASURES:
         log_p = by_measure(found, measure)

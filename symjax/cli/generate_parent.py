@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROWS_ON_SCREEN = 15
 _EXACT = 0.001  # angstrom
+MAX_CELL = 4
 DEFAULTS: dict[str, Any] = {
     "direction": "below",
     "measure": "type",
@@ -28,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "tolerance": 0.3,
     "strain": 5.0,
     "keep_parent": False,
+    "max_cell": 1,
 }
 
 
@@ -61,6 +63,12 @@ def add_options(group: Any) -> None:
         "--strain", type=float, metavar="PCT", help="above: largest change of an edge, percent (default 5)"
     )
     group.add_argument(
+        "--max-cell",
+        type=int,
+        metavar="N",
+        help="below: subgroups whose primitive cell is up to N times the parent's, 1 to 4 (default 1; tilts need 2 to 4)",
+    )
+    group.add_argument(
         "--keep-parent", action="store_true", default=None, help="the parent's own group may be drawn too"
     )
 
@@ -87,6 +95,10 @@ def check(args: argparse.Namespace, asked: list[str]) -> None:
             setattr(args, name, value)
     if args.direction == "below" and ("tolerance" in given or "strain" in given):
         raise InputError("--tolerance and --strain belong to --direction above; below, the parent's atoms are kept")
+    if not 1 <= args.max_cell <= MAX_CELL:
+        raise InputError(f"--max-cell {args.max_cell}: the primitive cell can be enlarged 1 to {MAX_CELL} times")
+    if args.max_cell > 1 and (args.direction != "below" or args.measure != "type"):
+        raise InputError("--max-cell belongs to --direction below and --measure type")
     if not 0 < args.tolerance < 3:
         raise InputError(f"--tolerance {args.tolerance:g}: a length above 0 and below 3 angstrom is needed")
     if not 0 < args.strain < 50:
@@ -116,6 +128,7 @@ def draw(args: argparse.Namespace, chosen: System) -> tuple[Parent, Derivatives]
             tolerance=args.tolerance,
             strain=args.strain / 100,
             keep_parent=args.keep_parent,
+            max_cell=args.max_cell,
             steps=args.steps,
             min_ratio=args.min_ratio,
             batch_size=args.batch,
@@ -152,6 +165,7 @@ def _row(row: Candidate) -> dict[str, Any]:
         "number": row.number,
         "symbol": row.symbol,
         "index": row.index,
+        "cell": row.cell,
         "conjugates": row.conjugates,
         "free_parameters": row.free,
         "status": row.status,
@@ -192,6 +206,7 @@ def show(parent: Parent, found: Derivatives, cells: list[AtomicStructure]) -> No
     for name in (
         "group",
         "index",
+        "cell",
         "class",
         "free",
         "ln p(type)",
@@ -214,10 +229,11 @@ def show(parent: Parent, found: Derivatives, cells: list[AtomicStructure]) -> No
         table.add_row(
             f"{row.symbol} ({row.number})",
             str(row.index),
+            str(row.cell),
             str(row.conjugates),
             str(row.free),
             "-" if row.log_type is None else f"{row.log_type:.2f}",
-            f"{row.log_walk:.2f}",
+            f"{row.log_walk:.2f}" if np.isfinite(row.log_walk) else "-",
             f"{np.exp(row.log_probability):.4f}",
             f"{drawn[i] / len(found.chosen):.3f}",
             f"{int(again[i])} of {drawn[i]}" if drawn[i] else "-",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,8 +24,9 @@ import numpy as np
 from symjax.errors import SymjaxError
 from symjax.groups.identify import compact_basis, identify
 from symjax.groups.integer import as_rows, kernel
-from symjax.groups.primitive import origin_solutions, primitive_form
+from symjax.groups.primitive import PrimitiveForm, origin_solutions, primitive_form
 from symjax.groups.sets import OpSet
+from symjax.groups.symbols import short_symbol
 from symjax.groups.tables import standard_setting
 from symjax.lattice.reduction import reduce_metric
 from symjax.ops import exact
@@ -76,7 +77,11 @@ def make_setting(number: int, symbol: str, basis: tuple[np.ndarray, int], origin
 
 
 def find_setting(
-    opset: OpSet, *, metric: np.ndarray | None = None, reference: tuple[np.ndarray, int] | None = None
+    opset: OpSet,
+    *,
+    metric: np.ndarray | None = None,
+    reference: tuple[np.ndarray, int] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> Setting:
     """Type of a set and the way into its standard setting.
 
@@ -86,6 +91,7 @@ def find_setting(
             angle); an invariant one of the set where left out.
         reference: basis vectors of the set as columns (3, 3) int64 over a denominator in another basis with the same origin,
             in which (P, p) shall be given and be simple; the set's own where left out.
+        numbers: types to try, in this order; spglib names the type where left out (`symjax.groups.identify.identify`).
 
     Returns:
         the setting; transformed by it the set is `standard_setting(number)`, operation by operation.
@@ -94,10 +100,26 @@ def find_setting(
         NotAGroupError: the set does not close.
         SymjaxError: no setting was found (none is known).
     """
-    named = identify(opset)
-    form, table = primitive_form(opset), _table(named.number)
+    named = (identify(opset).number,) if numbers is None else tuple(numbers)
+    form = primitive_form(opset)
+    for number in named:
+        setting = _setting_of_type(form, number, metric, reference)
+        if setting is not None:
+            return setting
+    raise SymjaxError(
+        f"no way into the standard setting of {' or '.join(map(short_symbol, named))} was found for the set"
+    )
+
+
+def _setting_of_type(
+    form: PrimitiveForm, number: int, metric: np.ndarray | None, reference: tuple[np.ndarray, int] | None
+) -> Setting | None:
+    """The way into the standard setting of one type; None where there is none."""
+    table = _table(number)
+    if len(form.W) != len(table.W):
+        return None
     to_compact, own_metric = compact_basis(form.W)
-    if metric is not None and named.number <= 2:
+    if metric is not None and number <= 2:
         to_compact = _reduced_cell(form.columns, reference, metric)
     W = exact.inverse_matrix(to_compact) @ form.W @ to_compact
     w = form.w @ exact.inverse_matrix(to_compact).T
@@ -118,8 +140,8 @@ def find_setting(
                     best = ((*key, *cost), columns @ X @ table.inverse, p, unit * point_unit)
         if best is not None:
             basis, origin = (best[1], unit * table.inverse_den), (best[2], best[3])
-            return make_setting(named.number, named.symbol, basis, origin)
-    raise SymjaxError(f"no way into the standard setting of {named.symbol} ({named.number}) was found for the set")
+            return make_setting(number, short_symbol(number), basis, origin)
+    return None
 
 
 @dataclass(frozen=True)

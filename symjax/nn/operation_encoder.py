@@ -1,4 +1,4 @@
-"""Embeddings of operations and attention pooling over sets of them, invariant under rigid motions of the frame.
+"""Embeddings of operations, invariant under rigid motions of the frame.
 
 An operation is read relative to its frame (columns A, origin o): the components `A^-1 R A` and the translation
 `A^-1 (t + (R - 1) o)` modulo the lattice. Both stay the same when operation and frame are conjugated by one rigid motion
@@ -75,45 +75,3 @@ class OperationEncoder(nn.Module):
         features = relative_features(ops, self.num_kinds)
         hidden = MLP((2 * self.dim, self.dim))(features)
         return nn.LayerNorm()(hidden + MLP((self.dim, self.dim))(nn.silu(hidden)))
-
-
-class SetSummary(nn.Module):
-    """Reads sets of operations: mean and scaled sum of the members, then attention over them, layer by layer.
-
-    Permuting the operations (embeddings and membership together) leaves the summary unchanged.
-    """
-
-    dim: int
-    layers: int
-    heads: int
-    dropout: float = 0.0
-
-    @nn.compact
-    def __call__(self, embedding: Array, members: Array, context: Array, train: bool = False) -> Array:
-        """Summaries of b sets.
-
-        Args:
-          embedding: (v, d) of the operations.
-          members: (b, v) float, 1 for members; every set has one at least (the identity).
-          context: (b, c) what the summary is conditioned on.
-          train: whether dropout acts.
-
-        Returns:
-          (b, dim).
-        """
-        size = jnp.sum(members, -1, keepdims=True)
-        total = members @ embedding
-        log_size = jnp.log(size)
-        fixed = jnp.concatenate([total / size, total / 16.0, log_size, context], -1)
-        s = MLP((self.dim, self.dim), self.dropout)(fixed, train)
-        width = self.dim // self.heads
-        for _ in range(self.layers):
-            q = nn.Dense(self.dim)(nn.LayerNorm()(s)).reshape(-1, self.heads, width)
-            k = nn.Dense(self.dim)(embedding).reshape(-1, self.heads, width)
-            value = nn.Dense(self.dim)(embedding).reshape(-1, self.heads, width)
-            score = jnp.einsum("bhd,vhd->bhv", q, k) / width**0.5
-            weight = nn.softmax(jnp.where(members[:, None, :] > 0, score, -1e9), axis=-1)
-            pooled = jnp.einsum("bhv,vhd->bhd", weight, value).reshape(-1, self.dim)
-            update = jnp.concatenate([nn.LayerNorm()(s), pooled, log_size, context], -1)
-            s = s + MLP((self.dim, self.dim), self.dropout)(update, train)
-        return nn.LayerNorm()(s)

@@ -1,9 +1,10 @@
 """What a request means for symop's discrete stages: bounds of the walk, masks on species and sites.
 
-Demands on operations become a list of target sets (standard settings whose own operations meet them): a walk may only take steps
-that stay below a target and may only stop at one. An exact formula becomes a mask on the sites: only positions from which the
-remaining orbits can still reach it. Given orbits are counted among the species and placed when their turn comes. Nothing is drawn
-first and thrown away afterwards, except compositions for which a drawn group has no room.
+Demands on operations become a list of target sets (the descriptions of the types whose operations meet them): a walk may
+only take steps that stay below a target and may only stop at one. An exact formula becomes a mask on the sites: only
+positions from which the remaining orbits can still reach it. Given orbits are counted among the species and placed when
+their turn comes. Nothing is drawn first and thrown away afterwards, except compositions for which a drawn group has no
+room.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import numpy as np
 
 from symjax.elements import ATOMIC_NUMBERS, NUM_ELEMENTS
 from symjax.errors import InputError
-from symjax.generate.masks import masks_of, setting_members, vocabulary_indices
+from symjax.generate.masks import masks_of, vocabulary_indices
 from symjax.generate.request import Request
 from symjax.generate.sites import position_indices
 from symjax.groups.tables import NUM_TYPES, vocabulary
 from symjax.models.symop.species import element_rank
+from symjax.models.symop.walk.chains import opened, start_set
+from symjax.models.symop.walk.descriptions import descriptions_of
 from symjax.wyckoff.occupancy import FormulaFitter, Need, multiples
 from symjax.wyckoff.set_table import SetTable
 
@@ -36,7 +39,7 @@ class Demands:
         allowed: (NUM_ELEMENTS,) bool elements that may occur.
         needed: (NUM_ELEMENTS,) int orbits of each element that there must be at least.
         formula: atomic number -> count, or None.
-        frames: (2,) bool frames a walk may start in; start: (2, v) bool set it starts from, by frame.
+        start: (v,) bool set a walk starts from.
         targets: (t, v) bool sets a walk may end at; t = 0 for any.
         given: atomic number -> rising positions of given orbits.
         min_orbits, max_orbits, max_atoms: limits of a crystal.
@@ -46,7 +49,6 @@ class Demands:
     allowed: np.ndarray
     needed: np.ndarray
     formula: dict[int, int] | None
-    frames: np.ndarray
     start: np.ndarray
     targets: np.ndarray
     given: dict[int, tuple[int, ...]]
@@ -145,9 +147,7 @@ def demands_of(request: Request, *, max_orbits: int, max_atoms: int) -> Demands:
     if request.orbits is not None and request.orbits > max_orbits:
         raise InputError(f"a crystal of these weights has 1 to {max_orbits} orbits, got {request.orbits}")
     vocab = vocabulary()
-    start = np.zeros((2, vocab.size), bool)
-    start[[0, 1], vocab.identity] = True
-    targets, frames = np.zeros((0, vocab.size), bool), np.ones(2, bool)
+    start, targets = start_set(), np.zeros((0, vocab.size), bool)
     if masks.groups is not None or masks.formula is not None:
         numbers = np.flatnonzero(masks.groups) if masks.groups is not None else np.arange(1, NUM_TYPES + 1)
         if masks.formula is not None:
@@ -159,13 +159,13 @@ def demands_of(request: Request, *, max_orbits: int, max_atoms: int) -> Demands:
                     f"{max_atoms} atoms and {max_orbits} orbits; ask for another formula or group"
                 )
         if masks.groups is not None:
-            targets = np.stack([setting_members(int(n)) for n in numbers])
-            frames = np.array([targets[:, vocab.frame == f].any() for f in (0, 1)])
+            # bounds are given in the axes of a standard setting; else any description of a type will do
+            own_axes = request.above is not None or request.below is not None
+            targets = np.concatenate([descriptions_of(int(n))[: 1 if own_axes else None] for n in numbers])
     if request.above is not None:
-        given = vocabulary_indices(request.above, "above")
-        start[:] = False
-        start[int(vocab.frame[given[0]]), given] = True
-        frames &= np.arange(2) == vocab.frame[given[0]]
+        start = np.zeros(vocab.size, bool)
+        start[vocabulary_indices(request.above, "above")] = True
+        start = opened(start[None])[0]
     sites, needed = _given_sites(request), masks.required.astype(int)
     for element, positions in sites.items():
         needed[element] = max(needed[element], len(positions))
@@ -174,7 +174,6 @@ def demands_of(request: Request, *, max_orbits: int, max_atoms: int) -> Demands:
         allowed=masks.allowed,
         needed=needed,
         formula=masks.formula,
-        frames=frames,
         start=start,
         targets=targets,
         given=sites,

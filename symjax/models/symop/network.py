@@ -10,7 +10,8 @@ import flax.linen as nn
 from symjax.models.symop.sites.network import SitesNet, SiteTable
 from symjax.models.symop.species import SpeciesPrior
 from symjax.models.symop.walk import network as walk
-from symjax.models.symop.walk.chains import pair_classes
+from symjax.models.symop.walk.classes import operation_classes
+from symjax.models.symop.walk.contexts import Contexts
 from symjax.nn.operation_encoder import OperationInputs
 from symjax.options import options_of
 
@@ -23,28 +24,22 @@ class OperationsOptions:
 
     Attributes:
       species_dim, walk_dim, sites_dim: widths of the three networks.
-      walk_layers, walk_heads: attention layers over the members of a set, heads of each.
+      quotient_dim: width in which a set's quotients are summed in the walk.
       dropout: in all three.
-      chains: random subgroup chains kept per distinct set.
-      membership: weight of the membership head's binary cross-entropy, in tenths (`task.MEMBERSHIP_UNIT`).
-      closure, inverse, identity, lattice: weights of the group-consistency losses on the membership head.
-      consistency_examples, consistency_rows: crystals per batch and operations per crystal the closure term looks at.
+      chains: random subgroup chains kept per description of a type.
+      conjugates: share of training crystals whose operations are described by a random one of the type's descriptions
+        (`symjax.models.symop.walk.descriptions`) and not by the standard setting.
+      held_out: every how many-th of the other descriptions is never trained on; 0 for none.
     """
 
     species_dim: int
     walk_dim: int
-    walk_layers: int
-    walk_heads: int
+    quotient_dim: int
     sites_dim: int
     dropout: float
     chains: int
-    membership: float
-    closure: float
-    inverse: float
-    identity: float
-    lattice: float
-    consistency_examples: int
-    consistency_rows: int
+    conjugates: float
+    held_out: int
 
 
 def options_from_config(section: Any) -> OperationsOptions:
@@ -63,20 +58,20 @@ class OperationsNet(nn.Module):
 
     def setup(self) -> None:
         """Declare the three stages."""
-        o, kinds = self.options, pair_classes().num
+        o = self.options
         self.species = SpeciesPrior(o.species_dim, o.dropout)
-        self.walk = walk.WalkNet(o.walk_dim, o.walk_layers, o.walk_heads, kinds, o.dropout)
-        self.sites = SitesNet(o.sites_dim, kinds, o.dropout)
+        self.walk = walk.WalkNet(o.walk_dim, o.quotient_dim, o.dropout)
+        self.sites = SitesNet(o.sites_dim, operation_classes().num, o.dropout)
 
     def species_logits(self, z: Array, step: Array, *, train: bool = False) -> Array:
         """See `SpeciesPrior`."""
         return self.species(z, step, train)
 
     def walk_output(
-        self, ops: OperationInputs, pair: Array, members: Array, frame: Array, z: Array, *, train: bool = False
+        self, features: tuple[Array, Array], contexts: Contexts, z: Array, *, train: bool = False
     ) -> walk.WalkOutput:
         """See `WalkNet`."""
-        return self.walk(ops, pair, members, frame, z, train=train)
+        return self.walk(features, contexts, z, train=train)
 
     def encode_positions(self, ops: OperationInputs, table: SiteTable) -> tuple[Array, Array]:
         """See `SitesNet.encode`."""
@@ -87,11 +82,11 @@ class OperationsNet(nn.Module):
         return self.sites.slot(positions, whole, **slot)
 
     def __call__(self, batch: dict[str, Array], state: dict[str, Array], constants: Any, train: bool) -> tuple:
-        """Species logits, walk output and site logits of the drawn slots (see `operations.draw_slots`)."""
+        """Species logits, walk output and site logits of the drawn slots (see `symjax.models.symop.task.draw_slots`)."""
         z = batch["z"]
         return (
             self.species(z, state["species_step"], train),
-            self.walk(constants.ops, constants.pair, state["members"], state["frame"], z, train=train),
+            self.walk(constants.features, state["contexts"], z, train=train),
             self.sites(
                 constants.ops,
                 constants.table,

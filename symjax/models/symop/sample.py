@@ -1,8 +1,9 @@
 """Sampling of structure types: species, then the walk, then sites, in batches of one compiled shape.
 
-Every set is built by closing inside the vocabulary, so it is a group whatever the weights. An operation whose closure
-leaves the vocabulary or exceeds 192 operations is rejected and another one drawn. Samples that a constraint or a size
-limit leaves no way out are drawn again from the start.
+Every set is built by closing inside the vocabulary, so it is a group whatever the weights. Sets are drawn in any axes;
+sites are drawn in the standard setting of the type that the set has (`symjax.models.symop.walk.descriptions.type_of`). An
+operation whose closure leaves the vocabulary or exceeds 192 operations is rejected and another one drawn. Samples that a
+constraint or a size limit leaves no way out are drawn again from the start.
 """
 
 from __future__ import annotations
@@ -20,16 +21,19 @@ import numpy as np
 from symjax.data.structure_types import StructureTypes
 from symjax.elements import NUM_ELEMENTS
 from symjax.errors import InputError, SymjaxError
+from symjax.generate.masks import setting_members
 from symjax.generate.request import Request
-from symjax.groups.indexed import close_mask, vocabulary_table
+from symjax.groups.indexed import ProductTable, close_mask, vocabulary_table
 from symjax.groups.tables import vocabulary
 from symjax.models.symop.demands import Demands, demands_of
 from symjax.models.symop.network import OperationsNet, options_from_config
 from symjax.models.symop.sites.balance import balance_rows
-from symjax.models.symop.sites.network import MASKED, SiteTable, site_table, slot_state
+from symjax.models.symop.sites.network import MASKED, SiteTable, operation_inputs, site_table, slot_state
 from symjax.models.symop.species import MAX_ORBITS, STOP, element_rank
 from symjax.models.symop.walk import network as walk
-from symjax.models.symop.walk.chains import MAX_OPS, build_chain_bank, pair_classes
+from symjax.models.symop.walk.chains import MAX_OPS, build_chain_bank
+from symjax.models.symop.walk.contexts import Contexts, contexts_of, take
+from symjax.models.symop.walk.descriptions import type_of
 from symjax.wyckoff.set_table import SetTable, pad_table, table_of_members
 from symjax.wyckoff.types import MAX_POSITIONS
 
@@ -49,8 +53,9 @@ class StructureTypeSamples:
       z: (b, m) int32 atomic numbers in canonical order, 0 padding.
       pos: (b, m) int32 position of the set, 0 padding.
       orbit_mask: (b, m) bool.
-      log_bound: (b,) lower bound (nats) of the log-probability of frame and operations given the species, that of the
-        model without constraints.
+      log_bound: (b,) lower bound (nats) of the log-probability of the operations, as they were drawn, given the species; that of
+        the model without constraints.
+      drawn: (b, v) bool the operations as they were drawn, in their own axes; `sets` has the standard setting of their type.
       rejected: structure types beside these that were not accepted.
     """
 
@@ -60,7 +65,13 @@ class StructureTypeSamples:
     pos: np.ndarray
     orbit_mask: np.ndarray
     log_bound: np.ndarray
+    drawn: np.ndarray
     rejected: int = 0
+
+    @property
+    def tabulated(self) -> np.ndarray:
+        """(b,) bool whether the operations were drawn as the standard setting of their type."""
+        return np.array([(row == setting_members(type_of(row))).all() for row in self.drawn])
 
 
 @partial(jax.jit, static_argnames=("net", "num"))
@@ -98,52 +109,78 @@ def _draw_species(
     return jax.lax.scan(step, start, jax.random.split(key, MAX_ORBITS))[0][0]
 
 
-@partial(jax.jit, static_argnames=("net",))
-def _draw_frame(net: OperationsNet, params: Any, key: Array, z: Array, constants: tuple, allowed: Array) -> Array:
-    """`(b,)` frames; allowed (2,) bool."""
-    ops, pair, identity = constants
-    members = jnp.zeros((len(z), len(ops.frame))).at[:, identity[0]].set(1.0)
-    out = net.apply(params, ops, pair, members, jnp.zeros(len(z), jnp.int32), z, method="walk_output")
-    return jax.random.categorical(key, jnp.where(allowed, out.frame, MASKED))
+def draw_species(net: OperationsNet, params: Any, key: Array, demands: Demands, num: int) -> np.ndarray:
+    """`(num, MAX_ORBITS)` atomic numbers of the orbits in canonical order, 0 padding."""
+    limits = tuple(jnp.asarray(a) for a in (demands.allowed, demands.needed, demands.min_orbits, demands.max_orbits))
+    return np.asarray(_draw_species(net, params, key, limits, num))
 
 
 @partial(jax.jit, static_argnames=("net",))
-def _walk_step(
-    net: OperationsNet, params: Any, key: Array, state: tuple, z: Array, constants: tuple, targets: Array
-) -> tuple:
+def _score(
+    net: OperationsNet, params: Any, features: tuple[Array, Array], contexts: Contexts, rows: Array, z: Array
+) -> tuple[Array, Array, Array]:
+    """`(b, t)` logits of one operation of each context, `(b,)` of the stop, and log of the sum over all operations and the stop."""
+    mine = take(contexts, rows)
+    out = net.apply(params, features, mine, z, method="walk_output")
+    return out.candidate, out.stop, walk.log_normaliser(out, mine)
+
+
+def score_states(
+    net: OperationsNet, params: Any, states: np.ndarray, rows: np.ndarray, z: np.ndarray
+) -> tuple[Array, Array, Array, np.ndarray]:
+    """What the network says of b walks that stand on some of s sets.
+
+    Args:
+      net, params: the discrete half.
+      states: (s, v) bool closed sets (`symjax.models.symop.walk.chains.opened`).
+      rows: (b,) which of them; z: (b, m) atomic numbers.
+
+    Returns:
+      (b, v) logits of adding each operation, (b,) of the stop, (b,) log of their sum, and (b, v) bool what may be added.
+    """
+    contexts, where = contexts_of(states)
+    padded = Contexts(*(_padded(leaf, STATES) for leaf in contexts))
+    candidate, stop, norm = _score(net, params, walk.class_features(), padded, jnp.asarray(rows), jnp.asarray(z))
+    where = where[rows]
+    may = (where >= 0) & ~states[rows]
+    may[:, vocabulary().identity] = False
+    return jnp.take_along_axis(candidate, jnp.asarray(np.maximum(where, 0), jnp.int32), 1), stop, norm, may
+
+
+@jax.jit
+def _walk_step(key: Array, scores: tuple, state: tuple, table: ProductTable, targets: Array) -> tuple:
     """One draw for every walk that goes on.
 
-    state: members (b, v) bool, banned (b, v) bool, frame (b,), done (b,), failed (b,). targets: (t, v) bool sets that
-    constrain the walk (t = 0 for none): it stays below one of them and stops only at one.
+    scores: candidate (b, v), stop (b,), may (b, v) bool. state: members (b, v) bool, banned (b, v) bool, done (b,), failed (b,).
+    targets: (t, v) bool sets that constrain the walk (t = 0 for none): it stays below one of them and stops only at one.
     """
-    ops, pair, table = constants
-    members, banned, frame, done, failed = state
-    # what the network says about each operation, and which may be added to this set at all
-    out = net.apply(params, ops, pair, members.astype(jnp.float32), frame, z, method="walk_output")
-    allowed = walk.candidate_mask(ops.frame, members, frame) & ~banned
-    may_stop = jnp.ones(len(z), bool)
-    # with targets: stay below one of them, stop only at one
+    candidate, stop, may = scores
+    members, banned, done, failed = state
+    allowed = may & ~banned
+    may_stop = jnp.ones(len(stop), bool)
+    # with targets: stay below one of them, stop only at one (the identity alone stands in both frames)
     if targets.shape[0]:
         goal = targets.astype(jnp.float32)
         inside = members.astype(jnp.float32) @ goal.T
-        size = jnp.sum(members, -1)
+        size = jnp.sum(members, -1) - jnp.all(members[:, table.identity], -1)
         below = inside >= size[:, None] - 0.5  # targets that hold the whole of H
         allowed = allowed & ((below.astype(jnp.float32) @ goal) > 0.5)
         may_stop = jnp.any(below & (jnp.sum(goal, -1)[None, :] == size[:, None]), -1)
     # one draw: an operation, or the stop
-    logits = jnp.where(allowed, out.candidate, 2 * MASKED)
-    logits = jnp.concatenate([logits, jnp.where(may_stop, out.stop, 2 * MASKED)[:, None]], -1)
+    logits = jnp.where(allowed, candidate, 2 * MASKED)
+    logits = jnp.concatenate([logits, jnp.where(may_stop, stop, 2 * MASKED)[:, None]], -1)
     drawn = jax.random.categorical(key, logits)
     stuck = ~done & ~may_stop & ~jnp.any(allowed, -1)
-    stop = drawn == len(ops.frame)
-    grows = ~done & ~stop & ~stuck
+    ends = drawn == table.size
+    grows = ~done & ~ends & ~stuck
     # close the set; an operation whose closure is no set of the vocabulary is banned until the walk has grown by another
-    closed, outside = close_mask(table, members, jnp.where(grows, drawn, table.size))
+    settled = walk.settle(members, drawn, table.identity)
+    closed, outside = close_mask(table, settled, jnp.where(grows, drawn, table.size))
     bad = grows & (outside | (jnp.sum(closed, -1) > MAX_OPS))
     good = grows & ~bad
     banned = (banned | (bad[:, None] & (jnp.arange(members.shape[1]) == drawn[:, None]))) & ~good[:, None]
     members = jnp.where(good[:, None], closed, members)
-    return members, banned, frame, done | stop | stuck, failed | stuck
+    return members, banned, done | ends | stuck, failed | stuck
 
 
 @partial(jax.jit, static_argnames=("net",))
@@ -153,7 +190,7 @@ def _encode(net: OperationsNet, params: Any, ops: Any, table: SiteTable) -> tupl
 
 def encode_sites(net: OperationsNet, params: Any, table: SiteTable) -> tuple[Array, Array]:
     """Embeddings of the positions of every set of a table, and of the sets, as `site_logits` takes them."""
-    return _encode(net, params, walk_constants()[0], table)
+    return _encode(net, params, jax.tree.map(jnp.asarray, operation_inputs()), table)
 
 
 @partial(jax.jit, static_argnames=("net",))
@@ -173,30 +210,23 @@ def site_logits(net: OperationsNet, params: Any, encoded: tuple, table: SiteTabl
     )
 
 
-def walk_constants() -> tuple:
-    """Operations, pair classes and product table as the compiled steps take them."""
-    ops = jax.tree.map(jnp.asarray, walk.operation_inputs())
-    return ops, jnp.asarray(pair_classes().pair), jax.tree.map(jnp.asarray, vocabulary_table())
-
-
 def draw_walks(
     net: OperationsNet, params: Any, key: Array, z: np.ndarray, demands: Demands
 ) -> tuple[np.ndarray, np.ndarray]:
     """Final sets `(b, v)` bool for species `z (b, m)`, and `(b,)` True where the walk got stuck."""
-    ops, pair, table = walk_constants()
+    table = jax.tree.map(jnp.asarray, vocabulary_table())
     targets = jnp.asarray(_padded(demands.targets, TARGETS))
-    key, first = jax.random.split(key)
-    z = jnp.asarray(z)
-    frame = _draw_frame(net, params, first, z, (ops, pair, table.identity), jnp.asarray(demands.frames))
-    members = jnp.asarray(demands.start)[frame]
-    state = (members, jnp.zeros_like(members), frame, jnp.zeros(len(z), bool), jnp.zeros(len(z), bool))
+    members = np.broadcast_to(demands.start, (len(z), len(demands.start)))
+    state = (jnp.asarray(members), jnp.zeros(members.shape, bool), jnp.zeros(len(z), bool), jnp.zeros(len(z), bool))
     for i in range(MAX_STEPS):
-        state = _walk_step(net, params, jax.random.fold_in(key, i), state, z, (ops, pair, table), targets)
-        if bool(jnp.all(state[3])):
+        states, rows = np.unique(np.asarray(state[0]), axis=0, return_inverse=True)
+        candidate, stop, _, may = score_states(net, params, states, rows.ravel(), z)
+        state = _walk_step(jax.random.fold_in(key, i), (candidate, stop, jnp.asarray(may)), state, table, targets)
+        if bool(jnp.all(state[2])):
             break
     # a walk that has not stopped by now still stands on a group; without constraints it is kept
-    unfinished = ~np.asarray(state[3]) if demands.targets.shape[0] else np.zeros(len(z), bool)
-    return np.asarray(state[0]), np.asarray(state[4]) | unfinished
+    unfinished = ~np.asarray(state[2]) if demands.targets.shape[0] else np.zeros(len(z), bool)
+    return np.asarray(state[0]), np.asarray(state[3]) | unfinished
 
 
 def draw_sites(
@@ -265,47 +295,39 @@ def log_bounds(
     batch: int = 256,
     seed: int = 0,
 ) -> np.ndarray:
-    """`(b,)` lower bounds (nats, in expectation) of log p(frame, G | species).
+    """`(b,)` lower bounds (nats, in expectation) of log p(G | species) of sets in their own axes.
 
     The mean over `chains` random chains H_0 < ... < G of the sum of the terms that training averages (Jensen): the bound that
     training maximises. The log of a mean over chains of exp(sum) would not be a bound, because each term is already averaged
     over the operations that could be added. `symjax.models.symop.walk.exact` gives the exact value, at more cost.
     """
     unique, inverse = np.unique(members, axis=0, return_inverse=True)
-    indices = np.full((len(unique), MAX_OPS), vocabulary().size, np.int64)
-    for i, row in enumerate(unique):
-        found = np.nonzero(row)[0]
-        indices[i, : len(found)] = found
-    bank = build_chain_bank(indices, num_chains=chains, seed=seed)
+    bank = build_chain_bank(unique, num_chains=chains, seed=seed)
     inverse = inverse.ravel()
-    chain, length = bank.chain[inverse], bank.length[inverse]  # (b, c, k), (b, c)
+    chain, length, missing = bank.chain[inverse], bank.length[inverse], bank.missing[inverse]
     which = np.nonzero(np.arange(chain.shape[-1]) < length[..., None])
-    state, final = chain[which], chain[which[0], which[1], -1]
+    state, crystal, left = chain[which], which[0], missing[which]
+    contexts = Contexts(*(_padded(leaf, STATES) for leaf in bank.contexts))
     nll = np.zeros(len(state))
-    frame_nll = np.zeros(len(z))
-    constants = walk_constants()[:2]
-    packed = jnp.asarray(_padded(bank.packed, STATES))
     for first in range(0, len(state), batch):
         rows = np.arange(first, min(first + batch, len(state)))
         rows = np.concatenate([rows, np.repeat(rows[-1:], batch - len(rows))])
-        crystal = which[0][rows]
-        got = _bound_terms(
-            net, params, constants, (packed, state[rows], final[rows]), (bank.frame[inverse[crystal]], z[crystal])
+        nll[rows] = _bound_terms(
+            net, params, walk.class_features(), (contexts, state[rows]), (left[rows], z[crystal[rows]])
         )
-        nll[rows], frame_nll[crystal] = np.asarray(got[0]), np.asarray(got[1])
     total = np.zeros(length.shape)
     np.add.at(total, which[:2], nll)
-    return -frame_nll - total.mean(-1)
+    return -total.mean(-1)
 
 
 @partial(jax.jit, static_argnames=("net",))
-def _bound_terms(net: OperationsNet, params: Any, constants: tuple, states: tuple, crystals: tuple) -> tuple:
-    packed, state, final = states
-    frame, z = crystals
-    ops, pair = constants
-    members, target = (walk.unpack(packed, rows, len(ops.frame)) for rows in (state, final))
-    out = net.apply(params, ops, pair, members, frame, z, method="walk_output")
-    return walk.step_nll(out, members, target), walk.frame_nll(out, frame)
+def _bound_terms(
+    net: OperationsNet, params: Any, features: tuple, states: tuple[Contexts, Array], crystals: tuple[Array, Array]
+) -> Array:
+    mine = take(*states)
+    missing, z = crystals
+    out = net.apply(params, features, mine, z, method="walk_output")
+    return walk.step_nll(out, mine, missing.astype(jnp.float32))
 
 
 def sample_structure_types(
@@ -345,19 +367,18 @@ def sample_structure_types(
         raise InputError(f"number of structure types must be at least 1, got {num}")
     net = OperationsNet(options_from_config(config["model"]["operations"]))
     demands = demands_of(request or Request(), max_orbits=min(max_orbits, MAX_ORBITS), max_atoms=max_atoms)
-    limits = tuple(jnp.asarray(a) for a in (demands.allowed, demands.needed, demands.min_orbits, demands.max_orbits))
     parts: list[tuple[np.ndarray, ...]] = []
     found = rejected = 0
     for round_index in range(max_rounds):
         keys = jax.random.split(jax.random.fold_in(key, round_index), 4)
-        z = np.asarray(_draw_species(net, params, keys[0], limits, batch_size))
-        types, members, good = _typed(net, params, keys[1:], z, demands)
+        z = draw_species(net, params, keys[0], demands, batch_size)
+        types, members, numbers, good = _typed(net, params, keys[1:], z, demands)
         if accept is None:
             good = good[: num - found]
         else:
             good, refused = _accepted(accept, types, good, num - found)
             rejected += refused
-        parts.append((types.z[good], types.pos[good], members[good]))
+        parts.append((types.z[good], types.pos[good], members[good], numbers[good]))
         found += len(good)
         if progress is not None:
             progress(len(good))
@@ -370,33 +391,41 @@ def sample_structure_types(
             + (f" ({rejected} had sites that force another symmetry)" if rejected else "")
             + "; ask for less"
         )
-    z, pos, members = (np.concatenate(p) for p in zip(*parts, strict=True))
-    unique, index = np.unique(members, axis=0, return_inverse=True)
+    z, pos, members, numbers = (np.concatenate(p) for p in zip(*parts, strict=True))
+    unique, index = np.unique(numbers, return_inverse=True)
     return StructureTypeSamples(
-        sets=table_of_members(unique),
+        sets=table_of_members(np.stack([setting_members(int(n)) for n in unique])),
         set_index=index.ravel().astype(np.int32),
         z=z.astype(np.int32),
         pos=pos,
         orbit_mask=z > 0,
         log_bound=log_bounds(net, params, members, z),
+        drawn=members,
         rejected=rejected,
     )
 
 
 def _typed(
     net: OperationsNet, params: Any, keys: Array, z: np.ndarray, demands: Demands
-) -> tuple[StructureTypes, np.ndarray, np.ndarray]:
-    """Sets and sites for one batch of species `z (b, m)`: structure types, members (b, v), and the rows that are whole."""
+) -> tuple[StructureTypes, np.ndarray, np.ndarray, np.ndarray]:
+    """Sets and sites for one batch of species `z (b, m)`.
+
+    Returns:
+      structure types in the standard settings of the sets that were drawn, those sets (b, v), their types (b,), and the rows
+      that are whole.
+    """
     members, failed = draw_walks(net, params, keys[0], z, demands)
-    unique, index = np.unique(members, axis=0, return_inverse=True)
-    sets, index = table_of_members(unique), index.ravel().astype(np.int32)
+    numbers = np.array([type_of(row) for row in members])
+    unique, index = np.unique(numbers, return_inverse=True)
+    sets = table_of_members(np.stack([setting_members(int(n)) for n in unique]))
+    index = index.ravel().astype(np.int32)
     z = demands.adjust_species(z, sets, index, seed=int(jax.random.randint(keys[2], (), 0, 2**31 - 1)))
     failed |= (z > 0).sum(1) < demands.min_orbits
     z[failed, 0] = np.where(z[failed, 0] == 0, 1, z[failed, 0])  # any element: the row is thrown away
     pos, stuck = draw_sites(
         net, params, keys[1], z, sets=sets, set_index=index, demands=demands, max_atoms=demands.max_atoms
     )
-    return StructureTypes(sets, index, z, pos), members, np.nonzero(~(failed | stuck))[0]
+    return StructureTypes(sets, index, z, pos), members, numbers, np.nonzero(~(failed | stuck))[0]
 
 
 def _accepted(

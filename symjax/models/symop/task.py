@@ -1,9 +1,9 @@
 """The discrete half of `symop`: species, operations and sites as one training task ('symop_operations').
 
-Owns the arrays made from a prepared data set, and the task that the
-training loop runs. The loss is a bound on the negative log-likelihood (nats per crystal) of elements, operations and
-sites, plus the weighted losses of the membership head. Each step looks at one random slot of each stage per crystal and
-weights it by the number of slots, so the loss is an unbiased estimate of the whole.
+Owns the arrays made from a prepared data set, and the task that the training loop runs. The loss is a bound on the negative
+log-likelihood (nats per crystal) of elements, operations and sites. Each step looks at one random slot of each stage per
+crystal and weights it by the number of slots, so the loss is an unbiased estimate of the whole. The operations of a crystal
+are described by a random one of its type's descriptions.
 """
 
 from __future__ import annotations
@@ -17,58 +17,69 @@ import numpy as np
 
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import DataError
-from symjax.groups.indexed import vocabulary_table
-from symjax.groups.soft import closure_defect, identity_defect, inverse_defect
 from symjax.groups.tables import vocabulary
-from symjax.models.symop.network import OperationsNet, OperationsOptions, options_from_config
+from symjax.models.symop.network import OperationsNet, options_from_config
 from symjax.models.symop.sample import StructureTypeSamples, sample_structure_types
 from symjax.models.symop.sites.balance import MAX_BALANCE, balance_rows
-from symjax.models.symop.sites.network import SiteTable, site_nll, site_table
+from symjax.models.symop.sites.network import SiteTable, operation_inputs, site_nll, site_table
 from symjax.models.symop.species import MAX_ORBITS, canonical_slots, species_nll
 from symjax.models.symop.walk import network as walk
-from symjax.models.symop.walk.chains import ChainBank, build_chain_bank, pair_classes
+from symjax.models.symop.walk.chains import ChainBank, build_chain_bank
+from symjax.models.symop.walk.contexts import take
+from symjax.models.symop.walk.descriptions import described
 from symjax.nn.operation_encoder import OperationInputs
 from symjax.train.interface import Bucket, weighted_sum
 from symjax.wyckoff.set_table import merge_sets
 
 Array = Any
-MEMBERSHIP_UNIT = 0.1
-"""Weight of one nat of the membership head at `membership = 1`: its cross-entropy is a sum over some hundred candidate operations,
-which would outweigh the likelihood."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Constants:
-    """Arrays that do not depend on the crystal: the vocabulary and the distinct sets of the data."""
+    """Arrays that do not depend on the crystal: operations, the distinct sets of the data, and chains to their descriptions.
+
+    Attributes:
+      ops, table: of the site network.
+      features: of the walk (`symjax.models.symop.walk.network.class_features`).
+      bank: chains to every description of every type of the data.
+      described: (s, d) int32 targets of the bank that describe each set, the standard setting first; padding repeats it.
+      choices: (s,) int32 how many there are.
+    """
 
     ops: OperationInputs
-    pair: Array
+    features: tuple[Array, Array]
     table: SiteTable
     bank: ChainBank
-    rotation_k: Array  # (v, 6, 6) how each operation's rotation acts on the log-lattice coefficients
+    described: Array
+    choices: Array
 
 
-def make_constants(sets: Any, *, chains: int, seed: int = 0, use: np.ndarray | None = None) -> Constants:
+def make_constants(
+    sets: Any, *, chains: int, conjugates: float = 0.0, held_out: int = 0, seed: int = 0, use: np.ndarray | None = None
+) -> Constants:
     """Constants of the sets of a data set; chains are built for the sets in `use` only (default: all)."""
-    indices = np.asarray(sets.vocab)
-    used = np.arange(len(indices)) if use is None else use
-    part = build_chain_bank(indices[used], num_chains=chains, seed=seed)
-    chain = np.zeros((len(indices), *part.chain.shape[1:]), np.int32)
-    length = np.ones((len(indices), chains), np.int32)
-    frame = np.asarray(sets.frame, np.int32).copy()
-    chain[used], length[used] = part.chain, part.length
-    bank = ChainBank(packed=part.packed, chain=chain, length=length, frame=frame)
-    return Constants(walk.operation_inputs(), pair_classes().pair, site_table(sets), bank, rotation_on_k())
+    members = members_of(sets)
+    used = np.arange(len(members)) if use is None else use
+    targets: list[np.ndarray] = []
+    rows: list[list[int]] = [[0]] * len(members)
+    for i in used.tolist():
+        every = described(members[i], held_out=held_out) if conjugates > 0 else members[i : i + 1]
+        rows[i] = list(range(len(targets), len(targets) + len(every)))
+        targets.extend(every)
+    bank = build_chain_bank(np.stack(targets), num_chains=chains, seed=seed)
+    width = max(len(r) for r in rows)
+    table = np.array([r + [r[0]] * (width - len(r)) for r in rows], np.int32)
+    choices = np.array([len(r) for r in rows], np.int32)
+    return Constants(operation_inputs(), walk.class_features(), site_table(sets), bank, table, choices)
 
 
-def rotation_on_k() -> np.ndarray:
-    """`(v, 6, 6)` float32: coefficients of R S R^T from those of S, in the orthonormal basis of symmetric matrices."""
-    from symjax.lattice import K_BASIS
-
-    basis, R = np.asarray(K_BASIS), vocabulary().R
-    turned = np.einsum("vij,bjk,vlk->vbil", R, basis, R)
-    return np.einsum("aij,vbij->vab", basis, turned).astype(np.float32)
+def members_of(sets: Any) -> np.ndarray:
+    """(s, v) bool the vocabulary operations of each set of a table."""
+    indices, size = np.asarray(sets.vocab), vocabulary().size
+    members = np.zeros((len(indices), size + 1), bool)
+    members[np.arange(len(indices))[:, None], np.where(np.asarray(sets.mask), indices, size)] = True
+    return members[:, :size]
 
 
 def crystal_arrays(data: CrystalDataset) -> dict[str, np.ndarray]:
@@ -109,58 +120,34 @@ def crystal_arrays(data: CrystalDataset) -> dict[str, np.ndarray]:
     }
 
 
-def draw_slots(batch: dict[str, Array], bank: ChainBank, key: Array) -> dict[str, Array]:
+def draw_slots(batch: dict[str, Array], constants: Constants, conjugates: float, key: Array) -> dict[str, Any]:
     """One random slot of each stage per crystal, with what the networks read there.
 
     Returns:
-      species_step, site_step, chain_length (b,); members and target (b, v) float; frame (b,); balance (b, MAX_BALANCE).
+      species_step, site_step, chain_length (b,); contexts of the walk's state; missing (b, t) operations still to come by
+      context; balance (b, MAX_BALANCE).
     """
-    keys = jax.random.split(key, 4)
-    num, rows = batch["num"], jnp.arange(len(batch["num"]))
+    keys = jax.random.split(key, 6)
+    bank, num, rows = constants.bank, batch["num"], jnp.arange(len(batch["num"]))
 
     def below(k: Array, limit: Array) -> Array:
         uniform = jax.random.uniform(k, limit.shape)
         return jnp.minimum((uniform * limit).astype(jnp.int32), limit - 1)
 
-    chain_index = jax.random.randint(keys[0], num.shape, 0, bank.chain.shape[1])
-    length = bank.length[batch["set"], chain_index]
-    chain = bank.chain[batch["set"], chain_index]
-    at = jnp.take_along_axis(chain, below(keys[1], length)[:, None], 1)[:, 0]
+    other = jax.random.uniform(keys[4], num.shape) < conjugates
+    which = jnp.where(other, below(keys[5], constants.choices[batch["set"]]), 0)
+    target = constants.described[batch["set"], which]
+    chain = jax.random.randint(keys[0], num.shape, 0, bank.chain.shape[1])
+    length = bank.length[target, chain]
+    step = below(keys[1], length)
     site_step = below(keys[3], num)
-    size = vocabulary().size
-    packed = jnp.asarray(bank.packed)
-    balance = batch["balance"][rows, site_step]
     return {
         "species_step": below(keys[2], num + 1),
         "site_step": site_step,
         "chain_length": length,
-        "members": walk.unpack(packed, at, size),
-        "target": walk.unpack(packed, chain[:, -1], size),
-        "frame": bank.frame[batch["set"]],
-        "balance": walk.unpack(balance, rows, MAX_BALANCE),
-    }
-
-
-def consistency(
-    p: Array, constants: Constants, *, frame: Array, allowed: Array, k: Array, key: Array, options: OperationsOptions
-) -> dict[str, Array]:
-    """The four group-consistency losses of membership probabilities `p (b, v)`, means over the batch.
-
-    The closure term looks at `consistency_examples` crystals, since a row of products costs as much as a whole crystal
-    elsewhere. The lattice term compares the log-lattice coefficients `k (b, 6)` with their images under each rotation.
-    """
-    table, few = vocabulary_table(), options.consistency_examples
-    closure = closure_defect(
-        p[:few], table, key=key, num_rows=options.consistency_rows, candidates=allowed[:few], weighted=True
-    )
-    moved = jnp.einsum("vij,bj->bvi", constants.rotation_k, k) - k[:, None, :]
-    size = jnp.sqrt(jnp.sum(moved**2, -1) + 1e-8)
-    lattice = jnp.sum(p * size, -1) / jnp.maximum(jnp.sum(p, -1), 1.0)
-    return {
-        "closure": jnp.mean(closure),
-        "inverse": jnp.mean(inverse_defect(p, table, weighted=True)),
-        "identity": jnp.mean(identity_defect(p, table, frame)),
-        "lattice": jnp.mean(lattice),
+        "contexts": take(bank.contexts, bank.chain[target, chain, step]),
+        "missing": bank.missing[target, chain, step].astype(jnp.float32),
+        "balance": walk.unpack(batch["balance"][rows, site_step], rows, MAX_BALANCE),
     }
 
 
@@ -186,7 +173,10 @@ class OperationsTask:
             self._val = crystal_arrays(val)
             self._val["set"] = where[self._val["set"]].astype(np.int32)
         used = np.concatenate([part["set"] for part in (self._train, self._val) if part is not None])
-        self.constants = make_constants(sets, chains=self.options.chains, seed=0, use=np.unique(used))
+        o = self.options
+        self.constants = make_constants(
+            sets, chains=o.chains, conjugates=o.conjugates, held_out=o.held_out, use=np.unique(used)
+        )
 
     @property
     def net(self) -> OperationsNet:
@@ -205,7 +195,7 @@ class OperationsTask:
 
     def init(self, key: Array, example_batch: dict[str, Array]) -> Any:
         """Parameters."""
-        state = draw_slots(example_batch, self.device_constants.bank, key)
+        state = draw_slots(example_batch, self.device_constants, self.options.conjugates, key)
         return self.net.init(key, example_batch, state, self.device_constants, False)
 
     @property
@@ -214,28 +204,18 @@ class OperationsTask:
         return jax.tree.map(jnp.asarray, self.constants)
 
     def loss(self, params: Any, batch: dict[str, Array], key: Array, train: bool) -> tuple[Array, dict[str, Array]]:
-        """Bound on the negative log-likelihood plus the membership losses, and every term by itself (nats)."""
-        slots, drop, rows = jax.random.split(key, 3)
-        constants, o = self.device_constants, self.options
-        state = draw_slots(batch, constants.bank, slots)
+        """Bound on the negative log-likelihood, and every term by itself (nats)."""
+        slots, drop = jax.random.split(key)
+        constants = self.device_constants
+        state = draw_slots(batch, constants, self.options.conjugates, slots)
         species, out, sites = self.net.apply(params, batch, state, constants, train, rngs={"dropout": drop})
-        members, target, frame = state["members"], state["target"], state["frame"]
-        allowed = walk.candidate_mask(constants.ops.frame, members, frame)
         terms = {
             "species": jnp.mean((batch["num"] + 1) * species_nll(species, batch["z"], state["species_step"])),
-            "frame": jnp.mean(walk.frame_nll(out, frame)),
-            "walk": jnp.mean(state["chain_length"] * walk.step_nll(out, members, target)),
+            "walk": jnp.mean(state["chain_length"] * walk.step_nll(out, state["contexts"], state["missing"])),
             "sites": jnp.mean(batch["num"] * site_nll(sites, batch["pos"], state["site_step"])),
         }
-        nll = weighted_sum(terms, dict.fromkeys(("species", "frame", "walk", "sites"), 1.0))
-        extra = {"membership": jnp.mean(jnp.sum(allowed, -1) * walk.membership_bce(out, target, allowed))}
-        weights = {"membership": o.membership * MEMBERSHIP_UNIT}
-        asked = {"closure": o.closure, "inverse": o.inverse, "identity": o.identity, "lattice": o.lattice}
-        if any(asked.values()):
-            p = walk.member_probability(out, members)
-            extra |= consistency(p, constants, frame=frame, allowed=allowed, k=batch["k"], key=rows, options=o)
-            weights |= asked
-        return nll + weighted_sum(extra, weights), {**terms, **extra, "nll": nll}
+        nll = weighted_sum(terms, dict.fromkeys(terms, 1.0))
+        return nll, {**terms, "nll": nll}
 
 
 __all__ = ["OperationsTask", "StructureTypeSamples", "crystal_arrays", "options_from_config", "sample_structure_types"]

@@ -2,14 +2,15 @@ r"""Derivatives of a given crystal: its symmetry lowered or raised by the learne
 
 Generation and navigation are one mechanism here. The walk of `symop` is kept below (or above) the group G of a parent crystal, so
 that its states are the subgroups of G modulo the conventional cell (or the closed sets between G and the operations that the
-crystal nearly has). There are at most about a thousand of them, so nothing is estimated: all probabilities are exact.
+crystal nearly has); below, subgroups that need a larger cell (up to `max_cell` times the primitive one: tilts, orderings)
+stand beside them. There are at most some thousand of them, so nothing is estimated: all probabilities are exact.
 
 The chance of a subgroup H can be measured in two ways, and both are in the table.
-- "type" (default): p(H) proportional to p(species) p(frame, H | species) p(sites | H, species), the probability that symop
+- "type" (default): p(H) proportional to p(species) p(H | species) p(sites | H, species), the probability that symop
   draws the parent's atoms described by H, in H's own standard setting and with the elements of H's own orbits. Subgroups that
   give the same structure type share its probability evenly. This does not depend on how H is written.
-- "walk": the walk given the parent's orbits, in the parent's setting, each step renormalised over what stays inside the bounds.
-  It was trained to stop at standard settings, so it hardly ever stops at a subgroup written differently (R3m in cubic axes).
+- "walk": the walk given the parent's orbits, in the parent's own axes and cell, each step renormalised over what stays
+  inside the bounds.
 
 What is drawn is this probability, restricted to subgroups that the atoms can tell apart (`reductions.attainable`) and that fit the
 model's sizes, and renormalised. Geometry: lattice and atoms of the parent noised to the diffusion time `strength` inside what H
@@ -45,6 +46,7 @@ from symjax.models.symop.derive.reductions import (
     reduce,
     types_of,
 )
+from symjax.models.symop.derive.supercells import enlarged_subgroups
 from symjax.models.symop.geometry.realise import draw_geometry
 from symjax.models.symop.geometry.sample import GeometrySampling, Start
 from symjax.models.symop.network import OperationsNet, options_from_config
@@ -66,20 +68,23 @@ class Candidate:
     """A conjugacy class of subgroups (or one superset) H of the parent's group G.
 
     Attributes:
-        members: (n,) bool, one H of the class among the operations of `Candidates.lattice`.
+        members: (n,) bool, one H of the class among the operations of `Candidates.lattice`; None in an enlarged cell.
+        cell: index of H's translations in those of the parent where its cell is enlarged beyond the conventional one, else 1.
         number, symbol: its type.
         index: [G : H], or [H : G] above.
         conjugates: subgroups in the class.
         free: strains and displacements of the parent's atoms that H leaves free.
         status: "open", or why it is not drawn: "parent", "unattainable", "too large", "atoms do not fit".
         log_type: exact log-probability (nats) of the parent's structure type by H; None where it has none.
-        log_walk: exact log-probability of the class under the restricted walk; sums to one over all candidates.
-        log_likelihood: exact log-probability of frame and class under the unrestricted walk, given the parent's species.
+        log_walk: exact log-probability of the class under the restricted walk; sums to one over the candidates of the parent's own
+            cell, -inf for others.
+        log_likelihood: exact log-probability of the class under the unrestricted walk, given the parent's species; -inf as before.
         log_probability: of being drawn; -inf unless open. Sums to one.
         reduction: the parent by H; None where it has none.
     """
 
-    members: np.ndarray
+    members: np.ndarray | None
+    cell: int
     number: int
     symbol: str
     index: int
@@ -143,6 +148,7 @@ def derivatives(
     tolerance: float = 0.3,
     strain: float = 0.05,
     keep_parent: bool = False,
+    max_cell: int = 1,
     sampler: GeometrySampling | None = None,
     min_ratio: float = 0.0,
     max_draws: int = 4,
@@ -161,6 +167,7 @@ def derivatives(
         seed: equal arguments give equal crystals.
         tolerance, strain: above only, what averaging may move an atom by, angstrom, and change an edge by, as a share.
         keep_parent: the parent's own group may be drawn too.
+        max_cell: below and by "type" only, how many times the primitive cell may be enlarged, 1 to 4.
         sampler, min_ratio, max_draws, batch_size, progress: as in `symjax.models.symop.geometry.realise.draw_geometry`.
 
     Raises:
@@ -179,6 +186,7 @@ def derivatives(
         tolerance=tolerance,
         strain=strain,
         keep_parent=keep_parent,
+        max_cell=max_cell,
     )
     if progress is not None:
         progress("operations and sites", num)
@@ -262,6 +270,7 @@ def candidates(
     tolerance: float = 0.3,
     strain: float = 0.05,
     keep_parent: bool = False,
+    max_cell: int = 1,
 ) -> Candidates:
     """Every subgroup (or near superset) of a parent's group with its exact probabilities; arguments as `derivatives`.
 
@@ -272,6 +281,8 @@ def candidates(
         raise InputError(
             f"direction is one of {DIRECTIONS} and measure one of {MEASURES}, got {direction!r}, {measure!r}"
         )
+    if max_cell != 1 and (direction != "below" or measure != "type"):
+        raise InputError("an enlarged cell (max_cell above 1) belongs to direction below and measure type")
     if len(parent.z) > MAX_ORBITS:
         raise InputError(f"the parent has {len(parent.z)} orbits; symop takes at most {MAX_ORBITS}")
     lattice, atoms, own = _bounds(parent, direction, tolerance, strain)
@@ -283,22 +294,49 @@ def candidates(
         _reduced(atoms, lattice.members[i], tolerance if direction == "above" else None) if reachable[i] else None
         for i in first
     ]
-    status = _status(weights, reductions, reachable[first], own=first == own, keep_parent=keep_parent)
+    larger = enlarged_subgroups(parent, max_cell)
+    reductions += [one.reduction for one in larger]
+    num, extra = len(first), len(larger)
+    mine = np.concatenate([first == own, np.zeros(extra, bool)])
+    status = _status(
+        weights, reductions, np.append(reachable[first], np.ones(extra, bool)), own=mine, keep_parent=keep_parent
+    )
     if not any(word == "open" for word in status):
         raise InputError(_nothing(direction, status, tolerance, strain))
     log_type = _type_terms(weights, net, reductions, status)
     walk = walk_distribution(net, weights.operations, lattice, np.asarray(parent.z))
-    log_walk, log_free = lattice.total(walk.kept), lattice.total(walk.free) + walk.frame
+    beyond = np.full(extra, -np.inf)
+    log_walk, log_free = (np.append(lattice.total(values), beyond) for values in (walk.kept, walk.free))
     weight = log_walk if measure == "walk" else log_type
     drawn = np.where([word == "open" for word in status], weight, -np.inf)
     probability = drawn - np.logaddexp.reduce(drawn)
+    facts = [
+        {
+            "members": lattice.members[i],
+            "cell": 1,
+            **_named(lattice, i, reductions[c]),
+            "index": _index(int(lattice.members[own].sum()), int(lattice.members[i].sum())),
+            "conjugates": int((lattice.label == i).sum()),
+            "free": int(free[i]),
+        }
+        for c, i in enumerate(first)
+    ]
+    facts += [
+        {
+            "members": None,
+            "cell": one.cell,
+            "number": one.reduction.setting.number,
+            "symbol": one.reduction.setting.symbol,
+            "index": one.index,
+            "conjugates": one.conjugates,
+            "free": one.free,
+        }
+        for one in larger
+    ]
+    assert len(facts) == num + extra
     rows = [
         Candidate(
-            members=lattice.members[i],
-            **_named(lattice, i, reductions[c]),
-            index=_index(int(lattice.members[own].sum()), int(lattice.members[i].sum())),
-            conjugates=int((lattice.label == i).sum()),
-            free=int(free[i]),
+            **fact,
             status=status[c],
             log_type=float(log_type[c]) if np.isfinite(log_type[c]) else None,
             log_walk=float(log_walk[c]),
@@ -306,12 +344,12 @@ def candidates(
             log_probability=float(probability[c]),
             reduction=reductions[c],
         )
-        for c, i in enumerate(first)
+        for c, fact in enumerate(facts)
     ]
     rows.sort(key=lambda row: (-row.log_probability, -row.log_walk))
-    mine = weight[first == own][0]
-    others = np.logaddexp.reduce(np.where(first == own, -np.inf, drawn))
-    return Candidates(lattice, rows, direction, measure, float(mine - np.logaddexp(mine, others)))
+    parents = weight[mine][0]
+    others = np.logaddexp.reduce(np.where(mine, -np.inf, drawn))
+    return Candidates(lattice, rows, direction, measure, float(parents - np.logaddexp(parents, others)))
 
 
 def _bounds(parent: Crystal, direction: str, tolerance: float, strain: float) -> tuple[SetLattice, CellAtoms, int]:

@@ -22,7 +22,6 @@ from symjax.groups.tables import standard_setting, vocabulary
 from symjax.lattice import log_from_metric, project_metric
 from symjax.models.symop.species import element_rank
 from symjax.models.symop.walk.set_lattice import SetLattice
-from symjax.ops.types import DEN
 from symjax.wyckoff.orbits import assign_orbits
 from symjax.wyckoff.positions import WyckoffPositions, wyckoff_positions
 from symjax.wyckoff.set_table import SetTable, build_set_table
@@ -35,7 +34,7 @@ class CellAtoms:
     """All atoms of a crystal's cell and where n operations take them.
 
     Attributes:
-        operations: (n,) vocabulary indices.
+        operations: (n,) vocabulary indices; in an enlarged cell, whose operations have none, rows.
         atoms: the a atoms, with the n operations.
         image: (n, a) int, the atom that each operation takes each atom to.
     """
@@ -152,11 +151,11 @@ def reduce(cell: CellAtoms, members: np.ndarray, *, tolerance: float = _SAME) ->
         SymjaxError: the atoms do not form whole orbits at this tolerance.
     """
     atoms = cell.atoms
-    inner = OpSet(W=atoms.W[members], w=atoms.w[members], mask=np.ones(int(members.sum()), bool), den=DEN)
+    inner = OpSet(W=atoms.W[members], w=atoms.w[members], mask=np.ones(int(members.sum()), bool), den=atoms.den)
     metric = project_metric(inner.W, None, atoms.L @ atoms.L.T)
     setting = find_setting(inner, metric=metric)
     P, target = setting.matrix, standard(setting.number)
-    x, index = _fill(atoms.x, P, setting.origin)
+    x, index = fill(atoms.x, P, setting.origin)
     frame = int(target.table.frame[0])
     k = log_from_metric(P.T @ metric @ P, frame)
     k = np.asarray(target.table.k_projector[0]) @ k  # removes rounding only
@@ -174,7 +173,7 @@ def reduce(cell: CellAtoms, members: np.ndarray, *, tolerance: float = _SAME) ->
     )
 
 
-def _fill(x: np.ndarray, P: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fill(x: np.ndarray, P: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Atoms of the new cell: (b, 3) coordinates and (b,) which atom of the old cell each one is a copy of."""
     inverse = np.linalg.inv(P)
     reach = np.ceil(np.abs(P).sum(1)).astype(int) + 1

@@ -14,9 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from symjax.elements import NUM_ELEMENTS
+from symjax.groups.tables import vocabulary
 from symjax.lattice import FRAMES
 from symjax.models.symop.sites.balance import MAX_BALANCE
 from symjax.models.symop.species import bag_of
+from symjax.models.symop.walk.classes import operation_classes
 from symjax.nn.element_encoder import BagEncoder, ElementEncoder
 from symjax.nn.operation_encoder import MLP, OperationEncoder, OperationInputs
 from symjax.wyckoff.set_table import SetTable
@@ -46,6 +48,16 @@ class SiteTable(NamedTuple):
     mult: Array
     dof: Array
     mask: Array
+
+
+def operation_inputs() -> OperationInputs:
+    """The vocabulary as Euclidean motions in its two reference frames, origins at zero (numpy, float32)."""
+    vocab = vocabulary()
+    A = np.asarray(FRAMES, np.float64)
+    t = np.einsum("vij,vj->vi", A[vocab.frame], vocab.w / 24.0)
+    f32 = np.float32
+    kind = operation_classes().single
+    return OperationInputs(vocab.R.astype(f32), t.astype(f32), vocab.frame, A.astype(f32), np.zeros((2, 3), f32), kind)
 
 
 def site_table(sets: SetTable) -> SiteTable:

@@ -1,82 +1,39 @@
-"""Host side of the walk: classes of operation pairs, closure inside the vocabulary, random subgroup chains.
+"""Host side of the walk: closure inside the vocabulary, and random subgroup chains to train on.
 
-Everything here is numpy over the vocabulary of `symjax.groups.tables`; a set is a boolean row over its v operations.
+Everything here is numpy over the vocabulary of `symjax.groups.tables`; a set is a boolean row over its v operations. The
+start of a walk, the identity alone, stands as both frames' identities, since no frame is settled yet.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from functools import cache
 
 import jax
 import numpy as np
 
 from symjax.errors import DataError
 from symjax.groups.tables import OperationVocabulary, vocabulary
-from symjax.lattice import FRAMES
-from symjax.ops.types import DEN
+from symjax.models.symop.walk.contexts import NUM_CONTEXTS, Contexts, contexts_of
 
 MAX_OPS = 192
 
 
-@dataclass(frozen=True)
-class PairClasses:
-    """Invariant classes of operations: rotation kind and shortest intrinsic (screw, glide) translation.
-
-    Attributes:
-      single: (v,) int32 class of each operation of the vocabulary.
-      pair: (v, v) int32 class of `g h^-1` at [g, h]; `num` - 1 for pairs of different frames.
-      num: number of classes.
-    """
-
-    single: np.ndarray
-    pair: np.ndarray
-    num: int
-
-
-def _invariants(W: np.ndarray, w: np.ndarray, A: np.ndarray) -> np.ndarray:
-    """`(n, 3)` int64 (determinant, trace, 1000 x length of the shortest intrinsic translation modulo the lattice)."""
-    W = W.astype(np.int64)
-    det, trace = np.rint(np.linalg.det(W)).astype(np.int64), np.trace(W, axis1=-2, axis2=-1)
-    power, total, order = W.copy(), np.zeros(W.shape), np.zeros(len(W), np.int64)
-    for i in range(1, 7):  # mean over the cyclic group, the identity counted when the power reaches it
-        total += np.where((order == 0)[:, None, None], power, 0)
-        order = np.where((order == 0) & (power == np.eye(3)).all((-2, -1)), i, order)
-        power = power @ W
-    projector = total / order[:, None, None]
-    shifts = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    vectors = np.einsum("ij,njk,nsk->nsi", A, projector, w[:, None, :] / DEN + shifts)
-    length = np.linalg.norm(vectors, axis=-1).min(-1)
-    return np.stack([det, trace, np.rint(1000 * length).astype(np.int64)], -1)
-
-
-@cache
-def pair_classes() -> PairClasses:
-    """Classes of all operations and of all quotients `g h^-1` (built once per process, about a second)."""
+def start_set() -> np.ndarray:
+    """(v,) bool the identity alone, no frame settled."""
     vocab = vocabulary()
-    v = vocab.size
-    every, where = [], []
-    for frame, (first, last) in enumerate(vocab.block):
-        W, w = vocab.W[first:last].astype(np.int64), vocab.w[first:last].astype(np.int64)
-        inverse = np.rint(np.linalg.inv(W)).astype(np.int64)
-        rotations = np.einsum("gij,hjk->ghik", W, inverse)
-        shift = np.mod(w[:, None, :] - np.einsum("ghij,hj->ghi", rotations, w), DEN)  # w_g - W_g W_h^-1 w_h
-        code = np.concatenate([rotations.reshape(-1, 9) + 2, shift.reshape(-1, 3)], -1) @ (
-            np.array([DEN**3 * 5**i for i in range(9)] + [1, DEN, DEN**2])
-        )
-        _, index, back = np.unique(code, return_index=True, return_inverse=True)
-        every.append(_invariants(rotations.reshape(-1, 3, 3)[index], shift.reshape(-1, 3)[index], FRAMES[frame]))
-        where.append(back.reshape(last - first, last - first))
-    classes, label = np.unique(np.concatenate(every), axis=0, return_inverse=True)
-    label = label.ravel()
-    pair = np.full((v, v), len(classes), np.int32)
-    offset = 0
-    for (first, last), back, part in zip(vocab.block, where, every, strict=True):
-        pair[first:last, first:last] = label[offset : offset + len(part)][back]
-        offset += len(part)
-    single = pair[np.arange(v), vocab.identity[vocab.frame]]  # g e^-1 = g
-    return PairClasses(single=single.astype(np.int32), pair=pair, num=len(classes) + 1)
+    row = np.zeros(vocab.size, bool)
+    row[vocab.identity] = True
+    return row
+
+
+def opened(members: np.ndarray) -> np.ndarray:
+    """(s, v) bool sets of which those that are one frame's identity alone hold both: as the walk knows them."""
+    vocab = vocabulary()
+    result = np.array(members, bool)
+    alone = (result.sum(-1) == 1) & result[:, vocab.identity].any(-1)
+    result[alone] = start_set()
+    return result
 
 
 def close_members(members: np.ndarray, vocab: OperationVocabulary) -> np.ndarray | None:
@@ -108,22 +65,24 @@ class ChainBank:
 
     Attributes:
       packed: (u, v / 8) uint8 the distinct sets met, bits as `numpy.packbits`.
+      contexts: of these u sets.
       chain: (s, c, k) int32 rows of `packed`; the target fills the slots past the end.
       length: (s, c) int32 number of sets in the chain, target included.
-      frame: (s,) int32.
+      missing: (s, c, k, t) uint8 operations of G outside H_k in each context of H_k.
     """
 
     packed: np.ndarray
+    contexts: Contexts
     chain: np.ndarray
     length: np.ndarray
-    frame: np.ndarray
+    missing: np.ndarray
 
 
-def build_chain_bank(indices: np.ndarray, *, num_chains: int, seed: int = 0) -> ChainBank:
+def build_chain_bank(targets: np.ndarray, *, num_chains: int, seed: int = 0) -> ChainBank:
     """Draw chains by adding uniformly random missing operations and closing.
 
     Args:
-      indices: (s, n) vocabulary indices of each target's operations (v = padding).
+      targets: (s, v) bool the target sets.
       num_chains: chains per target.
       seed: of the host generator.
 
@@ -143,17 +102,14 @@ def build_chain_bank(indices: np.ndarray, *, num_chains: int, seed: int = 0) -> 
         return known[key]
 
     chains: list[list[list[int]]] = []
-    frames = np.zeros(len(indices), np.int32)
-    for s, row in enumerate(indices):
-        target = np.zeros(vocab.size, bool)
-        target[row[row < vocab.size]] = True
-        closed = close_members(target, vocab) if target.any() else None
-        if closed is None or closed.sum() != target.sum():
+    first, targets = intern(start_set()), opened(targets)
+    for s, target in enumerate(targets):
+        frame = vocab.frame[np.argmax(target)] if target.any() else 0
+        whole = target & (vocab.frame == frame)
+        closed = close_members(whole, vocab) if target.any() else None
+        if closed is None or closed.sum() != whole.sum():
             raise DataError(f"set {s} of the data is not a closed set of vocabulary operations; prepare the data again")
-        frames[s] = vocab.frame[np.argmax(target)]
-        start = np.zeros(vocab.size, bool)
-        start[vocab.identity[frames[s]]] = True
-        end, first = intern(target), intern(start)
+        end = intern(target)
         rng = np.random.default_rng(
             [seed, zlib.crc32(np.packbits(target).tobytes())]
         )  # one a set: others change nothing
@@ -163,14 +119,27 @@ def build_chain_bank(indices: np.ndarray, *, num_chains: int, seed: int = 0) -> 
             while chain[-1] != end:
                 g = int(rng.choice(np.nonzero(target & ~rows[chain[-1]])[0]))
                 if (chain[-1], g) not in steps:
-                    grown = rows[chain[-1]].copy()
+                    grown = rows[chain[-1]] & (vocab.frame == frame)
                     grown[g] = True
                     found = close_members(grown, vocab)
                     assert found is not None  # it lies inside the closed target
                     steps[chain[-1], g] = intern(found)
                 chain.append(steps[chain[-1], g])
             chains[-1].append(chain)
-    length = np.array([[len(c) for c in group] for group in chains], np.int32).reshape(len(indices), num_chains)
+    length = np.array([[len(c) for c in group] for group in chains], np.int32).reshape(len(targets), num_chains)
     width = int(length.max(initial=1))
     table = np.array([[c + [c[-1]] * (width - len(c)) for c in group] for group in chains], np.int32)
-    return ChainBank(packed=np.packbits(np.stack(rows), axis=-1), chain=table, length=length, frame=frames)
+    contexts, where = contexts_of(np.stack(rows))
+    packed = np.packbits(np.stack(rows), axis=-1)
+    return ChainBank(packed, contexts, table, length, _missing(np.stack(rows), where, table))
+
+
+def _missing(rows: np.ndarray, where: np.ndarray, chain: np.ndarray) -> np.ndarray:
+    """See `ChainBank.missing`; each pair of a state and a target is counted once."""
+    goal = np.broadcast_to(chain[..., -1:], chain.shape)
+    pairs, back = np.unique(np.stack([chain.ravel(), goal.ravel()], -1), axis=0, return_inverse=True)
+    counts = np.zeros((len(pairs), NUM_CONTEXTS), np.uint8)
+    for i, (state, target) in enumerate(pairs):
+        outside = where[state][rows[target] & ~rows[state]]
+        counts[i] = np.bincount(outside, minlength=NUM_CONTEXTS)
+    return counts[back.ravel()].reshape(*chain.shape, NUM_CONTEXTS)

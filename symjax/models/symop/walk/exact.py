@@ -18,19 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 
 from symjax.groups.tables import vocabulary
 from symjax.models.symop.network import OperationsNet
-from symjax.models.symop.sample import walk_constants
+from symjax.models.symop.sample import score_states
 from symjax.models.symop.species import MAX_ORBITS
+from symjax.models.symop.walk.chains import opened
 from symjax.models.symop.walk.set_lattice import SetLattice
 
-Array = Any
 _BATCH = 64  # states of one network call
 _ROWS = 4096  # states whose logits are held at a time
 
@@ -40,14 +38,12 @@ class WalkDistribution:
     """Exact log-probabilities (nats) of the s sets of a `SetLattice`, float64.
 
     Attributes:
-        free: (s,) of ending at each set, walk unconstrained, given start, species and frame.
+        free: (s,) of ending at each set, walk unconstrained, given start and species.
         kept: (s,) of ending at it with each step renormalised between the bounds; sums to one.
-        frame: log-probability of the frame given the species (no part of the other two).
     """
 
     free: np.ndarray
     kept: np.ndarray
-    frame: float
 
     @property
     def conditioned(self) -> np.ndarray:
@@ -78,10 +74,10 @@ def walk_distributions(
             rows += len(cases[last][0])
             last += 1
         part = cases[first:last]
-        for (lattice, _), (add, stop, frame) in zip(part, _log_probabilities(net, params, part), strict=True):
+        for (lattice, _), (add, stop) in zip(part, _log_probabilities(net, params, part), strict=True):
             kept_add, kept_stop = _renormalised(lattice, add, stop)
             free, kept = _reach(lattice, add) + stop, _reach(lattice, kept_add) + kept_stop
-            found.append(WalkDistribution(free=free, kept=kept, frame=float(frame)))
+            found.append(WalkDistribution(free=free, kept=kept))
         first = last
     return found
 
@@ -105,44 +101,22 @@ def _renormalised(lattice: SetLattice, add: np.ndarray, stop: np.ndarray) -> tup
 
 def _log_probabilities(
     net: OperationsNet, params: Any, cases: Sequence[tuple[SetLattice, np.ndarray]]
-) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
-    """For each case (s, n) of adding each allowed operation, (s,) of stopping, and of the frame: the network as trained."""
-    vocab = vocabulary()
-    total = sum(len(lattice) for lattice, _ in cases)
-    padded = -(-total // _BATCH) * _BATCH
-    members, z = np.zeros((padded, vocab.size), np.float32), np.zeros((padded, MAX_ORBITS), np.int32)
-    frame, first = np.zeros(padded, np.int32), np.cumsum([0] + [len(lattice) for lattice, _ in cases])
-    members[total:, 0] = 1.0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each case (s, n) of adding each operation and (s,) of stopping: the network as trained."""
+    size, first = vocabulary().size, np.cumsum([0] + [len(lattice) for lattice, _ in cases])
+    members, z = np.zeros((first[-1], size), bool), np.zeros((first[-1], MAX_ORBITS), np.int32)
     for (lattice, species), start in zip(cases, first):
         rows = slice(start, start + len(lattice))
         members[rows, lattice.operations] = lattice.members
         z[rows, : len(species)] = species
-        frame[rows] = vocab.frame[lattice.operations[0]]
-    constants = walk_constants()[:2]
-    parts = [
-        [
-            np.asarray(a)
-            for a in _logits(net, params, constants, members[i : i + _BATCH], frame[i : i + _BATCH], z[i : i + _BATCH])
-        ]
-        for i in range(0, padded, _BATCH)
-    ]
-    candidate, stop, frames = (np.concatenate(part) for part in zip(*parts, strict=True))
+    states, where = np.unique(opened(members), axis=0, return_inverse=True)
+    add, stop = np.zeros(members.shape), np.zeros(len(members))
+    for start in range(0, len(members), _BATCH):
+        rows = np.minimum(np.arange(start, start + _BATCH), len(members) - 1)  # the last ones repeated
+        here, at = np.unique(where.ravel()[rows], return_inverse=True)
+        candidate, end, norm, _ = score_states(net, params, states[here], at.ravel(), z[rows])
+        norm = np.asarray(norm, np.float64)
+        add[rows], stop[rows] = np.asarray(candidate, np.float64) - norm[:, None], np.asarray(end, np.float64) - norm
     for (lattice, _), start in zip(cases, first):
         rows = slice(start, start + len(lattice))
-        logits, end = candidate[rows].astype(np.float64), stop[rows].astype(np.float64)
-        norm = np.logaddexp(np.logaddexp.reduce(logits, axis=1), end)
-        of_frame = frames[start].astype(np.float64)
-        yield (
-            logits[:, lattice.operations] - norm[:, None],
-            end - norm,
-            (of_frame - np.logaddexp.reduce(of_frame))[frame[start]],
-        )
-
-
-@partial(jax.jit, static_argnames=("net",))
-def _logits(
-    net: OperationsNet, params: Any, constants: tuple, members: Array, frame: Array, z: Array
-) -> tuple[Array, Array, Array]:
-    ops, pair = constants
-    out = net.apply(params, ops, pair, members, frame, z, method="walk_output")
-    return out.candidate, out.stop, out.frame
+        yield add[rows][:, lattice.operations], stop[rows]

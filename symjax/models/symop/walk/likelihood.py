@@ -37,7 +37,7 @@ class TypeLikelihood:
 
     Attributes:
         species: of the elements, one for each orbit.
-        walk: of frame and operations given the elements.
+        walk: of the operations, in the axes of the structure type's set, given the elements.
         sites: of the positions given both.
     """
 
@@ -86,7 +86,7 @@ def _walks(net: OperationsNet, params: Any, types: StructureTypes, z: np.ndarray
     first = {pair: i for i, pair in reversed(list(enumerate(pairs)))}
     cases = [(lattice_below(vocab[index][mask[index]]), z[i]) for (index, _), i in first.items()]
     found = walk_distributions(net, params, cases)
-    value = {pair: one.free[-1] + one.frame for pair, one in zip(first, found, strict=True)}  # the whole set comes last
+    value = {pair: one.free[-1] for pair, one in zip(first, found, strict=True)}  # the whole set comes last
     return np.array([value[pair] for pair in pairs])
 
 

@@ -1,12 +1,16 @@
-r"""Stage 1: the learned walk up the subgroup lattice, and the membership head.
+r"""Stage 1: the learned walk up the subgroup lattice, in any axes.
 
-State: a frame and a closed set H of vocabulary operations. One step gives a logit per candidate operation outside H and one
-for STOP; the chosen operation is added and the set closed, so every state is a group. The network reads operations as
-Euclidean motions (R, t) relative to a movable frame (A, o); see `symjax.nn.operation_encoder` for why its logits are
-equivariant under conjugation by any rigid motion.
+State: a closed set H of operations, at first the identity alone. One step gives a logit per candidate operation outside H
+and one for STOP; the chosen operation is added and the set closed, so every state is a group. No frame and no label is
+drawn: as long as the set is the identity alone, candidates of both reference frames of the vocabulary stand beside each
+other, and the first operation settles it.
+
+Equivariance: operations are read through `symjax.models.symop.walk.contexts` only, the classes of single operations and of
+pairs (h, g h^-1) under every change of axes and origin that keeps the frame's lattice. So conjugating H conjugates the
+logits, exactly and with any weights: STOP cannot know whether a set is a tabulated setting or another description of it.
 
 Likelihood: for a random chain H_0 < ... < H_n = G that adds uniformly drawn missing operations,
-log p(G) >= E[log p(frame) + sum_i (log p(g_i | H_{i-1}) + log |G \\ H_{i-1}|) + log p(STOP | G)].
+log p(G) >= E[sum_i (log p(g_i | H_{i-1}) + log |G \\ H_{i-1}|) + log p(STOP | G)].
 The target at H_k is therefore uniform over G \\ H_k, and STOP at G.
 """
 
@@ -16,12 +20,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from symjax.groups.tables import vocabulary
-from symjax.lattice import FRAMES
 from symjax.models.symop.species import bag_of
-from symjax.models.symop.walk.chains import pair_classes
+from symjax.models.symop.walk.classes import operation_classes
+from symjax.models.symop.walk.contexts import Contexts
 from symjax.nn.element_encoder import BagEncoder, ElementEncoder
-from symjax.nn.operation_encoder import MLP, OperationEncoder, OperationInputs, SetSummary
+from symjax.nn.operation_encoder import MLP
 
 Array = Any
 MASKED = -1e9
@@ -31,106 +34,89 @@ class WalkOutput(NamedTuple):
     """What the network says about b states.
 
     Attributes:
-      candidate: (b, v) logits of adding each operation; masked inside H and in the other frame.
+      candidate: (b, t) logits of adding one operation of each context; masked where a context has no candidates.
       stop: (b,) logit of stopping.
-      member: (b, v) logits that an operation belongs to the final set.
-      frame: (b, 2) logits of the frame (functions of the species alone).
     """
 
     candidate: Array
     stop: Array
-    member: Array
-    frame: Array
-
-
-def operation_inputs() -> OperationInputs:
-    """The vocabulary as Euclidean motions in its two reference frames, origins at zero (numpy, float32)."""
-    vocab = vocabulary()
-    A = np.asarray(FRAMES, np.float64)
-    t = np.einsum("vij,vj->vi", A[vocab.frame], vocab.w / 24.0)
-    f32 = np.float32
-    return OperationInputs(
-        vocab.R.astype(f32), t.astype(f32), vocab.frame, A.astype(f32), np.zeros((2, 3), f32), pair_classes().single
-    )
 
 
 class WalkNet(nn.Module):
-    """Two towers: candidates are scored against a summary of the members, plus a bias per class of operation pairs."""
+    """Every operation g gathers what its quotients with the members h are, x_g = mean_h e(class of (h, g h^-1)).
+
+    A set is summarised by its members' x; a candidate is scored from its own x (the coset g H^-1 that it would bring) against the
+    summary and the elements.
+    """
 
     dim: int
-    layers: int
-    heads: int
-    num_kinds: int
+    quotient_dim: int
     dropout: float = 0.0
 
     @nn.compact
     def __call__(
-        self, ops: OperationInputs, pair: Array, members: Array, frame: Array, z: Array, *, train: bool = False
+        self, features: tuple[Array, Array], contexts: Contexts, z: Array, *, train: bool = False
     ) -> WalkOutput:
         """Score the next step of b walks.
 
         Args:
-          ops: the v operations.
-          pair: (v, v) int32 class of g h^-1.
-          members: (b, v) float, 1 for operations in H.
-          frame: (b,) int32.
+          features: of the classes of operations and of pairs (`class_features`).
+          contexts: of b sets.
           z: (b, m) atomic numbers of the orbits, 0 padding; their order does not matter.
           train: whether dropout acts.
         """
         species = BagEncoder(self.dim, self.dropout, name="species")(ElementEncoder(self.dim)(), bag_of(z), train)
-        frame_logits = MLP((self.dim, 2), self.dropout, name="frame")(nn.silu(species), train)
-        embedding = OperationEncoder(self.dim, self.num_kinds, name="operations")(ops)
-        context = jnp.concatenate([nn.silu(species), nn.one_hot(frame, 2)], -1)
-        summary = SetSummary(self.dim, self.layers, self.heads, self.dropout, name="summary")(
-            embedding, members, context, train
-        )
-        # psi(e_g) and f(summary) for both heads at once; row 0 walks, row 1 predicts membership
-        keys = MLP((2 * self.dim, 2 * self.dim), name="keys")(embedding).reshape(-1, 2, self.dim)
-        query = MLP((2 * self.dim, 2 * self.dim), self.dropout, name="query")(summary, train).reshape(-1, 2, self.dim)
-        scores = jnp.einsum("bcd,vcd->bcv", query, keys) / self.dim**0.5
-        bias = self.param("pair_bias", nn.initializers.zeros, (2, self.num_kinds))
-        share = members / jnp.sum(members, -1, keepdims=True)
-        scores = scores + jnp.einsum("bh,cgh->bcg", share, bias[:, pair])
-        stop = MLP((self.dim, 1), self.dropout, name="stop")(summary, train)[:, 0]
-        allowed = candidate_mask(ops.frame, members, frame)
-        candidate = jnp.where(allowed, scores[:, 0], MASKED)
-        return WalkOutput(candidate, stop, jnp.where(allowed, scores[:, 1] - 3.0, MASKED), frame_logits)
+        # classes are embedded once
+        embedding = MLP((self.dim, self.dim), name="classes")(features[0])
+        pairs = MLP((self.dim, self.quotient_dim), name="pairs")(features[1])
+        x = jnp.einsum("btj,btjd->btd", contexts.weight, pairs[contexts.pair])
+        hidden = nn.silu(nn.Dense(self.dim)(x) + nn.Dense(self.dim)(embedding)[contexts.own])
+        # the set, with the elements
+        pooled = jnp.einsum("bt,btd->bd", contexts.members, hidden)
+        context = jnp.concatenate([pooled, contexts.log_order[:, None], nn.silu(species)], -1)
+        context = MLP((2 * self.dim, self.dim), self.dropout, name="context")(context, train)
+        context = nn.LayerNorm()(context)
+        stop = MLP((self.dim, 1), self.dropout, name="stop")(context, train)[:, 0]
+        # the candidates against it
+        query = MLP((self.dim, self.dim), self.dropout, name="query")(context, train)
+        mixed = nn.Dense(self.dim)(hidden)
+        scores = jnp.einsum("bd,btd->bt", query, mixed) / self.dim**0.5
+        scores = scores + nn.Dense(1)(nn.silu(mixed + nn.Dense(self.dim)(context)[:, None]))[..., 0]
+        return WalkOutput(jnp.where(contexts.candidates > 0, scores, MASKED), stop)
 
 
-def candidate_mask(op_frame: Array, members: Array, frame: Array) -> Array:
-    """`(b, v)` operations of the right frame that are not members yet."""
-    return (op_frame[None, :] == frame[:, None]) & (members < 0.5)
+def class_features() -> tuple[np.ndarray, np.ndarray]:
+    """Features of the classes of operations and of pairs (numpy, float32)."""
+    classes = operation_classes()
+    return classes.features, classes.pair_features
 
 
-def step_nll(out: WalkOutput, members: Array, target: Array) -> Array:
+def log_normaliser(out: WalkOutput, contexts: Contexts) -> Array:
+    """`(b,)` log of the sum over all operations that may be added, and the stop."""
+    weight = jnp.log(jnp.maximum(contexts.candidates, 1e-30))
+    every = jnp.concatenate([out.candidate + weight, out.stop[:, None]], -1)
+    return nn.logsumexp(every, -1)
+
+
+def settle(members: Array, drawn: Array, identity: Array) -> Array:
+    """`(b, v)` bool sets without the other frame's identity, once an operation `drawn (b,)` of a frame is added."""
+    second = jnp.arange(members.shape[-1]) >= identity[1]
+    return members & (second[None] == (drawn >= identity[1])[:, None])
+
+
+def step_nll(out: WalkOutput, contexts: Contexts, missing: Array) -> Array:
     r"""`(b,)` one term of the bound: minus log p(next) minus log |G \\ H|, averaged over the uniform target (nats).
 
     Args:
-      out: network output at H.
-      members: (b, v) H.
-      target: (b, v) G, a superset of H.
+      out: network output at H, of these contexts.
+      contexts: of H.
+      missing: (b, t) number of operations of G \\ H in each context.
     """
-    logp = nn.log_softmax(jnp.concatenate([out.candidate, out.stop[:, None]], -1), -1)
-    missing = target * (1.0 - members)
+    norm = log_normaliser(out, contexts)
     count = jnp.sum(missing, -1)
-    add = -jnp.sum(missing * logp[:, :-1], -1) / jnp.maximum(count, 1.0) - jnp.log(jnp.maximum(count, 1.0))
-    return jnp.where(count > 0, add, -logp[:, -1])
-
-
-def frame_nll(out: WalkOutput, frame: Array) -> Array:
-    """`(b,)` minus log-probability of the frame (nats)."""
-    return -jnp.take_along_axis(nn.log_softmax(out.frame, -1), frame[:, None], 1)[:, 0]
-
-
-def membership_bce(out: WalkOutput, target: Array, allowed: Array) -> Array:
-    """`(b,)` mean binary cross-entropy (nats) over the candidates that are not members yet."""
-    loss = jnp.maximum(out.member, 0) - out.member * target + jnp.log1p(jnp.exp(-jnp.abs(out.member)))
-    return jnp.sum(jnp.where(allowed, loss, 0.0), -1) / jnp.maximum(jnp.sum(allowed, -1), 1)
-
-
-def member_probability(out: WalkOutput, members: Array) -> Array:
-    """`(b, v)` probability that each operation belongs to the final set; 1 for members of H, 0 in the other frame."""
-    return jnp.where(members > 0.5, 1.0, nn.sigmoid(out.member))
+    chosen = jnp.sum(missing * jnp.where(missing > 0, out.candidate, 0.0), -1) / jnp.maximum(count, 1.0)
+    add = norm - chosen - jnp.log(jnp.maximum(count, 1.0))
+    return jnp.where(count > 0, add, norm - out.stop)
 
 
 def unpack(packed: Array, rows: Array, size: int) -> Array:

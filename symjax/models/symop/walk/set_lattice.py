@@ -83,6 +83,17 @@ def _below(indices: tuple[int, ...]) -> SetLattice:
     n = len(operations)
     if (product[:n, :n] == n).any():
         raise InputError("the upper bound of a walk must be a group: a product of its operations is not among them")
+    return subgroups(operations, product, inverse)
+
+
+def subgroups(operations: np.ndarray, product: np.ndarray, inverse: np.ndarray) -> SetLattice:
+    """All subgroups of a finite group.
+
+    Args:
+        operations: (n,) what the n elements are called.
+        product: (n + 1, n + 1) rows of products, n beyond the last element; inverse: (n,) rows.
+    """
+    n = len(operations)
     start = np.zeros(n, bool)
     start[_identity(product)] = True
     members, target = _enumerate(product, inverse, start)
