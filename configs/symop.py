@@ -28,7 +28,7 @@ def operations() -> ConfigDict:
             "dropout": 0.1,  # in all three
             "chains": 16,  # random subgroup chains kept for each description of a type
             "conjugates": 0.5,  # share of crystals described by a random one of their type's descriptions
-            "held_out": 0,  # every how many-th of those descriptions is left out of training; 0 for none
+            "held_out": 0,  # classes of sets whose index it divides are left out of those descriptions; 0 for none
         }
     )
 

@@ -82,7 +82,7 @@ def report(args: argparse.Namespace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         samples.save(args.out / "samples.npz")
     found = judge(samples, args)
-    extra = [_walk_bound(samples)] if "log_bound" in samples.properties else []
+    extra = [_walk_bound(samples)] if "log_operations" in samples.properties else []
     if val is not None:
         extra += match(args, val)
     add_figures(found.report, extra)
@@ -144,9 +144,9 @@ def show_aims(figures: list[dict[str, Any]]) -> None:
 def _walk_bound(samples: CrystalDataset) -> Figure:
     from symjax.evaluate.figure import Figure
 
-    values = samples.properties["log_bound"]
+    values = samples.properties["log_operations"]
     said = "mean log-likelihood of the walk that was taken"
-    return Figure("walk.log_bound", "walk log-likelihood", float(values.mean()), len(values), said, unit="nats")
+    return Figure("walk.log_operations", "walk log-likelihood", float(values.mean()), len(values), said, unit="nats")
 
 
 if __name__ == "__main__":

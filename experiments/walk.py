@@ -6,11 +6,9 @@ Run: python -m experiments.walk --train train.npz --data test.npz [--num 2000] [
    the training data score (mean and standard deviation of 100), and the share of sets that are tabulated settings. The sets
    are drawn for elements that the model draws itself; sites are not drawn.
 2. Non-tabulated sets: of the walk's mass on all subgroups of Pm-3m (modulo the primitive cube), the share on those that are
-   the standard setting of no type, for ten perovskites in their cubic description. Exact (dynamic programming over the
-   closed sets).
-3. Held-out descriptions (weights trained with `held_out`): mean mass of a conjugacy class that was left out of training
-   over that of one that was not, among the non-tabulated subsets of Pm-3m whose type was trained on in another description.
-4. Conjugates: the largest difference of log-probabilities between conjugate sets; zero by construction, in exact arithmetic.
+   conjugate to the standard setting of no type, for ten perovskites in their cubic description. Exact.
+3. Held-out descriptions (weights trained with `held_out`): mean mass of a class of sets that was left out of training over
+   that of one that was not, among the non-tabulated classes inside Pm-3m and P6/mmm whose type was trained on.
 """
 
 from __future__ import annotations
@@ -31,14 +29,11 @@ from symjax.errors import SymjaxError
 from symjax.evaluate.statistics import group_distance
 from symjax.generate.masks import setting_members
 from symjax.generate.request import Request
-from symjax.groups.tables import vocabulary
+from symjax.groups.tables import enantiomorph
 from symjax.models.symop.demands import demands_of
 from symjax.models.symop.network import OperationsNet, options_from_config
-from symjax.models.symop.sample import draw_species, draw_walks
-from symjax.models.symop.walk.contexts import set_key
-from symjax.models.symop.walk.descriptions import type_of
-from symjax.models.symop.walk.exact import walk_distribution
-from symjax.models.symop.walk.set_lattice import lattice_below
+from symjax.models.symop.sample import class_log_probabilities, draw_species, draw_walks
+from symjax.models.symop.walk.states import states
 from symjax.models.symop.weights import SymopWeights, load_weights
 
 PEROVSKITES = ("BaTiO3", "SrTiO3", "CaTiO3", "PbTiO3", "KNbO3", "NaTaO3", "LaAlO3", "LaMnO3", "BiFeO3", "CsPbI3")
@@ -47,7 +42,7 @@ DRAWS = 100
 
 
 def drawn_sets(weights: SymopWeights, num: int, seed: int) -> np.ndarray:
-    """(num, v) bool sets of the free walk, for elements of the species prior."""
+    """(num,) classes of sets of the free walk, for elements of the species prior."""
     net = OperationsNet(options_from_config(weights.operations_config["model"]["operations"]))
     demands = demands_of(Request(), max_orbits=20, max_atoms=192)
     found = []
@@ -61,8 +56,9 @@ def drawn_sets(weights: SymopWeights, num: int, seed: int) -> np.ndarray:
 
 def types_against(sets: np.ndarray, data: np.ndarray, train: np.ndarray, seed: int) -> dict[str, float]:
     """Figure 1."""
-    types = np.array([type_of(row) for row in sets])
-    tabulated = np.array([bool((row == setting_members(int(n))).all()) for row, n in zip(sets, types, strict=True)])
+    table = states()
+    types = hands(table.number[sets], seed)
+    tabulated = table.tabulated()[sets]
     rng = np.random.default_rng(seed)
     own = [group_distance(rng.choice(train, len(types)), data) for _ in range(DRAWS)]
     return {
@@ -87,42 +83,44 @@ def perovskite_orbits(formula: str) -> np.ndarray:
     return np.array([ATOMIC_NUMBERS[name] for name in names])
 
 
+def hands(numbers: np.ndarray, seed: int) -> np.ndarray:
+    """Types of sets; of enantiomorphic pairs, which are one class, either with equal chance."""
+    other = np.array([enantiomorph(int(n)) for n in numbers])
+    return np.where(np.random.default_rng(seed).random(len(numbers)) < 0.5, other, numbers)
+
+
 def inside_cube(weights: SymopWeights, types: np.ndarray) -> dict[str, Any]:
-    """Figures 2 to 4."""
+    """Figures 2 and 3."""
     options = options_from_config(weights.operations_config["model"]["operations"])
-    net, size = OperationsNet(options), vocabulary().size
-    lattice = lattice_below(np.flatnonzero(setting_members(221)))
-    rows = np.zeros((len(lattice), size), bool)
-    rows[:, lattice.operations] = lattice.members
-    numbers = np.array([type_of(row) for row in rows])
-    standard = np.array([(row == setting_members(int(n))).all() for row, n in zip(rows, numbers, strict=True)])
-    standard |= rows.sum(1) == 1
-    keys = np.array([set_key(row) for row in rows])
-    like_standard = np.isin(keys, [set_key(setting_members(int(n))) for n in set(numbers.tolist())])
-    known = ~like_standard & np.isin(numbers, types)
-    held = known & (keys % options.held_out == 0) if options.held_out else np.zeros(len(rows), bool)
-    mass = []
-    spread = 0.0
-    for formula in PEROVSKITES:
-        free = walk_distribution(net, weights.operations, lattice, perovskite_orbits(formula)).free
-        mass.append(np.exp(free - np.logaddexp.reduce(free)))
-        for key in set(keys.tolist()):
-            spread = max(spread, float(np.ptp(free[keys == key])))
-    share = np.array([p[~standard].sum() for p in mass])
-    mean = np.mean(mass, 0)
-
-    def of_class(chosen: np.ndarray) -> float:
-        return float(mean[chosen].sum() / max(len(set(keys[chosen].tolist())), 1))
-
+    net, table = OperationsNet(options), states()
+    inside = {number: inside_of(number) for number in (221, 191)}
+    tabulated = table.tabulated()
+    z = np.zeros((len(PEROVSKITES), 20), np.int32)
+    z[:, :3] = [perovskite_orbits(formula) for formula in PEROVSKITES]
+    p = np.exp(class_log_probabilities(net, weights.operations, z))
+    cube = inside[221]
+    share = p[:, cube & ~tabulated].sum(1) / p[:, cube].sum(1)
+    either = (inside[221] | inside[191]) & ~tabulated & np.isin(table.number, types)
+    held = either & (np.arange(len(table)) % options.held_out == 0) if options.held_out else np.zeros(len(table), bool)
+    mean = p.mean(0)
     return {
-        "subgroups": len(rows),
-        "non-tabulated": int((~standard).sum()),
+        "classes of subgroups": int(cube.sum()),
+        "non-tabulated": int((cube & ~tabulated).sum()),
         "share on them": {f: round(float(s), 4) for f, s in zip(PEROVSKITES, share, strict=True)},
         "smallest share": float(share.min()),
-        "held-out classes": len(set(keys[held].tolist())),
-        "mass of a held-out class over a trained one": of_class(held) / of_class(known & ~held) if held.any() else None,
-        "largest difference between conjugates, nats": spread,
+        "held-out classes": int(held.sum()),
+        "mass of a held-out class over a trained one": (
+            float(mean[held].mean() / mean[either & ~held].mean()) if held.any() else None
+        ),
     }
+
+
+def inside_of(number: int) -> np.ndarray:
+    """(c,) bool classes of the subgroups of a standard setting."""
+    table = states()
+    below = np.zeros(len(table), bool)
+    below[table.row_class[~(table.rows & ~setting_members(number)).any(1)]] = True
+    return below
 
 
 def main(argv: list[str] | None = None) -> int:

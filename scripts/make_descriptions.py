@@ -1,5 +1,5 @@
 """Makes symjax/models/symop/walk/descriptions.npz: every closed set of vocabulary operations inside the 230 standard
-settings, with its space-group type and its conjugacy class.
+settings, with its space-group type and its conjugacy class, and the classes that one more operation leads to.
 
 Run: python scripts/make_descriptions.py [--out PATH] (some minutes). spglib names the types; nothing else is looked up.
 """
@@ -12,6 +12,7 @@ from symjax.groups.identify import identify
 from symjax.groups.tables import NUM_TYPES, enantiomorph, vocabulary
 from symjax.models.symop.walk.contexts import set_key
 from symjax.models.symop.walk.set_lattice import lattice_below
+from symjax.models.symop.walk.states import next_classes
 
 
 def build() -> dict[str, np.ndarray]:
@@ -29,7 +30,7 @@ def build() -> dict[str, np.ndarray]:
             found.setdefault(np.packbits(row).tobytes(), row)
         print(number, len(lattice), len(found), flush=True)
     rows = sorted(found.values(), key=lambda row: (int(row.sum()), np.packbits(row).tobytes()))
-    keys = [set_key(row) for row in rows]
+    keys = [set_key(row) if row.sum() > 1 else 0 for row in rows]  # the identity alone belongs to no frame
     names = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     by_class: dict[int, int] = {}
     types = []
@@ -38,7 +39,12 @@ def build() -> dict[str, np.ndarray]:
             by_class[key] = identify(vocab.opset(np.flatnonzero(row))).number
         types.append(by_class[key])
     classes = np.array([names[key] for key in keys], np.int16)
-    return {"packed": np.packbits(np.stack(rows), axis=-1), "number": np.array(types, np.uint8), "class": classes}
+    return {
+        "packed": np.packbits(np.stack(rows), axis=-1),
+        "number": np.array(types, np.uint8),
+        "class": classes,
+        "next": next_classes(np.stack(rows), classes.astype(int)),
+    }
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -240,9 +241,7 @@ def _generate(args: argparse.Namespace, chosen: System, request: Request, own: d
         for_index(made),
         for_entries(made),
         after=lambda: show_draws(made),
-        files=lambda folder: (
-            None if chosen.draws_coordinates else write_representations(folder / REPRESENTATIONS, made)
-        ),
+        files=partial(write_more, made=made, genes=not chosen.draws_coordinates),
         missing=made.missing,
     )
 
@@ -274,6 +273,26 @@ def for_entries(made: Generated) -> list[dict[str, Any]] | None:
     """What the index says about each crystal: the group asked for, where it is only a condition."""
     asked = None if made.dataset is None else made.dataset.properties.get("requested_group")
     return None if asked is None else [{"requested_group": int(number)} for number in asked]
+
+
+def write_more(folder: Path, *, made: Generated, genes: bool) -> None:
+    """Representations of a model that draws no coordinates; the trace of the crystal with most steps, where it was asked for."""
+    if genes:
+        write_representations(folder / REPRESENTATIONS, made)
+    if made.history is None or made.dataset is None:
+        return
+    import numpy as np
+
+    from symjax.data.structure_types import reduced_formula
+    from symjax.draw.operations import draw_history
+    from symjax.groups.identify import identify
+
+    row = max(range(len(made.history)), key=lambda i: len(made.history[i]))
+    sets = made.history[row]
+    cell = made.dataset.crystal(row).atoms()
+    numbers = [identify(one).number for one in sets]
+    formula = reduced_formula(cell.z, np.ones(len(cell.z)))
+    draw_history(folder / "trace.png", sets, numbers, cell, numbers[-1], formula)
 
 
 def write_representations(path: Path, made: Generated) -> None:

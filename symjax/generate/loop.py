@@ -63,6 +63,7 @@ class Generated:
         failed: reason -> draws that gave nothing.
         unrealised: (representation, reason) of structure types that were drawn and got no lattice and coordinates.
         missing: crystals that were asked for and failed every time.
+        history: sets of operations that each crystal went through, where they were kept (see `symjax.generate.system.Draws`).
     """
 
     types: StructureTypes
@@ -71,6 +72,7 @@ class Generated:
     failed: dict[str, int]
     unrealised: list[tuple[dict[str, Any], str]]
     missing: int
+    history: np.ndarray | None = None
 
 
 def check_request(system: System, request: Request, settings: Settings, realise: Realiser | None) -> None:
@@ -210,7 +212,8 @@ def _take(drawn: Draws, rows: np.ndarray) -> Draws:
     part = lambda values: None if values is None else values[rows]
     properties = {name: values[rows] for name, values in drawn.properties.items()}
     reason = [drawn.reason[i] for i in rows]
-    return Draws(drawn.types.take(rows), reason, part(drawn.k), part(drawn.x), part(drawn.ratio), properties)
+    whole = Draws(drawn.types.take(rows), reason, part(drawn.k), part(drawn.x), part(drawn.ratio), properties)
+    return whole._replace(history=part(drawn.history))
 
 
 class _Kept:
@@ -256,7 +259,7 @@ class _Kept:
         kept = np.flatnonzero(~lost)
         properties = {name: values[kept] for name, values in (part.properties | found.properties).items()}
         whole = Draws(part.types.take(kept), [""] * len(kept), found.k[kept], found.x[kept], None, properties)
-        return whole, good[kept]
+        return whole._replace(history=None if part.history is None else part.history[kept]), good[kept]
 
     def take(self, rows: np.ndarray, part: Draws) -> None:
         """Keep draws (one a row) that are better than what there was."""
@@ -301,6 +304,7 @@ class _Kept:
             failed=dict(self.failed),
             unrealised=self.unrealised,
             missing=len(self.done) - len(rows),
+            history=part.history,
         )
 
 
@@ -332,4 +336,5 @@ def _joined(parts: list[Draws]) -> Draws:
         whole(grown),
         whole([part.ratio for part in parts]),
         {name: np.concatenate([part.properties[name] for part in parts]) for name in sorted(names)},
+        history=whole([part.history for part in parts]),
     )

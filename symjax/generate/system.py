@@ -83,6 +83,8 @@ class Draws(NamedTuple):
         properties: values of each row, (n,) arrays, kept with its crystal.
         refused: draws beside these that `Settings.accept` refused.
         final: whether drawing the rows that are nothing once more would come to nothing as well.
+        history: (n,) objects, of a system that draws operations and was asked to keep them (its option `trace`): the tuple of sets
+            (`symjax.groups.sets.OpSet`) that each row went through, in the axes in which they were drawn; else None.
     """
 
     types: StructureTypes
@@ -93,6 +95,7 @@ class Draws(NamedTuple):
     properties: dict[str, np.ndarray]
     refused: int = 0
     final: bool = False
+    history: np.ndarray | None = None
 
 
 class Sampler(Protocol):

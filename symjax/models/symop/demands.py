@@ -1,7 +1,7 @@
 """What a request means for symop's discrete stages: bounds of the walk, masks on species and sites.
 
-Demands on operations become a list of target sets (the descriptions of the types whose operations meet them): a walk may
-only take steps that stay below a target and may only stop at one. An exact formula becomes a mask on the sites: only
+Demands on operations become a list of classes of closed sets, those of the types whose operations meet them: a walk only
+takes steps from which one of them can be reached, and stops only at one. An exact formula becomes a mask on the sites: only
 positions from which the remaining orbits can still reach it. Given orbits are counted among the species and placed when
 their turn comes. Nothing is drawn first and thrown away afterwards, except compositions for which a drawn group has no
 room.
@@ -17,13 +17,12 @@ import numpy as np
 
 from symjax.elements import ATOMIC_NUMBERS, NUM_ELEMENTS
 from symjax.errors import InputError
-from symjax.generate.masks import masks_of, vocabulary_indices
+from symjax.generate.masks import masks_of, setting_members, vocabulary_indices
 from symjax.generate.request import Request
 from symjax.generate.sites import position_indices
-from symjax.groups.tables import NUM_TYPES, vocabulary
+from symjax.groups.tables import NUM_TYPES, enantiomorph, vocabulary
 from symjax.models.symop.species import element_rank
-from symjax.models.symop.walk.chains import opened, start_set
-from symjax.models.symop.walk.descriptions import descriptions_of
+from symjax.models.symop.walk.states import states
 from symjax.wyckoff.occupancy import FormulaFitter, Need, multiples
 from symjax.wyckoff.set_table import SetTable
 
@@ -39,8 +38,8 @@ class Demands:
         allowed: (NUM_ELEMENTS,) bool elements that may occur.
         needed: (NUM_ELEMENTS,) int orbits of each element that there must be at least.
         formula: atomic number -> count, or None.
-        start: (v,) bool set a walk starts from.
-        targets: (t, v) bool sets a walk may end at; t = 0 for any.
+        start: class of sets that a walk starts from, and targets: (c,) bool classes it may end at (`symjax.models.symop.walk.states`).
+        numbers: (231,) bool types that may come out: of an enantiomorphic pair, whose sets are one class, perhaps one alone.
         given: atomic number -> rising positions of given orbits.
         min_orbits, max_orbits, max_atoms: limits of a crystal.
     """
@@ -49,8 +48,9 @@ class Demands:
     allowed: np.ndarray
     needed: np.ndarray
     formula: dict[int, int] | None
-    start: np.ndarray
+    start: int
     targets: np.ndarray
+    numbers: np.ndarray
     given: dict[int, tuple[int, ...]]
     min_orbits: int
     max_orbits: int
@@ -127,6 +127,14 @@ class Demands:
                 ok[: waiting[0]] = False
         return ok
 
+    def hand(self, numbers: np.ndarray, *, seed: int) -> np.ndarray:
+        """(b,) types of the sets drawn: of an enantiomorphic pair one that is allowed, both with equal chance."""
+        rng = np.random.default_rng(seed)
+        other = np.array([enantiomorph(int(n)) for n in numbers])
+        swap = rng.random(len(numbers)) < 0.5
+        swap = np.where(self.numbers[numbers], swap & self.numbers[other], True)
+        return np.where(swap, other, numbers)
+
     @property
     def masks_sites(self) -> bool:
         """Whether `site_mask` says anything."""
@@ -146,8 +154,7 @@ def demands_of(request: Request, *, max_orbits: int, max_atoms: int) -> Demands:
         raise InputError(f"{count} elements need as many orbits; a crystal holds at most {max_orbits}")
     if request.orbits is not None and request.orbits > max_orbits:
         raise InputError(f"a crystal of these weights has 1 to {max_orbits} orbits, got {request.orbits}")
-    vocab = vocabulary()
-    start, targets = start_set(), np.zeros((0, vocab.size), bool)
+    table, allowed = states(), np.ones(NUM_TYPES + 1, bool)
     if masks.groups is not None or masks.formula is not None:
         numbers = np.flatnonzero(masks.groups) if masks.groups is not None else np.arange(1, NUM_TYPES + 1)
         if masks.formula is not None:
@@ -158,14 +165,17 @@ def demands_of(request: Request, *, max_orbits: int, max_atoms: int) -> Demands:
                     f"no group that meets ({masks.text}) has positions for the formula in a conventional cell of at most "
                     f"{max_atoms} atoms and {max_orbits} orbits; ask for another formula or group"
                 )
-        if masks.groups is not None:
-            # bounds are given in the axes of a standard setting; else any description of a type will do
-            own_axes = request.above is not None or request.below is not None
-            targets = np.concatenate([descriptions_of(int(n))[: 1 if own_axes else None] for n in numbers])
+        allowed = np.isin(np.arange(NUM_TYPES + 1), numbers)
+    start, targets = 0, table.of_types(np.flatnonzero(allowed[1:]) + 1)
+    if request.above is not None or request.below is not None:
+        # bounds are given in the axes of a standard setting, and what is drawn is that setting
+        own = [table.of(setting_members(int(n))) for n in np.flatnonzero(allowed[1:]) + 1]
+        targets = np.isin(np.arange(len(table)), own)
     if request.above is not None:
-        start = np.zeros(vocab.size, bool)
-        start[vocabulary_indices(request.above, "above")] = True
-        start = opened(start[None])[0]
+        given = np.zeros(vocabulary().size, bool)
+        given[vocabulary_indices(request.above, "above")] = True
+        start = table.of(given)
+        assert start >= 0  # it lies inside the standard setting of a type that is allowed
     sites, needed = _given_sites(request), masks.required.astype(int)
     for element, positions in sites.items():
         needed[element] = max(needed[element], len(positions))
@@ -176,6 +186,7 @@ def demands_of(request: Request, *, max_orbits: int, max_atoms: int) -> Demands:
         formula=masks.formula,
         start=start,
         targets=targets,
+        numbers=allowed,
         given=sites,
         min_orbits=request.orbits or 1,
         max_orbits=min(max_orbits, request.orbits or max_orbits),

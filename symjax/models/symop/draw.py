@@ -11,6 +11,7 @@ from symjax.generate.masks import masks_of
 from symjax.generate.request import Request
 from symjax.generate.system import Draws, Settings
 from symjax.models.symop.sample import sample_structure_types
+from symjax.models.symop.walk.states import nested_sets
 from symjax.models.symop.weights import SymopWeights
 
 _BATCHES = 200  # batches of structure types drawn for one request, over all attempts
@@ -43,6 +44,11 @@ class SymopSampler:
         index = np.resize(np.arange(found), wanted)  # rows without a structure type repeat others; their reason says so
         z = np.where(np.asarray(drawn.orbit_mask), np.asarray(drawn.z), 0)
         types = StructureTypes(drawn.sets, np.asarray(drawn.set_index), z, np.asarray(drawn.pos)).take(index)
+        history = None
+        if self.settings.options.get("trace"):
+            history = np.empty(wanted, object)
+            for i, row in enumerate(index):
+                history[i] = nested_sets(drawn.passed[row])
         why = f"nothing that meets the request in {_BATCHES} batches"
         return Draws(
             types,
@@ -50,9 +56,10 @@ class SymopSampler:
             None,
             None,
             None,
-            {"log_bound": np.asarray(drawn.log_bound, float)[index]},
+            {"log_operations": drawn.log_operations[index]},
             refused=drawn.rejected,
             final=found < wanted,
+            history=history,
         )
 
     def realise_key(self, attempt: int) -> jax.Array:

@@ -11,7 +11,6 @@ from symjax.models.symop.sites.network import SitesNet, SiteTable
 from symjax.models.symop.species import SpeciesPrior
 from symjax.models.symop.walk import network as walk
 from symjax.models.symop.walk.classes import operation_classes
-from symjax.models.symop.walk.contexts import Contexts
 from symjax.nn.operation_encoder import OperationInputs
 from symjax.options import options_of
 
@@ -27,9 +26,9 @@ class OperationsOptions:
       quotient_dim: width in which a set's quotients are summed in the walk.
       dropout: in all three.
       chains: random subgroup chains kept per description of a type.
-      conjugates: share of training crystals whose operations are described by a random one of the type's descriptions
-        (`symjax.models.symop.walk.descriptions`) and not by the standard setting.
-      held_out: every how many-th of the other descriptions is never trained on; 0 for none.
+      conjugates: share of training crystals whose operations are described by a random one of the type's classes of closed sets
+        (`symjax.models.symop.walk.states`) and not by the standard setting.
+      held_out: classes whose index is divisible by it are not trained on in this way; 0 for none.
     """
 
     species_dim: int
@@ -67,11 +66,9 @@ class OperationsNet(nn.Module):
         """See `SpeciesPrior`."""
         return self.species(z, step, train)
 
-    def walk_output(
-        self, features: tuple[Array, Array], contexts: Contexts, z: Array, *, train: bool = False
-    ) -> walk.WalkOutput:
+    def walk_output(self, inputs: walk.WalkInputs, state: Array, z: Array, *, train: bool = False) -> walk.WalkOutput:
         """See `WalkNet`."""
-        return self.walk(features, contexts, z, train=train)
+        return self.walk(inputs, state, z, train=train)
 
     def encode_positions(self, ops: OperationInputs, table: SiteTable) -> tuple[Array, Array]:
         """See `SitesNet.encode`."""
@@ -86,7 +83,7 @@ class OperationsNet(nn.Module):
         z = batch["z"]
         return (
             self.species(z, state["species_step"], train),
-            self.walk(constants.features, state["contexts"], z, train=train),
+            self.walk(constants.walk, state["walk"], z, train=train),
             self.sites(
                 constants.ops,
                 constants.table,

@@ -1,9 +1,7 @@
 """Sampling of structure types: species, then the walk, then sites, in batches of one compiled shape.
 
-Every set is built by closing inside the vocabulary, so it is a group whatever the weights. Sets are drawn in any axes;
-sites are drawn in the standard setting of the type that the set has (`symjax.models.symop.walk.descriptions.type_of`). An
-operation whose closure leaves the vocabulary or exceeds 192 operations is rejected and another one drawn. Samples that a
-constraint or a size limit leaves no way out are drawn again from the start.
+Every state of the walk is a class of closed sets, so what is drawn is a group whatever the weights. Sites are drawn in the standard
+setting of its type. Samples that a constraint or a size limit leaves no way out are drawn again from the start.
 """
 
 from __future__ import annotations
@@ -23,24 +21,20 @@ from symjax.elements import NUM_ELEMENTS
 from symjax.errors import InputError, SymjaxError
 from symjax.generate.masks import setting_members
 from symjax.generate.request import Request
-from symjax.groups.indexed import ProductTable, close_mask, vocabulary_table
-from symjax.groups.tables import vocabulary
 from symjax.models.symop.demands import Demands, demands_of
 from symjax.models.symop.network import OperationsNet, options_from_config
 from symjax.models.symop.sites.balance import balance_rows
 from symjax.models.symop.sites.network import MASKED, SiteTable, operation_inputs, site_table, slot_state
 from symjax.models.symop.species import MAX_ORBITS, STOP, element_rank
 from symjax.models.symop.walk import network as walk
-from symjax.models.symop.walk.chains import MAX_OPS, build_chain_bank
-from symjax.models.symop.walk.contexts import Contexts, contexts_of, take
-from symjax.models.symop.walk.descriptions import type_of
+from symjax.models.symop.walk.chains import MAX_OPS
+from symjax.models.symop.walk.states import states
 from symjax.wyckoff.set_table import SetTable, pad_table, table_of_members
 from symjax.wyckoff.types import MAX_POSITIONS
 
 Array = Any
-MAX_STEPS = 64  # of the walk, rejected draws included; chains of the known groups have at most six sets
+MAX_STEPS = 12  # of the walk; orders double at least, and the largest is 192
 SET_BLOCK = 32  # tables of sets are padded to a multiple, so that few shapes are compiled
-TARGETS, STATES = 16, 64  # smallest padded numbers of sets a walk may end at, and of sets met on chains
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +47,10 @@ class StructureTypeSamples:
       z: (b, m) int32 atomic numbers in canonical order, 0 padding.
       pos: (b, m) int32 position of the set, 0 padding.
       orbit_mask: (b, m) bool.
-      log_bound: (b,) lower bound (nats) of the log-probability of the operations, as they were drawn, given the species; that of
-        the model without constraints.
-      drawn: (b, v) bool the operations as they were drawn, in their own axes; `sets` has the standard setting of their type.
+      log_operations: (b,) exact log-probability (nats) of the operations (the class of conjugate sets that was drawn) given the
+        species; that of the model without constraints.
+      passed: (b, steps) the classes that each walk passed (`symjax.models.symop.walk.states`); `sets` has the standard setting of
+        the last one's type.
       rejected: structure types beside these that were not accepted.
     """
 
@@ -64,14 +59,9 @@ class StructureTypeSamples:
     z: np.ndarray
     pos: np.ndarray
     orbit_mask: np.ndarray
-    log_bound: np.ndarray
-    drawn: np.ndarray
+    log_operations: np.ndarray
+    passed: np.ndarray
     rejected: int = 0
-
-    @property
-    def tabulated(self) -> np.ndarray:
-        """(b,) bool whether the operations were drawn as the standard setting of their type."""
-        return np.array([(row == setting_members(type_of(row))).all() for row in self.drawn])
 
 
 @partial(jax.jit, static_argnames=("net", "num"))
@@ -116,71 +106,58 @@ def draw_species(net: OperationsNet, params: Any, key: Array, demands: Demands, 
 
 
 @partial(jax.jit, static_argnames=("net",))
-def _score(
-    net: OperationsNet, params: Any, features: tuple[Array, Array], contexts: Contexts, rows: Array, z: Array
+def _draw_walks(
+    net: OperationsNet, params: Any, key: Array, walks: tuple[Array, Array], inputs: walk.WalkInputs, targets: tuple
 ) -> tuple[Array, Array, Array]:
-    """`(b, t)` logits of one operation of each context, `(b,)` of the stop, and log of the sum over all operations and the stop."""
-    mine = take(contexts, rows)
-    out = net.apply(params, features, mine, z, method="walk_output")
-    return out.candidate, out.stop, walk.log_normaliser(out, mine)
+    """Walks to their end: `(b,)` where they ended, `(b,)` True where they got stuck, `(MAX_STEPS + 1, b)` classes passed.
 
-
-def score_states(
-    net: OperationsNet, params: Any, states: np.ndarray, rows: np.ndarray, z: np.ndarray
-) -> tuple[Array, Array, Array, np.ndarray]:
-    """What the network says of b walks that stand on some of s sets.
-
-    Args:
-      net, params: the discrete half.
-      states: (s, v) bool closed sets (`symjax.models.symop.walk.chains.opened`).
-      rows: (b,) which of them; z: (b, m) atomic numbers.
-
-    Returns:
-      (b, v) logits of adding each operation, (b,) of the stop, (b,) log of their sum, and (b, v) bool what may be added.
+    walks: start (), z (b, m). targets: (c,) bool classes where a walk may stop, and (c,) bool whence one of them can be reached.
     """
-    contexts, where = contexts_of(states)
-    padded = Contexts(*(_padded(leaf, STATES) for leaf in contexts))
-    candidate, stop, norm = _score(net, params, walk.class_features(), padded, jnp.asarray(rows), jnp.asarray(z))
-    where = where[rows]
-    may = (where >= 0) & ~states[rows]
-    may[:, vocabulary().identity] = False
-    return jnp.take_along_axis(candidate, jnp.asarray(np.maximum(where, 0), jnp.int32), 1), stop, norm, may
+    start, z = walks
+    may_end, leads = targets
+
+    def step(carry: tuple, key: Array) -> tuple:
+        state, done, failed = carry
+        out = net.apply(params, inputs, state, z, method="walk_output")
+        after = inputs.next[state]
+        ok = (after >= 0) & leads[after]
+        logits = jnp.where(ok, out.next, 2 * MASKED)
+        logits = jnp.concatenate([logits, jnp.where(may_end[state], out.stop, 2 * MASKED)[:, None]], -1)
+        drawn = jax.random.categorical(key, logits)
+        stuck = ~done & ~may_end[state] & ~jnp.any(ok, -1)
+        ends = drawn == after.shape[1]
+        moved = jnp.take_along_axis(after, jnp.minimum(drawn, after.shape[1] - 1)[:, None], 1)[:, 0]
+        state = jnp.where(done | ends | stuck, state, moved)
+        return (state, done | ends | stuck, failed | stuck), state
+
+    first = jnp.full(len(z), start, jnp.int32)
+    carry = (first, jnp.zeros(len(z), bool), jnp.zeros(len(z), bool))
+    (state, _, failed), passed = jax.lax.scan(step, carry, jax.random.split(key, MAX_STEPS))
+    return state, failed, jnp.concatenate([first[None], passed])
 
 
-@jax.jit
-def _walk_step(key: Array, scores: tuple, state: tuple, table: ProductTable, targets: Array) -> tuple:
-    """One draw for every walk that goes on.
+@partial(jax.jit, static_argnames=("net",))
+def _walk_logs(net: OperationsNet, params: Any, inputs: walk.WalkInputs, state: Array, z: Array) -> tuple[Array, Array]:
+    return walk.log_steps(net.apply(params, inputs, state, z, method="walk_output"))
 
-    scores: candidate (b, v), stop (b,), may (b, v) bool. state: members (b, v) bool, banned (b, v) bool, done (b,), failed (b,).
-    targets: (t, v) bool sets that constrain the walk (t = 0 for none): it stays below one of them and stops only at one.
+
+def class_log_probabilities(net: OperationsNet, params: Any, z: np.ndarray) -> np.ndarray:
+    """`(b, c)` float64 exact log-probability of ending at each class of closed sets, for species `z (b, m)`; they sum to one.
+
+    Sums over all ways that the walk can take (`symjax.models.symop.walk.network.reach_all`).
     """
-    candidate, stop, may = scores
-    members, banned, done, failed = state
-    allowed = may & ~banned
-    may_stop = jnp.ones(len(stop), bool)
-    # with targets: stay below one of them, stop only at one (the identity alone stands in both frames)
-    if targets.shape[0]:
-        goal = targets.astype(jnp.float32)
-        inside = members.astype(jnp.float32) @ goal.T
-        size = jnp.sum(members, -1) - jnp.all(members[:, table.identity], -1)
-        below = inside >= size[:, None] - 0.5  # targets that hold the whole of H
-        allowed = allowed & ((below.astype(jnp.float32) @ goal) > 0.5)
-        may_stop = jnp.any(below & (jnp.sum(goal, -1)[None, :] == size[:, None]), -1)
-    # one draw: an operation, or the stop
-    logits = jnp.where(allowed, candidate, 2 * MASKED)
-    logits = jnp.concatenate([logits, jnp.where(may_stop, stop, 2 * MASKED)[:, None]], -1)
-    drawn = jax.random.categorical(key, logits)
-    stuck = ~done & ~may_stop & ~jnp.any(allowed, -1)
-    ends = drawn == table.size
-    grows = ~done & ~ends & ~stuck
-    # close the set; an operation whose closure is no set of the vocabulary is banned until the walk has grown by another
-    settled = walk.settle(members, drawn, table.identity)
-    closed, outside = close_mask(table, settled, jnp.where(grows, drawn, table.size))
-    bad = grows & (outside | (jnp.sum(closed, -1) > MAX_OPS))
-    good = grows & ~bad
-    banned = (banned | (bad[:, None] & (jnp.arange(members.shape[1]) == drawn[:, None]))) & ~good[:, None]
-    members = jnp.where(good[:, None], closed, members)
-    return members, banned, done | ends | stuck, failed | stuck
+    step, stop = step_log_probabilities(net, params, z)
+    return walk.reach_all(step, stop, states().next)
+
+
+def step_log_probabilities(net: OperationsNet, params: Any, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`(b, c, e)` log-probabilities of the next class from each class, and `(b, c)` of stopping there (float64)."""
+    inputs, num = jax.tree.map(jnp.asarray, walk.walk_inputs()), len(states())
+    unique, inverse = np.unique(np.sort(z, 1), axis=0, return_inverse=True)
+    every = np.arange(num, dtype=np.int32)
+    found = [_walk_logs(net, params, inputs, every, np.broadcast_to(row, (num, len(row)))) for row in unique]
+    step, stop = (np.stack([np.asarray(one[i], np.float64) for one in found]) for i in (0, 1))
+    return step[inverse.ravel()], stop[inverse.ravel()]
 
 
 @partial(jax.jit, static_argnames=("net",))
@@ -212,21 +189,19 @@ def site_logits(net: OperationsNet, params: Any, encoded: tuple, table: SiteTabl
 
 def draw_walks(
     net: OperationsNet, params: Any, key: Array, z: np.ndarray, demands: Demands
-) -> tuple[np.ndarray, np.ndarray]:
-    """Final sets `(b, v)` bool for species `z (b, m)`, and `(b,)` True where the walk got stuck."""
-    table = jax.tree.map(jnp.asarray, vocabulary_table())
-    targets = jnp.asarray(_padded(demands.targets, TARGETS))
-    members = np.broadcast_to(demands.start, (len(z), len(demands.start)))
-    state = (jnp.asarray(members), jnp.zeros(members.shape, bool), jnp.zeros(len(z), bool), jnp.zeros(len(z), bool))
-    for i in range(MAX_STEPS):
-        states, rows = np.unique(np.asarray(state[0]), axis=0, return_inverse=True)
-        candidate, stop, _, may = score_states(net, params, states, rows.ravel(), z)
-        state = _walk_step(jax.random.fold_in(key, i), (candidate, stop, jnp.asarray(may)), state, table, targets)
-        if bool(jnp.all(state[2])):
-            break
-    # a walk that has not stopped by now still stands on a group; without constraints it is kept
-    unfinished = ~np.asarray(state[2]) if demands.targets.shape[0] else np.zeros(len(z), bool)
-    return np.asarray(state[0]), np.asarray(state[3]) | unfinished
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Walks for species `z (b, m)`.
+
+    Returns:
+      `(b,)` classes of the final sets (`symjax.models.symop.walk.states`), `(b,)` True where a walk got stuck, and
+      `(b, steps)` the classes that were passed.
+    """
+    inputs = jax.tree.map(jnp.asarray, walk.walk_inputs())
+    leads = (states().reach & demands.targets).any(1)
+    targets = (jnp.asarray(demands.targets), jnp.asarray(leads))
+    found = _draw_walks(net, params, key, (jnp.int32(demands.start), jnp.asarray(z)), inputs, targets)
+    final, failed, passed = (np.asarray(one) for one in found)
+    return final, failed | ~demands.targets[final], passed.T
 
 
 def draw_sites(
@@ -271,63 +246,10 @@ def draw_sites(
     return pos, failed
 
 
-def _padded(array: np.ndarray, smallest: int) -> np.ndarray:
-    """Rows repeated at the end up to `smallest`, or 4 or 16 times as many, so that few shapes are compiled; none stay none."""
-    size = smallest
-    while size < len(array):
-        size *= 4
-    return pad_rows(array, size) if len(array) else array
-
-
 def pad_rows(array: np.ndarray, block: int) -> np.ndarray:
     """Rows repeated at the end up to a multiple of `block`, so that few shapes are compiled."""
     extra = -len(array) % block
     return np.concatenate([array, np.repeat(array[-1:], extra, 0)])
-
-
-def log_bounds(
-    net: OperationsNet,
-    params: Any,
-    members: np.ndarray,
-    z: np.ndarray,
-    *,
-    chains: int = 4,
-    batch: int = 256,
-    seed: int = 0,
-) -> np.ndarray:
-    """`(b,)` lower bounds (nats, in expectation) of log p(G | species) of sets in their own axes.
-
-    The mean over `chains` random chains H_0 < ... < G of the sum of the terms that training averages (Jensen): the bound that
-    training maximises. The log of a mean over chains of exp(sum) would not be a bound, because each term is already averaged
-    over the operations that could be added. `symjax.models.symop.walk.exact` gives the exact value, at more cost.
-    """
-    unique, inverse = np.unique(members, axis=0, return_inverse=True)
-    bank = build_chain_bank(unique, num_chains=chains, seed=seed)
-    inverse = inverse.ravel()
-    chain, length, missing = bank.chain[inverse], bank.length[inverse], bank.missing[inverse]
-    which = np.nonzero(np.arange(chain.shape[-1]) < length[..., None])
-    state, crystal, left = chain[which], which[0], missing[which]
-    contexts = Contexts(*(_padded(leaf, STATES) for leaf in bank.contexts))
-    nll = np.zeros(len(state))
-    for first in range(0, len(state), batch):
-        rows = np.arange(first, min(first + batch, len(state)))
-        rows = np.concatenate([rows, np.repeat(rows[-1:], batch - len(rows))])
-        nll[rows] = _bound_terms(
-            net, params, walk.class_features(), (contexts, state[rows]), (left[rows], z[crystal[rows]])
-        )
-    total = np.zeros(length.shape)
-    np.add.at(total, which[:2], nll)
-    return -total.mean(-1)
-
-
-@partial(jax.jit, static_argnames=("net",))
-def _bound_terms(
-    net: OperationsNet, params: Any, features: tuple, states: tuple[Contexts, Array], crystals: tuple[Array, Array]
-) -> Array:
-    mine = take(*states)
-    missing, z = crystals
-    out = net.apply(params, features, mine, z, method="walk_output")
-    return walk.step_nll(out, mine, missing.astype(jnp.float32))
 
 
 def sample_structure_types(
@@ -370,15 +292,15 @@ def sample_structure_types(
     parts: list[tuple[np.ndarray, ...]] = []
     found = rejected = 0
     for round_index in range(max_rounds):
-        keys = jax.random.split(jax.random.fold_in(key, round_index), 4)
+        keys = jax.random.split(jax.random.fold_in(key, round_index), 5)
         z = draw_species(net, params, keys[0], demands, batch_size)
-        types, members, numbers, good = _typed(net, params, keys[1:], z, demands)
+        types, passed, numbers, good = _typed(net, params, keys[1:], z, demands)
         if accept is None:
             good = good[: num - found]
         else:
             good, refused = _accepted(accept, types, good, num - found)
             rejected += refused
-        parts.append((types.z[good], types.pos[good], members[good], numbers[good]))
+        parts.append((types.z[good], types.pos[good], numbers[good], passed[good]))
         found += len(good)
         if progress is not None:
             progress(len(good))
@@ -391,7 +313,8 @@ def sample_structure_types(
             + (f" ({rejected} had sites that force another symmetry)" if rejected else "")
             + "; ask for less"
         )
-    z, pos, members, numbers = (np.concatenate(p) for p in zip(*parts, strict=True))
+    z, pos, numbers, passed = (np.concatenate(p) for p in zip(*parts, strict=True))
+    log_p = class_log_probabilities(net, params, z)
     unique, index = np.unique(numbers, return_inverse=True)
     return StructureTypeSamples(
         sets=table_of_members(np.stack([setting_members(int(n)) for n in unique])),
@@ -399,8 +322,8 @@ def sample_structure_types(
         z=z.astype(np.int32),
         pos=pos,
         orbit_mask=z > 0,
-        log_bound=log_bounds(net, params, members, z),
-        drawn=members,
+        log_operations=log_p[np.arange(len(z)), passed[:, -1]],
+        passed=passed,
         rejected=rejected,
     )
 
@@ -411,11 +334,11 @@ def _typed(
     """Sets and sites for one batch of species `z (b, m)`.
 
     Returns:
-      structure types in the standard settings of the sets that were drawn, those sets (b, v), their types (b,), and the rows
-      that are whole.
+      structure types in the standard settings of the sets that were drawn, the classes that were passed (b, steps), the types
+      (b,) of the last ones, and the rows that are whole.
     """
-    members, failed = draw_walks(net, params, keys[0], z, demands)
-    numbers = np.array([type_of(row) for row in members])
+    final, failed, passed = draw_walks(net, params, keys[0], z, demands)
+    numbers = demands.hand(states().number[final], seed=int(jax.random.randint(keys[3], (), 0, 2**31 - 1)))
     unique, index = np.unique(numbers, return_inverse=True)
     sets = table_of_members(np.stack([setting_members(int(n)) for n in unique]))
     index = index.ravel().astype(np.int32)
@@ -425,7 +348,7 @@ def _typed(
     pos, stuck = draw_sites(
         net, params, keys[1], z, sets=sets, set_index=index, demands=demands, max_atoms=demands.max_atoms
     )
-    return StructureTypes(sets, index, z, pos), members, numbers, np.nonzero(~(failed | stuck))[0]
+    return StructureTypes(sets, index, z, pos), passed, numbers, np.nonzero(~(failed | stuck))[0]
 
 
 def _accepted(

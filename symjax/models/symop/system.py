@@ -24,7 +24,9 @@ class Symop:
     about = "operations first"
     draws_coordinates = False
     without_meaning: Mapping[str, str] = {}
-    options: tuple[Option, ...] = ()
+    options: tuple[Option, ...] = (
+        Option("trace", "write trace.png and trace.gif: operations appear step by step, then lattice and atoms", bool),
+    )
 
     def load(self, folder: str | Path | None) -> SymopWeights:
         """See `symjax.models.symop.weights.load_weights`."""

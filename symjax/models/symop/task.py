@@ -24,9 +24,8 @@ from symjax.models.symop.sites.balance import MAX_BALANCE, balance_rows
 from symjax.models.symop.sites.network import SiteTable, operation_inputs, site_nll, site_table
 from symjax.models.symop.species import MAX_ORBITS, canonical_slots, species_nll
 from symjax.models.symop.walk import network as walk
-from symjax.models.symop.walk.chains import ChainBank, build_chain_bank
-from symjax.models.symop.walk.contexts import take
-from symjax.models.symop.walk.descriptions import described
+from symjax.models.symop.walk.chains import ChainBank, build_chain_bank, rows_of_sets
+from symjax.models.symop.walk.states import states
 from symjax.nn.operation_encoder import OperationInputs
 from symjax.train.interface import Bucket, weighted_sum
 from symjax.wyckoff.set_table import merge_sets
@@ -41,14 +40,14 @@ class Constants:
 
     Attributes:
       ops, table: of the site network.
-      features: of the walk (`symjax.models.symop.walk.network.class_features`).
+      walk: of the walk.
       bank: chains to every description of every type of the data.
       described: (s, d) int32 targets of the bank that describe each set, the standard setting first; padding repeats it.
       choices: (s,) int32 how many there are.
     """
 
     ops: OperationInputs
-    features: tuple[Array, Array]
+    walk: walk.WalkInputs
     table: SiteTable
     bank: ChainBank
     described: Array
@@ -59,27 +58,33 @@ def make_constants(
     sets: Any, *, chains: int, conjugates: float = 0.0, held_out: int = 0, seed: int = 0, use: np.ndarray | None = None
 ) -> Constants:
     """Constants of the sets of a data set; chains are built for the sets in `use` only (default: all)."""
-    members = members_of(sets)
-    used = np.arange(len(members)) if use is None else use
-    targets: list[np.ndarray] = []
-    rows: list[list[int]] = [[0]] * len(members)
-    for i in used.tolist():
-        every = described(members[i], held_out=held_out) if conjugates > 0 else members[i : i + 1]
+    used = np.arange(len(sets)) if use is None else use
+    own = rows_of_sets(np.where(np.asarray(sets.mask), np.asarray(sets.vocab), vocabulary().size)[used])
+    targets: list[int] = []
+    rows: list[list[int]] = [[0]] * len(sets)
+    for i, row in zip(used.tolist(), own.tolist(), strict=True):
+        every = descriptions(row, held_out=held_out) if conjugates > 0 else [row]
         rows[i] = list(range(len(targets), len(targets) + len(every)))
         targets.extend(every)
-    bank = build_chain_bank(np.stack(targets), num_chains=chains, seed=seed)
+    bank = build_chain_bank(np.array(targets), num_chains=chains, seed=seed)
     width = max(len(r) for r in rows)
     table = np.array([r + [r[0]] * (width - len(r)) for r in rows], np.int32)
     choices = np.array([len(r) for r in rows], np.int32)
-    return Constants(operation_inputs(), walk.class_features(), site_table(sets), bank, table, choices)
+    return Constants(operation_inputs(), walk.walk_inputs(), site_table(sets), bank, table, choices)
 
 
-def members_of(sets: Any) -> np.ndarray:
-    """(s, v) bool the vocabulary operations of each set of a table."""
-    indices, size = np.asarray(sets.vocab), vocabulary().size
-    members = np.zeros((len(indices), size + 1), bool)
-    members[np.arange(len(indices))[:, None], np.where(np.asarray(sets.mask), indices, size)] = True
-    return members[:, :size]
+def descriptions(row: int, *, held_out: int = 0) -> list[int]:
+    """Packaged rows that describe the type of one, itself first: one of every class of that type.
+
+    Args:
+      held_out: leave out the other classes whose index is divisible by it; 0 for none.
+    """
+    table = states()
+    others = np.flatnonzero(table.of_types(table.row_number[[row]]))
+    others = others[others != table.row_class[row]]
+    if held_out:
+        others = others[others % held_out != 0]
+    return [row, *table.first[others].tolist()]
 
 
 def crystal_arrays(data: CrystalDataset) -> dict[str, np.ndarray]:
@@ -124,8 +129,8 @@ def draw_slots(batch: dict[str, Array], constants: Constants, conjugates: float,
     """One random slot of each stage per crystal, with what the networks read there.
 
     Returns:
-      species_step, site_step, chain_length (b,); contexts of the walk's state; missing (b, t) operations still to come by
-      context; balance (b, MAX_BALANCE).
+      species_step, site_step, chain_length (b,); walk (b,) class on which the walk stands; missing (b, e) operations still to
+      come by the class that they lead to; balance (b, MAX_BALANCE).
     """
     keys = jax.random.split(key, 6)
     bank, num, rows = constants.bank, batch["num"], jnp.arange(len(batch["num"]))
@@ -145,7 +150,7 @@ def draw_slots(batch: dict[str, Array], constants: Constants, conjugates: float,
         "species_step": below(keys[2], num + 1),
         "site_step": site_step,
         "chain_length": length,
-        "contexts": take(bank.contexts, bank.chain[target, chain, step]),
+        "walk": bank.chain[target, chain, step],
         "missing": bank.missing[target, chain, step].astype(jnp.float32),
         "balance": walk.unpack(batch["balance"][rows, site_step], rows, MAX_BALANCE),
     }
@@ -211,7 +216,7 @@ class OperationsTask:
         species, out, sites = self.net.apply(params, batch, state, constants, train, rngs={"dropout": drop})
         terms = {
             "species": jnp.mean((batch["num"] + 1) * species_nll(species, batch["z"], state["species_step"])),
-            "walk": jnp.mean(state["chain_length"] * walk.step_nll(out, state["contexts"], state["missing"])),
+            "walk": jnp.mean(state["chain_length"] * walk.step_nll(out, state["missing"])),
             "sites": jnp.mean(batch["num"] * site_nll(sites, batch["pos"], state["site_step"])),
         }
         nll = weighted_sum(terms, dict.fromkeys(terms, 1.0))

@@ -1,8 +1,7 @@
 """Exact log-likelihood of structure types: species, frame and operations, sites (the discrete half of `symop`).
 
 Every factor is exact: species and sites are autoregressive over a canonical order, and the walk is summed over all its ways
-(`symjax.models.symop.walk.exact`). A structure type is one description; those with another choice of origin or axes, or the same
-crystal in a larger cell, are other events of the model and not added.
+(`symjax.models.symop.sample.class_log_probabilities`), over every description of the type.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from symjax.data.structure_types import StructureTypes
+from symjax.groups.tables import enantiomorph
 from symjax.models.symop.network import OperationsNet
-from symjax.models.symop.sample import SET_BLOCK, encode_sites, pad_rows, site_logits
+from symjax.models.symop.sample import SET_BLOCK, class_log_probabilities, encode_sites, pad_rows, site_logits
 from symjax.models.symop.sites.balance import balance_rows
 from symjax.models.symop.sites.network import site_nll, site_table
 from symjax.models.symop.species import MAX_ORBITS, species_nll
 from symjax.models.symop.walk.chains import MAX_OPS
-from symjax.models.symop.walk.exact import walk_distributions
-from symjax.models.symop.walk.set_lattice import lattice_below
-from symjax.wyckoff.set_table import pad_table
+from symjax.models.symop.walk.states import states
+from symjax.wyckoff.set_table import pad_table, standard_numbers
 from symjax.wyckoff.types import MAX_POSITIONS
 
 Array = Any
@@ -37,7 +36,7 @@ class TypeLikelihood:
 
     Attributes:
         species: of the elements, one for each orbit.
-        walk: of the operations, in the axes of the structure type's set, given the elements.
+        walk: of the space-group type of the operations, in any description, given the elements.
         sites: of the positions given both.
     """
 
@@ -80,14 +79,17 @@ def _species_terms(net: OperationsNet, params: Any, z: Array, step: Array) -> Ar
 
 
 def _walks(net: OperationsNet, params: Any, types: StructureTypes, z: np.ndarray) -> np.ndarray:
-    """(b,) each pair of a set and a bag of elements once."""
-    vocab, mask = np.asarray(types.sets.vocab), np.asarray(types.sets.mask)
-    pairs = [(int(index), np.sort(row).tobytes()) for index, row in zip(types.set_index, z, strict=True)]
-    first = {pair: i for i, pair in reversed(list(enumerate(pairs)))}
-    cases = [(lattice_below(vocab[index][mask[index]]), z[i]) for (index, _), i in first.items()]
-    found = walk_distributions(net, params, cases)
-    value = {pair: one.free[-1] for pair, one in zip(first, found, strict=True)}  # the whole set comes last
-    return np.array([value[pair] for pair in pairs])
+    """(b,) of the type of each set: all classes that describe it together, an enantiomorph half of what it shares with its other."""
+    numbers, table = standard_numbers(types.sets), states()
+    unique, inverse = np.unique(np.sort(z, 1), axis=0, return_inverse=True)
+    log_p = class_log_probabilities(net, params, unique)[inverse.ravel()]
+    wanted = numbers[types.set_index]
+    result = np.zeros(len(z))
+    for number in np.unique(wanted):
+        rows, both = wanted == number, enantiomorph(int(number)) != number
+        classes = table.of_types(np.array([number]))
+        result[rows] = np.logaddexp.reduce(log_p[rows][:, classes], axis=1) - np.log(2) * both
+    return result
 
 
 def _sites(net: OperationsNet, params: Any, types: StructureTypes, z: np.ndarray, pos: np.ndarray) -> np.ndarray:
