@@ -96,7 +96,7 @@ def test_index_describes_the_crystals(generated):
         assert sum(orbit["multiplicity"] for orbit in entry["orbits"]) == entry["num_atoms"]
         for orbit in entry["orbits"]:
             assert orbit["multiplicity"] * len(orbit["operations_fixing"]) == entry["num_operations"]
-        assert entry["log_bound"] <= 0
+        assert entry["log_operations"] <= 0
         assert (folder / entry["file"]).exists()
 
 

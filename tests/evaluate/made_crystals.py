@@ -39,5 +39,5 @@ def random_dataset(groups, seed):
         ids=np.array([f"c{i}" for i in range(num)]),
         formula=np.array(["?"] * num),
         row=np.arange(num),
-        properties={"log_bound": -np.ones(num)},
+        properties={"log_operations": -np.ones(num)},
     )

@@ -78,7 +78,7 @@ def test_equal_seeds_give_equal_crystals_with_at_least_the_generated_group(weigh
     np.testing.assert_array_equal(first.orbit_x, again.orbit_x)
     np.testing.assert_array_equal(first.k, again.k)
     assert list(first.formula) != list(other.formula)
-    assert (first.properties["log_bound"] < 0).all()
+    assert (first.properties["log_operations"] < 0).all()
     for cell in first.all_atoms():
         assert (
             find_symmetry(cell).contains or shortest(cell).distance < 0.3
