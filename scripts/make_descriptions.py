@@ -12,7 +12,7 @@ from symjax.groups.identify import identify
 from symjax.groups.tables import NUM_TYPES, enantiomorph, vocabulary
 from symjax.models.symop.walk.contexts import set_key
 from symjax.models.symop.walk.set_lattice import lattice_below
-from symjax.models.symop.walk.states import next_classes
+from symjax.models.symop.walk.states import packaged_classes
 
 
 def build() -> dict[str, np.ndarray]:
@@ -43,7 +43,7 @@ def build() -> dict[str, np.ndarray]:
         "packed": np.packbits(np.stack(rows), axis=-1),
         "number": np.array(types, np.uint8),
         "class": classes,
-        "next": next_classes(np.stack(rows), classes.astype(int)),
+        **packaged_classes(np.stack(rows), classes.astype(int)),
     }
 
 

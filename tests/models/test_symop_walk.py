@@ -24,7 +24,7 @@ from symjax.models.symop.walk.chains import build_chain_bank, rows_of_sets
 from symjax.models.symop.walk.classes import holohedry
 from symjax.models.symop.walk.contexts import contexts_of_members, set_key
 from symjax.models.symop.walk.set_lattice import lattice_below
-from symjax.models.symop.walk.states import SetContexts, nested_sets, next_classes, states
+from symjax.models.symop.walk.states import SetContexts, nested_sets, packaged_classes, states
 from symjax.wyckoff.set_table import table_of_members
 
 SIZES = {"species_dim": 16, "walk_dim": 16, "quotient_dim": 8, "sites_dim": 16, "chains": 4}
@@ -145,7 +145,8 @@ def test_packaged_list_is_what_its_script_says():
             assert row.tobytes() in rows
     for i in np.random.default_rng(0).choice(len(table.rows), 60, replace=False):
         assert identify(VOCAB.opset(np.flatnonzero(table.rows[i]))).number == table.row_number[i]
-    assert np.array_equal(next_classes(table.rows, table.row_class), arrays("models/symop/walk/descriptions")["next"])
+    for name, values in packaged_classes(table.rows, table.row_class).items():
+        assert np.array_equal(values, arrays("models/symop/walk/descriptions")[name]), name
     after = np.where(table.next >= 0, table.next, len(table))
     assert (np.append(table.order, 999)[after] > table.order[:, None]).all()  # what the exact sums stand on
 

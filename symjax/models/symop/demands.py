@@ -38,10 +38,10 @@ class Demands:
         allowed: (NUM_ELEMENTS,) bool elements that may occur.
         needed: (NUM_ELEMENTS,) int orbits of each element that there must be at least.
         formula: atomic number -> count, or None.
-        start: class of sets that a walk starts from, and targets: (c,) bool classes it may end at (`symjax.models.symop.walk.states`).
-        numbers: (231,) bool types that may come out: of an enantiomorphic pair, whose sets are one class, perhaps one alone.
-        given: atomic number -> rising positions of given orbits.
-        min_orbits, max_orbits, max_atoms: limits of a crystal.
+        start: class of sets that a walk starts from, and targets: (c,) bool classes it may end at
+        (`symjax.models.symop.walk.states`). numbers: (231,) bool types that may come out: of an enantiomorphic pair, whose sets
+        are one class, perhaps one alone. given: atomic number -> rising positions of given orbits. min_orbits, max_orbits,
+        max_atoms: limits of a crystal.
     """
 
     text: str

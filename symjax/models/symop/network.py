@@ -10,7 +10,7 @@ import flax.linen as nn
 from symjax.models.symop.sites.network import SitesNet, SiteTable
 from symjax.models.symop.species import SpeciesPrior
 from symjax.models.symop.walk import network as walk
-from symjax.models.symop.walk.classes import operation_classes
+from symjax.models.symop.walk.states import states
 from symjax.nn.operation_encoder import OperationInputs
 from symjax.options import options_of
 
@@ -60,7 +60,7 @@ class OperationsNet(nn.Module):
         o = self.options
         self.species = SpeciesPrior(o.species_dim, o.dropout)
         self.walk = walk.WalkNet(o.walk_dim, o.quotient_dim, o.dropout)
-        self.sites = SitesNet(o.sites_dim, operation_classes().num, o.dropout)
+        self.sites = SitesNet(o.sites_dim, len(states().operations), o.dropout)
 
     def species_logits(self, z: Array, step: Array, *, train: bool = False) -> Array:
         """See `SpeciesPrior`."""

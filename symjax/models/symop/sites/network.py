@@ -18,7 +18,7 @@ from symjax.groups.tables import vocabulary
 from symjax.lattice import FRAMES
 from symjax.models.symop.sites.balance import MAX_BALANCE
 from symjax.models.symop.species import bag_of
-from symjax.models.symop.walk.classes import operation_classes
+from symjax.models.symop.walk.states import states
 from symjax.nn.element_encoder import BagEncoder, ElementEncoder
 from symjax.nn.operation_encoder import MLP, OperationEncoder, OperationInputs
 from symjax.wyckoff.set_table import SetTable
@@ -56,7 +56,7 @@ def operation_inputs() -> OperationInputs:
     A = np.asarray(FRAMES, np.float64)
     t = np.einsum("vij,vj->vi", A[vocab.frame], vocab.w / 24.0)
     f32 = np.float32
-    kind = operation_classes().single
+    kind = states().operation_class
     return OperationInputs(vocab.R.astype(f32), t.astype(f32), vocab.frame, A.astype(f32), np.zeros((2, 3), f32), kind)
 
 

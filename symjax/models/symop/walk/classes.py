@@ -37,22 +37,17 @@ class OperationClasses:
       single: (v,) int32 class of each operation.
       reduced: (v,) int32 its (W, T), and quotient: (v, v) int32 that of `g h^-1` at [g, h]; -1 for pairs of different frames.
       joint: (r, r) int32 class of the pair of (W, T) of h and of g h^-1; -1 where none occurs.
-      features: (c, f) float32 of the single classes; pair_features: (p, f') float32 of the joint ones.
+      operations: (c, 14) int64 what stands for each single class: frame, W, T and order; pairs: (p, 28) the same of h and g h^-1.
     """
 
     single: np.ndarray
     reduced: np.ndarray
     quotient: np.ndarray
     joint: np.ndarray
-    features: np.ndarray
-    pair_features: np.ndarray
+    operations: np.ndarray
+    pairs: np.ndarray
 
-    @property
-    def num(self) -> int:
-        """Number of single classes."""
-        return len(self.features)
-
-    def pairs(self, rows: np.ndarray, members: np.ndarray) -> np.ndarray:
+    def of_pairs(self, rows: np.ndarray, members: np.ndarray) -> np.ndarray:
         """`(g, h)` joint classes of operations `rows (g,)` in view of `members (h,)`, of one frame."""
         return self.joint[self.reduced[members][None], self.quotient[rows[:, None], members[None]]]
 
@@ -171,10 +166,10 @@ def operation_classes() -> OperationClasses:
         chosen = rank.argmin(1)
         least = np.concatenate([rows[:, :1], whole[np.arange(len(rows)), chosen], rows[:, 13:]], 1)
         label = np.unique(least, axis=0, return_inverse=True)[1].ravel()
-        table, features = _joint(rows, rank, whole, np.stack([own[None].repeat(len(own), 0), where], -1).reshape(-1, 2))
+        table, both = _joint(rows, rank, whole, np.stack([own[None].repeat(len(own), 0), where], -1).reshape(-1, 2))
         blocks.append((first, last, own, where, label, table))
         singles.append(np.unique(least, axis=0))
-        joints.append(features)
+        joints.append(both)
         tables.append(len(rows))
     size = sum(tables)
     joint = np.full((size, size), -1, np.int32)
@@ -184,16 +179,14 @@ def operation_classes() -> OperationClasses:
         single[first:last] = label[own] + classes
         joint[at : at + count, at : at + count] = np.where(table >= 0, table + pairs, -1)
         at, classes, pairs = at + count, classes + len(one), pairs + len(two)
-    return OperationClasses(
-        single, reduced, quotient, joint, features_of(np.concatenate(singles)), np.concatenate(joints)
-    )
+    return OperationClasses(single, reduced, quotient, joint, np.concatenate(singles), np.concatenate(joints))
 
 
 def _joint(rows: np.ndarray, rank: np.ndarray, whole: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Classes of the pairs (h, quotient) that occur, `(n, 2)` rows of reduced operations.
 
     Returns:
-      (m, m) class or -1, and (p, f') float32 features of each class: of both representatives.
+      (m, m) class or -1, and (p, 28) what stands for each class.
     """
     met = np.unique(pairs, axis=0)
     together = rank[met[:, 0]] * (int(rank.max()) + 1) + rank[met[:, 1]]
@@ -205,6 +198,6 @@ def _joint(rows: np.ndarray, rank: np.ndarray, whole: np.ndarray, pairs: np.ndar
     for column in (0, 1):
         row = met[index, column]
         image = np.concatenate([rows[row, :1], whole[row, at[index]], rows[row, 13:]], 1)
-        both.append(features_of(image))
+        both.append(image)
     assert len(smallest) == len(both[0])
     return table, np.concatenate(both, 1)

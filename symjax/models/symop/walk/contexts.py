@@ -1,7 +1,7 @@
 """Contexts of the operations of a closed set: everything about them that conjugation leaves alone (host).
 
-The context of an operation g in a set H is its own class with the multiset {class of (h, g h^-1) : h in H}. Operations of one context are
-alike, so a set is read as a short list of contexts, each with its share of the operations.
+The context of an operation g in a set H is its own class with the multiset {class of (h, g h^-1) : h in H}. Operations of one
+context are alike, so a set is read as a short list of contexts, each with its share of the operations.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ NUM_PAIRS = 24
 def _hashes() -> np.ndarray:
     """Random numbers of the classes of pairs, then of single operations: their sum names a multiset (64 bits)."""
     classes = operation_classes()
-    return np.random.default_rng(20).integers(0, 2**63, len(classes.pair_features) + classes.num, dtype=np.uint64)
+    return np.random.default_rng(20).integers(0, 2**63, len(classes.pairs) + len(classes.operations), dtype=np.uint64)
 
 
 def _names(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n, n) classes of the pairs of the operations `rows (n,)`, and (n,) a name of each one's context."""
     classes, hashes = operation_classes(), _hashes()
-    code = classes.pairs(rows, rows)
-    return code, hashes[code].sum(1) + hashes[len(classes.pair_features) + classes.single[rows]]
+    code = classes.of_pairs(rows, rows)
+    return code, hashes[code].sum(1) + hashes[len(classes.pairs) + classes.single[rows]]
 
 
 def set_key(members: np.ndarray) -> int:

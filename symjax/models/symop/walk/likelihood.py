@@ -79,7 +79,7 @@ def _species_terms(net: OperationsNet, params: Any, z: Array, step: Array) -> Ar
 
 
 def _walks(net: OperationsNet, params: Any, types: StructureTypes, z: np.ndarray) -> np.ndarray:
-    """(b,) of the type of each set: all classes that describe it together, an enantiomorph half of what it shares with its other."""
+    """(b,) of the type of each set: all classes that describe it, an enantiomorph half of what it shares with its other."""
     numbers, table = standard_numbers(types.sets), states()
     unique, inverse = np.unique(np.sort(z, 1), axis=0, return_inverse=True)
     log_p = class_log_probabilities(net, params, unique)[inverse.ravel()]

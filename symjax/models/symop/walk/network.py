@@ -1,10 +1,10 @@
 r"""Stage 1: the learned walk up the subgroup lattice, without axes, frame or label.
 
-State: a class of conjugate closed sets H, at first the identity alone (`symjax.models.symop.walk.states`). One step scores every class that
-one more operation leads to, and STOP; so every state is a group. What a set looks like to the network is worked out from its
-operations alone: each operation g gathers its pairs with the members h, x_g = mean_h e(class of (h, g h^-1)), and the set is the mean
-over its members. The classes are invariants of conjugation, so another description of the same operations gives the same
-logits exactly, with any weights, and STOP cannot know whether a set is a tabulated setting.
+State: a class of conjugate closed sets H, at first the identity alone (`symjax.models.symop.walk.states`). One step scores
+every class that one more operation leads to, and STOP; so every state is a group. What a set looks like to the network is
+worked out from its operations alone: each operation g gathers its pairs with the members h, x_g = mean_h e(class of (h, g
+h^-1)), and the set is the mean over its members. The classes are invariants of conjugation, so another description of the same
+operations gives the same logits exactly, with any weights, and STOP cannot know whether a set is a tabulated setting.
 
 Likelihood: for a random chain H_0 < ... < H_n = G that adds uniformly drawn missing operations, with q(K | H) the share of the
 missing operations whose closure with H is of class K,
@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from symjax.models.symop.species import bag_of
-from symjax.models.symop.walk.classes import operation_classes
+from symjax.models.symop.walk.classes import features_of
 from symjax.models.symop.walk.states import SetContexts, states
 from symjax.nn.element_encoder import BagEncoder, ElementEncoder
 from symjax.nn.operation_encoder import MLP
@@ -57,8 +57,9 @@ class WalkOutput(NamedTuple):
 
 def walk_inputs() -> WalkInputs:
     """All classes (numpy)."""
-    classes, table = operation_classes(), states()
-    return WalkInputs(classes.features, classes.pair_features, table.contexts, table.next)
+    table = states()
+    pairs = np.concatenate([features_of(half) for half in np.split(table.pairs, 2, axis=1)], 1)
+    return WalkInputs(features_of(table.operations), pairs, table.contexts, table.next)
 
 
 class WalkNet(nn.Module):
@@ -109,7 +110,9 @@ def log_steps(out: WalkOutput) -> tuple[Array, Array]:
 
 
 def step_nll(out: WalkOutput, missing: Array) -> Array:
-    r"""`(b,)` one term of the bound (nats): divergence of the next class from the share of the missing operations, or minus log p(STOP).
+    r"""`(b,)` one term of the bound (nats).
+
+    The divergence of the next class from the share of the missing operations, or minus log p(STOP).
 
     Args:
       out: network output at H.
@@ -123,7 +126,12 @@ def step_nll(out: WalkOutput, missing: Array) -> Array:
 
 
 def reach_all(step: np.ndarray, stop: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """`(b, c)` exact log-probability of ending at each class, from log-probabilities `(b, c, e)` of steps and `(b, c)` of stopping."""
+    """`(b, c)` exact log-probability of ending at each class.
+
+    Args:
+      step: (b, c, e) log-probabilities of the next classes; stop: (b, c) of stopping.
+      after: (c, e) the next classes, padding -1.
+    """
     reach = np.zeros(stop.shape)
     reach[:, 0] = 1.0
     chance = np.exp(step)

@@ -1,10 +1,11 @@
 """The states of the walk: conjugacy classes of closed sets of operations, and what one more operation makes of them (host, exact).
 
-A crystal's operations have no axes and no origin of their own, so a state is a set of operations up to conjugation by the frame's holohedry and
-every shift of the origin (`symjax.models.symop.walk.classes`). All closed sets inside the 230 standard settings are packaged row by row
-(`descriptions.npz`, made by `scripts/make_descriptions.py`): 3,891 rows of 484 classes, tabulated settings and others alike (R3m on the axes
-of a primitive cube is one). Adding an operation g to H and closing leads to the class of <H, g>; H may be described by any of its rows for
-that, since what follows cannot depend on the description. So no set is out of reach because of where its axes happen to lie.
+A crystal's operations have no axes and no origin of their own, so a state is a set of operations up to conjugation by the
+frame's holohedry and every shift of the origin (`symjax.models.symop.walk.classes`). All closed sets inside the 230 standard
+settings are packaged row by row (`descriptions.npz`, made by `scripts/make_descriptions.py`): 3,891 rows of 483 classes,
+tabulated settings and others alike (R3m on the axes of a primitive cube is one). Adding an operation g to H and closing leads
+to the class of <H, g>; H may be described by any of its rows for that, since what follows cannot depend on the description. So
+no set is out of reach because of where its axes happen to lie.
 
 No number, symbol or place in this list enters the network: it reads the operations of each class (`SetContexts`).
 """
@@ -21,6 +22,7 @@ from symjax.generate.masks import setting_members
 from symjax.groups.packaged import arrays
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import enantiomorph, vocabulary
+from symjax.models.symop.walk.classes import operation_classes
 from symjax.models.symop.walk.contexts import contexts_of_members, set_key
 
 Array = Any
@@ -53,6 +55,8 @@ class States:
       first: (c,) row that stands for each class.
       next: (c, e) int32 classes that one more operation leads to, padding -1.
       contexts: of the classes.
+      operations: (k, 14) and pairs: (p, 28) what stands for the classes of operations and of their pairs
+        (`symjax.models.symop.walk.classes`), and operation_class: (v,) class of each operation of the vocabulary.
     """
 
     rows: np.ndarray
@@ -61,6 +65,9 @@ class States:
     first: np.ndarray
     next: np.ndarray
     contexts: SetContexts
+    operations: np.ndarray
+    pairs: np.ndarray
+    operation_class: np.ndarray
 
     def __len__(self) -> int:
         """Number of classes."""
@@ -68,7 +75,7 @@ class States:
 
     @property
     def number(self) -> np.ndarray:
-        """(c,) space-group type of each class; of an enantiomorphic pair, whose sets a reflection makes conjugate, one of the two."""
+        """(c,) space-group type of each class; of an enantiomorphic pair, which is one class, one of the two."""
         return self.row_number[self.first]
 
     @cached_property
@@ -115,21 +122,44 @@ class States:
 
 @cache
 def states() -> States:
-    """All classes (a second or two, once per process)."""
+    """All classes, as packaged."""
     data, size = arrays("models/symop/walk/descriptions"), vocabulary().size
     rows = np.unpackbits(data["packed"], axis=-1)[:, :size].astype(bool)
     row_class, numbers = data["class"].astype(np.int64), data["number"].astype(np.int64)
     first = np.unique(row_class, return_index=True)[1]
-    contexts = contexts_of_members(rows[first])
     order = rows[first].sum(1)
-    return States(
-        rows,
-        row_class,
-        numbers,
-        first,
-        data["next"].astype(np.int32),
-        SetContexts(*contexts, np.log(order).astype(np.float32)),
+    share = data["share"] / order[:, None]
+    contexts = SetContexts(
+        data["own"],
+        data["pair"],
+        np.float32(data["weight"] / order[:, None, None]),
+        np.float32(share),
+        np.float32(np.log(order)),
     )
+    steps = data["next"].astype(np.int32)
+    kinds = (
+        data["operations"].astype(np.int64),
+        data["pairs"].astype(np.int64),
+        data["operation_class"].astype(np.int32),
+    )
+    return States(rows, row_class, numbers, first, steps, contexts, *kinds)
+
+
+def packaged_classes(rows: np.ndarray, row_class: np.ndarray) -> dict[str, np.ndarray]:
+    """What `states` reads beside the rows: steps, contexts (as counts of operations), and what stands for classes of operations."""
+    first = np.unique(row_class, return_index=True)[1]
+    order, classes = rows[first].sum(1), operation_classes()
+    own, pair, weight, share = contexts_of_members(rows[first])
+    return {
+        "next": next_classes(rows, row_class),
+        "own": own,
+        "pair": pair,
+        "weight": np.rint(weight * order[:, None, None]).astype(np.uint8),
+        "share": np.rint(share * order[:, None]).astype(np.uint8),
+        "operations": classes.operations.astype(np.int16),
+        "pairs": classes.pairs.astype(np.int16),
+        "operation_class": classes.single.astype(np.int16),
+    }
 
 
 def next_classes(rows: np.ndarray, row_class: np.ndarray) -> np.ndarray:
