@@ -138,7 +138,10 @@ def main(argv: list[str] | None = None) -> int:
         weights = load_weights(args.weights)
         train, data = (group_numbers(path) for path in (args.train, args.data))
         sets = drawn_sets(weights, args.num, args.seed)
-        figures = {"types": types_against(sets, data, train, args.seed), "Pm-3m": inside_cube(weights, train)}
+        figures: dict[str, Any] = {
+            "types": types_against(sets, data, train, args.seed),
+            "Pm-3m": inside_cube(weights, train),
+        }
     except SymjaxError as error:
         print(f"experiments.walk: {error}", file=sys.stderr)
         return 2

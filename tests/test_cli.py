@@ -46,7 +46,7 @@ def run(*arguments, cwd, code=0):
 def generated(tmp_path_factory):
     """Six crystals of the shipped weights in a folder."""
     place = tmp_path_factory.mktemp("generate")
-    done = run("generate", "--num", 6, "--out", "out", "--steps", 4, "--seed", 1, cwd=place)
+    done = run("generate", "--num", 6, "--out", "out", "--steps", 4, "--seed", 1, "--trace", cwd=place)
     return place / "out", done
 
 
@@ -76,7 +76,7 @@ def test_generate_writes_a_whole_folder(generated):
     folder, done = generated
     index = json.loads((folder / "index.json").read_text())
     assert sorted(file.name for file in folder.iterdir()) == index["files"]
-    assert {"index.json", "crystals.npz", "crystals.png", "genes.jsonl"} < set(index["files"])
+    assert {"index.json", "crystals.npz", "crystals.png", "genes.jsonl", "trace.png", "trace.gif"} < set(index["files"])
     assert len(index["crystals"]) == 6
     assert (index["draws"], index["failed_draws"], index["unrealised"], index["missing"]) == (6, {}, [], 0)
     genes = [json.loads(line) for line in (folder / "genes.jsonl").read_text().splitlines()]

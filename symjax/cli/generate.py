@@ -287,7 +287,7 @@ def write_more(folder: Path, *, made: Generated, genes: bool) -> None:
     from symjax.draw.operations import draw_history
     from symjax.groups.identify import identify
 
-    row = max(range(len(made.history)), key=lambda i: len(made.history[i]))
+    row = int(np.argmax([len(sets) for sets in made.history]))
     sets = made.history[row]
     cell = made.dataset.crystal(row).atoms()
     numbers = [identify(one).number for one in sets]

@@ -23,8 +23,8 @@ from symjax.ops.seitz import seitz
 
 POINT, TIP = np.array([0.11, 0.06, 0.13]), np.array([0.19, 0.12, 0.13])
 NEW, OLD = "#c8442f", "#3c5a78"
-COLUMNS = 6
-_SECONDS = 1.2
+COLUMNS = 8
+_FRAMES_A_SECOND = 1
 
 
 def draw_history(
@@ -68,7 +68,9 @@ def draw_history(
         _panel(axes, i, history, numbers, cell, number)
         return []
 
-    FuncAnimation(moving, frame, frames=panels).save(path.with_suffix(".gif"), writer=PillowWriter(fps=1 / _SECONDS))
+    FuncAnimation(moving, frame, frames=panels).save(
+        path.with_suffix(".gif"), writer=PillowWriter(fps=_FRAMES_A_SECOND)
+    )
 
 
 def _panel(

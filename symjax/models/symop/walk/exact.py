@@ -2,13 +2,11 @@ r"""The exact distribution of a walk that is kept between two sets: dynamic prog
 
 A walk is a Markov chain on closed sets, and sets only grow. Two distributions over the sets of a `SetLattice` are kept apart:
 
-- free: p of the class of conjugate sets that each one belongs to, over everything the walk may do, shared evenly by the sets of
-that
-  class in the lattice. This is the exact likelihood that training bounds from below.
+- free: p of the class of conjugate sets that each one belongs to, over everything the walk may do, shared evenly by the sets
+  of that class in the lattice. This is the exact likelihood that training bounds from below.
 - kept: each step renormalised over what keeps the walk between the bounds, as the sampler does under constraints. A class that
-a step
-  leads to is shared evenly by the operations that lead there. With reach(K) = sum over H < K of reach(H) sum over {g : <H, g> = K}
-  p(g | H), p(H) = reach(H) p(STOP | H); these probabilities sum to one.
+  a step leads to is shared evenly by the operations that lead there. With reach(K) = sum over H < K of reach(H) sum over
+  {g : <H, g> = K} p(g | H), p(H) = reach(H) p(STOP | H); these probabilities sum to one.
 
 Sets that no standard setting holds (and that no walk can reach) have no probability.
 """
