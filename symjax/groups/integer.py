@@ -1,10 +1,11 @@
-"""Exact integer linear algebra in three dimensions, on the host: Smith and Hermite normal forms, lattices of directions.
+"""Exact integer linear algebra in three dimensions, on the host: Smith and Hermite normal forms, sublattices, lattices of directions.
 
 Small matrices of Python integers, so nothing overflows in sheared bases; results are numpy int64.
 """
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from typing import Any
 
@@ -139,3 +140,14 @@ def solve_torus(rows: Rows, c: np.ndarray, modulus: int) -> tuple[np.ndarray, np
     y = y // d[:rank] if rank else y
     points = (y.reshape(-1, rank) @ V[:, :rank].T) % modulus
     return kernel(rows), points, np.repeat(source, len(shifts))
+
+
+def sublattices(index: int) -> list[np.ndarray]:
+    """(3, 3) column Hermite forms of every sublattice of Z^3 of an index: upper triangular, one for each."""
+    found = []
+    for a, b in itertools.product(range(1, index + 1), repeat=2):
+        if index % (a * b) == 0:
+            c = index // (a * b)
+            for x, y, z in itertools.product(range(a), range(a), range(b)):
+                found.append(np.array([[a, x, y], [0, b, z], [0, 0, c]], np.int64))
+    return found

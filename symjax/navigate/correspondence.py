@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symjax.groups.integer import sublattices
 from symjax.lattice.reduction import reduced_basis
-from symjax.navigate.klassengleiche import sublattices
 from symjax.navigate.pseudosymmetry import log_strain
 
 _KEPT = 4000

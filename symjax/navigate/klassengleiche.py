@@ -17,6 +17,7 @@ import numpy as np
 
 from symjax.errors import InputError
 from symjax.groups.identify import identify
+from symjax.groups.integer import sublattices
 from symjax.groups.primitive import PrimitiveForm, primitive_form
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import generating_rows, rotation_products
@@ -85,17 +86,6 @@ def k_subgroups(opset: OpSet, index: int, *, number: int | None = None) -> list[
 def maximal_k_subgroups(opset: OpSet, index: int) -> list[KSubgroup]:
     """Those that no subgroup separates from the group. Arguments and order as `k_subgroups`."""
     return [one for one in k_subgroups(opset, index) if one.maximal]
-
-
-def sublattices(index: int) -> list[np.ndarray]:
-    """(3, 3) column Hermite forms of every sublattice of Z^3 of an index: upper triangular, one for each."""
-    found = []
-    for a, b in itertools.product(range(1, index + 1), repeat=2):
-        if index % (a * b) == 0:
-            c = index // (a * b)
-            for x, y, z in itertools.product(range(a), range(a), range(b)):
-                found.append(np.array([[a, x, y], [0, b, z], [0, 0, c]], np.int64))
-    return found
 
 
 def invariant_lattices(W: np.ndarray, index: int) -> list[np.ndarray]:

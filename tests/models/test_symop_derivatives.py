@@ -507,6 +507,11 @@ def test_command_above(tmp_path, capsys):
         (["--parent", "parent.cif", "--tolerance", "0.2"], "above"),
         (["--parent", "parent.cif", "--direction", "above", "--strain", "80"], "strain"),
         (["--parent", "parent.cif", "--direction", "above"], "nearly has no further operations"),
+        (["--parent", "parent.cif", "--max-cell", "5"], "1 to 4 times"),
+        (
+            ["--parent", "parent.cif", "--max-cell", "2", "--measure", "walk"],
+            "belongs to --direction below and --measure type",
+        ),
         (["--parent", "nothing.cif"], "nothing.cif"),
         (["--parent", "parent.cif", "--symprec", "-1"], "symprec"),
     ],

@@ -7,11 +7,11 @@ from symjax.crystals.types import AtomicStructure
 from symjax.data.standardize import standardize, to_crystal
 from symjax.data.structure_types import atoms_of
 from symjax.errors import InputError
+from symjax.groups.integer import sublattices
 from symjax.groups.primitive import primitive_form
 from symjax.groups.sets import OpSet
 from symjax.models.symop.derive.reductions import types_of
 from symjax.models.symop.derive.supercells import enlarged_subgroups, operations_modulo
-from symjax.navigate.klassengleiche import sublattices
 from symjax.navigate.relation import k_relations
 
 

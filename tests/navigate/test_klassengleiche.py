@@ -8,8 +8,9 @@ import pytest
 
 from symjax.errors import InputError, NotAGroupError
 from symjax.groups import OpSet, is_group, standard_setting
+from symjax.groups.integer import sublattices
 from symjax.groups.primitive import primitive_form
-from symjax.navigate.klassengleiche import invariant_lattices, k_subgroups, maximal_k_subgroups, own_basis, sublattices
+from symjax.navigate.klassengleiche import invariant_lattices, k_subgroups, maximal_k_subgroups, own_basis
 
 
 def theirs(form, index):

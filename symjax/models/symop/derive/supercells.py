@@ -14,13 +14,12 @@ import numpy as np
 
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.errors import InputError
-from symjax.groups.integer import as_rows, hermite
+from symjax.groups.integer import as_rows, hermite, sublattices
 from symjax.groups.primitive import PrimitiveForm, primitive_form
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import make_setting
 from symjax.models.symop.derive.reductions import CellAtoms, Reduction, attainable, fill, free_parameters, land, reduce
 from symjax.models.symop.walk.set_lattice import subgroups
-from symjax.navigate.klassengleiche import sublattices
 from symjax.ops import exact
 
 MAX_CELL = 4
