@@ -6,7 +6,8 @@ Run: python -m experiments.walk --train train.npz --data test.npz [--num 2000] [
    the training data score (mean and standard deviation of 100), and the share of sets that are tabulated settings. The sets
    are drawn for elements that the model draws itself; sites are not drawn.
 2. Non-tabulated sets: of the walk's mass on all subgroups of Pm-3m (modulo the primitive cube), the share on those that are
-   conjugate to the standard setting of no type, for ten perovskites in their cubic description. Exact.
+   no standard setting as they stand, and the share on those that are not even conjugate to one, for ten perovskites in their
+   cubic description. Exact; conjugate sets share the mass of their class evenly.
 3. Held-out descriptions (weights trained with `held_out`): mean mass of a class of sets that was left out of training over
    that of one that was not, among the non-tabulated classes inside Pm-3m and P6/mmm whose type was trained on.
 """
@@ -100,14 +101,20 @@ def inside_cube(weights: SymopWeights, types: np.ndarray) -> dict[str, Any]:
     p = np.exp(class_log_probabilities(net, weights.operations, z))
     cube = inside[221]
     share = p[:, cube & ~tabulated].sum(1) / p[:, cube].sum(1)
+    rows = np.flatnonzero(~(table.rows & ~setting_members(221)).any(1))
+    own = np.array([bool((table.rows[i] == setting_members(int(table.row_number[i]))).all()) for i in rows])
+    each = p[:, table.row_class[rows]] / np.bincount(table.row_class[rows])[table.row_class[rows]]
+    as_they_stand = each[:, ~own].sum(1) / each.sum(1)
     either = (inside[221] | inside[191]) & ~tabulated & np.isin(table.number, types)
     held = either & (np.arange(len(table)) % options.held_out == 0) if options.held_out else np.zeros(len(table), bool)
     mean = p.mean(0)
     return {
-        "classes of subgroups": int(cube.sum()),
-        "non-tabulated": int((cube & ~tabulated).sum()),
-        "share on them": {f: round(float(s), 4) for f, s in zip(PEROVSKITES, share, strict=True)},
-        "smallest share": float(share.min()),
+        "subgroups": len(rows),
+        "non-tabulated": int((~own).sum()),
+        "share on them": {f: round(float(s), 4) for f, s in zip(PEROVSKITES, as_they_stand, strict=True)},
+        "classes": int(cube.sum()),
+        "classes without a standard setting": int((cube & ~tabulated).sum()),
+        "share on these": {f: round(float(s), 4) for f, s in zip(PEROVSKITES, share, strict=True)},
         "held-out classes": int(held.sum()),
         "mass of a held-out class over a trained one": (
             float(mean[held].mean() / mean[either & ~held].mean()) if held.any() else None
