@@ -7,13 +7,15 @@ import pytest
 
 from symjax.elements import SYMBOLS
 from symjax.errors import InputError
+from symjax.generate.masks import masks_of
 from symjax.generate.request import Request
 from symjax.generate.system import Settings
 from symjax.groups.identify import identify
 from symjax.groups.kinds import operation_kinds
 from symjax.groups.sets import OpSet
-from symjax.groups.tables import standard_setting, wyckoff_letters
+from symjax.groups.tables import enantiomorph, standard_setting, wyckoff_letters
 from symjax.models.symop.demands import demands_of
+from symjax.models.symop.walk.states import states
 from symjax.systems import generate, system
 
 
@@ -22,18 +24,26 @@ def compiled(**demand):
 
 
 @pytest.mark.parametrize(
-    ("demand", "count"),
-    [({"polar": True}, 68), ({"groups": (14,)}, 1), ({"groups": (14, 225, 2)}, 3), ({"orbits": 3}, 0)],
+    "demand", [{"polar": True}, {"groups": (14,)}, {"groups": (14, 225, 2)}, {"chiral": True}, {"orbits": 3}]
 )
-def test_demands_on_operations_are_targets(demand, count):
-    assert len(compiled(**demand).targets) == count
+def test_demands_on_operations_are_targets(demand):
+    """A walk may end at every class whose type meets the demand, and at no other; handedness is chosen among the allowed."""
+    found, table = compiled(**demand), states()
+    groups = masks_of(Request(**demand)).groups
+    meets = np.ones(231, bool) if groups is None else groups
+    both = meets | meets[[0, *(enantiomorph(n) for n in range(1, 231))]]
+    assert np.array_equal(found.targets, both[table.number]) and found.start == 0
+    drawn = found.hand(table.number[found.targets], seed=0)
+    assert meets[drawn].all()
 
 
 def test_above_and_below_a_set():
+    table = states()
     below = compiled(below=standard_setting(221)).targets
-    assert (below.sum(1) <= 48).all() and len(below) > 5
+    assert (table.order[below] <= 48).all() and below.sum() > 5
     above = compiled(above=standard_setting(16))
-    assert (above.start.sum(1) == [4, 0]).all() and above.targets[:, above.start[0]].all()
+    assert table.number[above.start] == 16 and above.targets.any()
+    assert (table.reach[above.start] & above.targets).any() and not above.targets[: above.start].any()
 
 
 @pytest.mark.parametrize(
