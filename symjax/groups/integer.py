@@ -1,4 +1,4 @@
-"""Exact integer linear algebra in three dimensions, on the host: Smith and Hermite normal forms, sublattices, lattices of directions.
+"""Exact integer linear algebra in three dimensions, on the host: Smith and Hermite normal forms, sublattices, kernels.
 
 Small matrices of Python integers, so nothing overflows in sheared bases; results are numpy int64.
 """

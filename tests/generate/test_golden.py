@@ -1,6 +1,7 @@
 """The shipped weights give, seed for seed, the crystals that they gave before: formulas, groups, positions, operations, volumes.
 
-A change that moves values on purpose prints them anew by `python tests/generate/test_golden.py`, and every figure in README that hangs on them too.
+A change that moves values on purpose prints them anew by `python tests/generate/test_golden.py`, and every figure in README that
+hangs on them too.
 """
 
 import hashlib
