@@ -14,6 +14,7 @@ def raw(seed, components, width):
     return jnp.asarray(np.random.default_rng(seed).normal(size=components * width) * 2, jnp.float32)
 
 
+@pytest.mark.slow
 def test_beta_mixtures_integrate_to_one_and_samples_follow_them():
     own = raw(0, 4, densities.BETA_WIDTH)
     u = (jnp.arange(4000) + 0.5) / 4000
@@ -72,7 +73,9 @@ def test_determinants_are_those_of_finite_differences():
         assert abs(np.log(np.linalg.det(J) / polygons.AREA_RATIO[kind]) - analytic[kind]) < 5e-3
 
 
-@pytest.mark.parametrize("number", [2, 14, 62, 146, 166, 225, 227])
+@pytest.mark.parametrize(
+    "number", [14, 166, pytest.param(62, marks=pytest.mark.slow), pytest.param(227, marks=pytest.mark.slow)]
+)
 def test_wrapped_von_mises_mixtures_integrate_to_one_and_are_invariant(number):
     """The density is the same for all atoms of an orbit, so its mean over the cell is that over the asymmetric unit."""
     own, n = raw(3, 3, densities.VON_MISES_WIDTH), 12
@@ -91,6 +94,7 @@ def test_wrapped_von_mises_mixtures_integrate_to_one_and_are_invariant(number):
     assert np.allclose(log(jnp.asarray(x, jnp.float32)), log(jnp.asarray(moved, jnp.float32)), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_von_mises_samples_follow_the_density():
     own = raw(6, 2, densities.VON_MISES_WIDTH)
     keys = jax.random.split(jax.random.key(1), 3000)
@@ -104,6 +108,7 @@ def test_von_mises_samples_follow_the_density():
         assert np.abs(found - expected).max() < 0.06
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [-1e3, 1e3])
 def test_extreme_parameters_stay_finite(value):
     """At their bounds, and at the ends of the shapes, values and gradients are finite in float32."""

@@ -117,27 +117,24 @@ def open_next(
 
 
 def _counted(ask: Ask, number: int, letter: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Sites from which the exact formula can still be met by sites that come later in the order."""
+    """Sites from which the exact formula can still be met by sites that come later in the order.
+
+    After a site on some letter the letters before it are closed, so each letter is asked with those closed.
+    """
     own, formula = tables(), ask.formula or {}
     row = own.row[number]
     real = np.flatnonzero(own.mask[number])
-    used = np.bincount(letter, minlength=27)
-    last = int(letter.max(initial=-1))
-    capacity = np.where(own.dim[row] == 0, 1, NO_LIMIT)
-    capacity = np.where(np.arange(27) < last, used, capacity)[real]
-    fitter = FormulaFitter(own.multiplicity[row][real], capacity)
-    most = ask.max_sites if ask.orbits is None else ask.orbits
-    found = fitter.open_sites(
-        z,
-        letter,
-        formula,
-        max_atoms=conventional_limit(number, ask.max_atoms),
-        orbits=(1 if ask.orbits is None else ask.orbits, most),
-    )
-    allowed = np.zeros((27, NUM_Z), bool)
-    for e, element in enumerate(formula):
-        allowed[real, element] = found.sites[e]
-    return allowed, found.end
+    used = np.bincount(letter, minlength=27)[real]
+    capacity = np.where(own.dim[row][real] == 0, 1, NO_LIMIT)
+    orbits = (1, ask.max_sites) if ask.orbits is None else (ask.orbits, ask.orbits)
+    allowed, end = np.zeros((27, NUM_Z), bool), False
+    for one in range(int(letter.max(initial=0)), len(real)):
+        fitter = FormulaFitter(own.multiplicity[row][real], np.where(real < one, used, capacity))
+        limit = conventional_limit(number, ask.max_atoms)
+        found = fitter.open_sites(z, letter, formula, max_atoms=limit, orbits=orbits)
+        allowed[one, list(formula)] = found.sites[:, one]
+        end = found.end
+    return allowed, end
 
 
 def conventional_limit(number: int, max_atoms: int) -> int:

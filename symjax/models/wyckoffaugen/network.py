@@ -393,10 +393,17 @@ def room(consts: Constants, options: NetworkOptions, crystal: Partial, ordered: 
     letters &= ~ordered | (slot >= last)
     z = jnp.broadcast_to(crystal.elements > 0, (27, NUM_Z))
     z &= ~ordered | (slot[:, None] > last) | (number >= last_z)
-    letters &= z.any(axis=1)
     present = (jax.nn.one_hot(jnp.where(there, crystal.z, 0), NUM_Z).sum(axis=0) > 0) & (number > 0)
-    complete = jnp.all(present | (crystal.elements <= 0)) & there.any()
+    missing = (crystal.elements > 0) & ~present
+    complete = ~missing.any() & there.any()
     count = jnp.sum(there)
+    # the missing elements must find room after this one: at least the smallest open position for each
+    size = jnp.where(letters & z.any(axis=1), consts.primitive[row], options.max_atoms + 1)
+    smallest = jnp.min(jnp.where(slot >= slot[:, None], size, options.max_atoms + 1), axis=1)
+    after = missing.sum() - missing
+    z &= consts.primitive[row][:, None] + after * smallest[:, None] <= options.max_atoms - used
+    z &= after <= options.max_sites - count - 1
+    letters &= z.any(axis=1)
     return Room(letters, z & letters[:, None], complete, letters.any() & (count < options.max_sites))
 
 
