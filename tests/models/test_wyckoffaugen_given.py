@@ -35,7 +35,7 @@ def walk(ask, number, elements, rng):
     return None
 
 
-@pytest.mark.parametrize("number", [221, 62, 2])
+@pytest.mark.parametrize("number", [221, 2])
 def test_exact_formulas_are_met_by_counting(number):
     formula, rng, own = {8: 3, 22: 1, 38: 1}, np.random.default_rng(0), tables()
     ask = Ask(formula, None, (), 20, 20)
@@ -107,7 +107,7 @@ def test_an_incomplete_crystal_is_read_in_its_own_group(tmp_path):
     [
         ([("Na", 0, 0, 0), ("Cl", 0.02, 0.02, 0.02)], {"group": "P m -3 m"}, "on top of each other|contradicts"),
         ([("Na", 0, 0, 0)], {"c": 7.0}, "contradict|space group|cell"),
-        ([("Na", 0.11, 0.23, 0.31)], {}, "hold at most"),
+        ([("Na", 0.11, 0.23, 0.31)], {"a": 20, "b": 20, "c": 20}, "hold at most"),
         ([("Na", 0, 0, 0)], {"a": 200, "b": 200, "c": 200}, "outside what the model knows"),
     ],
 )
@@ -119,7 +119,7 @@ def test_unsound_incomplete_crystals_are_refused(tmp_path, sites, changes, messa
 def test_files_without_a_group_are_refused(tmp_path):
     path = tmp_path / "POSCAR"
     path.write_text("one\n1.0\n4 0 0\n0 4 0\n0 0 4\nNa\n1\nDirect\n0 0 0\n")
-    with pytest.raises(InputError, match="states no symmetry operations"):
+    with pytest.raises(InputError, match="an incomplete crystal is a CIF"):
         read_incomplete(path, 20, 20)
     with pytest.raises(InputError, match=r"(?i)no such|not found|does not exist"):
         read_incomplete(tmp_path / "none.cif", 20, 20)

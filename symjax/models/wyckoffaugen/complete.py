@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from symjax.crystals.distances import shortest_images
+from symjax.crystals.types import AtomicStructure
 from symjax.elements import SYMBOLS
 from symjax.errors import DataError, InputError
 from symjax.groups.sets import OpSet
@@ -58,27 +59,12 @@ def read_incomplete(path: str | Path, max_sites: int, max_atoms: int) -> Incompl
         more
             than the model holds.
     """
-    from symjax.crystals.io import read_file
-
-    try:
-        structure = read_file(path).structure
-    except DataError as error:
-        raise InputError(f"{path}: {error}") from error
-    if not len(structure.W):
-        raise InputError(
-            f"{path} states no symmetry operations: an incomplete crystal is a CIF with its space group, cell and sites"
-        )
-    opset = OpSet(
-        W=structure.W.astype(np.int32),
-        w=structure.w.astype(np.int32),
-        mask=np.ones(len(structure.W), bool),
-        den=structure.den,
-    )
+    structure, opset = _read(path)
     setting = find_setting(opset, metric=structure.metric)
     number, L = setting.number, setting.matrix.T @ structure.L
     cell = _cell(path, number, L)
     own = lattice_from_parameters(cell)
-    reps = structure.representatives
+    reps = _representatives(structure, opset)
     x = structure.x[reps] @ np.linalg.inv(setting.matrix).T - np.linalg.solve(setting.matrix, setting.origin)
     z = structure.z[reps]
     if (heavy := z >= NUM_Z).any():
@@ -93,6 +79,38 @@ def read_incomplete(path: str | Path, max_sites: int, max_atoms: int) -> Incompl
     sites.sort(key=lambda site: (site.letter, site.z))
     check_sites(number, tuple(sites), max_sites, max_atoms)
     return Incomplete(number, cell, tuple(sites))
+
+
+def _read(path: str | Path) -> tuple[AtomicStructure, OpSet]:
+    """All atoms of a CIF, and the operations that it states."""
+    from symjax.crystals.io.cif_read import read_cif_block, split_cif
+    from symjax.crystals.io.symmetry import decide
+
+    what = "an incomplete crystal is a CIF with its space group, cell and sites"
+    try:
+        blocks = split_cif(Path(path).read_text(encoding="utf-8", errors="replace"))
+        block = next((one for one in blocks if one.has_atoms), None)
+        if block is None:
+            raise InputError(f"{path} lists no sites: {what}")
+        structure = read_cif_block(block).structure
+        known = {tag: values for tag, values in block.values.items() if values and values[0] not in ("?", ".", "")}
+        return structure, decide(known, structure.metric, lambda _: (False, True)).opset
+    except OSError as error:
+        raise InputError(f"{path}: no such file, or it cannot be read ({error.strerror})") from error
+    except DataError as error:
+        raise InputError(f"{path}: {error}; {what}") from error
+
+
+def _representatives(structure: AtomicStructure, opset: OpSet) -> np.ndarray:
+    """First atom of each orbit under the operations."""
+    W, w, left, found = opset.W.astype(float), opset.w / opset.den, np.ones(len(structure.z), bool), []
+    for atom in range(len(structure.z)):
+        if left[atom]:
+            found.append(atom)
+            apart = structure.x[:, None] - (W @ structure.x[atom] + w)
+            near = np.linalg.norm((apart - np.rint(apart)) @ structure.L, axis=-1).min(axis=1) < SNAP
+            left &= ~(near & (structure.z == structure.z[atom]))
+    return np.array(found, int)
 
 
 def _cell(path: str | Path, number: int, L: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from symjax.errors import InputError
 from symjax.models.wyckoffaugen.representation import NUM_Z
 from symjax.models.wyckoffaugen.tables import tables
-from symjax.wyckoff.occupancy import FormulaFitter
+from symjax.wyckoff.occupancy import ANY, FormulaFitter, Need, multiples
 
 NO_LIMIT = 10**6
 
@@ -132,9 +132,34 @@ def _counted(ask: Ask, number: int, letter: np.ndarray, z: np.ndarray) -> tuple[
         fitter = FormulaFitter(own.multiplicity[row][real], np.where(real < one, used, capacity))
         limit = conventional_limit(number, ask.max_atoms)
         found = fitter.open_sites(z, letter, formula, max_atoms=limit, orbits=orbits)
-        allowed[one, list(formula)] = found.sites[:, one]
+        for row_of, element in enumerate(formula):
+            fits = bool(found.sites[row_of, one])
+            allowed[one, element] = fits and _smaller_fit(fitter, formula, letter, z, one, element, limit)
         end = found.end
     return allowed, end
+
+
+def _smaller_fit(
+    fitter: FormulaFitter,
+    formula: dict[int, int],
+    letter: np.ndarray,
+    z: np.ndarray,
+    one: int,
+    element: int,
+    limit: int,
+) -> bool:
+    """Whether what is missing of smaller atomic numbers, closed to a letter once `element` is on it, fits on later letters."""
+    size = fitter.multiplicity
+    placed = {e: sum(size[p] for p, e_p in zip(letter.tolist(), z.tolist(), strict=True) if e_p == e) for e in formula}
+    placed[element] += size[one]
+    used = {p: int((letter == p).sum()) for p in set(letter.tolist())}
+    room = fitter.left(used, one + 1)
+    for n in multiples(tuple(formula.values()), limit):
+        missing = {e: n * count - placed[e] for e, count in formula.items()}
+        needs = [Need(ANY, left) for e, left in missing.items() if e < element and left > 0]
+        if min(missing.values()) >= 0 and (not needs or fitter.fits(needs, room)):
+            return True
+    return False
 
 
 def conventional_limit(number: int, max_atoms: int) -> int:
