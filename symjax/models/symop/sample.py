@@ -34,6 +34,7 @@ from symjax.wyckoff.types import MAX_POSITIONS
 
 Array = Any
 MAX_STEPS = 12  # of the walk; orders double at least, and the largest is 192
+SPECIES_BLOCK = 16  # species whose walks are summed exactly together
 SET_BLOCK = 32  # tables of sets are padded to a multiple, so that few shapes are compiled
 
 
@@ -154,9 +155,16 @@ def step_log_probabilities(net: OperationsNet, params: Any, z: np.ndarray) -> tu
     """`(b, c, e)` log-probabilities of the next class from each class, and `(b, c)` of stopping there (float64)."""
     inputs, num = jax.tree.map(jnp.asarray, walk.walk_inputs()), len(states())
     unique, inverse = np.unique(np.sort(z, 1), axis=0, return_inverse=True)
-    every = np.arange(num, dtype=np.int32)
-    found = [_walk_logs(net, params, inputs, every, np.broadcast_to(row, (num, len(row)))) for row in unique]
-    step, stop = (np.stack([np.asarray(one[i], np.float64) for one in found]) for i in (0, 1))
+    padded = pad_rows(unique, 1 if len(unique) == 1 else SPECIES_BLOCK)
+    block = min(len(padded), SPECIES_BLOCK)
+    every = np.tile(np.arange(num, dtype=np.int32), block)
+    steps, stops = [], []
+    for first in range(0, len(padded), block):
+        rows = np.repeat(padded[first : first + block], num, axis=0)
+        step, stop = (np.asarray(one, np.float64) for one in _walk_logs(net, params, inputs, every, rows))
+        steps.append(step.reshape(block, num, -1))
+        stops.append(stop.reshape(block, num))
+    step, stop = np.concatenate(steps), np.concatenate(stops)
     return step[inverse.ravel()], stop[inverse.ravel()]
 
 
