@@ -50,6 +50,25 @@ def params():
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
+@cache
+def inputs():
+    return jax.tree.map(jnp.asarray, walk.walk_inputs())
+
+
+@cache
+def _walker():
+    return jax.jit(lambda inputs, state, z: NET.apply(params(), inputs, state, z, method="walk_output"))
+
+
+def output(state, z, given=None):
+    """The walk's network on b states, in one compiled shape."""
+    state = np.asarray(state)
+    size = 1024
+    rows = np.minimum(np.arange(size), len(state) - 1)
+    out = _walker()(inputs() if given is None else given, state[rows], z[np.minimum(rows, len(z) - 1)])
+    return walk.WalkOutput(*(leaf[: len(state)] for leaf in out))
+
+
 def species(rows):
     return np.pad(np.asarray(rows, np.int32), ((0, 0), (0, 20 - np.shape(rows)[1])))
 
@@ -112,11 +131,10 @@ def test_every_affine_type_is_a_class_of_its_own():
 
 def test_the_network_tells_sets_that_are_not_conjugate_apart():
     """Pcc2 and Pba2 have the same operations one by one, and R3m on cubic axes is not R3m on hexagonal ones."""
-    inputs = jax.tree.map(jnp.asarray, walk.walk_inputs())
     cubic = np.flatnonzero((states().number == 160) & ~states().tabulated())
     pairs = [[states().of(setting_members(n)) for n in (27, 32)], [states().of(setting_members(160)), int(cubic[0])]]
     for pair in pairs:
-        out = NET.apply(params(), inputs, jnp.asarray(pair), species(SPECIES[:1].repeat(2, 0)), method="walk_output")
+        out = output(pair, species(SPECIES[:1]))
         assert abs(float(out.stop[0] - out.stop[1])) > 1e-3
 
 
@@ -171,18 +189,14 @@ def test_probabilities_of_all_classes_sum_to_one():
 def test_bound_is_below_the_exact_likelihood():
     """The mean over chains of what training minimises is at least minus the exact log-likelihood, and near where chains are few."""
     table = states()
-    inputs, exact = (
-        jax.tree.map(jnp.asarray, walk.walk_inputs()),
-        class_log_probabilities(NET, params(), species(SPECIES[:1]))[0],
-    )
+    exact = class_log_probabilities(NET, params(), species(SPECIES[:1]))[0]
     for number in (1, 3, 10, 62, 99):
         row = rows_of_sets(np.flatnonzero(setting_members(number))[None])[0]
-        bank = build_chain_bank(np.array([row]), num_chains=200, seed=1)
+        bank = build_chain_bank(np.array([row]), num_chains=150, seed=1)
         which = np.nonzero(np.arange(bank.chain.shape[2]) < bank.length[0][:, None])
-        z = np.repeat(species(SPECIES[:1]), len(which[0]), 0)
-        out = NET.apply(params(), inputs, bank.chain[0][which], z, method="walk_output")
+        out = output(bank.chain[0][which], species(SPECIES[:1]))
         nll = np.asarray(walk.step_nll(out, bank.missing[0][which].astype(np.float32)))
-        bound, true = -nll.sum() / 200, exact[table.row_class[row]]
+        bound, true = -nll.sum() / 150, exact[table.row_class[row]]
         assert bound < true + 0.05 and bound > true - 4, (number, bound, true)
         if number == 1:
             assert abs(bound - true) < 1e-4
@@ -259,16 +273,13 @@ def test_group_labels_in_the_data_change_nothing_that_the_model_sees():
         np.array_equal(a, b) for a, b in zip(jax.tree.leaves(made[0].walk), jax.tree.leaves(made[1].walk), strict=True)
     )
     # and the walk reads no index of a class: classes in another order give the same logits
-    inputs, order = walk.walk_inputs(), np.random.default_rng(0).permutation(len(states()))
+    own, order = walk.walk_inputs(), np.random.default_rng(0).permutation(len(states()))
     place = np.argsort(order)
-    renamed = inputs._replace(
-        contexts=SetContexts(*(leaf[order] for leaf in inputs.contexts)),
-        next=np.where(inputs.next >= 0, place[inputs.next], -1)[order],
+    renamed = own._replace(
+        contexts=SetContexts(*(leaf[order] for leaf in own.contexts)),
+        next=np.where(own.next >= 0, place[own.next], -1)[order],
     )
     state, z = np.array([0, 40, 300]), species(SPECIES)
-    before, after = (
-        NET.apply(params(), jax.tree.map(jnp.asarray, one), at, z, method="walk_output")
-        for one, at in ((inputs, state), (renamed, place[state]))
-    )
+    before, after = output(state, z), output(place[state], z, jax.tree.map(jnp.asarray, renamed))
     np.testing.assert_allclose(before.next, after.next, atol=1e-4)
     np.testing.assert_allclose(before.stop, after.stop, atol=1e-4)
