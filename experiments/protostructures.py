@@ -123,11 +123,12 @@ def realise(types: StructureTypes, requested: np.ndarray, args: argparse.Namespa
     import jax
 
     from symjax.generate.pyxtal import Pyxtal
+    from symjax.generate.system import Realiser
     from symjax.models.symop.geometry.realise import Diffusion
     from symjax.models.symop.weights import load_geometry
     from symjax.models.wyckoffdiff.realise import ATTEMPTS, labelled
 
-    realisers = {
+    realisers: dict[str, Realiser] = {
         "pyxtal": Pyxtal(attempts=ATTEMPTS, seconds=args.seconds),
         "diffusion": Diffusion(load_geometry(), batch_size=args.batch),
     }

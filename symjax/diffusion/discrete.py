@@ -10,7 +10,7 @@ SymmCD, equation 5. Steps need not be consecutive: a step from `abar` to `abar_t
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,7 @@ class Share(NamedTuple):
         return Share(abar.astype(np.float32), (1.0 - abar).astype(np.float32))
 
 
-Level = Array | Share
+Level: TypeAlias = Array | Share
 """A level of noise: the kept share, alone or with what was lost."""
 
 

@@ -124,7 +124,7 @@ def log_likelihood(
 
 def _summed(terms: dict[str, np.ndarray], of: np.ndarray, num: int) -> LogLikelihood:
     """Over orders and descriptions."""
-    total = sum(terms.values())
+    total = np.sum(list(terms.values()), axis=0)
     over_orders = np.logaddexp.reduce(total, axis=0) - np.log(len(total))
     value = np.full(num, -np.inf)
     np.logaddexp.at(value, of, over_orders)

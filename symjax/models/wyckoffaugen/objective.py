@@ -181,7 +181,7 @@ def prefix(crystal: Crystals, elements: Array, rank: Array, k: Array) -> tuple[P
     at = jnp.argmax(crystal.mask & (rank == k))
     take = lambda values: values[at]
     names = ("letter", "z", "slot", "shape", "y", "log_det")
-    return partial, Site(*(take(getattr(crystal, name)) for name in names), real=k < crystal.mask.sum())
+    return partial, Site(**{name: take(getattr(crystal, name)) for name in names}, real=k < crystal.mask.sum())
 
 
 def random_rank(crystal: Crystals, jitter: Array) -> Array:
@@ -214,7 +214,7 @@ def noisy(consts: Constants, recipe: Recipe, crystal: Crystals, uniform: Array, 
     gram = along @ jnp.swapaxes(along, -1, -2) + jnp.where(used, 0.0, 1.0)[..., None] * jnp.eye(3)
     step = jnp.einsum("nij,nj->ni", along, recipe.noise_x * normal)
     moved = jnp.einsum("nij,nj->ni", inverse3(gram), step)
-    return crystal.replace(cell=cell, x=crystal.x + jnp.einsum("ni,nij->nj", moved, basis))
+    return dataclasses.replace(crystal, cell=cell, x=crystal.x + jnp.einsum("ni,nij->nj", moved, basis))
 
 
 def scaled_gradient(value: Array, factor: float) -> Array:
@@ -241,7 +241,8 @@ def training_terms(
     """
     tables = embeddings(params, consts)
 
-    n, uniform_key, normal_key = batch.mask.shape[1], *jax.random.split(key)
+    n = batch.mask.shape[1]
+    uniform_key, normal_key = jax.random.split(key)
     uniform = jax.random.uniform(uniform_key, (len(batch.number), 8 + n))
     normal = jax.random.normal(normal_key, (len(batch.number), n, 3))
 
@@ -254,7 +255,9 @@ def training_terms(
         moved = noisy(consts, recipe, crystal, uniform[:6], normal)
         k = jnp.minimum((uniform[7] * (count + 1)).astype(jnp.int32), count)
         there, site = prefix(crystal, elements, random_rank(crystal, uniform[8:]), k)
-        h, _ = encode(params, consts, tables, options, there.replace(x=moved.x, cell=moved.cell), num_edges)
+        h, _ = encode(
+            params, consts, tables, options, dataclasses.replace(there, x=moved.x, cell=moved.cell), num_edges
+        )
         terms, extra = step_terms(params, consts, tables, options, h, there, site, num_ops)
         first, second = group_composition(params, consts, options, crystal.number, elements)
         steps = (count + 1).astype(jnp.float32)

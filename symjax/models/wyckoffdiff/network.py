@@ -74,8 +74,11 @@ def _features() -> tuple[_Features, _Features]:
 
     def of(part: np.ndarray) -> _Features:
         mask, at = part >= 0, np.maximum(part, 0)
-        picked = (np.where(mask, values[number, at], 0) for values in (known.dof, known.letter, known.multiplicity))
-        return _Features(*(np.asarray(values, np.int32) for values in picked), mask)
+        dof, letter, multiplicity = (
+            np.where(mask, values[number, at], 0).astype(np.int32)
+            for values in (known.dof, known.letter, known.multiplicity)
+        )
+        return _Features(dof, letter, multiplicity, mask)
 
     return of(table.fixed), of(table.free)
 

@@ -70,7 +70,7 @@ def nodes() -> Nodes:
             table[number, : len(positions)] = positions
             slot[number, positions] = np.arange(len(positions))
         tables.append(table)
-    return Nodes(*tables, part, slot)
+    return Nodes(fixed=tables[0], free=tables[1], part=part, slot=slot)
 
 
 @flax.struct.dataclass

@@ -17,7 +17,6 @@ from jax import Array
 
 from symjax.diffusion import schedules
 from symjax.diffusion.discrete import DiscreteProcess, Share
-from symjax.diffusion.process import Process
 from symjax.models.wyckoffdiff.occupations import NUM_ELEMENTS, Orbits, nodes
 
 KERNELS = ("uniform", "marginal", "zeros")
@@ -69,7 +68,7 @@ def marginals(kernel: str, stats: dict) -> tuple[Array, Array]:
     return of(jnp.asarray(stats["fixed"])), of(jnp.asarray(stats["free"]))
 
 
-def processes(kernel: str, stats: dict, num: int, sizes: tuple[int, int]) -> dict[str, Process]:
+def processes(kernel: str, stats: dict, num: int, sizes: tuple[int, int]) -> dict[str, DiscreteProcess]:
     """The two variables of `num` crystals with padded numbers of positions."""
     fixed, free = marginals(kernel, stats)
     return {

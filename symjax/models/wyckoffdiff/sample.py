@@ -95,10 +95,8 @@ def _ask(
         if guided:
             twice = lambda a, b: jnp.concatenate([a, b])
             both = logits(jax.tree.map(twice, occupied, occupied), time, jax.tree.map(twice, given, absent(given)))
-            outputs = combine(
-                *({name: part[half] for name, part in both.items()} for half in (slice(b), slice(b, None))),
-                asked.guidance,
-            )
+            first, second = ({name: part[half] for name, part in both.items()} for half in (slice(b), slice(b, None)))
+            outputs = combine(first, second, asked.guidance)
         else:
             outputs = logits(occupied, time, given)
         return allow(outputs, state, time)

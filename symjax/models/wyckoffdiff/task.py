@@ -258,12 +258,12 @@ class WyckoffdiffTask:
             rows = np.flatnonzero(which == i)
             if len(rows):
                 part = orbits.take(rows, int((orbits.z[rows] > 0).sum(axis=1).max()))
-                masks = (
+                fixed, free = (
                     padded(of >= 0, size)[part.number]
                     for of, size in zip((table.fixed, table.free), sizes, strict=True)
                 )
                 own = jax.tree.map(lambda a: a[rows], conditions)  # noqa: B023
-                examples = Examples(part.number, part.z.astype(np.int32), part.pos.astype(np.int32), *masks, own)
+                examples = Examples(part.number, part.z.astype(np.int32), part.pos.astype(np.int32), fixed, free, own)
                 made.append(Bucket(examples, len(rows) / len(which), min(self._batch_size, len(rows))))
         return made
 
@@ -293,7 +293,7 @@ def padded(table: np.ndarray, width: int) -> np.ndarray:
 
 def _known(columns: dict[str, np.ndarray]) -> Conditions:
     """Conditions of held-out crystals, which may lack every value of a column."""
-    made = {}
+    made: Conditions = {}
     for name, column in columns.items():
         try:
             made |= conditions_of({name: column})
