@@ -20,7 +20,7 @@ SYMOP = f"--config={ROOT / 'configs' / 'symop.py'}"
 
 @pytest.mark.parametrize("argument", PRESETS)
 def test_presets_are_valid(argument, tmp_path):
-    assert len(PRESETS) == 6
+    assert len(PRESETS) == 9
     c = symop.get_config(argument)
     assert c.is_locked
     validate(c)
