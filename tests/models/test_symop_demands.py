@@ -2,10 +2,11 @@
 
 from collections import Counter
 
+import jax
 import numpy as np
 import pytest
 
-from symjax.elements import SYMBOLS
+from symjax.elements import NUM_ELEMENTS, SYMBOLS
 from symjax.errors import InputError
 from symjax.generate.masks import masks_of
 from symjax.generate.request import Request
@@ -15,6 +16,7 @@ from symjax.groups.kinds import operation_kinds
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import enantiomorph, standard_setting, wyckoff_letters
 from symjax.models.symop.demands import demands_of
+from symjax.models.symop.sample import sample_structure_types
 from symjax.models.symop.walk.states import states
 from symjax.systems import generate, system
 
@@ -69,6 +71,16 @@ def weights():
 
 def drawn(weights, num=6, seed=0, **demand):
     return generate("symop", num, weights=weights, seed=seed, steps=6, request=Request(**demand)).dataset
+
+
+def test_free_draws_have_known_elements_only(weights):
+    """Elements without a training crystal (Po, Rn, Am) are drawn by nobody, asked for or not: here all but two are unknown."""
+    known = np.zeros(NUM_ELEMENTS, bool)
+    known[[8, 22]] = True
+    key = jax.random.key(0)
+    found = sample_structure_types(weights.operations, weights.operations_config, key, 40, known=known, max_atoms=96)
+    assert set(found.z[found.z > 0].tolist()) == {8, 22}
+    assert not weights.geometry.known_elements[[84, 86, 95]].any()
 
 
 def test_formula_group_and_kind_are_met_exactly(weights):

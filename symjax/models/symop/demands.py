@@ -55,6 +55,7 @@ class Demands:
     min_orbits: int
     max_orbits: int
     max_atoms: int
+    known: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(NUM_ELEMENTS, bool))
 
     def adjust_species(self, z: np.ndarray, sets: SetTable, set_index: np.ndarray, *, seed: int) -> np.ndarray:
         """Elements of the orbits, changed where the formula needs other numbers of orbits in the set drawn.

@@ -21,7 +21,7 @@ class SymopSampler:
     """Draws structure types (see `symjax.generate.system.Sampler`)."""
 
     def __init__(self, weights: SymopWeights, request: Request, settings: Settings):
-        masks_of(request).known_elements(weights.geometry.known_elements)
+        masks_of(request).known_elements(weights.geometry.known_elements)  # named ones that are unknown are refused
         self.weights, self.request, self.settings = weights, request, settings
         self.type_key, self.geometry_key = jax.random.split(seed_key(settings.seed))
 
@@ -34,6 +34,7 @@ class SymopSampler:
             self.type_key if attempt == 0 else jax.random.fold_in(self.type_key, attempt),
             len(rows),
             request=self.request,
+            known=self.weights.geometry.known_elements,
             max_orbits=max_orbits,
             max_atoms=max_atoms,
             max_rounds=_BATCHES,

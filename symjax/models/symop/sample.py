@@ -67,15 +67,19 @@ class StructureTypeSamples:
 
 @partial(jax.jit, static_argnames=("net", "num"))
 def _draw_species(
-    net: OperationsNet, params: Any, key: Array, limits: tuple[Array, Array, Array, Array], num: int
+    net: OperationsNet, params: Any, key: Array, limits: tuple[Array, Array, Array, Array, Array], num: int
 ) -> Array:
-    """`(num, MAX_ORBITS)` atomic numbers; limits are (allowed, needed orbits of each element, least and most orbits)."""
-    allowed, needed, least, most = limits
+    """`(num, MAX_ORBITS)` atomic numbers.
+
+    Limits are the elements that the weights know, those allowed, needed orbits of each element, least and most orbits.
+    """
+    known, allowed, needed, least, most = limits
     rank = jnp.asarray(element_rank())
 
     def step(carry: tuple, key: Array) -> tuple:
         z, count, done = carry
         logits = net.apply(params, z, count, method="species_logits")
+        logits = jnp.where(known, logits, 2 * MASKED)
         # what must still come, in the canonical order; room is kept for it
         lacking = jnp.maximum(needed[None, :] - jnp.sum(nn.one_hot(z, NUM_ELEMENTS), 1), 0)
         missing = lacking > 0
@@ -102,7 +106,8 @@ def _draw_species(
 
 def draw_species(net: OperationsNet, params: Any, key: Array, demands: Demands, num: int) -> np.ndarray:
     """`(num, MAX_ORBITS)` atomic numbers of the orbits in canonical order, 0 padding."""
-    limits = tuple(jnp.asarray(a) for a in (demands.allowed, demands.needed, demands.min_orbits, demands.max_orbits))
+    given = (demands.known, demands.allowed, demands.needed, demands.min_orbits, demands.max_orbits)
+    limits = tuple(jnp.asarray(a) for a in given)
     return np.asarray(_draw_species(net, params, key, limits, num))
 
 
@@ -267,6 +272,7 @@ def sample_structure_types(
     num: int,
     *,
     request: Request | None = None,
+    known: np.ndarray | None = None,
     max_orbits: int = MAX_ORBITS,
     max_atoms: int = MAX_OPS,
     batch_size: int = 256,
@@ -282,6 +288,7 @@ def sample_structure_types(
       key: random key; equal keys give equal samples.
       num: how many.
       request: what is asked for.
+      known: (NUM_ELEMENTS,) bool elements of the training data, which alone are drawn; None for all.
       max_orbits: orbits per crystal, at most `MAX_ORBITS`.
       max_atoms: atoms of the conventional cell.
       batch_size: crystals per compiled step.
@@ -297,6 +304,8 @@ def sample_structure_types(
         raise InputError(f"number of structure types must be at least 1, got {num}")
     net = OperationsNet(options_from_config(config["model"]["operations"]))
     demands = demands_of(request or Request(), max_orbits=min(max_orbits, MAX_ORBITS), max_atoms=max_atoms)
+    if known is not None:
+        demands = dataclasses.replace(demands, known=np.append(True, known[1:]))  # STOP stands where no element does
     parts: list[tuple[np.ndarray, ...]] = []
     found = rejected = 0
     for round_index in range(max_rounds):
