@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.timing import best_of
 from configs.symmcd import SIZES, get_config
 from symjax.data.buckets import assign_buckets
 from symjax.models.symmcd.network import NUM_AXES, NUM_GROUP_FEATURES, NUM_KINDS, NUM_TYPES, NetworkOptions, Nodes
@@ -62,24 +62,11 @@ def forward_flops(o: NetworkOptions, nodes: float, pairs: float, crystals: float
     )
 
 
-def best_of(repeats: int, *calls: Callable[[], Any]) -> list[float]:
-    """Smallest seconds of each of the calls, made in turn, after one call each that is not timed."""
-    for call in calls:
-        call()
-    best = [np.inf] * len(calls)
-    for _ in range(repeats):
-        for i, call in enumerate(calls):
-            began = time.perf_counter()
-            call()
-            best[i] = min(best[i], time.perf_counter() - began)
-    return best
-
-
 def matrix_rate(size: int, repeats: int) -> float:
     """FLOP/s of a float32 product of square matrices."""
     a = jnp.asarray(np.random.default_rng(0).normal(size=(size, size)), jnp.float32)
     product = jax.jit(jnp.matmul)
-    return 2.0 * size**3 / best_of(max(repeats, 5), lambda: jax.block_until_ready(product(a, a)))[0]
+    return 2.0 * size**3 / best_of(max(repeats, 5), lambda: jax.block_until_ready(product(a, a)))[0].wall
 
 
 def random_crystals(num: int, orbits: int, seed: int = 0) -> Representation:
@@ -146,7 +133,9 @@ def training(config: Any, args: argparse.Namespace, rate: float) -> list[dict[st
         expected = jax.jit(lambda p: predict(p, options, nodes, t))(start)
         calls.append(("PyTorch, plain stack", False, torch_step(options, config.train, start, nodes, t, expected)))
     rows = []
-    for (name, split, _), seconds in zip(calls, best_of(args.repeats, *(call for _, _, call in calls)), strict=True):
+    for (name, split, _), (seconds, _) in zip(
+        calls, best_of(args.repeats, *(call for _, _, call in calls)), strict=True
+    ):
         flops = 3.0 * forward_flops(options.network, b * m, b * m * m, b, split=split)
         rows.append(
             {"name": name, "seconds": seconds, "rate": b / seconds, "flops": flops, "share": flops / seconds / rate}
@@ -235,7 +224,7 @@ def sampling(config: Any, args: argparse.Namespace, rate: float) -> dict[str, An
     def call() -> None:
         sample_all(params, options, jax.random.key(1), number, orbits, sampler=sampler, batch_size=args.sample_batch)
 
-    seconds = best_of(1, call)[0] / args.sample_steps * options.num_steps
+    seconds = best_of(1, call)[0].wall / args.sample_steps * options.num_steps
     batches = plan(orbits, options, args.sample_batch)
     made = call_flops(
         options, np.concatenate([np.full(batch.size, options.buckets[batch.bucket]) for batch in batches])

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks.timing import best_of
 from symjax.models.wyckoff_transformer.network import Context, NetworkOptions, WyckoffNet
 from symjax.models.wyckoff_transformer.sample import NUM_SLOTS, sample
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
@@ -45,19 +45,6 @@ def load(folder: str | None) -> tuple[dict[str, Any], NetworkOptions, Vocabulary
         weights.group_counts,
         Path(folder or "shipped").name,
     )
-
-
-def best_of(repeats: int, *calls: Callable[[], Any]) -> list[tuple[float, float]]:
-    """Smallest seconds of each call (wall, CPU), made in turn, after one call each that is not timed."""
-    for call in calls:
-        call()
-    best = [(np.inf, np.inf)] * len(calls)
-    for _ in range(repeats):
-        for i, call in enumerate(calls):
-            wall, cpu = time.perf_counter(), time.process_time()
-            call()
-            best[i] = min(best[i], (time.perf_counter() - wall, time.process_time() - cpu))
-    return best
 
 
 def compare(params: dict[str, Any], options: NetworkOptions, names: Vocabulary, peer: Any, number: np.ndarray) -> float:

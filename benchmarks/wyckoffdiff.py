@@ -26,25 +26,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.timing import best_of
 from symjax.configs.wyckoffdiff import FREQUENT, SIZES, get_config
 from symjax.diffusion import schedules
 from symjax.models.wyckoffdiff.occupations import NUM_ELEMENTS, Occupations, nodes
 from symjax.models.wyckoffdiff.process import marginals
 from symjax.models.wyckoffdiff.sample import Asked, reverse_scan
 from symjax.models.wyckoffdiff.task import WyckoffdiffOptions, options_from_config, predict
-
-
-def best_of(repeats: int, *calls: Callable[[], Any]) -> list[float]:
-    """Smallest seconds of processor time of each call, made in turn, after one call each that is not timed."""
-    for call in calls:
-        call()
-    best = [np.inf] * len(calls)
-    for _ in range(repeats):
-        for i, call in enumerate(calls):
-            start = time.process_time()
-            call()
-            best[i] = min(best[i], time.process_time() - start)
-    return best
 
 
 def load(folder: str | None, size: str | None) -> tuple[dict[str, Any], WyckoffdiffOptions]:
@@ -110,7 +98,7 @@ def one_step(params: dict[str, Any], options: WyckoffdiffOptions, num: int, repe
         run = lambda: reverse_scan(params, keys, state.number, asked, time_, options=options, sizes=sizes, guided=False)
         return lambda: jax.block_until_ready(run())
 
-    short, long, torch_seconds = best_of(repeats, scan(1), scan(1 + steps), peer)
+    short, long, torch_seconds = (taken.cpu for taken in best_of(repeats, scan(1), scan(1 + steps), peer))
     return {"step_ms": (long - short) / steps * 1e3, "torch_step_ms": torch_seconds * 1e3}
 
 

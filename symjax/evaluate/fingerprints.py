@@ -83,7 +83,9 @@ def _composition(reduced: tuple[tuple[int, int], ...]) -> tuple[float, ...]:
     if not formula:
         raise InputError("a composition needs at least one element")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "no electronegativity" and the like: the value is NaN, which is counted
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # "no electronegativity" and the like: the value is NaN, which is counted
         return tuple(float(value) for value in _magpie().featurize(formula))
 
 
@@ -201,7 +203,7 @@ def _bcc(structure: Structure, index: int) -> float:
 def _neighbours(structure: Structure, index: int) -> Any:
     """pymatgen's weights and neighbours for each coordination number."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # "no oxidation states": CDVAE gives none either
+        warnings.simplefilter("ignore", UserWarning)  # "no oxidation states": CDVAE gives none either
         try:
             return _crystal_nn().cnn.get_nn_data(structure, index)
         except Exception as error:

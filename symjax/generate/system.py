@@ -26,6 +26,14 @@ Progress = Callable[[str, int], object]
 """Called with the name of a stage and the number of crystals finished since the last call."""
 
 
+GROUP_GIVEN_FIRST: Mapping[str, str] = {
+    "below": "it knows the 230 types of groups, not sets of operations in a given setting",
+    "above": "it knows the 230 types of groups, not sets of operations in a given setting",
+    "parent": "it draws in a group that is given first; the operations of a parent cannot be added to or taken away",
+}
+"""`System.without_meaning` of systems that draw a crystal in a space group that is given first."""
+
+
 class Option(NamedTuple):
     """An option of one system, beyond what is asked for.
 

@@ -64,6 +64,21 @@ class Task(Protocol):
         ...
 
 
+class BucketedTask:
+    """What tasks share whose examples were put into buckets of padded sizes when they were made, as `_train` and `_val`."""
+
+    _train: list[Bucket]
+    _val: list[Bucket]
+
+    def buckets(self) -> list[Bucket]:
+        """Training examples by padded size."""
+        return self._train
+
+    def validation(self) -> list[Bucket]:
+        """Held-out examples by padded size."""
+        return self._val
+
+
 def weighted_sum(terms: Mapping[str, Array], weights: Mapping[str, float]) -> Array:
     """Loss from its terms, each with its weight stated.
 

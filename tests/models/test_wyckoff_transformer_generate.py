@@ -342,7 +342,7 @@ def test_command_relaxes_under_the_symmetry(folder, tmp_path, capsys, monkeypatc
         (["--temperature", "0"], "temperature"),
         (["--formula", "Na7Cl999", "--space-group", "225"], "no group that meets"),
         (["--chiral", "--polar", "--centrosymmetric"], "no space group meets"),
-        (["--parent", "x.cif"], "--parent cannot be asked of wyckoff_transformer: it draws positions in a group"),
+        (["--parent", "x.cif"], "--parent cannot be asked of wyckoff_transformer: it draws in a group"),
         (["--attempts", "3"], "--attempts needs --realise pyxtal"),
         (["--realise", "pyxtal", "--seconds", "0"], "must be positive"),
         (["--realise", "none", "--steps", "5"], "--steps"),

@@ -22,7 +22,7 @@ from symjax.errors import ConfigError, DataError
 from symjax.models.regression.graphs import KINDS, GraphOptions, Graphs, build_graphs
 from symjax.models.regression.network import NetworkOptions, SchNet
 from symjax.options import options_of
-from symjax.train.interface import Bucket
+from symjax.train.interface import Bucket, BucketedTask
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def predict_dataset(params: dict, config: Any, data: CrystalDataset, *, batch_si
     return out
 
 
-class RegressionTask:
+class RegressionTask(BucketedTask):
     """What the training loop needs (see `symjax.train.interface`); examples are pairs (graphs, values).
 
     Crystals without a value, with elements beyond plutonium, or larger than every bucket are left out, with a warning.
@@ -165,14 +165,6 @@ class RegressionTask:
             Bucket((graphs, values[have[rows]].astype(np.float32)), len(rows) / num, min(self._batch_size, len(rows)))
             for rows, graphs in parts
         ]
-
-    def buckets(self) -> list[Bucket]:
-        """Training examples by padded size."""
-        return self._train
-
-    def validation(self) -> list[Bucket]:
-        """Held-out examples by padded size."""
-        return self._val
 
     def init(self, key: Array, example_batch: tuple[Graphs, Array]) -> dict:
         """Fresh network parameters; mean and standard deviation of the training values."""

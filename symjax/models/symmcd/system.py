@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symjax.generate.system import Option, Settings
+from symjax.generate.system import GROUP_GIVEN_FIRST, Option, Settings
 
 if TYPE_CHECKING:
     from symjax.generate.request import Request
@@ -21,10 +21,8 @@ class Symmcd:
     about = "diffusion in a given space group"
     draws_coordinates = True
     without_meaning: Mapping[str, str] = {
+        **GROUP_GIVEN_FIRST,
         "sites": "it draws site symmetries together with coordinates and finds the positions by projecting at the end",
-        "below": "it knows the 230 types of groups, not sets of operations in a given setting",
-        "above": "it knows the 230 types of groups, not sets of operations in a given setting",
-        "parent": "it draws from noise in a group that is given first; the operations of a parent cannot be added to or taken away",
     }
     options: tuple[Option, ...] = ()
 

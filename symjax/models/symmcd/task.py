@@ -29,7 +29,7 @@ from symjax.models.symmcd.network import NUM_AXES, NUM_TYPES, NetworkOptions, No
 from symjax.models.symmcd.process import Levels, noise_levels, processes, standardised
 from symjax.models.symmcd.representation import Counts, Representation, count, group_features, lattice_masks, represent
 from symjax.options import options_of
-from symjax.train.interface import Bucket, weighted_sum
+from symjax.train.interface import Bucket, BucketedTask, weighted_sum
 
 _log = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def diffusion_loss(params: dict, options: SymmcdOptions, batch: Examples, key: A
     return weighted_sum(losses, weights), losses
 
 
-class SymmcdTask:
+class SymmcdTask(BucketedTask):
     """What the training loop needs (see `symjax.train.interface`).
 
     Crystals with elements beyond plutonium, or more orbits (unit-cell variant: atoms) than the largest bucket, are left out, with a
@@ -247,14 +247,6 @@ class SymmcdTask:
                 batch = max(1, min(self._batch_size, bound, len(rows)))
                 made.append(Bucket(examples_of(data.take(rows, size)), len(rows) / len(which), batch))
         return made
-
-    def buckets(self) -> list[Bucket]:
-        """Training examples by padded size."""
-        return self._train
-
-    def validation(self) -> list[Bucket]:
-        """Held-out examples by padded size."""
-        return self._val
 
     def init(self, key: Array, example_batch: Examples) -> dict:
         """Fresh network parameters, and the statistics of the training set."""

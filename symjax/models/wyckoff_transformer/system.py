@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symjax.generate.system import Option, Settings
+from symjax.generate.system import GROUP_GIVEN_FIRST, Option, Settings
 
 if TYPE_CHECKING:
     from symjax.generate.request import Request
     from symjax.models.wyckoff_transformer.draw import WyckoffSampler
     from symjax.models.wyckoff_transformer.weights import WyckoffWeights
-
-_SETS = "it knows the 230 types of groups, not sets of operations in a given setting"
 
 
 class WyckoffTransformer:
@@ -22,11 +20,7 @@ class WyckoffTransformer:
     name = "wyckoff_transformer"
     about = "elements on Wyckoff positions, one after the other"
     draws_coordinates = False
-    without_meaning: Mapping[str, str] = {
-        "below": _SETS,
-        "above": _SETS,
-        "parent": "it draws positions in a group that is given first; the operations of a parent cannot be added to or taken away",
-    }
+    without_meaning: Mapping[str, str] = GROUP_GIVEN_FIRST
     options: tuple[Option, ...] = (
         Option("temperature", "above 1: more varied, below 1: more typical (default 1)", float, "T"),
         Option("unmasked", "published sampling: invalid samples occur and are drawn again", bool),

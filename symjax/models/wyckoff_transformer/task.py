@@ -32,7 +32,7 @@ from symjax.models.wyckoff_transformer.tokens import MAX_SITES, Tokens, fits, to
 from symjax.models.wyckoff_transformer.variants import Variants, draw_variants, variants
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary, vocabulary
 from symjax.options import options_of
-from symjax.train.interface import Bucket
+from symjax.train.interface import Bucket, BucketedTask
 
 _log = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Objective:
         return jnp.sum(losses), dict(zip(FIELDS, losses, strict=True))
 
 
-class WyckoffTask:
+class WyckoffTask(BucketedTask):
     """What the training loop needs (see `symjax.train.interface`).
 
     Crystals with elements or positions outside the vocabulary, or more sites than the largest bucket, are left out, with a warning.
@@ -220,14 +220,6 @@ class WyckoffTask:
                 part = jax.tree.map(lambda a: a if a.ndim < 2 else a[:, :size], data.take(rows))  # noqa: B023
                 made.append(Bucket(part, float((num[rows] + 1).sum()), min(self._batch_size, len(rows))))
         return made
-
-    def buckets(self) -> list[Bucket]:
-        """Training examples by padded size."""
-        return self._train
-
-    def validation(self) -> list[Bucket]:
-        """Held-out examples by padded size."""
-        return self._val
 
     def init(self, key: Array, example_batch: Tokens) -> dict:
         """Fresh network parameters, and the statistics of the training set."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symjax.generate.system import Option, Settings
+from symjax.generate.system import GROUP_GIVEN_FIRST, Option, Settings
 
 if TYPE_CHECKING:
     from symjax.generate.request import Request
@@ -21,9 +21,7 @@ class Wyckoffaugen:
     about = "group, elements, cell and atoms one after the other, each from an explicit distribution"
     draws_coordinates = True
     without_meaning: Mapping[str, str] = {
-        "below": "it knows the 230 types of groups, not sets of operations in a given setting",
-        "above": "it knows the 230 types of groups, not sets of operations in a given setting",
-        "parent": "it draws positions in a group that is given first; the operations of a parent cannot be added to or taken away",
+        **GROUP_GIVEN_FIRST,
         "steps": "it draws every atom once; there is no diffusion",
     }
     options: tuple[Option, ...] = (

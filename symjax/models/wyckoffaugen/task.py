@@ -27,35 +27,15 @@ from symjax.models.wyckoffaugen.objective import (
 from symjax.models.wyckoffaugen.representation import NUM_Z, Crystals, crystals, fits
 from symjax.models.wyckoffaugen.tables import tables
 from symjax.options import options_of
-from symjax.train.interface import Bucket
+from symjax.train.interface import Bucket, BucketedTask
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class AugenOptions:
+class AugenOptions(Recipe, NetworkOptions):
     """Sizes and recipe; every field stands in `configs/wyckoffaugen.py` with its meaning."""
 
-    width: int
-    edge_width: int
-    num_layers: int
-    num_radial: int
-    radial_range: float
-    num_frequencies: int
-    fourier_scales: tuple[float, float, float]
-    num_bins: int
-    num_beta: int
-    num_dirichlet: int
-    num_von_mises: int
-    max_sites: int
-    max_atoms: int
-    max_elements: int
-    noise_x: float
-    noise_length: float
-    noise_angle: float
-    rebalance: float
-    mixture_prior: float
-    z_loss: float
     buckets: tuple[int, ...]
     edges: tuple[int, ...]
 
@@ -102,7 +82,7 @@ def options_from_config(section: Any) -> AugenOptions:
     return options
 
 
-class AugenTask:
+class AugenTask(BucketedTask):
     """What the training loop needs (see `symjax.train.interface`).
 
     Crystals with more sites or atoms than the model holds, elements beyond 100, or cell parameters outside the ranges are left out,
@@ -164,14 +144,6 @@ class AugenTask:
                 part = data.take(rows, size, images)
                 made.append(Bucket(part, float((num[rows] + 1).sum()), min(self._batch_size, len(rows))))
         return made
-
-    def buckets(self) -> list[Bucket]:
-        """Training examples by padded size."""
-        return self._train
-
-    def validation(self) -> list[Bucket]:
-        """Held-out examples by padded size."""
-        return self._val
 
     def init(self, key: Array, example_batch: Crystals) -> dict:
         """Fresh network parameters, and the statistics of the training set."""

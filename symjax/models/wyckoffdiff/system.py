@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symjax.generate.system import Option, Settings
+from symjax.generate.system import GROUP_GIVEN_FIRST, Option, Settings
 
 if TYPE_CHECKING:
     from symjax.generate.request import Request
     from symjax.models.wyckoffdiff.draw import WyckoffdiffSampler
     from symjax.models.wyckoffdiff.weights import WyckoffdiffWeights
-
-_SETS = "it knows the 230 types of groups, not sets of operations in a given setting"
 
 
 def conditions(text: str) -> dict[str, str]:
@@ -60,11 +58,7 @@ class Wyckoffdiff:
     name = "wyckoffdiff"
     about = "diffusion over the elements on the Wyckoff positions of a given group"
     draws_coordinates = False
-    without_meaning: Mapping[str, str] = {
-        "below": _SETS,
-        "above": _SETS,
-        "parent": "it draws positions in a group that is given first; the operations of a parent cannot be added to or taken away",
-    }
+    without_meaning: Mapping[str, str] = GROUP_GIVEN_FIRST
     options: tuple[Option, ...] = (
         Option("condition", "conditions of the weights: e_above_hull=0,chemical_system=Li-O", conditions, "N=V,.."),
         Option(

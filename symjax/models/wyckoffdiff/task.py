@@ -27,7 +27,7 @@ from symjax.models.wyckoffdiff.occupations import MAX_COUNT, NUM_ELEMENTS, Occup
 from symjax.models.wyckoffdiff.process import KERNELS, frequencies, levels_at, marginals
 from symjax.nn.conditions import Condition, Conditions, conditions_of, drop
 from symjax.options import options_of
-from symjax.train.interface import Bucket
+from symjax.train.interface import Bucket, BucketedTask
 from symjax.wyckoff.normalizer import permutation_table
 
 _log = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ def columns_of(data: CrystalDataset, names: tuple[str, ...]) -> dict[str, np.nda
     return {name: chemical_systems(data) if name == CHEMICAL_SYSTEM else data.properties[name] for name in names}
 
 
-class WyckoffdiffTask:
+class WyckoffdiffTask(BucketedTask):
     """What the training loop needs (see `symjax.train.interface`).
 
     Crystals with elements beyond fermium, more orbits of an element on a position than `max_count`, or in groups of more positions
@@ -266,14 +266,6 @@ class WyckoffdiffTask:
                 examples = Examples(part.number, part.z.astype(np.int32), part.pos.astype(np.int32), fixed, free, own)
                 made.append(Bucket(examples, len(rows) / len(which), min(self._batch_size, len(rows))))
         return made
-
-    def buckets(self) -> list[Bucket]:
-        """Training examples by padded size."""
-        return self._train
-
-    def validation(self) -> list[Bucket]:
-        """Held-out examples by padded size."""
-        return self._val
 
     def init(self, key: Array, example_batch: Examples) -> dict:
         """Fresh network parameters, and the statistics of the training set."""

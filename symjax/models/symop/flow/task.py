@@ -13,7 +13,7 @@ from symjax.errors import DataError
 from symjax.models.symop.flow.network import FlowNet, options_from_config
 from symjax.models.symop.flow.objective import flow_loss
 from symjax.models.symop.flow.representation import ORDERS, SIZES, reduced_sets
-from symjax.train.interface import Bucket
+from symjax.train.interface import Bucket, BucketedTask
 
 Array = Any
 
@@ -36,7 +36,7 @@ def batch_of(arrays: dict[str, np.ndarray], rows: np.ndarray, size: int) -> dict
     }
 
 
-class FlowTask:
+class FlowTask(BucketedTask):
     """What the training loop needs."""
 
     name = "symop_flow"
@@ -78,14 +78,6 @@ class FlowTask:
     def net(self) -> FlowNet:
         """The network."""
         return FlowNet(self.options)
-
-    def buckets(self) -> list[Bucket]:
-        """Training crystals by padded size of their sets, each with another crystal of any size (`any`) for order and lattice."""
-        return self._train
-
-    def validation(self) -> list[Bucket]:
-        """Held-out crystals by padded size."""
-        return self._val
 
     def init(self, key: Array, example_batch: dict[str, Array]) -> Any:
         """Parameters."""

@@ -29,7 +29,7 @@ from symjax.models.symop.geometry.network import (
     standardised,
 )
 from symjax.models.symop.geometry.process import levels_at, processes
-from symjax.train.interface import Bucket, weighted_sum
+from symjax.train.interface import Bucket, BucketedTask, weighted_sum
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def diffusion_loss(
     return weighted_sum(losses, {"lattice": options.lattice_weight, "coordinates": 1.0}), losses
 
 
-class GeometryTask:
+class GeometryTask(BucketedTask):
     """What the training loop needs (see `symjax.train.interface`)."""
 
     name = "symop_geometry"
@@ -118,14 +118,6 @@ class GeometryTask:
             size = max(1, min(self._batch_size, len(rows)))
             made.append(Bucket(arrays=(inputs, targets), weight=len(rows) / len(types.z), batch_size=size))
         return made
-
-    def buckets(self) -> list[Bucket]:
-        """Training examples by padded size."""
-        return self._train
-
-    def validation(self) -> list[Bucket]:
-        """Held-out examples by padded size."""
-        return self._val
 
     def init(self, key: Array, example_batch: Any) -> dict:
         """Fresh network parameters and the statistics of the training set."""
