@@ -46,7 +46,6 @@ from symjax.groups.pairs import compose_pairs, unpack_pairs
 from symjax.groups.primitive import PrimitiveForm, primitive_form
 from symjax.groups.properties import GroupProperties, properties
 from symjax.groups.sets import OpSet, canonicalize, make_opset, members, pad, same_set, stack, take
-from symjax.groups.soft import closure_defect, identity_defect, inverse_defect, lattice_defect
 from symjax.groups.tables import (
     OperationVocabulary,
     default_hall,
@@ -76,7 +75,6 @@ __all__ = [
     "close",
     "close_indices",
     "close_mask",
-    "closure_defect",
     "compose_pairs",
     "conjugacy_classes",
     "conjugate",
@@ -92,15 +90,12 @@ __all__ = [
     "identify",
     "identify_many",
     "identify_motions",
-    "identity_defect",
     "intersection",
-    "inverse_defect",
     "is_closed_mask",
     "is_group",
     "is_normal",
     "is_subgroup",
     "is_subgroup_mask",
-    "lattice_defect",
     "left_cosets",
     "make_opset",
     "members",

@@ -1,7 +1,6 @@
-"""Closure on the product table (walks up the subgroup lattice) and the differentiable defects."""
+"""Closure on the product table: walks up the subgroup lattice."""
 
 import hypothesis.strategies as st
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,12 +10,8 @@ from symjax.errors import InputError
 from symjax.groups import (
     close_indices,
     close_mask,
-    closure_defect,
     generate_indices,
-    identity_defect,
-    inverse_defect,
     is_closed_mask,
-    lattice_defect,
     standard_frame,
     standard_setting,
     table_of,
@@ -132,73 +127,3 @@ def test_frame_tables_are_blocks_of_the_whole(vocab):
 def soft_by_definition(p, product):
     padded = np.append(p, 0.0)
     return (p[:, None] * p[None] * (1 - padded[product[:-1, :-1].astype(int)])).mean()
-
-
-def test_defects_vanish_exactly_for_groups(vocab, groups):
-    table = vocabulary_table()
-    for number in (1, 14, 166, 194, 225):
-        frame = standard_frame(number)
-        p = np.asarray(to_mask(groups[number - 1][None], 800), np.float32)
-        assert float(closure_defect(p, table)[0]) == 0 and float(inverse_defect(p, table)[0]) == 0
-        assert float(identity_defect(p, table, np.array([frame]))[0]) == 0
-        if len(groups[number - 1]) > 1:
-            p[0, groups[number - 1][-1]] = 0
-            assert float(closure_defect(p, table)[0] + inverse_defect(p, table)[0]) > 0 or p.sum() == 1
-
-
-def test_soft_closure_equals_its_definition_and_gradient(vocab):
-    table = table_of(vocab, 1)
-    p = np.random.default_rng(0).random((3, 106))
-    with jax.enable_x64(True):
-        value = closure_defect(p, table)
-        np.testing.assert_allclose(value, [soft_by_definition(row, table.product) for row in p], rtol=1e-10)
-        grad = np.asarray(jax.grad(lambda p: closure_defect(p, table).sum())(jnp.asarray(p)))
-        for i in (0, 5, 60):
-            step = np.zeros_like(p)
-            step[:, i] = 1e-6
-            up, down = (closure_defect(p + s * step, table).sum() for s in (1, -1))
-            np.testing.assert_allclose(grad[:, i].sum(), (up - down) / 2e-6, rtol=1e-5)
-
-
-def test_sampled_rows_are_unbiased(vocab):
-    table = table_of(vocab, 1)
-    p = jnp.asarray(np.random.default_rng(1).random((2, 106)) ** 4, jnp.float32)
-    exact_value, exact_grad = jax.value_and_grad(lambda p: closure_defect(p, table).sum())(p)
-    keys = jax.random.split(jax.random.key(0), 400)
-    sampled = jax.vmap(jax.value_and_grad(lambda p, k: closure_defect(p, table, key=k, num_rows=8).sum()), (None, 0))
-    values, grads = jax.jit(sampled)(p, keys)
-    error = values.std() / np.sqrt(len(keys))
-    assert abs(values.mean() - exact_value) < 4 * error and error < 0.05 * exact_value
-    grad_error = grads.std(0) / np.sqrt(len(keys))
-    assert (jnp.abs(grads.mean(0) - exact_grad) < 5 * grad_error + 1e-7).all()
-    with pytest.raises(InputError, match="key"):
-        closure_defect(p, table, num_rows=8)
-    with pytest.raises(InputError, match="one entry per operation"):
-        closure_defect(p, vocabulary_table())
-
-
-def test_candidates_and_weights(vocab):
-    table = table_of(vocab, 1)
-    p = np.zeros((1, 106), np.float32)
-    p[0, [0, 3]] = 1  # the identity and one operation that is not its own inverse
-    i = int(np.argmax(table.inverse[:-1] != np.arange(106)))
-    p[0, 3], p[0, i] = 0, 1
-    assert float(inverse_defect(p, table, weighted=True)[0]) == 0.5
-    assert float(closure_defect(p, table, weighted=True)[0]) == 0.25  # i i is missing, of four pairs
-    assert float(closure_defect(p, table, candidates=p > 0)[0]) == 0.25
-    np.testing.assert_allclose(closure_defect(p, table)[0], 1 / 106**2, rtol=1e-6)
-
-
-def test_lattice_defect(vocab):
-    cubic = np.zeros((2, 800), np.float32)
-    cubic[:, vocab.indices(standard_setting(221), 0)] = 1
-    metric = np.stack([np.eye(3), np.diag([1.0, 1.0, 4.0])]).astype(np.float32)
-    value = np.asarray(lattice_defect(cubic, vocab.W, metric))
-    assert value[0] == 0 and value[1] > 0.1
-    ortho = np.zeros((1, 800), np.float32)
-    ortho[:, vocab.indices(standard_setting(47), 0)] = 1
-    assert float(lattice_defect(ortho, vocab.W, metric[1:])[0]) == 0
-    grad = jax.grad(lambda m: lattice_defect(cubic, vocab.W, m).sum())(jnp.asarray(metric))
-    assert np.isfinite(grad).all() and np.abs(grad[1]).max() > 0
-    with pytest.raises(InputError, match="lattice_defect needs"):
-        lattice_defect(cubic, vocab.W[:5], metric)

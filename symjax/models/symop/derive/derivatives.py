@@ -20,7 +20,7 @@ leaves free, and denoised by the network (SDEdit), so every crystal has all oper
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -46,7 +46,7 @@ from symjax.models.symop.derive.reductions import (
     reduce,
     types_of,
 )
-from symjax.models.symop.derive.supercells import enlarged_subgroups
+from symjax.models.symop.derive.supercells import Enlarged, enlarged_subgroups
 from symjax.models.symop.geometry.realise import draw_geometry
 from symjax.models.symop.geometry.sample import GeometrySampling, Start
 from symjax.models.symop.network import OperationsNet, options_from_config
@@ -296,7 +296,7 @@ def candidates(
     ]
     larger = enlarged_subgroups(parent, max_cell)
     reductions += [one.reduction for one in larger]
-    num, extra = len(first), len(larger)
+    extra = len(larger)
     mine = np.concatenate([first == own, np.zeros(extra, bool)])
     status = _status(
         weights, reductions, np.append(reachable[first], np.ones(extra, bool)), own=mine, keep_parent=keep_parent
@@ -310,30 +310,7 @@ def candidates(
     weight = log_walk if measure == "walk" else log_type
     drawn = np.where([word == "open" for word in status], weight, -np.inf)
     probability = drawn - np.logaddexp.reduce(drawn)
-    facts = [
-        {
-            "members": lattice.members[i],
-            "cell": 1,
-            **_named(lattice, i, reductions[c]),
-            "index": _index(int(lattice.members[own].sum()), int(lattice.members[i].sum())),
-            "conjugates": int((lattice.label == i).sum()),
-            "free": int(free[i]),
-        }
-        for c, i in enumerate(first)
-    ]
-    facts += [
-        {
-            "members": None,
-            "cell": one.cell,
-            "number": one.reduction.setting.number,
-            "symbol": one.reduction.setting.symbol,
-            "index": one.index,
-            "conjugates": one.conjugates,
-            "free": one.free,
-        }
-        for one in larger
-    ]
-    assert len(facts) == num + extra
+    facts = [*_in_own_cell(lattice, own, free, reductions), *_in_larger_cells(larger)]
     rows = [
         Candidate(
             **fact,
@@ -350,6 +327,29 @@ def candidates(
     parents = weight[mine][0]
     others = np.logaddexp.reduce(np.where(mine, -np.inf, drawn))
     return Candidates(lattice, rows, direction, measure, float(parents - np.logaddexp(parents, others)))
+
+
+def _in_own_cell(
+    lattice: SetLattice, own: int, free: np.ndarray, reductions: list[Reduction | None]
+) -> Iterator[dict[str, Any]]:
+    """What is said of each class of sets of the parent's own cell."""
+    for c, i in enumerate(lattice.classes):
+        yield {
+            "members": lattice.members[i],
+            "cell": 1,
+            **_named(lattice, i, reductions[c]),
+            "index": _index(int(lattice.members[own].sum()), int(lattice.members[i].sum())),
+            "conjugates": int((lattice.label == i).sum()),
+            "free": int(free[i]),
+        }
+
+
+def _in_larger_cells(larger: list[Enlarged]) -> Iterator[dict[str, Any]]:
+    """The same of the subgroups of enlarged cells."""
+    for one in larger:
+        setting = one.reduction.setting
+        named = {"members": None, "cell": one.cell, "number": setting.number, "symbol": setting.symbol}
+        yield named | {"index": one.index, "conjugates": one.conjugates, "free": one.free}
 
 
 def _bounds(parent: Crystal, direction: str, tolerance: float, strain: float) -> tuple[SetLattice, CellAtoms, int]:

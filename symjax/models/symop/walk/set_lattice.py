@@ -2,8 +2,8 @@
 
 A state is a closed set S with start <= S <= allowed, modulo the conventional cell's Z^3. Below a group G the allowed operations are
 those of G and the states are its subgroups (translationengleiche ones and those that lose centring translations); above a group
-they are its supersets among some operations of the vocabulary. Conjugate subgroups are states of their own, because the network
-knows the axes (it was trained on standard settings), and are marked as one class. Host, exact, no compilation.
+they are its supersets among some operations of the vocabulary. Conjugate subgroups are states of their own, since a parent has
+axes, and are marked as one class; the walk gives them equal probability. Host, exact, no compilation.
 """
 
 from __future__ import annotations
