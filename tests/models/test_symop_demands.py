@@ -1,5 +1,7 @@
 """What is asked for in symop's terms: targets of the walk, room for formulas, given sites; the crystals meet it exactly."""
 
+import json
+import shutil
 from collections import Counter
 
 import jax
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from symjax.elements import NUM_ELEMENTS, SYMBOLS
-from symjax.errors import InputError
+from symjax.errors import InputError, WeightsError
 from symjax.generate.masks import masks_of
 from symjax.generate.request import Request
 from symjax.generate.system import Settings
@@ -19,6 +21,7 @@ from symjax.models.symop.demands import demands_of
 from symjax.models.symop.sample import sample_structure_types
 from symjax.models.symop.walk.states import states
 from symjax.systems import generate, system
+from symjax.train.weights import shipped_weights
 
 
 def compiled(**demand):
@@ -121,3 +124,16 @@ def test_given_orbits_are_placed_and_orbits_counted(weights):
 def test_an_element_of_no_training_crystal_is_refused(weights):
     with pytest.raises(InputError, match="element At: in no crystal"):
         system("symop").sampler(weights, Request(include=("At",)), 2, Settings())
+
+
+def test_weights_of_an_older_walk_are_refused(tmp_path):
+    """Their configuration has other fields; the message names the folder and what to do."""
+    folder = shipped_weights("symop")
+    shutil.copytree(folder / "operations", tmp_path / "operations")
+    (tmp_path / "geometry").symlink_to(folder / "geometry")
+    config = json.loads((tmp_path / "operations" / "config.json").read_text())
+    del config["model"]["operations"]["quotient_dim"]
+    config["model"]["operations"] |= {"walk_layers": 2, "membership": 1.0}
+    (tmp_path / "operations" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=r"another version of symop.*train them again"):
+        system("symop").load(tmp_path)
