@@ -77,6 +77,7 @@ def test_it_trains_and_generates_what_was_asked_for(crystals):
     assert len((crystals / "genes.jsonl").read_text().splitlines()) == 5
 
 
+@pytest.mark.slow
 def test_it_is_evaluated_and_stands_in_a_table(crystals, place, run):
     given = ("--train", "train.npz", "--reference", "val.npz", "--metrics", "symmcd", "--draws", 2)
     run("symjax.cli.main", "evaluate", "out", *given, "--out", "judged", "--quiet", "--no-cache", "--workers", 1)

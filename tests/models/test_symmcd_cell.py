@@ -83,6 +83,7 @@ def test_task_trains_on_atoms_in_bounded_batches(task, prototype_dataset):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient["net"]))
 
 
+@pytest.mark.slow
 def test_crystals_come_in_p1_with_the_group_asked_for_beside(folder):
     weights = load_weights(folder)
     assert weights.options.unit_cell
