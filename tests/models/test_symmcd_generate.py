@@ -287,7 +287,10 @@ def test_command(folder, tmp_path, capsys):
         (["--model", "symmcd", "--formula", "NaCl", "--elements", "Na,O"], "contradict"),
         (["--model", "symmcd", "--formula", "NaCl2("], "a bracket is not closed"),
         (["--model", "symmcd", "--chiral", "--centrosymmetric"], "no space group meets"),
-        (["--model", "symmcd", "--parent", "x.cif"], "--parent cannot be asked of symmcd: it draws in a group that is given first"),
+        (
+            ["--model", "symmcd", "--parent", "x.cif"],
+            "--parent cannot be asked of symmcd: it draws in a group that is given first",
+        ),
         (["--model", "symmcd", "--space-group", "225", "--prefix", "Na:4a"], "given orbits cannot be asked of symmcd"),
         (["--model", "symmcd", "--realise", "none"], "symmcd draws lattice and coordinates itself"),
         (["--model", "symmcd", "--temperature", "2"], "belongs to --model wyckoff_transformer"),
