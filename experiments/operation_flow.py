@@ -135,7 +135,7 @@ def equivariance(params: Any, config: Any, z: np.ndarray, seed: int) -> dict[str
     cond = net.apply(params, z, order, method="condition")
     mask, shift = jnp.ones((b, n), bool), jnp.asarray(generator.integers(0, 24, (b, 3)))
     turn = p.phases(p.shifted(plain.W, jnp.zeros_like(plain.w), shift))
-    run = jax.jit(lambda x: s.flow_translations(net, params, x, plain.W, plain.k, cond, mask, s.FlowSampling())[0])
+    run = jax.jit(lambda x: s.flow_translations(net, params, x, plain.W, plain.k, cond, mask, s.FlowSampling()))
     w, moved = run(noise.z), run(noise.z * turn)
     expected_w = p.shifted(plain.W, w, shift)
     out["shift of the origin"] = shares((plain.W, moved), (plain.W, expected_w), (plain.W, w))

@@ -189,7 +189,7 @@ def test_origin_shifts(number):
     assert identify(opset_of(W, np.asarray(moved)[0])).number == number
     # noise that is nearly the phases of another origin leads back to it
     near = p.phases(moved) * (1 + 0.05j)
-    back = p.shifted(jW, jw, p.nearest_origin(jax.random.key(1), jW, jw, near, mask))
+    back = p.shifted(jW, jw, p.nearest_origin(jW, jw, near, mask))
     np.testing.assert_array_equal(back, moved)
     # votes move with the origin as the phases do
     table = p.product_table(jW, mask)
@@ -198,6 +198,35 @@ def test_origin_shifts(number):
     turn = p.phases(p.shifted(jW, jnp.zeros_like(jw), jnp.asarray(shift)))[..., None]
     np.testing.assert_allclose(p.votes(U * turn, jW, table, mask), p.votes(U, jW, table, mask) * turn, atol=1e-5)
     np.testing.assert_allclose(p.votes(p.phases(jw)[..., None], jW, table, mask)[..., 0], p.phases(jw), atol=1e-5)
+
+
+@pytest.mark.parametrize("number", (8, 62, 227))
+def test_noise_has_one_canonical_origin(number):
+    W, w, _ = reduced(number)
+    W = jnp.asarray(np.repeat(W[None], 8, 0), jnp.int32)
+    w, mask, keys = (
+        jnp.asarray(np.repeat(w[None], 8, 0), jnp.int32),
+        jnp.ones(W.shape[:2], bool),
+        jax.random.split(jax.random.key(number), 3),
+    )
+    z = jax.lax.complex(*(jax.random.normal(k, w.shape) for k in keys[:2]))
+    shift = jax.random.randint(keys[2], (8, 3), 0, DEN)
+
+    def canonical(z):
+        return z * p.origin_turn(W, p.canonical_origin(W, z, mask))
+
+    here, moved = canonical(z), z * p.origin_turn(W, shift)
+    assert float(jnp.abs(moved - z).max()) > 0.1
+    np.testing.assert_allclose(canonical(moved), here, atol=1e-4)
+    # the data lie as near to it wherever their own origin was, and no shift brings them nearer
+    near = p.shifted(W, w, p.nearest_origin(W, w, here, mask))
+    np.testing.assert_array_equal(
+        p.shifted(W, w, shift), p.shifted(W, near, shift + p.nearest_origin(W, near, p.phases(w), mask))
+    )
+    value = lambda w: np.asarray((jnp.conj(here) * p.phases(w)).real.sum((1, 2)))
+    for seed in range(20):
+        other = jax.random.randint(jax.random.key(100 + seed), (8, 3), 0, DEN)
+        assert (value(p.shifted(W, w, other)) <= value(near) + 1e-4).all()
 
 
 @pytest.mark.parametrize("number", SAMPLE)

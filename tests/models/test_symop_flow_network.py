@@ -3,14 +3,18 @@
 Slow: one program of the flow takes tens of seconds to compile, whatever the width.
 """
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from symjax.cli.main import main
 from symjax.configs.symop import get_config
 from symjax.diffusion import rng
 from symjax.groups.identify import identify
+from symjax.groups.tables import standard_setting
 from symjax.models.symop.flow import process as p
 from symjax.models.symop.flow import sample as s
 from symjax.models.symop.flow.network import FlowNet, options_from_config
@@ -103,7 +107,7 @@ def test_commutes_with_shifts_of_the_origin(model, noise, sets):
     cond = net.apply(params, Z, ORDER, method="condition")
     W, shift = sets.W, jnp.array([[3, 17, 8], [1, 2, 5], [12, 0, 7], [6, 6, 1]])
     turn = p.phases(p.shifted(W, jnp.zeros_like(sets.w), shift))
-    run = jax.jit(lambda z: s.flow_translations(net, params, z, W, sets.k, cond, mask, STEPS)[0])
+    run = jax.jit(lambda z: s.flow_translations(net, params, z, W, sets.k, cond, mask, STEPS))
     w, other = run(noise.z), run(noise.z * turn)
     live = np.asarray(mask)[..., None] & np.ones(3, bool)
     expected = np.asarray(p.shifted(W, w, shift))
@@ -145,3 +149,14 @@ def test_shipped_weights_generate_groups():
         setting, metric = s.standard_metric(one)
         assert setting.number == identify(opset_of(np.asarray(one.opset.W), np.asarray(one.opset.w))).number
         assert np.linalg.eigvalsh(metric).min() > 0 and one.opset.den == DEN
+
+
+def test_command_draws_operations_by_the_flow(tmp_path, capsys):
+    out = tmp_path / "out"
+    given = ["generate", "--num", "6", "--out", str(out), "--operations", "flow", "--steps", "3", "--quiet"]
+    assert main([*given, "--no-inversion"]) == 0
+    index = json.loads((out / "index.json").read_text())
+    assert len(index["crystals"]) == 6 and all("log_operations" not in one for one in index["crystals"])
+    assert not any(standard_setting(one["number"]).W.tolist().count((-np.eye(3)).tolist()) for one in index["crystals"])
+    assert main([*given[:3], "--out", str(tmp_path / "no"), *given[5:], "--trace"]) == 2
+    assert "--trace shows the steps of the walk" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from configs import symop
 from symjax.elements import NUM_ELEMENTS
 from symjax.evaluate.composition import is_valid_composition
+from symjax.generate.request import Request
 from symjax.groups.tables import standard_frame, standard_setting, vocabulary
 from symjax.models.symop import task as operations
 from symjax.models.symop.network import OperationsNet, OperationsOptions
@@ -84,6 +85,20 @@ def test_untrained_samples_are_closed_groups_with_valid_positions(params):
         assert len(set(single)) == len(single), "a position without freedom is used twice"
     again = sample_structure_types(params, config, jax.random.key(5), 60, batch_size=32, max_atoms=192)
     assert np.array_equal(again.z, drawn.z) and np.array_equal(again.pos, drawn.pos)
+
+
+def test_operations_may_be_drawn_by_something_else(params):
+    def draw(keys, z, demands):
+        numbers = np.where(np.arange(len(z)) % 2, 225, 14)
+        return numbers, ~demands.numbers[numbers], None
+
+    config, request = {"model": {"operations": SECTION}}, Request(crystal_system="cubic")
+    drawn = sample_structure_types(
+        params, config, jax.random.key(0), 10, batch_size=32, max_atoms=96, request=request, operations=draw
+    )
+    assert len(drawn.z) == 10 and drawn.passed is None and drawn.log_operations is None
+    assert (drawn.sets.mask.sum(1) == 192).all(), "the type that does not meet the request came out"
+    assert (drawn.sets.pos_mult[drawn.set_index[:, None], drawn.pos] * drawn.orbit_mask).sum(1).max() <= 96
 
 
 def test_species_sequences_stop_and_keep_their_order(params):

@@ -49,9 +49,9 @@ class StructureTypeSamples:
       pos: (b, m) int32 position of the set, 0 padding.
       orbit_mask: (b, m) bool.
       log_operations: (b,) exact log-probability (nats) of the operations (the class of conjugate sets that was drawn) given the
-        species; that of the model without constraints.
+        species; that of the walk without constraints. None where no walk drew them.
       passed: (b, steps) the classes that each walk passed (`symjax.models.symop.walk.states`); `sets` has the standard setting of
-        the last one's type.
+        the last one's type. None where no walk drew them.
       rejected: structure types beside these that were not accepted.
     """
 
@@ -60,9 +60,14 @@ class StructureTypeSamples:
     z: np.ndarray
     pos: np.ndarray
     orbit_mask: np.ndarray
-    log_operations: np.ndarray
-    passed: np.ndarray
+    log_operations: np.ndarray | None
+    passed: np.ndarray | None
     rejected: int = 0
+
+
+DrawOperations = Callable[[Array, np.ndarray, Demands], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
+"""two keys, species z (b, m), demands -> types (b,) of sets of operations, (b,) True where none was found that meets the demands,
+and the classes (b, steps) that a walk passed (None: no walk). `draw_types_by_walk` with its weights bound is one."""
 
 
 @partial(jax.jit, static_argnames=("net", "num"))
@@ -217,6 +222,15 @@ def draw_walks(
     return final, failed | ~demands.targets[final], passed.T
 
 
+def draw_types_by_walk(
+    net: OperationsNet, params: Any, keys: Array, z: np.ndarray, demands: Demands
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Types of the sets that walks end at (a `DrawOperations` with `net` and `params` bound)."""
+    final, failed, passed = draw_walks(net, params, keys[0], z, demands)
+    numbers = demands.hand(states().number[final], seed=int(jax.random.randint(keys[1], (), 0, 2**31 - 1)))
+    return numbers, failed, passed
+
+
 def draw_sites(
     net: OperationsNet,
     params: Any,
@@ -277,6 +291,7 @@ def sample_structure_types(
     max_atoms: int = MAX_OPS,
     batch_size: int = 256,
     max_rounds: int = 200,
+    operations: DrawOperations | None = None,
     accept: Callable[[StructureTypes], np.ndarray] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> StructureTypeSamples:
@@ -293,6 +308,7 @@ def sample_structure_types(
       max_atoms: atoms of the conventional cell.
       batch_size: crystals per compiled step.
       max_rounds: batches drawn before giving up on a request; what was found by then is returned.
+      operations: how sets of operations are drawn; the walk where left out.
       accept: structure types -> (n,) bool which may be returned; None for all.
       progress: called with the number finished since the last call.
 
@@ -306,18 +322,20 @@ def sample_structure_types(
     demands = demands_of(request or Request(), max_orbits=min(max_orbits, MAX_ORBITS), max_atoms=max_atoms)
     if known is not None:
         demands = dataclasses.replace(demands, known=np.append(True, known[1:]))  # STOP stands where no element does
+    by_walk, operations = operations is None, operations or partial(draw_types_by_walk, net, params)
     parts: list[tuple[np.ndarray, ...]] = []
     found = rejected = 0
     for round_index in range(max_rounds):
         keys = jax.random.split(jax.random.fold_in(key, round_index), 5)
         z = draw_species(net, params, keys[0], demands, batch_size)
-        types, passed, numbers, good = _typed(net, params, keys[1:], z, demands)
+        numbers, failed, passed = operations(keys[jnp.array([1, 4])], z, demands)
+        types, good = _typed(net, params, keys[2:4], z, numbers, failed, demands)
         if accept is None:
             good = good[: num - found]
         else:
             good, refused = _accepted(accept, types, good, num - found)
             rejected += refused
-        parts.append((types.z[good], types.pos[good], numbers[good], passed[good]))
+        parts.append((types.z[good], types.pos[good], numbers[good], *([] if passed is None else [passed[good]])))
         found += len(good)
         if progress is not None:
             progress(len(good))
@@ -330,8 +348,9 @@ def sample_structure_types(
             + (f" ({rejected} had sites that force another symmetry)" if rejected else "")
             + "; ask for less"
         )
-    z, pos, numbers, passed = (np.concatenate(p) for p in zip(*parts, strict=True))
-    log_p = class_log_probabilities(net, params, z)
+    z, pos, numbers, *walks = (np.concatenate(p) for p in zip(*parts, strict=True))
+    passed = walks[0] if by_walk else None
+    log_p = None if passed is None else class_log_probabilities(net, params, z)[np.arange(len(z)), passed[:, -1]]
     unique, index = np.unique(numbers, return_inverse=True)
     return StructureTypeSamples(
         sets=table_of_members(np.stack([setting_members(int(n)) for n in unique])),
@@ -339,33 +358,36 @@ def sample_structure_types(
         z=z.astype(np.int32),
         pos=pos,
         orbit_mask=z > 0,
-        log_operations=log_p[np.arange(len(z)), passed[:, -1]],
+        log_operations=log_p,
         passed=passed,
         rejected=rejected,
     )
 
 
 def _typed(
-    net: OperationsNet, params: Any, keys: Array, z: np.ndarray, demands: Demands
-) -> tuple[StructureTypes, np.ndarray, np.ndarray, np.ndarray]:
-    """Sets and sites for one batch of species `z (b, m)`.
+    net: OperationsNet,
+    params: Any,
+    keys: Array,
+    z: np.ndarray,
+    numbers: np.ndarray,
+    failed: np.ndarray,
+    demands: Demands,
+) -> tuple[StructureTypes, np.ndarray]:
+    """Sites for one batch of species `z (b, m)` and types `numbers (b,)`, of which some have failed.
 
     Returns:
-      structure types in the standard settings of the sets that were drawn, the classes that were passed (b, steps), the types
-      (b,) of the last ones, and the rows that are whole.
+      structure types in the standard settings of the types, and the rows that are whole.
     """
-    final, failed, passed = draw_walks(net, params, keys[0], z, demands)
-    numbers = demands.hand(states().number[final], seed=int(jax.random.randint(keys[3], (), 0, 2**31 - 1)))
     unique, index = np.unique(numbers, return_inverse=True)
     sets = table_of_members(np.stack([setting_members(int(n)) for n in unique]))
     index = index.ravel().astype(np.int32)
-    z = demands.adjust_species(z, sets, index, seed=int(jax.random.randint(keys[2], (), 0, 2**31 - 1)))
-    failed |= (z > 0).sum(1) < demands.min_orbits
+    z = demands.adjust_species(z, sets, index, seed=int(jax.random.randint(keys[1], (), 0, 2**31 - 1)))
+    failed = failed | ((z > 0).sum(1) < demands.min_orbits)
     z[failed, 0] = np.where(z[failed, 0] == 0, 1, z[failed, 0])  # any element: the row is thrown away
     pos, stuck = draw_sites(
-        net, params, keys[1], z, sets=sets, set_index=index, demands=demands, max_atoms=demands.max_atoms
+        net, params, keys[0], z, sets=sets, set_index=index, demands=demands, max_atoms=demands.max_atoms
     )
-    return StructureTypes(sets, index, z, pos), passed, numbers, np.nonzero(~(failed | stuck))[0]
+    return StructureTypes(sets, index, z, pos), np.nonzero(~(failed | stuck))[0]
 
 
 def _accepted(

@@ -25,6 +25,12 @@ class Symop:
     draws_coordinates = False
     without_meaning: Mapping[str, str] = {}
     options: tuple[Option, ...] = (
+        Option(
+            "operations",
+            "how the sets of operations are drawn: walk (default), or flow, the operation flow, which cannot be steered: what does "
+            "not meet the request is drawn again",
+            choices=("walk", "flow"),
+        ),
         Option("trace", "write trace.png and trace.gif: operations appear step by step, then lattice and atoms", bool),
     )
 

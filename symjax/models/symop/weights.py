@@ -12,11 +12,12 @@ from symjax.train.weights import load_params, shipped_weights
 
 @dataclasses.dataclass(frozen=True)
 class SymopWeights:
-    """Parameters and configurations of the two trained parts."""
+    """Parameters and configurations of the two trained parts, and the folder that may hold a third, `flow`."""
 
     operations: Any
     operations_config: Any
     geometry: GeometryWeights
+    folder: Path
 
 
 def load_weights(folder: str | Path | None = None) -> SymopWeights:
@@ -33,7 +34,7 @@ def load_weights(folder: str | Path | None = None) -> SymopWeights:
             f"weights in {_root(folder) / 'operations'} are of another version of symop than this program ({error}); train them "
             "again (symjax train --config symop:small,part=operations), or use those of the package"
         ) from error
-    return SymopWeights(operations, config, load_geometry(folder))
+    return SymopWeights(operations, config, load_geometry(folder), _root(folder))
 
 
 def load_geometry(folder: str | Path | None = None) -> GeometryWeights:

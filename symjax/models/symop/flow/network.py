@@ -309,14 +309,12 @@ class TranslationNet(nn.Module):
         table = product_table(W, mask)
         S, inverse = stretch(k)
         R = S[:, None] @ W.astype(k.dtype) @ inverse[:, None]
-        # components that no shift of the origin moves have a phase of their own
-        fixed = (W == jnp.eye(3, dtype=W.dtype)).all(-1).astype(z.dtype)
         z = jnp.where(mask[..., None], z, 0)
         cond = jnp.concatenate([cond, time_features(tau), k], -1)
         kinds = jnp.stack([jnp.trace(R, axis1=-2, axis2=-1), jnp.linalg.det(R), jnp.mean(table[1], 1)], -1)
         h = nn.Dense(self.dim)(jnp.concatenate([R.reshape(*R.shape[:2], 9), W.reshape(*W.shape[:2], 9), kinds], -1))
         h = nn.silu(h + nn.Dense(self.dim)(cond)[:, None])
-        anchors = jnp.stack([_unit(z), fixed], -1)
+        anchors = jnp.stack([_unit(z), jnp.ones_like(z)], -1)
         X = jnp.concatenate([anchors, anchors[..., :1]], -1)
         layers = nn.scan(
             _VoteStep,

@@ -100,11 +100,13 @@ def translation_loss(
     `state` is (k1, W, w) of `label`.
     """
     k1, W, w = state
-    real, imaginary, time_key, origin_key = jax.random.split(key, 4)
+    real, imaginary, time_key = jax.random.split(key, 3)
     b = len(w)
     z0 = p.SIGMA_Z * jax.lax.complex(jax.random.normal(real, w.shape), jax.random.normal(imaginary, w.shape))
-    w = p.shifted(W, w, p.nearest_origin(origin_key, W, w, z0, mask))
-    tau = jnp.mod(jax.random.uniform(time_key) + jnp.arange(b) / b, 1.0)
+    z0 = z0 * p.origin_turn(W, p.canonical_origin(W, z0, mask))
+    w = p.shifted(W, w, p.nearest_origin(W, w, z0, mask))
+    # many phases leave the noise together, so the class is decided early: that is where most of the times are
+    tau = jnp.mod(jax.random.uniform(time_key) + jnp.arange(b) / b, 1.0) ** 1.5
     t = tau[:, None, None]
     z = (1 - t) * z0 + t * p.phases(w)
     circle = p.phases(jnp.arange(DEN))

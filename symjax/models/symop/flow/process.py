@@ -190,26 +190,44 @@ def shifted(W: Array, w: Array, p: Array) -> Array:
     return jnp.mod(w + jnp.einsum("bnij,bj->bni", W, p) - p[:, None], DEN)
 
 
-def nearest_origin(key: Array, W: Array, w: Array, z0: Array, mask: Array, starts: int = 24) -> Array:
-    """(b, 3) origin shift in 24ths that brings the phases of a set near to noise z0 (b, n, 3): random starts, then each axis
-    twice.
+def best_shift(W: Array, c: Array) -> Array:
+    """(b, 3) shift p of the origin in 24ths, of all 24^3, for which the real part of sum c exp(2 pi i (W - 1) p / 24) is largest.
+
+    Args:
+        W: (b, n, 3, 3) int32 with entries -1, 0, 1.
+        c: (b, n, 3) complex, zero in rows that do not count.
     """
-    W = W.astype(jnp.int32)
-    b = len(w)
+    rows = (
+        W - jnp.eye(3, dtype=W.dtype) + 2
+    )  # entries 0 to 3: few distinct frequencies, so their coefficients are summed first
+    place = (rows[..., 0] * 4 + rows[..., 1]) * 4 + rows[..., 2]
+    bins = jax.nn.one_hot(place.reshape(len(W), -1), 64, dtype=c.real.dtype)
+    total = jnp.einsum("bxf,bx->bf", bins.astype(c.dtype), c.reshape(len(W), -1)).reshape(-1, 4, 4, 4)
+    wave = phases(jnp.mod((jnp.arange(4)[:, None] - 2) * jnp.arange(DEN), DEN))
+    score = jnp.einsum("bxyz,xp,yq,zr->bpqr", total, wave, wave, wave, optimize=True).real
+    best = jnp.argmax(score.reshape(len(W), -1), -1)
+    return jnp.stack([best // DEN**2, best // DEN % DEN, best % DEN], -1)
 
-    def score(p: Array) -> Array:  # (b, s, 3) -> (b, s)
-        moved = w[:, None] + jnp.einsum("bnij,bsj->bsni", W, p) - p[:, :, None]
-        near = (jnp.conj(z0)[:, None] * phases(jnp.mod(moved, DEN))).real
-        return jnp.sum(near * mask[:, None, :, None], (-1, -2))
 
-    def best(p: Array) -> Array:
-        return jnp.take_along_axis(p, jnp.argmax(score(p), 1)[:, None, None], 1)[:, 0]
+def canonical_origin(W: Array, z0: Array, mask: Array) -> Array:
+    """(b, 3) shift of the origin in 24ths that brings noise z0 (b, n, 3) nearest to the phases of no translation at all.
 
-    p = best(jax.random.randint(key, (b, starts, 3), 0, DEN))
-    for axis in (0, 1, 2, 0, 1, 2):
-        line = jnp.arange(DEN)[None, :, None] * jnp.eye(3, dtype=jnp.int32)[axis]
-        p = jnp.mod(best(p[:, None] + line), DEN)
-    return p
+    The networks only ever see noise that was shifted so, and what they say is shifted back: the flow commutes with every shift on
+    the grid whatever the parameters are. The shift depends on the rotations and the noise alone, so at time zero the network
+    already knows where the origin of the data will lie, and the elements decide between classes of translations before the noise
+    does.
+    """
+    return best_shift(W, jnp.where(mask[..., None], z0, 0))
+
+
+def nearest_origin(W: Array, w: Array, z0: Array, mask: Array) -> Array:
+    """(b, 3) shift of the origin in 24ths that brings the phases of translations w (b, n, 3) nearest to noise z0 (b, n, 3)."""
+    return best_shift(W, jnp.where(mask[..., None], jnp.conj(z0) * phases(w), 0))
+
+
+def origin_turn(W: Array, shift: Array) -> Array:
+    """(b, n, 3) complex factors of the phases of translations when the origin moves by `shift` (b, 3) in 24ths."""
+    return phases(shifted(W, jnp.zeros(W.shape[:-1], W.dtype), shift))
 
 
 def product_table(W: Array, mask: Array) -> tuple[Array, Array]:

@@ -198,24 +198,16 @@ def flow_agreed(
     return (k, W), states
 
 
-def flow_translations(
-    net: FlowNet,
-    params: Any,
-    z: Array,
-    W: Array,
-    k: Array,
-    cond: Array,
-    mask: Array,
-    sampling: FlowSampling,
-    span: tuple[int, int] | None = None,
+def translate(
+    net: FlowNet, params: Any, z: Array, state: tuple, sampling: FlowSampling, span: tuple[int, int]
 ) -> tuple[Array, Array, Array]:
-    """Third stage, or the steps `span` of it: noisy phases z (b, n, 3) over rotations W.
+    """Steps `span` of the third stage: noisy phases z (b, n, 3), at their canonical origin, over state = (W, k, cond, mask).
 
     Returns:
         translations (b, n, 3) in 24ths as the last step estimates them, its estimate of the phases, and the phases on the way.
     """
-    first, last = span or (0, sampling.translation)
-    left = sampling.translation_left[first : last + 1]
+    W, k, cond, mask = state
+    left = sampling.translation_left[span[0] : span[1] + 1]
     circle = p.phases(jnp.arange(DEN))
 
     def step(z: Array, ends: Array) -> tuple[Array, tuple]:
@@ -227,6 +219,16 @@ def flow_translations(
     ends = jnp.asarray(np.stack([left[:-1], left[1:]], 1), k.dtype)
     _, (zs, estimates, ws) = jax.lax.scan(step, z, ends)
     return ws[-1], estimates[-1], zs
+
+
+def flow_translations(
+    net: FlowNet, params: Any, z: Array, W: Array, k: Array, cond: Array, mask: Array, sampling: FlowSampling
+) -> Array:
+    """Third stage without a vote: (b, n, 3) translations in 24ths from noise z (b, n, 3) complex over rotations W."""
+    shift = p.canonical_origin(W, z, mask)
+    state = W, k, cond, mask
+    w, _, _ = translate(net, params, z * p.origin_turn(W, shift), state, sampling, (0, sampling.translation))
+    return p.shifted(W, w, -shift)
 
 
 @partial(jax.jit, static_argnames=("net", "sampling"))
@@ -248,9 +250,11 @@ def _go_on(
     """The rest of the rotations, and the translations until they are made to agree."""
     label, mask, cond = _given(net, params, noise, z, order)
     (k, W), states = flow_agreed(net, params, state, cond, mask, sampling)
-    span = (0, sampling.late)
-    w, estimate, zs = flow_translations(net, params, p.relabel_phases(noise.z, label), W, k, cond, mask, sampling, span)
-    return (k, W, w, zs[-1], estimate), (*states, zs)
+    z = p.relabel_phases(noise.z, label)
+    shift = p.canonical_origin(W, z, mask)
+    turn = p.origin_turn(W, shift)
+    w, estimate, zs = translate(net, params, z * turn, (W, k, cond, mask), sampling, (0, sampling.late))
+    return (k, W, shift, w, zs[-1], estimate), (*states, zs * jnp.conj(turn))
 
 
 @partial(jax.jit, static_argnames=("net", "sampling"))
@@ -259,10 +263,12 @@ def _finish(
 ) -> tuple:
     """The rest of the translations, and back to the labelling of the noise."""
     label, mask, cond = _given(net, params, noise, z, order)
-    k, W, w, phase, estimate = state
+    k, W, shift, w, phase, estimate = state
     left = float(sampling.translation_left[sampling.late])
     agreed = (1 - left) * p.phases(w) + (phase - (1 - left) * estimate) if sampling.mode == "voted" else phase
-    w, _, zs = flow_translations(net, params, agreed, W, k, cond, mask, sampling, (sampling.late, sampling.translation))
+    span = sampling.late, sampling.translation
+    w, _, zs = translate(net, params, agreed, (W, k, cond, mask), sampling, span)
+    w, zs = p.shifted(W, w, -shift), zs * jnp.conj(p.origin_turn(W, shift))
     D = jnp.asarray(p.relabel_tables()[1])[label]  # orthogonal, so its transpose leads back
     W = jnp.rint(p.relabel_matrices(W, label, back=True)).astype(jnp.int32)
     return (W, p.relabel_translations(w, label, back=True), jnp.einsum("bij,bi->bj", D, k)), zs
@@ -319,10 +325,10 @@ def flow(
     host = jax.device_get(found)
     W = agree(host, np.asarray(ORDERS)[np.asarray(order)]) if sampling.mode == "voted" else host["W"]
     state = found["k"], found["R"], jnp.asarray(W)
-    (k, W, w, phase, estimate), (ks2, Rs2, zs) = _go_on(net, params, noise, z, order, state, sampling)
+    (k, W, shift, w, phase, estimate), (ks2, Rs2, zs) = _go_on(net, params, noise, z, order, state, sampling)
     if sampling.mode == "voted":
         w = jnp.asarray(agree_translations(np.asarray(W), np.asarray(w), np.asarray(ORDERS)[np.asarray(order)]))
-    (W, w, k), zs2 = _finish(net, params, noise, z, order, (k, W, w, phase, estimate), sampling)
+    (W, w, k), zs2 = _finish(net, params, noise, z, order, (k, W, shift, w, phase, estimate), sampling)
     kept = None
     if trace:
         parts = {"k": (ks, ks2), "R": (Rs, Rs2), "z": (zs, zs2)}
