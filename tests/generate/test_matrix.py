@@ -108,11 +108,13 @@ def parser():
 
 @pytest.fixture(scope="module")
 def weights():
-    """Of every system; symmcd with one bucket, so that one program serves all requests."""
+    """Of every system; some with one bucket, so that one program serves all requests."""
     loaded = {name: systems.system(name).load(None) for name in systems.system_names()}
-    options = loaded["symmcd"].options
-    one = dataclasses.replace(options, buckets=options.buckets[-1:])
-    return loaded | {"symmcd": dataclasses.replace(loaded["symmcd"], options=one)}
+    for name in ("symmcd", "wyckoffdiff"):
+        options = loaded[name].options
+        one = dataclasses.replace(options, buckets=options.buckets[-1:])
+        loaded[name] = dataclasses.replace(loaded[name], options=one)
+    return loaded
 
 
 def test_every_option_is_asked():
