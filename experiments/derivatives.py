@@ -20,6 +20,7 @@ import time
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.data.dataset import load
@@ -98,7 +99,7 @@ def kinds(found: Candidates, log_p: np.ndarray) -> dict[tuple, tuple[float, int]
 def measure_parents(weights: SymopWeights, crystals: list[Crystal]) -> dict[str, Any]:
     """Figure 1."""
     rows, skipped = [], 0
-    for crystal in crystals:
+    for crystal in tqdm(crystals, desc="parents", disable=None):
         try:
             rows.append(own_share(weights, crystal))
         except SymjaxError:
@@ -124,7 +125,7 @@ def measure_distorted(weights: SymopWeights, crystals: list[Crystal], numbers: l
     """Figure 2."""
     rows: dict[str, list[tuple[float, float, int]]] = {measure: [] for measure in MEASURES}
     near = 0
-    for crystal, number in zip(crystals, numbers, strict=True):
+    for crystal, number in zip(tqdm(crystals, desc="distorted", disable=None), numbers, strict=True):
         parent = nearest_parent(weights, crystal)
         if parent is None:
             continue

@@ -165,7 +165,9 @@ ROWS: tuple[Row, ...] = (
         "configs/wyckoff_transformer.py",
         "wyckoff_transformer",
     ),
-    Row("wyckoffdiff", {"wyckoffdiff": Entry(_wyckoffdiff_task)}, _wyckoffdiff, "configs/wyckoffdiff.py", "wyckoffdiff"),
+    Row(
+        "wyckoffdiff", {"wyckoffdiff": Entry(_wyckoffdiff_task)}, _wyckoffdiff, "configs/wyckoffdiff.py", "wyckoffdiff"
+    ),
     Row(
         "wyckoffaugen",
         {"wyckoffaugen": Entry(_wyckoffaugen_task)},

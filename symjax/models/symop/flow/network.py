@@ -1,9 +1,9 @@
 """The networks of the operation flow: one for each stage, under one parameter tree and with one encoder of the species.
 
 All inputs are components in the frame U of the lattice being generated (see `representation`), so rigid motions change nothing;
-the labelling of the basis is the canonical one of the noise; the translation network reads and writes phases only relative to
-phases that move in the same way with the origin, so it commutes with shifts of the origin. Heads are categorical: rotations over
-the near-isometries of the lattice, translations over 24ths, each in the basis that is itself being generated.
+the labelling of the basis and the origin are the canonical ones of the noise (see `process`), so the networks need not commute with
+either. Heads are categorical: rotations over the near-isometries of the lattice, translations over 24ths, each in the basis that is
+itself being generated.
 """
 
 from __future__ import annotations
@@ -356,7 +356,7 @@ def _unit(x: Array) -> Array:
 
 
 def _relative(every: Array) -> Array:
-    """What does not move with the origin: products of one estimate with the conjugate of another, for each component."""
+    """Products of one estimate with the conjugate of another, for each component; one of them is constant, so all are in there."""
     a, b = np.triu_indices(every.shape[-1], 1)
     product = every[..., a] * jnp.conj(every[..., b])
     size = every.real**2 + every.imag**2
