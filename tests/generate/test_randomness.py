@@ -8,7 +8,9 @@ import pytest
 from symjax.diffusion import rng
 from symjax.systems import generate
 
-FEW = {"symop": {"steps": 3}, "symmcd": {"steps": 4}, "wyckoff_transformer": {"steps": 3}}
+FEW = {
+    name: {"steps": 4 if name == "symmcd" else 3} for name in ("symop", "symmcd", "wyckoff_transformer", "wyckoffdiff")
+}
 
 
 @pytest.mark.parametrize("model", ["symop", *(pytest.param(name, marks=pytest.mark.slow) for name in list(FEW)[1:])])

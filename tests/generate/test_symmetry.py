@@ -118,7 +118,7 @@ def test_drawn_sites_leave_the_symmetry_that_is_asked_for(model):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", ASKED)
-@pytest.mark.parametrize("model", ["symop", "wyckoff_transformer", "symmcd"])
+@pytest.mark.parametrize("model", ["symop", "wyckoff_transformer", "symmcd", "wyckoffdiff"])
 def test_no_crystal_violates_a_constraint(model, asked):
     """64 crystals, spglib at 0.01 angstrom."""
     steps = 50 if model == "symmcd" else 20

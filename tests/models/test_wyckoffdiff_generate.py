@@ -152,7 +152,7 @@ def test_labels_of_realised_crystals_are_compared(weights):
         ({"include": ("Lr",)}, {}, "element Lr: in no crystal of the data"),
         ({"formula": {"Na": 1, "Cl": 5}, "groups": (225,), "orbits": 2}, {}, "NaCl5 does not fit in space group 225"),
         ({"orbits": 1000}, {}, "1000 orbits: the training crystals of these weights have 1 to"),
-        ({"groups": (3,)}, {}, "space group 3 has no crystal in the training data"),
+        ({"groups": (6,)}, {}, "space group 6 has no crystal in the training data"),
         ({}, {"condition": {"band_gap": "1"}}, "condition 'band_gap': these weights know chemical_system, hull"),
         ({}, {"condition": {"hull": "low"}}, "condition hull=low: a finite number"),
         ({}, {"condition": {"hull": "nan"}}, "condition hull=nan: a finite number"),

@@ -103,8 +103,8 @@ def translation_loss(
     real, imaginary, time_key = jax.random.split(key, 3)
     b = len(w)
     z0 = p.SIGMA_Z * jax.lax.complex(jax.random.normal(real, w.shape), jax.random.normal(imaginary, w.shape))
-    z0 = z0 * p.origin_turn(W, p.canonical_origin(W, z0, mask))
-    w = p.shifted(W, w, p.nearest_origin(W, w, z0, mask))
+    z0 = z0 * p.origin_turn(W, p.canonical_origin_of_noise(W, z0, mask))
+    w = p.shifted(W, w, p.canonical_origin(W, w, mask))
     # many phases leave the noise together, so the class is decided early: that is where most of the times are
     tau = jnp.mod(jax.random.uniform(time_key) + jnp.arange(b) / b, 1.0) ** 1.5
     t = tau[:, None, None]

@@ -209,15 +209,30 @@ def best_shift(W: Array, c: Array) -> Array:
     return jnp.stack([best // DEN**2, best // DEN % DEN, best % DEN], -1)
 
 
-def canonical_origin(W: Array, z0: Array, mask: Array) -> Array:
-    """(b, 3) shift of the origin in 24ths that brings noise z0 (b, n, 3) nearest to the phases of no translation at all.
+def _any_angle(W: Array) -> Array:
+    """(b, n, 3) complex numbers of size one without meaning, a function of the rotation part and the component alone."""
+    code = jnp.sum(W.reshape(*W.shape[:-2], 9) * jnp.asarray(7 ** np.arange(9), jnp.int32), -1).astype(jnp.uint32)
+    mixed = (code[..., None] + jnp.arange(3, dtype=jnp.uint32) * 40503) * jnp.uint32(2654435761)
+    angle = ((mixed ^ (mixed >> 15)) % 4096).astype(jnp.float32) * (2 * np.pi / 4096)
+    return jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
+
+
+def canonical_origin_of_noise(W: Array, z0: Array, mask: Array) -> Array:
+    """(b, 3) shift of the origin in 24ths that brings noise z0 (b, n, 3) nearest to fixed phases of its rotations.
 
     The networks only ever see noise that was shifted so, and what they say is shifted back: the flow commutes with every shift on
-    the grid whatever the parameters are. The shift depends on the rotations and the noise alone, so at time zero the network
-    already knows where the origin of the data will lie, and the elements decide between classes of translations before the noise
-    does.
+    the grid whatever the parameters are.
     """
-    return best_shift(W, jnp.where(mask[..., None], z0, 0))
+    return best_shift(W, jnp.where(mask[..., None], z0 * jnp.conj(_any_angle(W)), 0))
+
+
+def canonical_origin(W: Array, w: Array, mask: Array) -> Array:
+    """(b, 3) shift of the origin in 24ths after which translations w (b, n, 3) are as small as they can be.
+
+    Of equal ones those are taken that fixed phases of the rotations prefer: equal sets have equal translations, wherever their
+    origin was, so that each class of translations is one target and the elements can decide between them from time zero on.
+    """
+    return nearest_origin(W, w, 1 + 0.2 * _any_angle(W), mask)
 
 
 def nearest_origin(W: Array, w: Array, z0: Array, mask: Array) -> Array:

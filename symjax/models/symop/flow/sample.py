@@ -225,7 +225,7 @@ def flow_translations(
     net: FlowNet, params: Any, z: Array, W: Array, k: Array, cond: Array, mask: Array, sampling: FlowSampling
 ) -> Array:
     """Third stage without a vote: (b, n, 3) translations in 24ths from noise z (b, n, 3) complex over rotations W."""
-    shift = p.canonical_origin(W, z, mask)
+    shift = p.canonical_origin_of_noise(W, z, mask)
     state = W, k, cond, mask
     w, _, _ = translate(net, params, z * p.origin_turn(W, shift), state, sampling, (0, sampling.translation))
     return p.shifted(W, w, -shift)
@@ -251,7 +251,7 @@ def _go_on(
     label, mask, cond = _given(net, params, noise, z, order)
     (k, W), states = flow_agreed(net, params, state, cond, mask, sampling)
     z = p.relabel_phases(noise.z, label)
-    shift = p.canonical_origin(W, z, mask)
+    shift = p.canonical_origin_of_noise(W, z, mask)
     turn = p.origin_turn(W, shift)
     w, estimate, zs = translate(net, params, z * turn, (W, k, cond, mask), sampling, (0, sampling.late))
     return (k, W, shift, w, zs[-1], estimate), (*states, zs * jnp.conj(turn))
