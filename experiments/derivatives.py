@@ -5,7 +5,7 @@ Run: python -m experiments.derivatives --data test.npz [--num 200] [--search 600
 Three figures, each against the choice of a class of subgroups at random.
 
 1. Parents: for `num` crystals drawn from the data, the share of the crystal's own group G among all that its atoms can be described
-   by (G and every class of subgroups that the atoms can tell apart), by both measures of `symjax.models.symop.derive.derivatives`.
+   by (G and every class of subgroups that the atoms can tell apart), by the measures of `symjax.models.symop.derive.derivatives`.
 2. Distorted crystals: those of `search` crystals that nearly have more operations (0.3 angstrom, 3 %) are averaged over the
    likeliest larger group, and the model is asked which subgroup of that parent nature took. Classes of one kind (type, elements
    of the orbits, atoms) are taken together.
@@ -33,7 +33,7 @@ from symjax.models.symop.walk.supersets import near_operations
 from symjax.models.symop.weights import SymopWeights, load_weights
 
 TOLERANCE, STRAIN = 0.3, 0.03
-MEASURES = ("type", "walk")
+MEASURES = ("both", "type", "walk")
 
 
 def perovskite() -> Crystal:
@@ -52,8 +52,10 @@ def as_crystal(row: Candidate) -> Crystal:
 
 
 def by_measure(found: Candidates, measure: str) -> np.ndarray:
-    """(r,) log-probability of every candidate that can be drawn, -inf for the others; both measures stand in every row."""
-    values = np.array([row.log_walk if measure == "walk" else (row.log_type or -np.inf) for row in found.rows])
+    """(r,) log-probability of every candidate that can be drawn, -inf for the others; two measures stand in every row."""
+    by_walk = np.array([row.log_walk for row in found.rows])
+    by_type = np.array([-np.inf if row.log_type is None else row.log_type for row in found.rows])
+    values = {"walk": by_walk, "type": by_type, "both": (by_walk + by_type) / 2}[measure].copy()
     values[[row.status != "open" for row in found.rows]] = -np.inf
     return values - np.logaddexp.reduce(values)
 

@@ -23,7 +23,7 @@ _EXACT = 0.001  # angstrom
 MAX_CELL = 4
 DEFAULTS: dict[str, Any] = {
     "direction": "below",
-    "measure": "type",
+    "measure": None,
     "strength": None,
     "symprec": 0.01,
     "tolerance": 0.3,
@@ -49,9 +49,9 @@ def add_options(group: Any) -> None:
     )
     group.add_argument(
         "--measure",
-        choices=("type", "walk"),
+        choices=("both", "type", "walk"),
         help="type: how likely the model draws the atoms so described; walk: only the walk among the parent's "
-        "operations (default type)",
+        "operations; both: their geometric mean (default; type with --direction above or --max-cell)",
     )
     group.add_argument(
         "--symprec", type=float, metavar="A", help="symmetry search of the parent, angstrom (default 0.01)"
@@ -97,7 +97,7 @@ def check(args: argparse.Namespace, asked: list[str]) -> None:
         raise InputError("--tolerance and --strain belong to --direction above; below, the parent's atoms are kept")
     if not 1 <= args.max_cell <= MAX_CELL:
         raise InputError(f"--max-cell {args.max_cell}: the primitive cell can be enlarged 1 to {MAX_CELL} times")
-    if args.max_cell > 1 and (args.direction != "below" or args.measure != "type"):
+    if args.max_cell > 1 and (args.direction != "below" or args.measure not in (None, "type")):
         raise InputError("--max-cell belongs to --direction below and --measure type")
     if not 0 < args.tolerance < 3:
         raise InputError(f"--tolerance {args.tolerance:g}: a length above 0 and below 3 angstrom is needed")

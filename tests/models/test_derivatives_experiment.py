@@ -16,7 +16,7 @@ def test_figures(prototype_dataset, repository, tmp_path, monkeypatch, capsys):
     derivatives.main()
     figures = json.loads(capsys.readouterr().out)
     assert figures["parents"]["crystals"] + figures["parents"]["left out"] == 5
-    for measure in ("type", "walk"):
+    for measure in ("both", "type", "walk"):
         assert 0 < figures["parents"][measure]["mean"] <= 1
     assert figures["distorted"]["of"] == 5
     assert len(figures["BaTiO3"]) == 10 and "P4mm (99)" in figures["BaTiO3"]

@@ -346,7 +346,7 @@ def test_equal_seeds_equal_crystals_and_one_program(drawn):
     assert (other.chosen != drawn.chosen).any()
 
 
-@pytest.mark.parametrize("measure", ["type", "walk"])
+@pytest.mark.parametrize("measure", ["both", "type", "walk"])
 def test_candidates_sum_to_one_and_draws_follow(measure):
     found = candidates(weights(), perovskite(), measure=measure)
     p = found.probability

@@ -6,11 +6,13 @@ crystal nearly has); below, subgroups that need a larger cell (up to `max_cell` 
 stand beside them. There are at most some thousand of them, so nothing is estimated: all probabilities are exact.
 
 The chance of a subgroup H can be measured in two ways, and both are in the table.
-- "type" (default): p(H) proportional to p(species) p(H | species) p(sites | H, species), the probability that symop
+- "type": p(H) proportional to p(species) p(H | species) p(sites | H, species), the probability that symop
   draws the parent's atoms described by H, in H's own standard setting and with the elements of H's own orbits. Subgroups that
   give the same structure type share its probability evenly. This does not depend on how H is written.
 - "walk": the walk given the parent's orbits, in the parent's own axes and cell, each step renormalised over what stays
   inside the bounds.
+- "both" (default below, in the parent's own cell): proportional to the square root of their product. Each says what the other
+  cannot, the likelihood of the whole structure and that of the steps in the parent's axes (docs/decisions/symop.md).
 
 What is drawn is this probability, restricted to subgroups that the atoms can tell apart (`reductions.attainable`) and that fit the
 model's sizes, and renormalised. Geometry: lattice and atoms of the parent noised to the diffusion time `strength` inside what H
@@ -60,7 +62,7 @@ from symjax.models.symop.weights import SymopWeights
 DIRECTIONS = ("below", "above")
 _ROUNDS = 8  # times a geometry is drawn that comes too near to another group
 _AGAIN = 1000  # keys of later rounds are told apart from those of redrawing inside a round
-MEASURES = ("type", "walk")
+MEASURES = ("both", "type", "walk")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +144,7 @@ def derivatives(
     num: int,
     *,
     direction: str = "below",
-    measure: str = "type",
+    measure: str | None = None,
     strength: float | None = None,
     seed: int = 0,
     tolerance: float = 0.3,
@@ -161,7 +163,8 @@ def derivatives(
         weights: from `load_weights`.
         parent: in the standard setting of its group, which it has exactly.
         num: how many, at least 1.
-        direction: "below" or "above"; measure: "type" or "walk" (see the module).
+        direction: "below" or "above"; measure: "both", "type" or "walk" (see the module); where left out "both" below in the
+            parent's own cell, else "type".
         strength: diffusion time in (0, 1] that the parent's geometry is noised to; 0.3 below where left out. Above, 0 (the
             default there) keeps the averaged parent.
         seed: equal arguments give equal crystals.
@@ -215,7 +218,7 @@ def derivatives(
         "min_ratio": best,
         "draws": draws.astype(float),
     }
-    meta = {"model": "symop", "seed": seed, "direction": direction, "measure": measure, "strength": strength}
+    meta = {"model": "symop", "seed": seed, "direction": direction, "measure": found.measure, "strength": strength}
     return Derivatives(dataset_from_types(types, k, x, properties=properties, meta=meta), found, chosen)
 
 
@@ -266,7 +269,7 @@ def candidates(
     parent: Crystal,
     *,
     direction: str = "below",
-    measure: str = "type",
+    measure: str | None = None,
     tolerance: float = 0.3,
     strain: float = 0.05,
     keep_parent: bool = False,
@@ -277,6 +280,7 @@ def candidates(
     Raises:
         InputError: as `derivatives`.
     """
+    measure = measure or ("both" if direction == "below" and max_cell == 1 else "type")
     if direction not in DIRECTIONS or measure not in MEASURES:
         raise InputError(
             f"direction is one of {DIRECTIONS} and measure one of {MEASURES}, got {direction!r}, {measure!r}"
@@ -307,7 +311,7 @@ def candidates(
     walk = walk_distribution(net, weights.operations, lattice, np.asarray(parent.z))
     beyond = np.full(extra, -np.inf)
     log_walk, log_free = (np.append(lattice.total(values), beyond) for values in (walk.kept, walk.free))
-    weight = log_walk if measure == "walk" else log_type
+    weight = {"walk": log_walk, "type": log_type, "both": (log_walk + log_type) / 2}[measure]
     drawn = np.where([word == "open" for word in status], weight, -np.inf)
     probability = drawn - np.logaddexp.reduce(drawn)
     facts = [*_in_own_cell(lattice, own, free, reductions), *_in_larger_cells(larger)]
