@@ -35,7 +35,7 @@ def walk(ask, number, elements, rng):
     return None
 
 
-@pytest.mark.parametrize("number", [221, 2])
+@pytest.mark.parametrize("number", [221, 62, 2])
 def test_exact_formulas_are_met_by_counting(number):
     formula, rng, own = {8: 3, 22: 1, 38: 1}, np.random.default_rng(0), tables()
     ask = Ask(formula, None, (), 20, 20)
