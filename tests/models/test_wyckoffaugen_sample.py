@@ -106,7 +106,7 @@ def rewritten(s):
 def test_likelihoods_do_not_depend_on_how_a_crystal_is_written(weights):
     data = dataset_from_structures([ROCK, rewritten(ROCK), RUTILE, rewritten(RUTILE)])
     found = log_likelihood(weights, data, orders=2)
-    # sodium on 4a or 4b; titanium on 2a or 2b, oxygen on 4f or 4g: the normalizer of P4_2/mnm shifts by (1/2, 1/2, 0) and (0, 0, 1/2)
+    # sodium on 4a or 4b; titanium on 2a or 2b and oxygen on 4f or 4g, as P4_2/mnm is shifted by (1/2, 1/2, 0) and (0, 0, 1/2)
     assert found.descriptions.tolist() == [2, 2, 4, 4]
     assert (
         np.allclose(found.value[[0, 2]], found.value[[1, 3]], atol=0.02) and (found.value >= found.bound - 1e-3).all()
