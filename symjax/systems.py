@@ -127,6 +127,12 @@ def _wyckoffdiff_task(config: Any, train: Any, val: Any) -> Task:
     return WyckoffdiffTask(config, train, val)
 
 
+def _wyckoffaugen() -> System:
+    from symjax.models.wyckoffaugen.system import Wyckoffaugen
+
+    return Wyckoffaugen()
+
+
 def _wyckoffaugen_task(config: Any, train: Any, val: Any) -> Task:
     from symjax.models.wyckoffaugen.task import AugenTask
 
@@ -171,7 +177,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "wyckoffaugen",
         {"wyckoffaugen": Entry(_wyckoffaugen_task)},
-        None,  # generates (symjax.models.wyckoffaugen.system), but no weights ship yet, and every system here has some
+        _wyckoffaugen,
         "configs/wyckoffaugen.py",
         "wyckoffaugen",
     ),
