@@ -94,6 +94,13 @@ CASES = {  # a command line -> what holds of every structure type
 REFUSED = {("symmcd", "--prefix"): "given orbits cannot be asked of symmcd: it draws site symmetries"}
 
 
+def quick(chosen):
+    """How a system draws with little work."""
+    if not chosen.draws_coordinates:
+        return {"realise": "none"}
+    return {"batch_size": 8} if "steps" in chosen.without_meaning else {"batch_size": 8, "steps": 3}
+
+
 def words(case):
     """Flags of a case."""
     return [word for word in case.split() if word.startswith("--")]
@@ -133,8 +140,7 @@ def test_what_is_asked_for_is_met_or_refused(name, case, parser, weights):
             systems.generate(name, NUM, weights=weights[name], request=asked)
         return
     chosen = systems.system(name)
-    how = {"steps": 3, "batch_size": 8} if chosen.draws_coordinates else {"realise": "none"}
-    made = systems.generate(name, NUM, weights=weights[name], request=asked, seed=3, **how)
+    made = systems.generate(name, NUM, weights=weights[name], request=asked, seed=3, **quick(chosen))
     crystals = list(found(made.types))
     assert len(made.types.z) == NUM - made.missing and made.missing < NUM and made.attempts >= NUM
     assert all(CASES[case](one) for one in crystals), [(one.number, dict(one.positions)) for one in crystals]
@@ -167,9 +173,8 @@ def test_random_requests_are_met(name, weights, parser):
     for _ in range(25):
         pair = [case for case in rng.sample(list(CASES), 2) if not any((name, word) in REFUSED for word in words(case))]
         asked = request_from(parser.parse_args(["generate", "--num", "1", "--out", "o", *" ".join(pair).split()]))
-        how = {"steps": 3, "batch_size": 8} if systems.system(name).draws_coordinates else {"realise": "none"}
         try:
-            made = systems.generate(name, NUM, weights=weights[name], request=asked, **how)
+            made = systems.generate(name, NUM, weights=weights[name], request=asked, **quick(systems.system(name)))
         except SymjaxError as error:
             assert len(str(error)) > 20
             continue
