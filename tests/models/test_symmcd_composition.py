@@ -149,6 +149,7 @@ def test_formulas_of_unknown_elements_are_refused(weights):
         generate("symmcd", 1, weights=weights, request=Request(formula={"At": 1}), **FEW)
 
 
+@pytest.mark.slow
 def test_command(folder, weights, tmp_path, capsys):
     options = [
         "--model",

@@ -80,7 +80,8 @@ def know_the_answer(monkeypatch, weights, examples):
     sampling.reverse_diffusion.clear_cache()
 
 
-@pytest.mark.parametrize("steps", [pytest.param(None, marks=pytest.mark.slow), 60])
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [None, 60])
 def test_exact_predictions_give_the_crystals_back(monkeypatch, weights, data, steps):
     """All 1,000 steps, and a subsequence; then the projection finds the true positions."""
     truth = represent(data.subset(range(0, len(data), len(data) // 8)[:8]), num_orbits=4)
