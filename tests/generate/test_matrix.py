@@ -138,7 +138,7 @@ def every_case():
             yield pytest.param(name, case, marks=pytest.mark.slow) if late else (name, case)
 
 
-@pytest.mark.parametrize("name, case", every_case())
+@pytest.mark.parametrize("name, case", list(every_case()))
 def test_what_is_asked_for_is_met_or_refused(name, case, parser, weights):
     asked = request_from(parser.parse_args(["generate", "--num", "1", "--out", "o", *case.split()]))
     reason = next((REFUSED[(name, word)] for word in words(case) if (name, word) in REFUSED), None)
