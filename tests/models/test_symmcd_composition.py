@@ -149,6 +149,15 @@ def test_formulas_of_unknown_elements_are_refused(weights):
         generate("symmcd", 1, weights=weights, request=Request(formula={"At": 1}), **FEW)
 
 
+def test_elements_that_must_occur_get_an_orbit_each(weights):
+    """Even untrained weights, which draw elements evenly, give no crystal with others."""
+    made = generate("symmcd", 6, weights=weights, request=Request(include=("O", "Ti")), **FEW)
+    assert "other elements" not in made.failed and made.missing < 6
+    assert all({8, 22} <= set(z.tolist()) for z in made.types.z)
+    only = generate("symmcd", 4, weights=weights, request=Request(elements=("O", "Ti")), **FEW)
+    assert "other elements" not in only.failed and all(set(z[z > 0].tolist()) == {8, 22} for z in only.types.z)
+
+
 @pytest.mark.slow
 def test_command(folder, weights, tmp_path, capsys):
     options = [

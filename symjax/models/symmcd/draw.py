@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from symjax.data.structure_types import StructureTypes, closest_ratios
 from symjax.diffusion.rng import row_keys, seed_key
@@ -61,7 +62,7 @@ class SymmcdSampler:
             unit_cell=options.unit_cell,
         )
         self.orbits = np.maximum(orbits, len(request.required))
-        self.decide = None if request.formula is None else self._decider(most)
+        self.decide = self._decider(most) if request.formula is not None else self._placer()
         self._prepare()
 
     def _prepare(self) -> None:
@@ -90,6 +91,7 @@ class SymmcdSampler:
             sampler=self.sampling,
             batch_size=self.settings.batch_size,
             decide=None if self.decide is None else functools.partial(self.decide, rows),
+            hold_sites=self.request.formula is not None,
             progress=None if attempt else self.settings.report("diffusion"),
         )
         z = np.where(mask, drawn.types + 1, 0)
@@ -166,6 +168,30 @@ class SymmcdSampler:
                 sites[i, real] = classes.site[placed.site_class]
                 lost[i] = placed.lost
             return Held(types, sites), lost
+
+        return decide
+
+    def _placer(self) -> Callable[[np.ndarray, np.ndarray, Drawn, np.ndarray], tuple[Held, np.ndarray]] | None:
+        """What gives elements that must occur an orbit each, the ones that change the draw's log-probability least; None without
+        such elements. Arguments as `_decider`.
+        """
+        needed = np.flatnonzero(self.masks.required[1:])
+        if not len(needed):
+            return None
+
+        def decide(drawn_rows: np.ndarray, rows: np.ndarray, drawn: Drawn, mask: np.ndarray) -> tuple[Held, np.ndarray]:
+            del drawn_rows, rows
+            types, lost = np.array(drawn.types), np.zeros(len(mask))
+            scores = np.asarray(drawn.type_log_prob, np.float64)
+            for i, real in enumerate(mask):
+                own = scores[i, real]
+                drawn_types = types[i, real]
+                gain = own[:, needed] - np.take_along_axis(own, drawn_types[:, None], 1)
+                at, which = linear_sum_assignment(-gain)
+                drawn_types[at] = needed[which]
+                types[i, real] = drawn_types
+                lost[i] = -gain[at, which].sum()
+            return Held(types, None), lost
 
         return decide
 

@@ -5,10 +5,10 @@ ancestral step of everything. Fewer steps take a subsequence of 1 .. T: every up
 all steps give exactly the published ones. Two published faults are mended: the lattice's first step does not multiply the
 prediction's error by 100 (`gaussian.ddpm_step`), and nothing of the trajectory is kept.
 
-Where types and sites must meet a demand as a whole (an exact formula), they are decided on the way, at `DECIDE` of the time, from
-the network's distributions there, and held from then on: lattice and coordinates go on knowing them. `CANDIDATES` ways are gone
-up to there, and the one that the demand changes least is kept: coordinates settle before types and sites, and do not follow a
-change.
+Where types, or types and sites, must meet a demand as a whole (elements that must occur, an exact formula), they are decided on
+the way, at `DECIDE` of the time, from the network's distributions there, and held from then on: the others go on knowing them.
+`CANDIDATES` ways are gone up to there, and the one that the demand changes least is kept: coordinates settle before types and sites,
+and do not follow a change.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ class Drawn(NamedTuple):
 
 
 class Held(NamedTuple):
-    """Clean classes that are kept: types `(b, m)` and sites `(b, m, 15)`, int32."""
+    """Clean classes that are kept: types `(b, m)` and sites `(b, m, 15)`, int32; None for sites that are not."""
 
     types: Array
-    sites: Array
+    sites: Array | None
 
     def of(self, names: Container[str]) -> State:
         """Those of some variables."""
-        return {name: value for name, value in self._asdict().items() if name in names}
+        return {name: value for name, value in self._asdict().items() if name in names and value is not None}
 
 
 class Part(NamedTuple):
@@ -223,6 +223,7 @@ def sample_all(
     batch_size: int = 128,
     progress: Callable[[int], object] | None = None,
     decide: Decide | None = None,
+    hold_sites: bool = True,
 ) -> tuple[Drawn, np.ndarray]:
     """Draw crystals batch by batch.
 
@@ -232,6 +233,7 @@ def sample_all(
         number: `(c,)` space groups; `num_orbits` `(c,)` orbits of each crystal.
         allowed: `(94,)` which atom types may be drawn; None for all.
         decide: chooses types and sites at `DECIDE` of the time; None leaves them to the diffusion.
+        hold_sites: whether it chooses sites too; else its `Held` have None.
         progress: called with the number of crystals finished, after each batch.
 
     Returns:
@@ -258,7 +260,8 @@ def sample_all(
             sampler=sampler,
         )
         own = keys[padded]
-        drawn = run(own) if decide is None else _decided(run, own, decide, rows, steps_of(options, sampler))
+        times = steps_of(options, sampler)
+        drawn = run(own) if decide is None else _decided(run, own, decide, rows, times, hold_sites=hold_sites)
         host = jax.device_get(drawn._replace(type_log_prob=None))
         whole.k[rows] = host.k[: len(rows)]
         for name in ("types", "sites", "site_log_prob", "x"):
@@ -281,13 +284,15 @@ def _empty(num: int, width: int) -> Drawn:
     )
 
 
-def _decided(run: functools.partial[Drawn], key: Array, decide: Decide, rows: np.ndarray, times: np.ndarray) -> Drawn:
+def _decided(
+    run: functools.partial[Drawn], key: Array, decide: Decide, rows: np.ndarray, times: np.ndarray, *, hold_sites: bool
+) -> Drawn:
     """The first part of the way, the decision, and the rest with its classes held."""
     at, real = jnp.asarray, np.asarray(run.keywords["mask"])[: len(rows)]
     nothing = _empty(*run.keywords["mask"].shape)
     # several ways up to the decision
     middle = int(np.clip(np.searchsorted(-times, -DECIDE * times[0]), 0, len(times) - 2))
-    first = Part(at(0), at(middle), at(False), nothing, Held(nothing.types, nothing.sites))
+    first = Part(at(0), at(middle), at(False), nothing, Held(nothing.types, nothing.sites if hold_sites else None))
     keys = [rng.fold_in(key, i) for i in range(CANDIDATES)]
     halves = [jax.tree.map(lambda a: np.asarray(a)[: len(rows)], run(one, part=first)) for one in keys]
     # of each crystal the way that its decision changes least
