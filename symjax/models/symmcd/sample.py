@@ -7,8 +7,8 @@ prediction's error by 100 (`gaussian.ddpm_step`), and nothing of the trajectory 
 
 Where types, or types and sites, must meet a demand as a whole (elements that must occur, an exact formula), they are decided on
 the way, at `DECIDE` of the time, from the network's distributions there, and held from then on: the others go on knowing them.
-`CANDIDATES` ways are gone up to there, and the one that the demand changes least is kept: coordinates settle before types and sites,
-and do not follow a change.
+`CANDIDATES` ways are gone up to there, and the one that the demand changes least is kept: coordinates settle before types and
+sites, and do not follow a change.
 """
 
 from __future__ import annotations
