@@ -76,7 +76,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "model.wyckoffaugen.edges": (768,),
     },
     "small": {
-        "train.steps": 5_000,
+        "train.steps": 4_000,
         "train.batch_size": 128,
         "train.steps_per_dispatch": 10,
         "train.learning_rate": 3e-3,
