@@ -92,9 +92,11 @@ def test_presets_are_what_the_shipped_weights_were_trained_with(name):
     """`small` would resume that run: no field differs, the length and cadences included."""
     _, trained = load_params(shipped_weights(name))
     old, new = flat(trained), flat(SHIPPED[name])
-    assert differences(old, new) == []
     if name in STAGED:
+        own = ("config.train.init_from:", "config.train.learning_rate:")
+        assert [line for line in differences(old, new) if not line.startswith(own)] == []
         return
+    assert differences(old, new) == []
     for field in old.keys() - {"data.train", "data.val"}:
         assert old[field] == new[field], field
     assert json.loads((shipped_weights(name) / "metrics.json").read_text())["step"] == new["train.steps"]
