@@ -27,13 +27,12 @@ from symjax.data.dataset import load
 from symjax.data.structure_types import dataset_from_types
 from symjax.errors import SymjaxError
 from symjax.lattice import choose_frame
-from symjax.models.symop.derive.derivatives import Candidate, Candidates, candidates
+from symjax.models.symop.derive.derivatives import MEASURES, Candidate, Candidates, candidates, measured
 from symjax.models.symop.derive.reductions import types_of
 from symjax.models.symop.walk.supersets import near_operations
 from symjax.models.symop.weights import SymopWeights, load_weights
 
 TOLERANCE, STRAIN = 0.3, 0.03
-MEASURES = ("both", "type", "walk")
 
 
 def perovskite() -> Crystal:
@@ -55,7 +54,7 @@ def by_measure(found: Candidates, measure: str) -> np.ndarray:
     """(r,) log-probability of every candidate that can be drawn, -inf for the others; two measures stand in every row."""
     by_walk = np.array([row.log_walk for row in found.rows])
     by_type = np.array([-np.inf if row.log_type is None else row.log_type for row in found.rows])
-    values = {"walk": by_walk, "type": by_type, "both": (by_walk + by_type) / 2}[measure].copy()
+    values = measured(by_type, by_walk, measure).copy()
     values[[row.status != "open" for row in found.rows]] = -np.inf
     return values - np.logaddexp.reduce(values)
 

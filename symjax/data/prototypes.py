@@ -116,7 +116,7 @@ def _radius(z: int) -> float | None:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # "no data for this element": None says so
+        warnings.filterwarnings("ignore", "No data available for")  # None says so
         radius = _element(z).atomic_radius
     return None if radius is None or not float(radius) > 0 else float(radius)
 

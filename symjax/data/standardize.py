@@ -175,7 +175,7 @@ def _reducing_transform(structure: AtomicStructure) -> np.ndarray:
     import spglib
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of spglib's interface, not of the lattice
+        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
         try:
             reduced = spglib.niggli_reduce(structure.L)
         except Exception:  # its errors share no public base class in all versions

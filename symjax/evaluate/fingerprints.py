@@ -83,9 +83,7 @@ def _composition(reduced: tuple[tuple[int, int], ...]) -> tuple[float, ...]:
     if not formula:
         raise InputError("a composition needs at least one element")
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # "no electronegativity" and the like: the value is NaN, which is counted
+        warnings.filterwarnings("ignore", "No (Pauling electronegativity|data available) for")  # NaN, which is counted
         return tuple(float(value) for value in _magpie().featurize(formula))
 
 
@@ -203,7 +201,10 @@ def _bcc(structure: Structure, index: int) -> float:
 def _neighbours(structure: Structure, index: int) -> Any:
     """pymatgen's weights and neighbours for each coordination number."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", UserWarning)  # "no oxidation states": CDVAE gives none either
+        # CDVAE gives no oxidation states either, and its radii are the same
+        warnings.filterwarnings(
+            "ignore", "No oxidation states specified|CrystalNN: cannot locate an appropriate radius"
+        )
         try:
             return _crystal_nn().cnn.get_nn_data(structure, index)
         except Exception as error:

@@ -110,7 +110,7 @@ def _ask_spglib(W: np.ndarray, w: np.ndarray, G: np.ndarray, name: str) -> int:
 
     metric = G / np.linalg.det(G) ** (1 / 3)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of spglib's interface; a set without a name raises below
+        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
         try:
             found = spglib.get_spacegroup_type_from_symmetry(
                 W.astype(np.intc), w, lattice=np.linalg.cholesky(metric), symprec=1e-5

@@ -32,7 +32,7 @@ def search_symmetry(
 
     cell = (structure.L, structure.x, structure.z)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
         try:
             return spglib.get_symmetry_dataset(
                 cell, symprec=symprec, angle_tolerance=angle_tolerance, hall_number=hall_number

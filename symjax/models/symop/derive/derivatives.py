@@ -311,7 +311,7 @@ def candidates(
     walk = walk_distribution(net, weights.operations, lattice, np.asarray(parent.z))
     beyond = np.full(extra, -np.inf)
     log_walk, log_free = (np.append(lattice.total(values), beyond) for values in (walk.kept, walk.free))
-    weight = {"walk": log_walk, "type": log_type, "both": (log_walk + log_type) / 2}[measure]
+    weight = measured(log_type, log_walk, measure)
     drawn = np.where([word == "open" for word in status], weight, -np.inf)
     probability = drawn - np.logaddexp.reduce(drawn)
     facts = [*_in_own_cell(lattice, own, free, reductions), *_in_larger_cells(larger)]
@@ -331,6 +331,11 @@ def candidates(
     parents = weight[mine][0]
     others = np.logaddexp.reduce(np.where(mine, -np.inf, drawn))
     return Candidates(lattice, rows, direction, measure, float(parents - np.logaddexp(parents, others)))
+
+
+def measured(log_type: np.ndarray, log_walk: np.ndarray, measure: str) -> np.ndarray:
+    """(c,) what candidates are drawn by, not normalised, of their log-probabilities (c,) by type and by the walk."""
+    return {"type": log_type, "walk": log_walk, "both": (log_type + log_walk) / 2}[measure]
 
 
 def _in_own_cell(

@@ -6,8 +6,9 @@ with its own time s.
 
 The couplings take from the noise what the data leave open, so that nothing of it has to be learned: the noise of the lattice
 says how the basis is labelled (of the 24 proper relabellings that nearest to it), the noise of the tokens which token becomes
-which operation (assignment), the noise of the phases where the origin lies. Any such rule keeps the marginal of the data,
-because the data know none of the three (Klein et al., Equivariant flow matching, arXiv 2306.15030).
+which operation (assignment). Any such rule keeps the marginal of the data, because the data know neither (Klein et al.,
+Equivariant flow matching, arXiv 2306.15030). The origin is no coupling: data and noise are each brought to one canonical origin of
+their own.
 """
 
 from __future__ import annotations
