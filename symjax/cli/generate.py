@@ -149,6 +149,8 @@ def check(args: argparse.Namespace) -> tuple[System, Request, dict[str, Any]]:
     own = own_options(args, chosen)
     if args.parent is not None and "parent" in chosen.without_meaning:
         raise InputError(f"--parent cannot be asked of {chosen.name}: {chosen.without_meaning['parent']}")
+    if args.parent is not None and own:
+        raise InputError(f"--{next(iter(own)).replace('_', '-')} has no meaning with --parent")
     generate_parent.check(args, generate_asked.given(args))
     request = generate_asked.request_from(args)
     check_request(chosen, request, Settings(steps=args.steps, options=own), None)

@@ -362,6 +362,7 @@ def test_candidates_sum_to_one_and_draws_follow(measure):
 
 def test_parent_may_be_kept():
     found = candidates(weights(), perovskite(), keep_parent=True)
+    assert found.measure == "both"
     assert found.rows[0].number == 221
     assert np.isclose(np.log(found.probability[0]), found.log_parent)
 
@@ -389,6 +390,7 @@ def test_above_a_distorted_perovskite():
     numbers = [row.number for row in found.candidates.rows if row.status == "open"]
     assert numbers[0] == 221 and set(numbers) == {221, 123}
     cubic = found.candidates.rows[0]
+    assert found.candidates.measure == "type"
     assert cubic.index == 6 and 0 < cubic.reduction.displacement < 0.2
     assert all(detected_number(cell, 1e-4) in numbers for cell in found.dataset.all_atoms())
     with pytest.raises(InputError, match="supergroups"):
@@ -512,6 +514,8 @@ def test_command_above(tmp_path, capsys):
             ["--parent", "parent.cif", "--max-cell", "2", "--measure", "walk"],
             "belongs to --direction below and --measure type",
         ),
+        (["--parent", "parent.cif", "--operations", "flow"], "--operations has no meaning with --parent"),
+        (["--parent", "parent.cif", "--trace"], "--trace has no meaning with --parent"),
         (["--parent", "nothing.cif"], "nothing.cif"),
         (["--parent", "parent.cif", "--symprec", "-1"], "symprec"),
     ],
