@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from symjax.cli.workers import add_worker_options, workers_of
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand `data` with its two actions."""
@@ -39,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
     prepare.add_argument(
         "--strict", action="store_true", help="reject rows with notes: assumed symmetry, missing hydrogens, ..."
     )
-    prepare.add_argument("--workers", type=int, default=None, help="processes (all cores)")
+    add_worker_options(prepare)
     prepare.add_argument("--limit", type=int, default=None, metavar="N", help="only the first N rows")
     prepare.add_argument("--quiet", action="store_true", help="no progress bar")
     prepare.add_argument("--json", action="store_true", help="print the summary as JSON")
@@ -61,9 +63,9 @@ def _prepare(args: argparse.Namespace) -> int:
 
     if (args.source == "prototypes") == (args.input is not None):
         raise InputError("give either an input file or folder, or --source prototypes")
-    for name in ("workers", "limit"):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    if args.limit is not None and args.limit < 1:
+        raise InputError(f"--limit must be at least 1, got {args.limit}")
+    workers = workers_of(args)
     options = RowOptions(
         symprec=args.symprec,
         angle_tolerance=args.angle_tolerance,
@@ -76,7 +78,7 @@ def _prepare(args: argparse.Namespace) -> int:
         args.input or "prototypes",
         args.out,
         options,
-        workers=args.workers,
+        workers=workers,
         substitutions=args.substitutions,
         limit=args.limit,
         progress=not args.quiet and sys.stderr.isatty(),

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli.workers import add_worker_options, workers_of
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def add_parser(subparsers: Any) -> None:
         "--cache", type=Path, help="file of finished relaxations (the user's cache folder, or $SYMJAX_CACHE)"
     )
     relax.add_argument("--no-cache", action="store_true", help="keep no finished relaxations")
-    relax.add_argument("--workers", type=int, help="processes (all cores)")
+    add_worker_options(relax)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     from symjax.groups.symbols import parse_space_group
 
     check_numbers(args)
+    workers_of(args)
     number = parse_space_group(args.to)
     folder = check_folder(args.out)
     potential = _potential() if args.relax else None
@@ -155,6 +157,6 @@ def _relax(
             potential,
             options,
             cache=cache,
-            processes=args.workers,
+            processes=workers_of(args),
             progress=not (args.quiet or args.json),
         )

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli.workers import add_worker_options, workers_of
+
 if TYPE_CHECKING:
     from symjax.evaluate.cache import Cache
     from symjax.evaluate.run import Options
@@ -87,7 +89,7 @@ def add_parser(subparsers: Any) -> None:
         "--cache", type=Path, help="file of per-crystal results (default: the user's cache folder, or $SYMJAX_CACHE)"
     )
     parser.add_argument("--no-cache", action="store_true", help="keep nothing on disk")
-    parser.add_argument("--workers", type=int, help="processes (all cores)")
+    add_worker_options(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress bars")
     parser.add_argument("--json", action="store_true", help="print the report as JSON instead of tables")
 
@@ -96,8 +98,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, or build a hull; returns the exit code."""
     from symjax.errors import InputError
 
-    if args.workers is not None and args.workers < 1:
-        raise InputError(f"--workers must be at least 1, got {args.workers}")
+    workers_of(args)
     if args.samples == "hull" and args.more[:1] == ["build"]:
         return build(args)
     if args.more:
@@ -167,7 +168,7 @@ def build(args: argparse.Namespace) -> int:
             relax=args.relax,
             options=_relaxation(args),
             out=args.out,
-            processes=args.workers,
+            processes=workers_of(args),
             source=", ".join(Path(path).name for path in args.more[1:]),
             progress=_progress(args),
         )
@@ -205,7 +206,7 @@ def _options(args: argparse.Namespace, families: set[str]) -> Options:
         seed=args.seed,
         draws=args.draws,
         draw=args.draw,
-        processes=args.workers,
+        processes=workers_of(args),
         progress=_progress(args),
         inputs=inputs,
         stability=_stability(args) if "stability" in families else None,
@@ -261,7 +262,7 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
 def _read(path: str, args: argparse.Namespace) -> Crystals:
     from symjax.evaluate.sources import read_crystals
 
-    return read_crystals(path, processes=args.workers, progress=_progress(args))
+    return read_crystals(path, processes=workers_of(args), progress=_progress(args))
 
 
 def _cache(args: argparse.Namespace) -> Cache:

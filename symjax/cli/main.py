@@ -3,7 +3,8 @@
 Each subcommand is a module of this folder with `add_parser(subparsers)` and `run(args) -> int`. Parsers must be cheap to
 build: a module imports what it works with inside `run`.
 
-Exit codes: 0 done, 1 a check the user asked for failed, 2 wrong input or usage, 130 interrupted.
+Exit codes: 0 done, 1 a check the user asked for failed, 2 wrong input or usage, 75 training stopped by a signal and saved (the same
+command goes on), 130 interrupted, 143 ended by SIGTERM.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from types import FrameType
 from symjax import __version__
 from symjax.errors import SymjaxError
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 128 + signal.SIGTERM
+_last_signal = 0  # that ended the command
 COMMANDS = ("generate", "data", "analyze", "train", "tables", "evaluate", "subgroups", "supergroups", "path", "derive")
 
 
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print("symjax: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if _last_signal == signal.SIGTERM else INTERRUPTED
 
 
 def program() -> None:
@@ -81,8 +83,8 @@ def program() -> None:
         with _insistent_interrupts():
             code = main()
     except KeyboardInterrupt:  # between the two, or before the one
-        code = INTERRUPTED
-    if code == INTERRUPTED:
+        code = TERMINATED if _last_signal == signal.SIGTERM else INTERRUPTED
+    if code in (INTERRUPTED, TERMINATED):
         # Compiled programs may still run in threads, and workers in processes. Taking the interpreter down under the first crashes
         # (signal 11), and the second must not stay.
         for child in multiprocessing.active_children():
@@ -95,7 +97,7 @@ def program() -> None:
 
 @contextmanager
 def _insistent_interrupts(every: float = 1.0) -> Iterator[None]:
-    """Ctrl-C once is enough: raised again every so many seconds until it is being handled.
+    """Ctrl-C or SIGTERM once is enough: raised again every so many seconds until it is being handled.
 
     The interpreter raises KeyboardInterrupt in whatever Python code runs next. That may be a callback of a library, a finalizer
     or a compiler's hook, where an exception is reported and dropped. Nothing is raised into code that handles it already, such
@@ -103,27 +105,34 @@ def _insistent_interrupts(every: float = 1.0) -> Iterator[None]:
     """
     own, ended, process, thread = [False], [False], os.getpid(), _thread.get_ident()
 
-    def again() -> None:
+    def again(number: int) -> None:
         time.sleep(every)
         if not ended[0]:
             own[0] = True
-            signal.pthread_kill(thread, signal.SIGINT)  # a real one: it ends a wait in the system as well
+            signal.pthread_kill(thread, number)  # a real one: it ends a wait in the system as well
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        global _last_signal
+        _last_signal = number
         repeated, own[0] = own[0], False
         if os.getpid() == process and not ended[0]:
-            _thread.start_new_thread(again, ())  # no lock of `threading`, which the interrupted code may hold
+            _thread.start_new_thread(again, (number,))  # no lock of `threading`, which the interrupted code may hold
         if not (repeated and isinstance(sys.exception(), KeyboardInterrupt)):
             raise KeyboardInterrupt
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # else it is ignored, as in the background of a shell
-        signal.signal(signal.SIGINT, interrupt)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler in (
+            signal.default_int_handler,
+            signal.SIG_DFL,
+        ):  # else it is ignored, as in the background of a shell
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
         ended[0] = True
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fail(message: str) -> int:

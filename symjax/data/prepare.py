@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,12 @@ from symjax.data.files import write_text
 from symjax.data.readers import SourceRow, read_source
 from symjax.data.rows import RowOptions, options_dict, treat_row
 from symjax.errors import DataError
+from symjax.parallel import Processes, imap_items
 from symjax.versions import versions
 
 SHARD_ROWS = 64
 _REVISION = 3  # raise when the treatment of rows changes, so that shards of an older version are not reused
 _DECISIVE = ("gemmi", "numpy", "pymatgen", "spglib")  # packages that decide the numbers
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def prepare(
     out: str | Path,
     options: RowOptions | None = None,
     *,
-    workers: int | None = None,
+    workers: Processes = None,
     substitutions: int = 0,
     limit: int | None = None,
     progress: bool = True,
@@ -79,7 +79,7 @@ def prepare(
         source: what `read_source` reads, or the word ``prototypes``.
         out: the ``.npz`` to write; its folder is made if absent.
         options: tolerances and limits.
-        workers: processes; all cores by default.
+        workers: where rows are treated (`symjax.parallel.Workers`), or a number of processes; all cores by default.
         substitutions: with ``prototypes``, this many substituted crystals for each prototype.
         limit: treat only the first rows.
         progress: show a progress bar on stderr.
@@ -157,7 +157,7 @@ def treat_rows(
     options: RowOptions,
     *,
     work: Path | None = None,
-    workers: int | None = None,
+    workers: Processes = None,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """`treat_row` over all rows, in order; finished shards are kept in ``work`` and reused.
@@ -166,7 +166,7 @@ def treat_rows(
         rows: what to treat.
         options: tolerances and limits.
         work: folder of shards; None keeps nothing.
-        workers: processes; 1 stays in this process; None uses all cores.
+        workers: where (`symjax.parallel.Workers`), or a number of processes; 1 stays in this process; None uses all cores.
         progress: show a progress bar on stderr.
     """
     shards = [rows[i : i + SHARD_ROWS] for i in range(0, len(rows), SHARD_ROWS)]
@@ -175,46 +175,32 @@ def treat_rows(
     ).hexdigest()
     done: dict[int, list[dict[str, Any]]] = _finished(work, key, shards) if work is not None else {}
     pending = [i for i in range(len(shards)) if i not in done]
-    count = min(workers or os.cpu_count() or 1, max(len(pending), 1))
+    fresh = imap_items(
+        partial(_treat, options),
+        [row for i in pending for row in shards[i]],
+        processes=workers,
+        lost=_lost,
+        label="preparing",
+    )
     with _bar(len(rows), sum(len(shards[i]) for i in done), progress) as bar:
-
-        def keep(i: int, result: list[dict[str, Any]]) -> None:
-            done[i] = result
+        for i in pending:
+            done[i] = []
+            for result in islice(fresh, len(shards[i])):
+                done[i].append(result)
+                bar.update(1)
             if work is not None:
-                write_text(work / f"shard-{i:06d}.json", json.dumps(result))
-            bar.update(len(result))
-
-        _run_shards([(i, shards[i]) for i in pending], options, count, keep)
+                write_text(work / f"shard-{i:06d}.json", json.dumps(done[i]))
     return [result for i in range(len(shards)) for result in done[i]]
 
 
-def _run_shards(
-    jobs: list[tuple[int, list[SourceRow]]],
-    options: RowOptions,
-    workers: int,
-    keep: Callable[[int, list[dict[str, Any]]], None],
-) -> None:
-    """Run shards here or in spawned processes (forking under JAX can hang), handing each result over as it comes."""
-    treat = partial(_treat_shard, options=options)
-    if workers <= 1:
-        for job in jobs:
-            keep(*treat(job))
-        return
-    saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))  # one thread a process: inherited by the children
-    try:
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            for i, result in pool.imap_unordered(treat, jobs):
-                keep(i, result)
-    finally:
-        for name, value in saved.items():
-            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+def _treat(options: RowOptions, row: SourceRow) -> dict[str, Any]:
+    """One row in a worker; through JSON, so that a fresh and a resumed result are the same numbers."""
+    return json.loads(json.dumps(treat_row(row, options)))
 
 
-def _treat_shard(job: tuple[int, list[SourceRow]], options: RowOptions) -> tuple[int, list[dict[str, Any]]]:
-    """One shard in a worker; through JSON, so that a fresh and a resumed result are the same numbers."""
-    index, rows = job
-    return index, json.loads(json.dumps([treat_row(row, options) for row in rows]))
+def _lost(row: SourceRow, reason: str) -> dict[str, Any]:
+    """The result of a row that no worker could finish."""
+    return {"row": row.row, "id": row.id, "kind": "lost", "reason": reason}
 
 
 def _finished(work: Path, key: str, shards: list[list[SourceRow]]) -> dict[int, list[dict[str, Any]]]:

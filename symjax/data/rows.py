@@ -71,6 +71,8 @@ def treat_row(source: SourceRow, options: RowOptions) -> dict[str, Any]:
         return base | {"kind": error.kind, "reason": str(error)}
     except SymjaxError as error:
         return base | {"kind": "symmetry", "reason": str(error)}
+    except MemoryError:
+        raise
     except Exception as error:  # a row must never stop the run; the report names the unforeseen error
         return base | {"kind": "unexpected", "reason": f"{type(error).__name__}: {error}"}
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from symjax.crystals.io.convert import to_pymatgen
 from symjax.crystals.types import AtomicStructure
-from symjax.parallel import map_items
+from symjax.parallel import Processes, map_items
 
 LOOSE = (0.3, 0.5, 10.0)
 DEFAULT = (0.2, 0.3, 5.0)
@@ -40,12 +40,14 @@ def match_distances(
     truth: Sequence[AtomicStructure],
     *,
     setting: Setting = LOOSE,
-    processes: int | None = None,
+    processes: Processes = None,
     progress: bool = False,
 ) -> np.ndarray:
     """(n,) root-mean-square distance of pair i, normalised by (V/N)^(1/3); NaN where the pair does not match."""
     pairs = [(a, b, setting) for a, b in zip(predicted, truth, strict=True)]
-    return np.array(map_items(_pair_distance, pairs, processes=processes, label="match", progress=progress))
+    return np.array(
+        map_items(_pair_distance, pairs, processes=processes, lost=_no_match, label="match", progress=progress)
+    )
 
 
 def unique_and_novel(
@@ -55,7 +57,7 @@ def unique_and_novel(
     labels: Sequence[Any] | None = None,
     reference_labels: Sequence[Any] | None = None,
     setting: Setting = DEFAULT,
-    processes: int | None = None,
+    processes: Processes = None,
     progress: bool = False,
 ) -> UniqueNovel:
     """Which samples are the first of their kind, and which equal none of the reference.
@@ -91,9 +93,8 @@ def unique_and_novel(
             del buckets[key]
     keys = list(buckets)
     jobs: list[Any] = [([samples[i] for i in buckets[key]], known.get(key, []), setting) for key in keys]
-    for key, (ones, news) in zip(
-        keys, map_items(_bucket, jobs, processes=processes, label="unique and novel", progress=progress)
-    ):
+    options: dict[str, Any] = {"processes": processes, "lost": _unknown, "size": _comparisons, "progress": progress}
+    for key, (ones, news) in zip(keys, map_items(_bucket, jobs, label="unique and novel", **options)):
         unique[buckets[key]], novel[buckets[key]] = ones, news
     return UniqueNovel(unique, novel)
 
@@ -111,12 +112,30 @@ def _pair_distance(job: tuple[AtomicStructure, AtomicStructure, Setting]) -> flo
         return float("nan")
     try:
         found = _matcher(setting).get_rms_dist(to_pymatgen(first.primitive()), to_pymatgen(second.primitive()))
+    except MemoryError:
+        raise
     except Exception:  # the matcher fails on degenerate cells in several ways; none of them is a match
         return float("nan")
     return float("nan") if found is None else float(found[0])
 
 
-def _bucket(job: tuple[list[AtomicStructure], list[AtomicStructure], Setting]) -> tuple[list[bool], list[bool]]:
+def _no_match(job: tuple[AtomicStructure, AtomicStructure, Setting], reason: str) -> float:
+    return float("nan")
+
+
+_Bucket = tuple[list[AtomicStructure], list[AtomicStructure], Setting]
+
+
+def _comparisons(job: _Bucket) -> int:
+    return len(job[0]) + len(job[1])
+
+
+def _unknown(job: _Bucket, reason: str) -> tuple[list[bool], list[bool]]:
+    """As cells that the matcher cannot handle."""
+    return [False] * len(job[0]), [False] * len(job[0])
+
+
+def _bucket(job: _Bucket) -> tuple[list[bool], list[bool]]:
     """Unique and novel flags of samples that share a reduced formula."""
     cells, reference, setting = job
     matcher = _matcher(setting)
@@ -144,5 +163,7 @@ def _same(matcher: Any, first: Any, second: Any) -> bool:
         return False
     try:
         return bool(matcher.fit(first, second))
+    except MemoryError:
+        raise
     except Exception:  # as above
         return False

@@ -30,6 +30,7 @@ from symjax.evaluate.sources import Crystals
 from symjax.evaluate.stages import failures
 from symjax.evaluate.statistics import DRAWS
 from symjax.groups.symbols import crystal_system
+from symjax.parallel import Processes
 from symjax.versions import versions
 
 PROGRAM = "symjax evaluate"
@@ -56,7 +57,7 @@ class Options:
     seed: int = 0
     draws: int = DRAWS
     draw: int | None = None
-    processes: int | None = None
+    processes: Processes = None
     progress: bool = False
     inputs: dict[str, Any] = field(default_factory=dict)
     stability: Any = None

@@ -25,7 +25,7 @@ from symjax.data.readers import SourceRow, read_source
 from symjax.data.rows import read_row
 from symjax.errors import DataError, SymjaxError
 from symjax.evaluate.cache import content_key
-from symjax.parallel import map_items
+from symjax.parallel import Processes, map_items
 
 if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset
@@ -142,7 +142,7 @@ class Crystals:
         return {"asked": {name: given[name] for name in ASKED if given.get(name) is not None}}
 
 
-def read_crystals(path: str | Path, *, processes: int | None = None, progress: bool = False) -> Crystals:
+def read_crystals(path: str | Path, *, processes: Processes = None, progress: bool = False) -> Crystals:
     """Read any source.
 
     Args:
@@ -163,7 +163,8 @@ def read_crystals(path: str | Path, *, processes: int | None = None, progress: b
     if place.suffix == ".npz":
         return from_dataset(load(place), str(path))
     rows = read_source(place)
-    parsed = map_items(_parse, rows, processes=processes, label=f"reading {place.name}", progress=progress)
+    label = f"reading {place.name}"
+    parsed = map_items(_parse, rows, processes=processes, lost=_lost, label=label, progress=progress)
     names = sorted({name for row in rows for name in row.properties})
     return Crystals(
         source=str(path),
@@ -254,6 +255,10 @@ def _facts(folder: Path) -> dict[str, Any]:
     return {key: content[key] for key in ("version", "options", "seconds", "hardware", *FAILURES) if key in content}
 
 
+def _lost(row: SourceRow, reason: str) -> tuple[None, str, tuple[Note, ...]]:
+    return None, reason, row.notes
+
+
 def _parse(row: SourceRow) -> tuple[AtomicStructure | None, str, tuple[Note, ...]]:
     """The crystal of a row, or why there is none, and what was assumed; never raises."""
     if row.problem:
@@ -266,6 +271,8 @@ def _parse(row: SourceRow) -> tuple[AtomicStructure | None, str, tuple[Note, ...
         return reading.structure.wrapped(), "", notes
     except SymjaxError as error:
         return None, str(error), notes
+    except MemoryError:
+        raise
     except Exception as error:  # a row must never stop the run; the report names the unforeseen error
         return None, f"{type(error).__name__}: {error}", notes
 

@@ -24,7 +24,7 @@ from symjax.evaluate.distances import shortest
 from symjax.evaluate.sets import metric_defect
 from symjax.evaluate.sources import Crystals
 from symjax.evaluate.symmetry import LADDER, find_symmetry
-from symjax.parallel import imap_items
+from symjax.parallel import Processes, imap_items
 
 T = TypeVar("T")
 
@@ -144,7 +144,7 @@ def run_stages(
     work: Sequence[tuple[Crystals, Sequence[Stage]]],
     cache: Cache,
     *,
-    processes: int | None = None,
+    processes: Processes = None,
     progress: bool = False,
 ) -> list[dict[str, list[dict[str, Any] | None]]]:
     """Run the stages wanted for each source, all in one pass over the distinct crystals.
@@ -155,7 +155,7 @@ def run_stages(
     Args:
         work: sources with the stages wanted for each.
         cache: where results are.
-        processes: worker processes; None for one a core.
+        processes: where (`symjax.parallel.Workers`), or a number of worker processes; None for one a core.
         progress: whether to show a progress bar on stderr.
 
     Returns:
@@ -173,11 +173,14 @@ def run_stages(
                     jobs.setdefault(plain + key, (cell, {}))[1][stage] = key
     wanted_of = list(jobs.values())
     calls = [(tuple(stage.function for stage in todo), cell) for cell, todo in wanted_of]
-    texts = imap_items(_guarded, calls, processes=processes, label="crystals", progress=progress)
+    texts = imap_items(_guarded, calls, processes=processes, lost=_lost, label="crystals", progress=progress)
     for batch in _batches(zip(wanted_of, texts), 64):
-        kept = [
-            (stage, key, json.loads(text)) for (_, todo), row in batch for (stage, key), text in zip(todo.items(), row)
-        ]
+        kept = []
+        for (_, todo), row in batch:
+            if isinstance(row, str):  # lost: the next run tries again, perhaps on a larger machine
+                found.update({(stage.name, key): {"error": row} for stage, key in todo.items()})
+            else:
+                kept += [(stage, key, json.loads(text)) for (stage, key), text in zip(todo.items(), row)]
         for stage in {stage for stage, _, _ in kept}:
             cache.put_many(stage.name, stage.version, [(key, value) for other, key, value in kept if other == stage])
         found.update({(stage.name, key): value for stage, key, value in kept})
@@ -191,12 +194,21 @@ def _keys(crystals: Crystals, stage: Stage) -> Sequence[str]:
     return crystals.keys_with_operations if stage.operations else crystals.keys
 
 
-def _guarded(job: tuple[tuple[Callable[[AtomicStructure], dict[str, Any]], ...], AtomicStructure]) -> list[str]:
+_Job = tuple[tuple[Callable[[AtomicStructure], dict[str, Any]], ...], AtomicStructure]
+
+
+def _lost(job: _Job, reason: str) -> str:
+    return reason
+
+
+def _guarded(job: _Job) -> list[str] | str:
     functions, cell = job
     texts = []
     for function in functions:
         try:
             texts.append(json.dumps(function(cell), allow_nan=False))
+        except MemoryError:
+            raise
         except Exception as error:  # any failure is this crystal's alone; the reason goes to the report
             texts.append(json.dumps({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}))
     return texts

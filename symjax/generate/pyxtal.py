@@ -22,7 +22,7 @@ from symjax.elements import SYMBOLS
 from symjax.errors import InputError
 from symjax.generate.system import Progress, Realised
 from symjax.lattice import log_from_lattice
-from symjax.parallel import imap_items
+from symjax.parallel import Processes, imap_items
 from symjax.wyckoff.set_table import SetTable, standard_numbers
 from symjax.wyckoff.types import positions_of_type
 
@@ -64,7 +64,7 @@ class Pyxtal:
     attempts: int = 30
     seconds: float = 20.0
     factor: float = 1.3
-    processes: int | None = None
+    processes: Processes = None
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Pyxtal:
             ["" if one else "operations of no standard setting, which PyXtal does not know" for one in number],
             [],
         )
-        for i, result in zip(known.tolist(), imap_items(_realise, jobs, processes=self.processes)):
+        for i, result in zip(known.tolist(), imap_items(_realise, jobs, processes=self.processes, lost=_lost)):
             if self.progress is not None:
                 self.progress("random coordinates", 1)
             if isinstance(result, str):
@@ -125,6 +125,10 @@ def _on_flat(sets: SetTable, index: int, pos: int, images: np.ndarray) -> np.nda
     return np.asarray(wrap_on_flat(x0, basis, int(dof), near[best]))
 
 
+def _lost(job: _Job, reason: str) -> str:
+    return f"PyXtal: {reason}"
+
+
 def _realise(job: _Job) -> tuple[np.ndarray, list[np.ndarray]] | str:
     """Lattice `(3, 3)` and the points of each orbit, or the reason why there are none (in a worker)."""
     try:
@@ -136,6 +140,8 @@ def _realise(job: _Job) -> tuple[np.ndarray, list[np.ndarray]] | str:
             return _points(crystal, job)
     except _TimeUp:
         return f"PyXtal took more than {job.seconds:g} s"
+    except MemoryError:
+        raise
     except Exception as error:
         if "long time to generate structure" in str(error):  # what it says when its attempts are used up
             return f"PyXtal found no coordinates in {job.attempts} attempts"

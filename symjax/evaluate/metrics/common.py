@@ -13,6 +13,7 @@ from symjax.evaluate.figure import Figure
 from symjax.evaluate.matching import UniqueNovel, unique_and_novel
 from symjax.evaluate.measured import Measured
 from symjax.evaluate.statistics import DRAWS, TwoSample, floor, interval, share_interval
+from symjax.parallel import Processes
 
 CDVAE = "CDVAE, DiffCSP and SymmCD evaluation code"
 SPGLIB_WIDE = "spglib, 0.1 angstrom, 5 degrees"
@@ -56,7 +57,7 @@ class Study:
     inputs: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     draws: int = DRAWS
-    processes: int | None = None
+    processes: Processes = None
     progress: bool = False
 
     @cached_property

@@ -11,6 +11,7 @@ from symjax.evaluate.figure import Figure
 from symjax.evaluate.matching import LOOSE, match_distances
 from symjax.evaluate.metrics.common import mean_of
 from symjax.evaluate.statistics import share_interval
+from symjax.parallel import Processes
 
 STRATA = (("0", 0, 0), ("1-4", 1, 4), ("5+", 5, 10**6))
 
@@ -20,7 +21,7 @@ def match_figures(
     truth: Sequence[AtomicStructure],
     freedom: Sequence[int],
     *,
-    processes: int | None = None,
+    processes: Processes = None,
     progress: bool = False,
 ) -> list[Figure]:
     """Match rate, its RMSE, and the rate by free coordinates: crystals without any inflate every rate.

@@ -7,12 +7,9 @@ seconds and what the time limit catches apart). Failures are reasons in the resu
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +20,7 @@ from symjax.evaluate.cache import Cache, content_key
 from symjax.evaluate.stability.potential import Evaluation, Potential, unfit
 from symjax.evaluate.stability.relax import VERSION, RelaxOptions, advance, failed, prepare, result
 from symjax.evaluate.stability.symmetric import reduced
+from symjax.parallel import Processes, imap_unordered, workers_of
 
 Job = tuple[AtomicStructure, RelaxOptions | None]
 """A crystal, and how to relax it; None for a single point."""
@@ -30,8 +28,8 @@ Job = tuple[AtomicStructure, RelaxOptions | None]
 FEW = {True: 6, False: 200}
 """Fewer relaxations, fewer single points than this are not worth starting workers, which load the model in seconds."""
 
-DEAD, ERROR = "the worker process died", "the potential failed"
-TRANSIENT = (DEAD, ERROR)
+LOST, ERROR = "lost", "the potential failed"
+TRANSIENT = (LOST, ERROR)
 """Reasons that lie in the machine as much as in the crystal: these results are not stored, so that another run tries again."""
 
 
@@ -41,7 +39,7 @@ def relax_many(
     options: RelaxOptions | None = None,
     *,
     cache: Cache | None = None,
-    processes: int | None = None,
+    processes: Processes = None,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """Relax crystals.
@@ -74,7 +72,7 @@ def single_points(
     potential: Potential,
     *,
     cache: Cache | None = None,
-    processes: int | None = None,
+    processes: Processes = None,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """Energies of crystals as they are.
@@ -108,7 +106,7 @@ def _run(
     stage: str,
     *,
     cache: Cache | None,
-    processes: int | None,
+    processes: Processes,
     label: str,
     progress: bool,
 ) -> list[dict[str, Any]]:
@@ -128,15 +126,17 @@ def _run(
     return [known[key] for key in keys]
 
 
-def _compute(jobs: list[Job], potential: Potential, processes: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
+def _compute(jobs: list[Job], potential: Potential, processes: Processes) -> Iterator[tuple[int, dict[str, Any]]]:
     """(index, result) of every job, as they finish."""
     if not jobs:
         return
-    workers = min(processes if processes is not None else (os.cpu_count() or 1), len(jobs))
-    if potential.batch > 1 or workers <= 1 or len(jobs) < FEW[jobs[0][1] is not None]:
+    options, workers = jobs[0][1], workers_of(processes)
+    if potential.batch > 1 or workers.count == 0 or len(jobs) < FEW[options is not None]:
         yield from _inline(jobs, potential)
-    else:
-        yield from _pool(jobs, potential, workers)
+        return
+    if options is not None:  # it ends by itself between two steps; this is for a step that does not end
+        workers = replace(workers, seconds=2 * options.max_seconds + 60 if np.isfinite(options.max_seconds) else None)
+    yield from imap_unordered(_work, jobs, processes=workers, lost=_lost, shared=potential, small=1, chunk=1)
 
 
 def _inline(jobs: list[Job], potential: Potential) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -245,66 +245,14 @@ def _merge(cells: Sequence[AtomicStructure], sound: list[int], found: Evaluation
     return Evaluation(energies, forces, stresses, reasons)
 
 
-_POTENTIAL: Potential | None = None  # of a worker process, set once when it starts
+def _work(job: Job, potential: Potential) -> dict[str, Any]:
+    return next(_inline([job], potential))[1]
 
 
-def _begin(potential: Potential) -> None:
-    global _POTENTIAL
-    _POTENTIAL = potential
-
-
-def _work(job: Job) -> dict[str, Any]:
-    assert _POTENTIAL is not None
-    return next(_inline([job], _POTENTIAL))[1]
-
-
-def _pool(jobs: list[Job], potential: Potential, workers: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """All jobs on worker processes. If one dies, what is left runs on one worker at a time, so that the crystal to blame
-    is known.
-    """
-    left = list(range(len(jobs)))
-    while left:
-        done: set[int] = set()
-        try:
-            for index, value in _submit(jobs, left, potential, workers):
-                done.add(index)
-                yield index, value
-        except BrokenProcessPool:
-            left = [index for index in left if index not in done]
-            if workers == 1:
-                yield left[0], _dead(jobs[left[0]])
-                left = left[1:]
-            workers = 1
-        else:
-            return
-
-
-def _submit(
-    jobs: list[Job], order: list[int], potential: Potential, workers: int
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(index, result) as they finish; with one worker in order. At most a few jobs wait at the pool, so that the memory
-    stays small.
-    """
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(potential,)) as pool:
-        waiting = order[::-1]
-        running: dict[Future[dict[str, Any]], int] = {}
-        try:
-            while waiting or running:
-                while waiting and len(running) < (1 if workers == 1 else 4 * workers):
-                    index = waiting.pop()
-                    running[pool.submit(_work, jobs[index])] = index
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running[future], future.result()
-                    del running[future]
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _dead(job: Job) -> dict[str, Any]:
-    """The result of a crystal whose worker process died."""
+def _lost(job: Job, reason: str) -> dict[str, Any]:
+    """The result of a crystal that no worker could finish."""
     cell, options = job
-    reason = f"{DEAD} (out of memory?)"
+    reason = f"{LOST}: {reason}"
     if options is None:
         return {"energy": None, "reason": reason}
     prepared, state = prepare(cell, options)

@@ -26,6 +26,7 @@ from symjax.evaluate.stability.batch import relax_many
 from symjax.evaluate.stability.hull import Entry
 from symjax.evaluate.stability.potential import Potential
 from symjax.evaluate.stability.relax import RelaxOptions
+from symjax.parallel import Processes
 
 METALS = (("A_cF4_225_a", 29), ("A_cI2_229_a", 74), ("A_hP2_194_c", 12), ("A_hP4_194_ac", 57))
 """Types tried for metals, by AFLOW label and the element that the prototype is of: copper, tungsten, magnesium, alpha lanthanum."""
@@ -94,7 +95,7 @@ def elemental_references(
     cache: Cache | None = None,
     options: RelaxOptions = OPTIONS,
     *,
-    processes: int | None = None,
+    processes: Processes = None,
     progress: bool = False,
 ) -> tuple[list[Entry], list[tuple[str, str]]]:
     """The lowest relaxed structure of each element.

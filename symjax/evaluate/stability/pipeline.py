@@ -27,7 +27,7 @@ from symjax.evaluate.stability.potential import Potential, load_potential
 from symjax.evaluate.stability.references import load_hull
 from symjax.evaluate.stability.relax import RelaxOptions, relaxed_cell
 from symjax.evaluate.symmetry import detected_number
-from symjax.parallel import map_items
+from symjax.parallel import Processes, map_items
 
 if TYPE_CHECKING:
     from symjax.evaluate.metrics.common import Study
@@ -139,7 +139,7 @@ def through(
     options: RelaxOptions,
     cache: Cache | None = None,
     *,
-    processes: int | None = None,
+    processes: Processes = None,
     progress: bool = False,
 ) -> Relaxed:
     """Relax crystals and set them against a hull; rows without a crystal stay, with the reason.
@@ -202,13 +202,15 @@ def _symmetry(
     after: Sequence[AtomicStructure | None],
     numbers: np.ndarray,
     *,
-    processes: int | None,
+    processes: Processes,
     progress: bool,
 ) -> dict[str, np.ndarray]:
     """Groups after relaxation, and how they compare with those before and with the crystals' own operations."""
     rows = [i for i, cell in enumerate(after) if cell is not None]
     pairs: list[Any] = [(before[i], after[i]) for i in rows]
-    found = map_items(_compare, pairs, processes=processes, label="symmetry after", progress=progress)
+    found = map_items(
+        _compare, pairs, processes=processes, lost=_not_compared, label="symmetry after", progress=progress
+    )
     group = np.zeros(len(after), np.int64)
     group[rows] = [number for number, _, _ in found]
     return {
@@ -217,6 +219,10 @@ def _symmetry(
         "operations_kept": np.array([kept for _, kept, _ in found if kept is not None], bool),
         "subgroup_distance": np.array([distance for _, _, distance in found], float),
     }
+
+
+def _not_compared(pair: tuple[AtomicStructure, AtomicStructure], reason: str) -> tuple[int, bool | None, float]:
+    return 0, False if len(pair[0].W) else None, float("nan")
 
 
 def _compare(pair: tuple[AtomicStructure, AtomicStructure]) -> tuple[int, bool | None, float]:

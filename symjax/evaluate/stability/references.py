@@ -23,6 +23,7 @@ from symjax.evaluate.stability.elements import elemental_references, lacking
 from symjax.evaluate.stability.hull import FORMAT, Entry, Hull, reduced_composition, subsets
 from symjax.evaluate.stability.potential import Potential
 from symjax.evaluate.stability.relax import RelaxOptions
+from symjax.parallel import Processes
 
 
 def build_hull(
@@ -37,7 +38,7 @@ def build_hull(
     systems: Iterable[Iterable[int]] | None = None,
     source: str = "",
     out: Path | str | None = None,
-    processes: int | None = None,
+    processes: Processes = None,
     progress: bool = False,
 ) -> Hull:
     """Energies of reference crystals, from the same potential as those of the crystals to be compared with them.
