@@ -5,8 +5,9 @@
 
 `symjax train` is the same program, and `--config symop:small` names a file of the package. Every field of the configuration can be
 set as --config.a.b=value. The work folder receives checkpoints, metrics.jsonl, TensorBoard events, config.json, versions.json and,
-at the end, `weights`. The same command resumes; SIGTERM and Ctrl-C save first. On several hosts start it on each with
---coordinator=host0:port --num_processes=N --process_id=I. Wrong input exits with code 2.
+at the end, `weights`; its `state.json` says how the run ended. The same command resumes; SIGTERM and Ctrl-C save first, and the
+exit code is then 75. On several hosts start it on each with --coordinator=host0:port --num_processes=N --process_id=I. Wrong input
+exits with code 2.
 """
 
 from __future__ import annotations
@@ -147,6 +148,7 @@ def train(config: ConfigDict, workdir: str) -> int:
     from symjax.train.config import validate
     from symjax.train.loop import Trainer
     from symjax.train.mesh import is_main
+    from symjax.train.state import STOPPED
 
     entry = registry.entry(config.get("model", {}).get("name", ""))
     validate(config, needs_data=entry.needs_data)
@@ -156,7 +158,7 @@ def train(config: ConfigDict, workdir: str) -> int:
     if is_main():
         shown = ", ".join(f"{k} {result.metrics[k]:.4g}" for k in ("train/loss", "val/loss") if k in result.metrics)
         print(f"{config.model.name}: step {result.step}, {shown}; weights in {result.weights}")
-    return 0
+    return 0 if result.finished else STOPPED
 
 
 def main(argv: Sequence[str] | None = None, *, name: str = "experiments.train") -> int:

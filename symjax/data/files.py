@@ -12,6 +12,7 @@ import hashlib
 import io
 import math
 import os
+import platform
 import tempfile
 import zipfile
 import zlib
@@ -57,6 +58,40 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@contextlib.contextmanager
+def locked(path: str | Path, what: str) -> Iterator[None]:
+    """Hold the lock of a file while the block runs; the system lets go of it when the process ends, however it ends.
+
+    Args:
+        path: the file, made if absent and left behind: it says which process held it last.
+        what: what nobody else may use meanwhile, for the message.
+
+    Raises:
+        SymjaxError: another process holds it, or the file cannot be made.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: no lock
+        yield
+        return
+    try:
+        handle = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise SymjaxError(f"cannot make {path}: {error.strerror or error}") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            raise SymjaxError(f"{what} is in use by {handle.read(200).strip() or 'another process'}") from None
+        except OSError:  # a file system without locks
+            pass
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} on {platform.node()}\n")
+        handle.flush()
+        yield
 
 
 def write_text(path: str | Path, text: str) -> None:

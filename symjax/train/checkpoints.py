@@ -7,6 +7,7 @@ file does not always fail to read. Whatever goes wrong becomes a `WeightsError` 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import math
 import shutil
@@ -180,6 +181,22 @@ class Checkpoints:
         if checksum is not None and digest(state) != checksum:
             raise self._unreadable(step, "its checksum does not fit its content")
         return state
+
+    def set_aside(self, step: int) -> Path:
+        """Move a checkpoint out of the way, into ``damaged`` beside the folder, and return where it lies now.
+
+        Raises:
+            WeightsError: it cannot be moved.
+        """
+        place = self.folder.parent / "damaged"
+        number = next(i for i in itertools.count() if not (place / f"{step}-{i}").exists())
+        try:
+            place.mkdir(exist_ok=True)
+            (self.folder / str(step)).rename(place / f"{step}-{number}")
+        except OSError as error:
+            raise WeightsError(f"cannot move {self.folder / str(step)} out of the way: {error.strerror}") from error
+        self._manager.reload()
+        return place / f"{step}-{number}"
 
     def _unreadable(self, step: int, reason: Exception | str) -> WeightsError:
         others = [s for s in self.steps() if s != step]

@@ -6,13 +6,13 @@ waits for it. At the end of every dispatch it may log, validate, write a checkpo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import signal
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,16 +22,17 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from symjax.data.files import write_text
-from symjax.errors import ConfigError, SymjaxError
+from symjax.data.files import locked, write_text
+from symjax.errors import ConfigError, SymjaxError, WeightsError
 from symjax.train import mesh as meshes
 from symjax.train.batches import BatchPlan, evaluation_indices
 from symjax.train.checkpoints import Checkpoints
 from symjax.train.config import differences, flat
 from symjax.train.interface import Bucket, PyTree, Task
-from symjax.train.metrics import Writer
+from symjax.train.metrics import Meter, Writer
 from symjax.train.parameters import check_patterns, start_from
 from symjax.train.plateau import observe
+from symjax.train.state import LOCK, RunState
 from symjax.train.step import LOSS, TrainState, init_state, make_dispatch, make_evaluate, make_optimizer
 from symjax.train.weights import save_params, to_json
 from symjax.versions import training_versions
@@ -103,7 +104,7 @@ class Trainer:
         self.plan = BatchPlan(
             [_num_examples(b, f"bucket {i} of {task.name}") for i, b in enumerate(buckets)],
             [b.weight for b in buckets],
-            [_round_up(b.batch_size, self.mesh) for b in buckets],
+            [_round_up(b.batch_size, self.mesh) for b in buckets],  # told at the start, see _batch_notes
             steps_per_dispatch=self.train.steps_per_dispatch,
             seed=self.train.seed,
         )
@@ -120,7 +121,12 @@ class Trainer:
         self._metrics: dict[str, float] = {}
         self._best: tuple[float, int] | None = None  # lowest validation loss, and its step
         self._ended = False  # no better validation for too long
-        self._notes: list[str] = []  # what is said at the start
+        self._at: int | None = None  # step of the last checkpoint or of the start
+        self._notes = _batch_notes([b.batch_size for b in buckets], self.mesh)  # what is said at the start
+        self._meter = Meter()
+        facts = {"batch": list(self.plan.batch_sizes), "devices": self.mesh.size, "steps": int(self.train.steps)}
+        self._facts = facts | {"processes": jax.process_count()}
+        self._state = RunState(self.workdir, self._facts, active=meshes.is_main())
 
     def _fresh(self) -> Any:
         """The program that makes the first state."""
@@ -136,21 +142,31 @@ class Trainer:
         """A fresh state, or that of the newest checkpoint."""
         init, arrays = self._fresh()
         check_patterns(jax.eval_shape(init, arrays).params, self.train)
-        steps = checkpoints.steps()
-        if not steps:
-            return self._given(init(arrays))
-        record = checkpoints.record(steps[-1])
-        self._compare(record, checkpoints.folder / str(steps[-1]))
-        state = self._restore(checkpoints, steps[-1], record)
-        self._metrics = dict(record.get("metrics", {}))
-        self._best = tuple(record["best"]) if record.get("best") else None
-        return state
+        while steps := checkpoints.steps():
+            try:
+                record = checkpoints.record(steps[-1])
+                self._compare(record, checkpoints.folder / str(steps[-1]))
+                state = self._restore(checkpoints, steps[-1], record)
+            except WeightsError as error:
+                if len(steps) == 1 or jax.process_count() > 1:  # several processes cannot agree on what was damaged
+                    raise
+                place = checkpoints.set_aside(steps[-1])
+                self._notes.append(f"DAMAGED: {error.args[0].partition('; ')[0]}; moved to {place}")
+                continue
+            self._metrics = dict(record.get("metrics", {}))
+            self._best = tuple(record["best"]) if record.get("best") else None
+            self._meter = Meter(*record.get("meter", (0, {})))
+            stays = self._best is not None and 0 < self.train.stop_after <= steps[-1] - self._best[1]
+            self._ended = bool(record.get("ended")) and stays
+            return state
+        return self._given(init(arrays))
 
     def _given(self, state: TrainState) -> TrainState:
         """The fresh state with the weights of `train.init_from` put in, if there are any."""
         if not self.train.init_from:
             return state
-        params, self._notes = start_from(jax.device_get(state.params), self.train.init_from)
+        params, notes = start_from(jax.device_get(state.params), self.train.init_from)
+        self._notes += notes
         return dataclasses.replace(state, params=meshes.place(params, self.mesh), ema=meshes.place(params, self.mesh))
 
     def _restore(self, checkpoints: Checkpoints, step: int, record: Mapping[str, Any]) -> TrainState:
@@ -165,6 +181,10 @@ class Trainer:
     def _compare(self, record: Mapping[str, Any], path: Path) -> None:
         """Refuse a checkpoint of another model, configuration or data set."""
         changed = differences(record["config"], flat(self.config))
+        before, now = record.get("batch"), list(self.plan.batch_sizes)
+        if before not in (None, now):
+            devices = f"{record.get('devices')} devices before, {self.mesh.size} now"
+            changed.append(f"examples a step, which must divide over the devices ({devices}): {before} -> {now}")
         old = record["data_hash"]
         changed += [
             f"content of config.data.{k}"
@@ -184,6 +204,10 @@ class Trainer:
             "config": config,
             "data_hash": self.data_hash,
             "best": self._best,
+            "ended": self._ended,
+            "meter": self._meter.stored(),
+            "batch": list(self.plan.batch_sizes),
+            "devices": self.mesh.size,
             "metrics": {k: v for k, v in self._metrics.items() if np.isfinite(v)},
             "versions": training_versions(),
         }
@@ -204,14 +228,26 @@ class Trainer:
             SymjaxError: the loss stopped being finite, or something could not be written.
         """
         _make_folder(self.workdir)
+        main = meshes.is_main()
+        with locked(self.workdir / LOCK, f"{self.workdir}") if main else contextlib.nullcontext():
+            try:
+                return self._run()
+            except BaseException as error:
+                if self._at is not None:  # else nothing was done, and what the file says still holds
+                    with contextlib.suppress(SymjaxError):  # the disk may be full
+                        self._state.write("failed", self._at, str(error) or type(error).__name__)
+                raise
+
+    def _run(self) -> Result:
         with Checkpoints(self.workdir / "checkpoints", self.train.keep) as checkpoints, StopSignal() as stop:
             state = self._start(checkpoints)
-            start = int(state.step)
+            start = self._at = int(state.step)
             if start > self.train.steps:
                 raise ConfigError(
                     f"{self.workdir} is at step {start} already; config.train.steps = {self.train.steps} is less"
                 )
             _describe_run(self.workdir, self.config)
+            self._state.write("running", start)
             writer = Writer(self.workdir, start=start, total=self.train.steps, active=meshes.is_main())
             try:
                 for line in self._notes:
@@ -224,18 +260,19 @@ class Trainer:
                 checkpoints.wait()
                 if self._ended:
                     writer.say(f"no better validation for {self.train.stop_after} steps: ended at step {step}")
-                if stop.name and step < self.train.steps:
+                stopped = bool(stop.name) and step < self.train.steps and not self._ended
+                if stopped:
                     writer.say(f"{stop.name}: saved at step {step}; the same command goes on from there")
                 best = checkpoints.best() if self.train.export_best else None
                 chosen = state if best in (None, step) else self._restore(checkpoints, best, checkpoints.record(best))
             finally:
                 writer.close()
         weights = self.export(chosen)
+        self._state.write("stopped" if stopped else "ended early" if self._ended else "finished", step, stop.name)
         return Result(step, self._ended or step >= self.train.steps, dict(self._metrics), weights, state)
 
     def _loop(self, state: TrainState, checkpoints: Checkpoints, stop: StopSignal, writer: Writer) -> TrainState:
         step, total = int(state.step), int(self.train.steps)
-        meter = _Meter()
         pending: tuple[dict, jax.Array, int] | None = None  # results of the dispatch before this one
         while step < total and not self._ended and not meshes.any_process(bool(stop.name)):
             num = min(self.plan.steps_left(step), total - step)
@@ -245,17 +282,17 @@ class Trainer:
             padded[:num] = indices
             state, sums, bad = self._dispatch(state, self.arrays[bucket], padded, np.int32(num))
             if pending:
-                self._collect(pending, meter, checkpoints)
+                self._collect(pending, checkpoints)
             pending, step = (sums, bad, num), step + num
             writer.advance(num)
             last = step >= total
             log, evaluate, save = (_due(step, num, every) or last for every in self._cadence())
             if log or evaluate or save:
-                self._collect(pending, meter, checkpoints)
+                self._collect(pending, checkpoints)
                 pending = None
-            if log and meter.steps:
-                self._log(writer, step, "train", meter.means())
-                meter = _Meter()
+            if log and self._meter.steps:
+                self._log(writer, step, "train", self._meter.means())
+                self._meter = Meter()
             if evaluate and self.validation:
                 values = self.evaluate(state.ema, state.key)
                 self._log(writer, step, "val", values)
@@ -263,7 +300,7 @@ class Trainer:
             if save and not last:  # the last one is saved by the caller
                 self._save(checkpoints, step, state)
         if pending:
-            self._collect(pending, meter, checkpoints)
+            self._collect(pending, checkpoints)
         return state
 
     def _observe(self, state: TrainState, loss: float, step: int) -> TrainState:
@@ -279,7 +316,7 @@ class Trainer:
     def _cadence(self) -> tuple[int, int, int]:
         return self.train.log_every, self.train.eval_every, self.train.checkpoint_every
 
-    def _collect(self, pending: tuple[dict, jax.Array, int], meter: _Meter, checkpoints: Checkpoints) -> None:
+    def _collect(self, pending: tuple[dict, jax.Array, int], checkpoints: Checkpoints) -> None:
         """Fetch one dispatch's metrics; refuse to go on from a state that is not finite."""
         sums, bad, num = jax.device_get(pending)
         if bad >= 0:
@@ -287,7 +324,7 @@ class Trainer:
                 f"training of {self.task.name} diverged: loss or gradient is not finite at step {int(bad)}; "
                 f"{checkpoints.describe_last()}; try a smaller config.train.learning_rate or config.train.clip"
             )
-        meter.add(sums, num)
+        self._meter.add(sums, num)
 
     def _log(self, writer: Writer, step: int, split: str, values: dict[str, float]) -> None:
         writer.write(step, split, values)
@@ -297,6 +334,7 @@ class Trainer:
 
     def _save(self, checkpoints: Checkpoints, step: int, state: TrainState) -> None:
         fresh = self._scored is not None and self._scored[0] == step
+        self._at = step
         checkpoints.save(step, state, self._record(), self._scored[1] if fresh and self._scored else None)
 
     def export(self, state: TrainState) -> Path:
@@ -306,22 +344,6 @@ class Trainer:
             about = {"step": int(state.step), "task": self.task.name, "metrics": self._metrics}
             save_params(folder, jax.device_get(state.ema), self.config, metrics=about, data_hash=self.data_hash)
         return folder
-
-
-class _Meter:
-    """Sums of metrics and steps since the last line of the log."""
-
-    def __init__(self) -> None:
-        self.steps, self._begin, self._sums = 0, time.monotonic(), {}  # type: ignore[var-annotated]
-
-    def add(self, sums: Mapping[str, Any], steps: int) -> None:
-        self.steps += steps
-        for name, value in sums.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
-
-    def means(self) -> dict[str, float]:
-        means = {name: value / self.steps for name, value in self._sums.items()}
-        return means | {"steps_per_second": self.steps / max(time.monotonic() - self._begin, 1e-9)}
 
 
 def _due(step: int, num: int, every: int) -> bool:
@@ -341,6 +363,15 @@ def _num_examples(bucket: Bucket, what: str) -> int:
 def _round_up(batch: int, mesh: Mesh) -> int:
     """Batches must divide over the devices; nothing pads them later."""
     return -(-batch // mesh.size) * mesh.size
+
+
+def _batch_notes(batches: Sequence[int], mesh: Mesh) -> list[str]:
+    """What is to be said of batches that do not divide over the devices."""
+    changed = sorted({b for b in batches if b % mesh.size})
+    return [
+        f"a batch of {b} examples does not divide over {mesh.size} devices: each step takes {_round_up(b, mesh)}"
+        for b in changed
+    ]
 
 
 def _make_folder(workdir: Path) -> None:

@@ -78,6 +78,35 @@ class Writer:
             self._bar.close()
 
 
+class Meter:
+    """Sums of metrics and steps since the last line of the log.
+
+    A checkpoint keeps them, so that a resumed run writes the same line.
+
+    Args:
+        steps: so many are in the sums.
+        sums: of each metric.
+    """
+
+    def __init__(self, steps: int = 0, sums: Mapping[str, float] | None = None) -> None:
+        self.steps, self._timed, self._begin, self._sums = steps, 0, time.monotonic(), dict(sums or {})
+
+    def add(self, sums: Mapping[str, Any], steps: int) -> None:
+        """Count so many more steps with these sums."""
+        self.steps, self._timed = self.steps + steps, self._timed + steps
+        for name, value in sums.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+
+    def stored(self) -> list[Any]:
+        """The arguments of one like this, as JSON values."""
+        return [self.steps, self._sums]
+
+    def means(self) -> dict[str, float]:
+        """Means over the steps, and how many a second this process made."""
+        means = {name: value / self.steps for name, value in self._sums.items()}
+        return means | {"steps_per_second": self._timed / max(time.monotonic() - self._begin, 1e-9)}
+
+
 def read(path: str | Path, split: str | None = None) -> list[dict[str, Any]]:
     """Rows of a metrics file, of one split if asked; a torn last line is left out."""
     rows = []

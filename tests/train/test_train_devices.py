@@ -10,6 +10,7 @@ import pytest
 from train_helpers import digests, finish, run, start
 
 from symjax.train.metrics import read
+from symjax.train.state import STOPPED, read_state
 
 
 def losses(workdir, split="train"):
@@ -45,14 +46,16 @@ def test_signal_saves_and_the_rest_is_exact(tmp_path, capsys):
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     code, _, err = finish(process)
-    assert code == 0 and "Traceback" not in err, err
+    assert code == STOPPED and "Traceback" not in err, err
     assert "saved at step" in err
+    assert read_state(tmp_path / "run")["state"] == "stopped" and read_state(tmp_path / "run")["reason"] == "SIGTERM"
     stopped = max(digests(tmp_path / "run"))
     assert f"saved at step {stopped}" in err and stopped % 10 == 0
     assert (tmp_path / "run" / "weights" / "params.npz").exists()
     run(tmp_path / "run", train__steps=stopped + 20)
     assert f"resumed from step {stopped}" in capsys.readouterr().err
     run(tmp_path / "whole", train__steps=stopped + 20)
+    assert read_state(tmp_path / "run")["state"] == "finished"
     assert digests(tmp_path / "run")[stopped + 20] == digests(tmp_path / "whole")[stopped + 20]
 
 

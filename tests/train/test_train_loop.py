@@ -1,15 +1,21 @@
 """The loop in this process: it learns, resumes bit for bit, keeps what it should and stops when it must."""
 
 import json
+import os
+import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import toy_task
 from train_helpers import config, digests, run
 
+from symjax.data.files import locked
 from symjax.errors import ConfigError, SymjaxError
+from symjax.train import loop
 from symjax.train.loop import Trainer
 from symjax.train.metrics import read
+from symjax.train.state import LOCK, read_state
 from symjax.train.weights import load_params
 
 
@@ -137,3 +143,51 @@ def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SymjaxError, match="cannot make the work folder"):
         run(tmp_path / "file" / "run")
+
+
+def test_log_lines_after_a_stop_are_those_of_a_whole_run(tmp_path):
+    """Lines of the log are means over the steps since the one before, also where a stop lies between the two."""
+    values = {"train__log_every": 15, "train__checkpoint_every": 10, "train__steps_per_dispatch": 5}
+    run(tmp_path / "whole", **values)
+    c = config(**values)
+    trainer = Trainer(toy_task.ToyTask(c), c, tmp_path / "parts")
+    save = trainer._save
+
+    def interrupt(*args):
+        save(*args)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    trainer._save = interrupt
+    assert not trainer.run().finished
+    assert read_state(tmp_path / "parts")["step"] == 10
+    run(tmp_path / "parts", **values)
+    rows = [
+        [
+            {k: v for k, v in row.items() if not k.startswith("s") or k == "step"}
+            for row in read(folder / "metrics.jsonl")
+        ]
+        for folder in (tmp_path / "whole", tmp_path / "parts")
+    ]
+    assert rows[0] == rows[1] and len(rows[0]) > 3
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path):
+    run(tmp_path, train__steps=10)
+    before = read_state(tmp_path)
+    with locked(tmp_path / LOCK, "it"), pytest.raises(SymjaxError, match=f"in use by process {os.getpid()}"):
+        run(tmp_path)
+    assert read_state(tmp_path) == before and before["state"] == "finished" and before["batch"]
+    assert run(tmp_path, train__steps=10).finished
+
+
+def test_batches_that_do_not_divide(tmp_path, capfd, monkeypatch):
+    """Said at the start; a run goes on only with the batches that it had."""
+    run(tmp_path / "run", train__steps=10, train__batch_size=16)
+    assert "does not divide" not in capfd.readouterr().err
+    monkeypatch.setattr(loop, "_round_up", lambda batch, mesh: -(-batch // 3) * 3)  # as on three devices
+    with pytest.raises(ConfigError, match=r"examples a step.*\[16, 16\] -> \[18, 18\]"):
+        run(tmp_path / "run", train__steps=20, train__batch_size=16)
+    assert read_state(tmp_path / "run")["state"] == "finished"
+    assert loop._batch_notes([16, 16, 18], SimpleNamespace(size=3)) == [
+        "a batch of 16 examples does not divide over 3 devices: each step takes 18"
+    ]

@@ -13,6 +13,7 @@ from symjax.train.checkpoints import Checkpoints
 from symjax.train.config import apply, differences, flat, validate
 from symjax.train.metrics import read
 from symjax.train.plateau import observe, scale_by_plateau
+from symjax.train.state import read_state
 from symjax.train.step import make_optimizer
 from symjax.train.weights import load_params
 
@@ -73,6 +74,13 @@ def test_run_ends_without_better_validations_and_exports_the_best(tmp_path):
             pytest.approx(rows[best]),
             best,
         ]
+    assert read_state(tmp_path)["state"] == "ended early"
+    files = {path: path.read_bytes() for path in (tmp_path / "weights").iterdir()}
+    again = run(tmp_path, train__steps=4000, **values)  # the same command does nothing more
+    assert again.step == result.step and again.finished and read_state(tmp_path)["state"] == "ended early"
+    assert files == {path: path.read_bytes() for path in (tmp_path / "weights").iterdir()}
+    longer = run(tmp_path, train__steps=result.step + 5, **values | {"train__stop_after": 4000})
+    assert longer.step == result.step + 5 and read_state(tmp_path)["state"] == "finished"
     params, _ = load_params(tmp_path / "weights")
     assert not np.array_equal(params["net"]["weight"], np.asarray(result.state.params["net"]["weight"]))
 
