@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -187,6 +188,16 @@ def test_output_cut_off_is_no_error(tmp_path):
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
+
+
+def test_nobody_reads_a_table(tmp_path, prototype_dataset):
+    """The same for tables, whose library ends the program with 1."""
+    prototype_dataset.save(tmp_path / "a.npz")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*COMMAND, "data", "info", tmp_path / "a.npz"], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert done.returncode == 0 and not done.stderr
 
 
 @pytest.mark.slow

@@ -134,16 +134,18 @@ def judge(args: argparse.Namespace) -> int:
     found.report["command"] = (
         "symjax evaluate " + " ".join(sys.argv[2:]) if sys.argv[1:2] == ["evaluate"] else "symjax evaluate"
     )
-    if args.out is not None:
-        write_report(args.out, found)
-    if args.json:
-        import json
+    try:  # what was worked out is shown, whether or not it can be written, and written, whether or not anybody reads on
+        if args.json:
+            import json
 
-        print(json.dumps(found.report, allow_nan=False))
-    else:
-        show(found.report)
+            print(json.dumps(found.report, allow_nan=False), flush=True)
+        else:
+            show(found.report)
+    finally:
         if args.out is not None:
-            print(f"written to {args.out}/report.json and {args.out}/report.html")
+            write_report(args.out, found)
+    if args.out is not None and not args.json:
+        print(f"written to {args.out}/report.json and {args.out}/report.html")
     return 0
 
 

@@ -61,6 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         return _fail(str(error))
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # rich ends the program then, with 1
+            return 0
+        raise
     except BrokenPipeError:
         # The reader (such as `head`) has gone; keep Python from complaining again while it shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,12 +7,13 @@ only: not on the number of workers, the order in which they finish, the clock, o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from symjax.data.dataset import CrystalDataset
-from symjax.data.files import write_text
+from symjax.data.files import locked, write_text
 from symjax.data.readers import SourceRow, read_source
 from symjax.data.rows import RowOptions, options_dict, treat_row
 from symjax.errors import DataError
@@ -30,6 +31,10 @@ from symjax.parallel import Processes, imap_items
 from symjax.versions import versions
 
 SHARD_ROWS = 64
+_STAMP, _LOCK = "job.txt", "run.lock"
+_OURS = re.compile(
+    r"job\.txt|run\.lock|shard-\d{6,}\.json|\.(job\.txt|shard-\d+\.json)\..*\.tmp"
+)  # what lies in a work folder
 _REVISION = 3  # raise when the treatment of rows changes, so that shards of an older version are not reused
 _DECISIVE = ("gemmi", "numpy", "pymatgen", "spglib")  # packages that decide the numbers
 
@@ -90,7 +95,26 @@ def prepare(
     options = options or RowOptions()
     out = check_out(out)
     rows = load_rows(source, substitutions, limit)
-    results = treat_rows(rows, options, work=out.with_name(out.name + ".work"), workers=workers, progress=progress)
+    work = out.with_name(out.name + ".work")
+    with _work_folder(work):
+        report = _prepare(source, rows, out, options, substitutions, work, workers, progress)
+        _clear(work)
+    with contextlib.suppress(OSError):
+        work.rmdir()  # the rest of somebody else's stays
+    return report
+
+
+def _prepare(
+    source: str | Path,
+    rows: list[SourceRow],
+    out: Path,
+    options: RowOptions,
+    substitutions: int,
+    work: Path,
+    workers: Processes,
+    progress: bool,
+) -> PrepareReport:
+    results = treat_rows(rows, options, work=work, workers=workers, progress=progress)
     name = str(source) if str(source) == "prototypes" else Path(source).name
     report = assemble(results, options, source=name, source_hash=hash_rows(rows), substitutions=substitutions)
     if not len(report.dataset):
@@ -108,7 +132,6 @@ def prepare(
     }
     write_text(out.with_name(out.name.removesuffix(".npz") + ".report.json"), json.dumps(summary, indent=1) + "\n")
     report.dataset.save(out)
-    shutil.rmtree(out.with_name(out.name + ".work"), ignore_errors=True)
     return replace(report, path=out)
 
 
@@ -203,17 +226,43 @@ def _lost(row: SourceRow, reason: str) -> dict[str, Any]:
     return {"row": row.row, "id": row.id, "kind": "lost", "reason": reason}
 
 
+@contextlib.contextmanager
+def _work_folder(work: Path) -> Iterator[None]:
+    """The folder of shards, made and held: a second run with the same output is refused, and so is a folder of somebody else's.
+
+    Raises:
+        DataError: it cannot be made, is in use, or holds what no run of `prepare` left there.
+    """
+    foreign = [file.name for file in work.iterdir() if not _OURS.fullmatch(file.name)] if work.is_dir() else []
+    stamp = work / _STAMP
+    if stamp.is_file() and not re.fullmatch(r"[0-9a-f]{64}", stamp.read_text(errors="replace")[:100]):
+        foreign.append(stamp.name)
+    if foreign:
+        raise DataError(
+            f"{work} is in the way: {foreign[0]!r} in it is not of this command; move the folder or choose another --out"
+        )
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the work folder {work}: {error.strerror or error}") from error
+    with locked(work / _LOCK, f"the work folder {work}"):
+        yield
+
+
+def _clear(work: Path) -> None:
+    """Remove what runs of `prepare` leave in a work folder, and nothing else."""
+    for file in work.iterdir():
+        if _OURS.fullmatch(file.name):
+            file.unlink(missing_ok=True)
+
+
 def _finished(work: Path, key: str, shards: list[list[SourceRow]]) -> dict[int, list[dict[str, Any]]]:
-    """Shards of an earlier, interrupted run with the same source, options and versions; anything else is cleared away."""
-    stamp = work / "job.txt"
-    if work.is_dir() and not stamp.is_file() and any(work.iterdir()):
-        raise DataError(f"{work} is in the way: it is no work folder of this command; move it or choose another --out")
-    if not stamp.is_file() or stamp.read_text() != key:
-        shutil.rmtree(work, ignore_errors=True)
-        try:
-            work.mkdir(parents=True)
-        except OSError as error:
-            raise DataError(f"cannot make the work folder {work}: {error.strerror or error}") from error
+    """Shards of an earlier, interrupted run with the same source, options and versions; those of another are cleared away."""
+    stamp = work / _STAMP
+    work.mkdir(parents=True, exist_ok=True)
+    if not stamp.is_file() or stamp.read_text(errors="replace") != key:
+        for file in work.glob("shard-*.json"):
+            file.unlink()
         write_text(stamp, key)
         return {}
     done = {}

@@ -12,7 +12,7 @@ import pytest
 
 from symjax.cli.main import main
 from symjax.crystals.io import files
-from symjax.data.files import load_arrays, save_arrays
+from symjax.data.files import load_arrays, locked, save_arrays
 from symjax.data.prepare import prepare
 from symjax.data.readers import read_source
 from symjax.data.rows import RowOptions, read_row
@@ -102,6 +102,29 @@ def test_a_folder_in_the_way_is_kept(tmp_path):
     with pytest.raises(DataError, match="is in the way"):
         prepare(tmp_path / "a.cif", tmp_path / "o.npz", workers=1, progress=False)
     assert (tmp_path / "o.npz.work" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["job.txt", "shard-1.txt"])
+def test_files_of_a_user_in_the_work_folder_are_kept(tmp_path, name):
+    """Also one that is named as ours are."""
+    (tmp_path / "a.cif").write_text(GOOD)
+    (tmp_path / "o.npz.work").mkdir()
+    (tmp_path / "o.npz.work" / name).write_text("mine")
+    with pytest.raises(DataError, match=f"'{name}' in it is not of this command"):
+        prepare(tmp_path / "a.cif", tmp_path / "o.npz", workers=1, progress=False)
+    assert (tmp_path / "o.npz.work" / name).read_text() == "mine"
+
+
+def test_two_at_once(tmp_path):
+    """The second is refused and harms nothing; what a killed run left is taken up."""
+    (tmp_path / "a.cif").write_text(GOOD)
+    work = tmp_path / "o.npz.work"
+    work.mkdir()
+    with locked(work / "run.lock", "it"), pytest.raises(SymjaxError, match=f"in use by process {os.getpid()}"):
+        prepare(tmp_path / "a.cif", tmp_path / "o.npz", workers=1, progress=False)
+    assert (work / "run.lock").exists() and not (tmp_path / "o.npz").exists()
+    assert len(prepare(tmp_path / "a.cif", tmp_path / "o.npz", workers=1, progress=False).dataset) == 1
+    assert not work.exists()
 
 
 def test_bombs_and_false_claims_are_refused(tmp_path, monkeypatch):

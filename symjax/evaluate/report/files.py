@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,17 @@ def write_report(folder: Path, found: Evaluation) -> None:
     Raises:
         SymjaxError: a file cannot be written.
     """
+    fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(folder, found)
+    except BaseException:
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _write(folder: Path, found: Evaluation) -> None:
     samples = found.study.samples
     rows = [i for i, cell in enumerate(samples.cells) if cell is not None]
     groups = [int(samples.number[i]) for i in rows]
