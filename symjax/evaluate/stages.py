@@ -18,7 +18,7 @@ import numpy as np
 from symjax.crystals.io.search import search_symmetry
 from symjax.crystals.types import AtomicStructure
 from symjax.elements import COVALENT_RADII
-from symjax.evaluate.cache import Cache
+from symjax.evaluate.cache import Cache, stamp
 from symjax.evaluate.composition import RULES, is_valid_composition
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.sets import metric_defect
@@ -41,12 +41,19 @@ class Stage:
         version: raised when results change.
         function: a module's function of a crystal to JSON values.
         operations: whether the result depends on the crystal's own set of operations.
+        packages: others whose versions decide results.
     """
 
     name: str
     version: int
     function: Callable[[AtomicStructure], dict[str, Any]]
     operations: bool = False
+    packages: tuple[str, ...] = ("numpy",)
+
+    @property
+    def stamp(self) -> str:
+        """The version with those of the packages, as the cache keeps it."""
+        return stamp(self.version, self.packages)
 
 
 def geometry(cell: AtomicStructure) -> dict[str, Any]:
@@ -127,17 +134,17 @@ def _fingerprint(cell: AtomicStructure) -> dict[str, Any]:
     return fingerprint_stage(cell)
 
 
-GEOMETRY = Stage("geometry", 2, geometry)
-COMPOSITION = Stage("composition", 1, composition)
-SYMMETRY = Stage("symmetry", 1, symmetry)
-OPERATIONS = Stage("ladder", 1, ladder, operations=True)
+GEOMETRY = Stage("geometry", 2, geometry, packages=("numpy", "pymatgen"))
+COMPOSITION = Stage("composition", 1, composition, packages=("pymatgen", "smact"))
+SYMMETRY = Stage("symmetry", 1, symmetry, packages=("numpy", "spglib"))
+OPERATIONS = Stage("ladder", 1, ladder, operations=True, packages=("numpy", "spglib"))
 
 
 def fingerprint() -> Stage:
     """The stage of CrystalNN and Magpie fingerprints (its version is that of their module)."""
     from symjax.evaluate.fingerprints import VERSION
 
-    return Stage("fingerprint", VERSION, _fingerprint)
+    return Stage("fingerprint", VERSION, _fingerprint, packages=("matminer", "numpy", "pymatgen", "scipy", "spglib"))
 
 
 def run_stages(
@@ -166,7 +173,7 @@ def run_stages(
     for crystals, wanted in work:
         for stage in wanted:
             keys = _keys(crystals, stage)
-            known = cache.get_many(stage.name, stage.version, [key for key in keys if key])
+            known = cache.get_many(stage.name, stage.stamp, [key for key in keys if key])
             found.update({(stage.name, key): value for key, value in known.items()})
             for plain, key, cell in zip(crystals.keys, keys, crystals.cells):
                 if cell is not None and key not in known:
@@ -182,7 +189,7 @@ def run_stages(
             else:
                 kept += [(stage, key, json.loads(text)) for (stage, key), text in zip(todo.items(), row)]
         for stage in {stage for stage, _, _ in kept}:
-            cache.put_many(stage.name, stage.version, [(key, value) for other, key, value in kept if other == stage])
+            cache.put_many(stage.name, stage.stamp, [(key, value) for other, key, value in kept if other == stage])
         found.update({(stage.name, key): value for stage, key, value in kept})
     return [
         {stage.name: [found[stage.name, key] if key else None for key in _keys(crystals, stage)] for stage in wanted}

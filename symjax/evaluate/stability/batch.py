@@ -16,7 +16,7 @@ import numpy as np
 
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
-from symjax.evaluate.cache import Cache, content_key
+from symjax.evaluate.cache import Cache, content_key, stamp
 from symjax.evaluate.stability.potential import Evaluation, Potential, unfit
 from symjax.evaluate.stability.relax import VERSION, RelaxOptions, advance, failed, prepare, result
 from symjax.evaluate.stability.symmetric import reduced
@@ -27,6 +27,9 @@ Job = tuple[AtomicStructure, RelaxOptions | None]
 
 FEW = {True: 6, False: 200}
 """Fewer relaxations, fewer single points than this are not worth starting workers, which load the model in seconds."""
+
+PACKAGES = ("numpy", "spglib", "torch")
+"""Whose versions decide results besides the potential's, which is in the name of the stage."""
 
 LOST, ERROR = "lost", "the potential failed"
 TRANSIENT = (LOST, ERROR)
@@ -112,7 +115,8 @@ def _run(
 ) -> list[dict[str, Any]]:
     """Results of all jobs, from the cache or computed."""
     keys = [content_key(cell, operations=True) for cell, _ in jobs]
-    known = cache.get_many(stage, VERSION, keys) if cache is not None else {}
+    version = stamp(VERSION, PACKAGES)
+    known = cache.get_many(stage, version, keys) if cache is not None else {}
     first = {key: index for index, key in reversed(list(enumerate(keys)))}
     missing = sorted(index for key, index in first.items() if key not in known)
     bar = _bar(len(first), len(known), label, progress)
@@ -120,7 +124,7 @@ def _run(
         key = keys[missing[index]]
         known[key] = value
         if cache is not None and not str(value["reason"]).startswith(TRANSIENT):
-            cache.put(stage, VERSION, key, value)
+            cache.put(stage, version, key, value)
         bar.update(1)
     bar.close()
     return [known[key] for key in keys]
