@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Analyze a file and print what was found; returns the exit code."""
-    from symjax.cli.parent import symmetry_ladder
+    from symjax.cli.parent import formula_text, symmetry_ladder
     from symjax.crystals.io import UnusableCrystal, read_file
     from symjax.data.analysis import analyze_structure
     from symjax.data.equivalents import equivalent_representations
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"{args.file}: {'; '.join(note.text for note in reading.notes)} (--strict)")
     try:
         report = analyze_structure(structure, args.symprec, args.angle_tolerance)
+        report["formula"] = formula_text(structure.z)
         report["stated_symmetry"] = reading.symmetry or None
         report["notes"] = [note._asdict() for note in reading.notes]
         report["ladder"] = {f"{tolerance:g}": n for tolerance, n in symmetry_ladder(structure, args.symprec).items()}
@@ -150,13 +151,16 @@ def _facts(report: dict[str, Any]) -> dict[str, str]:
 
 def _transformation(T: list[list[float]], p: list[float]) -> str:
     """``x' = x - y + 1/4, ...``: from coordinates in the file's cell to those of the standard cell."""
+    from symjax.navigate.notation import fraction_texts
+
     rows = []
     for row, shift in zip(T, p, strict=True):
         terms = [(value, name) for value, name in zip(row, "xyz", strict=True) if abs(value) > 1e-9]
         text = " ".join(
-            f"{'-' if v < 0 else '+'} {'' if abs(abs(v) - 1) < 1e-9 else f'{abs(v):.4g} '}{name}" for v, name in terms
+            f"{'-' if v < 0 else '+'} {'' if abs(abs(v) - 1) < 1e-9 else f'{fraction_texts([abs(v)])[0]} '}{name}"
+            for v, name in terms
         )
         if abs(shift) > 1e-6:
-            text += f" {'-' if shift < 0 else '+'} {abs(shift):.5g}"
+            text += f" {'-' if shift < 0 else '+'} {fraction_texts([abs(shift)])[0]}"
         rows.append(text.removeprefix("+ "))
     return ", ".join(rows)

@@ -20,6 +20,7 @@ along what the subgroup sets free. Every class of subgroups of the type is used 
 
 examples:
   symjax derive BaTiO3.cif --to 99 --out tetragonal
+  symjax derive BaTiO3.cif --irrep GM4- --direction "(a,a,0)" --out amm2
   symjax derive BaTiO3.cif --to R3m --amplitude 0.2 --num 5 --out rhombohedral
   symjax derive BaTiO3.cif --to 38 --relax --out orthorhombic
   symjax derive BaTiO3.cif --to 99 --max-cell 2 --out antipolar"""
@@ -36,8 +37,16 @@ def add_parser(subparsers: Any) -> None:
         "a picture in one folder.",
     )
     parser.add_argument("file", type=Path, help="the parent: CIF, POSCAR, .vasp or .extxyz, plain or .gz")
+    parser.add_argument("--to", metavar="TYPE", help="type of the subgroup: number 1..230 or symbol, as P4mm")
     parser.add_argument(
-        "--to", required=True, metavar="TYPE", help="type of the subgroup: number 1..230 or symbol, as P4mm"
+        "--irrep",
+        metavar="IRREP",
+        help="instead of --to: move along one irrep of the parent's group, such as GM4- or R4+",
+    )
+    parser.add_argument(
+        "--direction",
+        metavar="DIR",
+        help="of its order parameter, such as '(a,a,0)': equal letters are equal components (all directions in turn)",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
     parser.add_argument("--num", type=int, default=20, metavar="N", help="structures to draw (20)")
@@ -62,6 +71,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--symprec", type=float, default=0.01, help="tolerance of the parent's symmetry, angstrom (0.01)"
     )
+    parser.add_argument(
+        "--setting",
+        metavar="SYMBOL",
+        help="write the structures in this setting of the subgroup's type: Pbnm, Fd-3m:1, a Hall symbol (the standard one)",
+    )
     parser.add_argument("--no-picture", action="store_true", help="write no structures.png")
     parser.add_argument("--quiet", "-q", action="store_true", help="no tables and no progress bar")
     parser.add_argument("--json", action="store_true", help="print the index as JSON instead of tables")
@@ -80,24 +94,29 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Derive, relax if asked, write, and show what was made."""
-    from symjax.cli.derive_classes import draw, find_classes
+    from symjax.cli.derive_classes import draw, find_classes, irrep_classes
     from symjax.cli.derive_report import show, write
-    from symjax.cli.output import check_folder, staged_folder
+    from symjax.cli.output import check_folder, setting_of, staged_folder
     from symjax.cli.parent import read_parent
     from symjax.groups.symbols import parse_space_group
 
     check_numbers(args)
     workers_of(args)
-    number = parse_space_group(args.to)
+    if (args.to is None) == (args.irrep is None):
+        raise InputError("give either --to, such as --to P4mm, or --irrep, such as --irrep GM4-")
+    if args.direction is not None and args.irrep is None:
+        raise InputError("--direction is one of an irrep; give --irrep as well")
+    number = None if args.to is None else parse_space_group(args.to)
     folder = check_folder(args.out)
     potential = _potential() if args.relax else None
     parent = read_parent(args.file, args.symprec)
     parent.warn()
-    classes = find_classes(parent, number, args)
+    classes = irrep_classes(parent, args) if number is None else find_classes(parent, number, args)
+    hall = setting_of(args.setting, {one.relation.number for one in classes})
     sets = draw(parent, classes, args)
     relaxed = _relax(parent, sets, potential, args) if args.relax else None
     with staged_folder(folder) as stage:
-        index = write(stage, parent, classes, sets, relaxed=relaxed, args=args)
+        index = write(stage, parent, classes, sets, relaxed=relaxed, args=args, hall=hall)
     if args.json:
         import json
 

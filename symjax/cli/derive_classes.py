@@ -27,12 +27,56 @@ class Class:
         relation: the subgroup.
         modes: what becomes free.
         problem: why the crystal's atoms cannot have that group and no more; empty where they can.
+        direction: irrep and direction, such as ``R4+ (a,a,0)``, where the class was asked for by an irrep.
     """
 
     number: int
     relation: Relation
     modes: Modes
     problem: str
+    direction: str = ""
+
+
+def irrep_classes(parent: Parent, args: argparse.Namespace) -> list[Class]:
+    """The isotropy subgroups of --irrep along --direction (all directions where it is left out), with its freedoms alone.
+
+    Raises:
+        InputError: no such irrep or direction, or a crystal without displacements and strains of that irrep.
+    """
+    from symjax.groups.irrep_names import parse_irrep
+    from symjax.groups.order_parameter import Direction, directions, parse_direction, real_irrep
+    from symjax.navigate.derive import require_realized
+    from symjax.navigate.irrep_modes import modes_of_irrep
+    from symjax.navigate.irreps import isotropy_relation
+
+    irrep = real_irrep(*parse_irrep(parent.number, args.irrep))
+    if args.direction is None:
+        asked = directions(irrep)
+    else:
+        asked = [Direction(irrep, parse_direction(irrep, args.direction), 0)]
+    found = []
+    for i, one in enumerate(asked, 1):
+        relation = isotropy_relation(parent.number, [(irrep, one.generic)], count=one.count)
+        kept = irrep.fixed_by(*relation.operations(), relation.setting.P, relation.setting.P_den)
+        if args.direction is not None and round(float(kept.trace())) != one.dim:
+            full = Direction(irrep, kept, 0)
+            raise InputError(
+                f"--direction {args.direction}: what {relation.symbol} ({relation.number}) keeps of {irrep.label} is {full.text}; "
+                "give that, or a direction of more symmetry"
+            )
+        modes, problem = modes_of_irrep(parent.crystal, irrep, relation), ""
+        try:
+            require_realized(modes, displacement=args.amplitude > 0, strain=args.strain > 0)
+        except InputError as error:
+            problem = str(error)
+        found.append(Class(i, relation, modes, problem, f"{irrep.label} {one.text}"))
+    if args.relation is not None:
+        if not 1 <= args.relation <= len(found):
+            raise InputError(f"--relation {args.relation}: there are directions 1 to {len(found)}")
+        found = found[args.relation - 1 : args.relation]
+    if all(one.problem for one in found):
+        raise InputError(f"{args.file}: {found[0].problem}")
+    return found
 
 
 def find_classes(parent: Parent, number: int, args: argparse.Namespace) -> list[Class]:

@@ -31,12 +31,14 @@ def write(
     *,
     relaxed: list[dict[str, Any]] | None,
     args: argparse.Namespace,
+    hall: int | None = None,
 ) -> dict[str, Any]:
-    """Write all files into ``stage``; returns the index."""
+    """Write all files into ``stage``, structures in a setting (Hall number) if asked; returns the index."""
     from symjax import __version__
     from symjax.cli.output import INDEX, write_json
     from symjax.draw.derived import draw
     from symjax.evaluate.composition import formula_of
+    from symjax.navigate.notation import CONVENTION
 
     own = parent.crystal.atoms()
     _write_cif(stage / "parent.cif", parent.crystal, parent.number)
@@ -49,10 +51,12 @@ def write(
         for place in range(len(derived.crystals)):
             cell = derived.crystals[place].atoms()
             entry = _entry(len(entries), one, derived, place=place, cell=cell)
-            _write_cif(stage / entry["file"], derived.crystals[place], one.relation.number)
+            _write_cif(stage / entry["file"], derived.crystals[place], one.relation.number, hall)
             if relaxed:
                 after = next(outcomes)
-                entry |= _relaxed_entry(stage, entry, derived.crystals[place], cell, outcome=after, reference=reference)
+                entry |= _relaxed_entry(
+                    stage, entry, derived.crystals[place], cell, outcome=after, reference=reference, hall=hall
+                )
             entries.append(entry)
             cells.append(cell)
     order = sorted(range(len(entries)), key=lambda i: _rank(entries[i]))
@@ -69,7 +73,8 @@ def write(
             for name, value in vars(args).items()
             if name not in ("command", "debug", "quiet", "out", "json")
         },
-        "parent": _parent_entry(parent, own, relaxed),
+        "parent": _parent_entry(parent, own, relaxed) | parent.transformation,
+        "convention": CONVENTION,
         "target": {"number": classes[0].relation.number, "symbol": classes[0].relation.symbol},
         "classes": [_class_entry(one, by_class.get(one.number)) for one in classes],
         "collisions": _collisions(sets),
@@ -80,12 +85,10 @@ def write(
     return index
 
 
-def _write_cif(path: Path, crystal: Crystal, number: int) -> None:
-    from symjax.crystals.io import write_cif
-    from symjax.evaluate.describe import setting_symbol
+def _write_cif(path: Path, crystal: Crystal, number: int, hall: int | None = None) -> None:
+    from symjax.cli.output import cif_text
 
-    symbol = setting_symbol(number, crystal.W, crystal.w)
-    write_cif(path, crystal, symbol=symbol, number=number if symbol else None)
+    path.write_text(cif_text(crystal, number, name=path.stem, hall=hall), encoding="utf-8")
 
 
 def _parent_entry(parent: Parent, cell: AtomicStructure, relaxed: list[dict[str, Any]] | None) -> dict[str, Any]:
@@ -107,6 +110,8 @@ def _parent_entry(parent: Parent, cell: AtomicStructure, relaxed: list[dict[str,
 
 def _class_entry(one: Class, derived: Derived | None) -> dict[str, Any]:
     """Facts of one class of subgroups."""
+    from symjax.navigate.notation import basis_text
+
     relation, modes = one.relation, one.modes
     s = relation.setting
     return {
@@ -118,6 +123,7 @@ def _class_entry(one: Class, derived: Derived | None) -> dict[str, Any]:
         "conjugates": relation.num_conjugates,
         "basis": [[_fraction(v, s.P_den) for v in row] for row in s.P],
         "origin": [_fraction(v, s.p_den) for v in s.p],
+        "basis_text": basis_text(s),
         "free_lattice": modes.num_lattice,
         "free_coordinates": modes.num_coordinates,
         "freed_strains": len(modes.strain),
@@ -128,6 +134,9 @@ def _class_entry(one: Class, derived: Derived | None) -> dict[str, Any]:
         "structures": len(derived.crystals) if derived else 0,
         "collided": derived.skipped if derived else 0,
         "problem": one.problem or None,
+        "number": relation.number,
+        "symbol": relation.symbol,
+        "direction": one.direction or None,
     }
 
 
@@ -180,6 +189,7 @@ def _relaxed_entry(
     *,
     outcome: dict[str, Any],
     reference: float | None,
+    hall: int | None,
 ) -> dict[str, Any]:
     """What relaxation made of a structure; the relaxed structure is written beside it."""
     from symjax.evaluate.stability import relaxed_cell
@@ -207,7 +217,7 @@ def _relaxed_entry(
             stab=crystal.stab,
             den=crystal.den,
         )
-        _write_cif(stage / out["file_relaxed"], moved, entry["group"]["number"])
+        _write_cif(stage / out["file_relaxed"], moved, entry["group"]["number"], hall)
     return out
 
 
@@ -289,8 +299,10 @@ def show(index: dict[str, Any], folder: Path) -> None:
         console.print(f"... and {len(entries) - ROWS_ON_SCREEN} more, all in {folder / 'table.csv'}")
     good = sum(e["as_asked"] for e in entries)
     hit = index["collisions"]
+    several = len({one["number"] for one in index["classes"]}) > 1
+    asked = "the group of their class" if several else f"{target['symbol']} ({target['number']})"
     console.print(
-        f"{good} of {len(entries)} structures have exactly {target['symbol']} ({target['number']}) at "
+        f"{good} of {len(entries)} structures have exactly {asked} at "
         f"{' and '.join(f'{t:g}' for t in TOLERANCES)} angstrom (spglib)"
     )
     again = index["options"]["num"] - len(entries) - hit["skipped"]
@@ -308,23 +320,17 @@ def _class_table(index: dict[str, Any]) -> Any:
 
     parent, groups = index["parent"], (index["parent"]["group"], index["target"])
     title = f"{parent['formula']}: " + " to ".join(f"{g['symbol']} ({g['number']})" for g in groups)
+    by_irrep = any(one["direction"] for one in index["classes"])
+    if by_irrep:
+        title = f"{parent['formula']}: {groups[0]['symbol']} ({groups[0]['number']}), {index['options']['irrep']}"
     table = Table(title=title, title_justify="left")
-    for name in (
-        "class",
-        "index",
-        "kind",
-        "basis a; b; c",
-        "origin",
-        "strains",
-        "modes",
-        "primary",
-        "structures",
-        "remark",
-    ):
-        table.add_column(name, justify="left" if name in ("kind", "basis a; b; c", "origin", "remark") else "right")
+    for name in ("class", "index", "kind", "basis", "origin", "strains", "modes", "primary", "structures", "remark"):
+        table.add_column(name, justify="left" if name in ("kind", "basis", "origin", "remark") else "right")
     for one in index["classes"]:
-        basis = "; ".join(",".join(row[i] for row in one["basis"]) for i in range(3))
+        basis = one["basis_text"]
         remark = "" if one["problem"] is None else one["problem"].split(": ")[-1]
+        if by_irrep:
+            remark = f"{one['direction']}: {one['symbol']} ({one['number']}) {remark}".strip()
         table.add_row(
             str(one["class"]),
             str(one["index"]),

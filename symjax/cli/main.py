@@ -27,7 +27,20 @@ from symjax.errors import SymjaxError
 
 INTERRUPTED, TERMINATED = 130, 128 + signal.SIGTERM
 _last_signal = 0  # that ended the command
-COMMANDS = ("generate", "data", "analyze", "train", "tables", "evaluate", "subgroups", "supergroups", "path", "derive")
+COMMANDS = (
+    "generate",
+    "data",
+    "analyze",
+    "train",
+    "tables",
+    "evaluate",
+    "subgroups",
+    "supergroups",
+    "path",
+    "derive",
+    "modes",
+    "related",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -127,3 +127,39 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def setting_of(text: str | None, numbers: set[int]) -> int | None:
+    """Hall number of --setting, None where it is not given.
+
+    Raises:
+        InputError: no such setting, or one of another type than the structures to be written.
+    """
+    from symjax.groups.symbols import parse_setting, short_symbol
+    from symjax.groups.tables import hall_to_number
+
+    if text is None:
+        return None
+    hall = parse_setting(text)
+    if numbers != {hall_to_number(hall)}:
+        listed = ", ".join(f"{short_symbol(n)} ({n})" for n in sorted(numbers))
+        raise InputError(
+            f"--setting {text} is one of {short_symbol(hall_to_number(hall))}; the structures have {listed}"
+        )
+    return hall
+
+
+def cif_text(crystal: Crystal, number: int, *, name: str, hall: int | None = None) -> str:
+    """CIF text of a crystal of the standard setting, in another tabulated setting if asked."""
+    from symjax.crystals.io import format_cif
+    from symjax.crystals.setting import crystal_in_setting_of
+    from symjax.evaluate.describe import setting_symbol
+    from symjax.groups.tables import arrays, default_hall, setting_symbols
+
+    if hall is None or hall == default_hall(number):
+        symbol = setting_symbol(number, crystal.W, crystal.w)
+        return format_cif(crystal, name=name, symbol=symbol, number=number if symbol else None)
+    full = str(arrays("groups/tables")["full"][hall]) if 3 <= number <= 15 else setting_symbols(hall)["international"]
+    choice = setting_symbols(hall)["choice"]
+    symbol = full.replace("_", "") + (f" :{choice}" if choice in ("1", "2", "H", "R") else "")
+    return format_cif(crystal_in_setting_of(crystal, hall), name=name, symbol=symbol, number=number)

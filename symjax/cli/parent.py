@@ -9,9 +9,15 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.groups.sets import OpSet
+
+if TYPE_CHECKING:
+    from symjax.navigate.transition import Phase
 
 LADDER = (0.001, 0.01, 0.1)
 """Tolerances of the ladder, angstrom."""
@@ -29,6 +35,7 @@ class Parent:
         symbol: short international symbol.
         ladder: tolerance in angstrom -> space-group number found there (0: the search failed).
         warnings: what the user should know, in words; commands print them with `warn`.
+        P, p: (3, 3), (3,) the axes and origin of the standard setting in those of the file, x_standard = P^-1 (x_file - p).
     """
 
     crystal: Crystal
@@ -36,12 +43,24 @@ class Parent:
     symbol: str
     ladder: dict[float, int]
     warnings: list[str]
+    P: np.ndarray
+    p: np.ndarray
+
+    @property
+    def transformation(self) -> dict[str, Any]:
+        """The way from the file's axes to the standard setting, for reports: text, P by rows and p as fractions."""
+        from symjax.navigate.notation import change_text, fraction_texts
+
+        rows = fraction_texts(self.P)
+        return {
+            "file_to_standard": change_text(self.P, self.p),
+            "file_to_standard_P": [rows[i : i + 3] for i in (0, 3, 6)],
+            "file_to_standard_p": fraction_texts(self.p),
+        }
 
     @property
     def opset(self) -> OpSet:
         """The group as a set of operations of the conventional cell."""
-        import numpy as np
-
         c = self.crystal
         return OpSet(W=c.W.astype(np.int32), w=c.w.astype(np.int32), mask=np.ones(len(c.W), bool), den=c.den)
 
@@ -96,7 +115,48 @@ def parent_of(structure: AtomicStructure, symprec: float = 0.01, *, name: str = 
     ladder = symmetry_ladder(structure, symprec)
     warnings = _warnings(name, ladder, result.symprec, symprec)
     symbol = short_symbol(result.number)
-    return Parent(to_crystal(result), result.number, symbol, ladder, warnings)
+    P = np.linalg.inv(result.transform)
+    return Parent(to_crystal(result), result.number, symbol, ladder, warnings, P, _plain_origin(-P @ result.origin, P))
+
+
+def _plain_origin(p: np.ndarray, P: np.ndarray) -> np.ndarray:
+    """(3,) an origin moved by lattice vectors of the file's cell to the place nearest to zero, the same where the cells agree."""
+    moved = p - np.rint(p - 1e-9) if abs(abs(float(np.linalg.det(P))) - 1) < 1e-6 else p
+    return np.where(np.abs(moved) < 5e-6, 0.0, moved)
+
+
+def formula_text(z: np.ndarray) -> str:
+    """The reduced formula of atoms with elements by electronegativity, as in BaTiO3, and no brackets."""
+    from symjax.evaluate.composition import formula_of, plain_formula
+
+    values, counts = np.unique(np.asarray(z), return_counts=True)
+    formula = formula_of(tuple((int(v), int(n)) for v, n in zip(values, counts, strict=True)))
+    return plain_formula(formula)
+
+
+def low_phase(path: str | Path, structure: AtomicStructure, symprec: float) -> Phase:
+    """A structure in its primitive cell with its group; warns where the group depends on the tolerance.
+
+    Raises:
+        DataError: no sound crystal.
+    """
+    from symjax.crystals.io import check_structure
+    from symjax.errors import DataError
+    from symjax.navigate.transition import phase_of
+
+    try:
+        check_structure(structure)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    phase = phase_of(structure, symprec)
+    ladder = symmetry_ladder(structure, symprec)
+    if len(set(ladder.values())) > 1:
+        print(
+            f"symjax: warning: {path}: the symmetry depends on the tolerance: {ladder_text(ladder)}; {phase.symbol} "
+            f"({phase.number}) is used and the atoms are moved onto it (--symprec)",
+            file=sys.stderr,
+        )
+    return phase
 
 
 def symmetry_ladder(structure: AtomicStructure, symprec: float = 0.01) -> dict[float, int]:

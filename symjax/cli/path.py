@@ -95,27 +95,11 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _phase(path: Path, symprec: float) -> Phase:
-    """Read one end and find its group; warns where the group depends on the tolerance."""
+    """Read one end and find its group."""
     from symjax.cli.output import read_noted
-    from symjax.cli.parent import ladder_text, symmetry_ladder
-    from symjax.crystals.io import check_structure
-    from symjax.errors import DataError
-    from symjax.navigate.transition import phase_of
+    from symjax.cli.parent import low_phase
 
-    structure = read_noted(path)
-    try:
-        check_structure(structure)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    phase = phase_of(structure, symprec)
-    ladder = symmetry_ladder(structure, symprec)
-    if len(set(ladder.values())) > 1:
-        print(
-            f"symjax: warning: {path}: the symmetry depends on the tolerance: {ladder_text(ladder)}; {phase.symbol} "
-            f"({phase.number}) is used and the atoms are moved onto it (--symprec)",
-            file=sys.stderr,
-        )
-    return phase
+    return low_phase(path, read_noted(path), symprec)
 
 
 def _search(args: argparse.Namespace, A: Phase, B: Phase) -> tuple[list[Transition], dict[str, int]]:

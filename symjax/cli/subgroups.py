@@ -29,9 +29,12 @@ it (--all: all of them), in cells up to --max-cell (default 1). With --to: every
 examples:
   symjax subgroups BaTiO3.cif
   symjax subgroups BaTiO3.cif --to P4mm
+  symjax subgroups BaTiO3.cif --irrep GM4-
   symjax subgroups BaTiO3.cif --polar --keep "x,-y,z" --png polar.png
   symjax subgroups --group Fm-3m --max-index 4 --json"""
 DEFAULT_MAX_CELL = 4
+MAX_WITH_IRREPS = 200
+"""Classes in one listing for which irreps are worked out; of more they are asked for one by one (--to, --irrep)."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -60,6 +63,9 @@ def add_parser(subparsers: Any) -> None:
     chosen = parser.add_argument_group("what is asked for", "all that is given must hold together")
     chosen.add_argument("--to", metavar="N", help="paths to this type, by number or short symbol: 99, P4mm")
     chosen.add_argument("--max-cell", type=int, metavar="K", help="primitive cells up to K times the parent's, 1 to 8")
+    chosen.add_argument(
+        "--irrep", metavar="IRREP", help="isotropy subgroups of this irrep: R4+, GM4-, or of any k: '(0,0,1/3)[1]'"
+    )
     chosen.add_argument("--polar", action="store_true", help="with a direction that all operations keep")
     chosen.add_argument("--chiral", action="store_true", help="rotations and screws only")
     chosen.add_argument("--remove", action="append", default=[], metavar="KIND", help="without any (repeatable)")
@@ -73,9 +79,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Find the subgroups, print them, draw them; returns the exit code."""
+    from symjax.cli.parent import formula_text
+    from symjax.navigate.notation import CONVENTION
     from symjax.navigate.tree import describe_group
 
-    number, parent = _parent(args)
+    number, parent, given = _parent(args)
     crystal = None if parent is None else parent.crystal
     selection = _selection(args, number)
     _check_limits(args, selection)
@@ -85,10 +93,11 @@ def run(args: argparse.Namespace) -> int:
     report: dict[str, Any] = {"program": "symjax subgroups", "file": None if args.file is None else str(args.file)}
     if parent is not None:
         report |= {
-            "formula": _formula(parent.crystal),
+            "formula": formula_text(parent.crystal.atoms().z),
             "symmetry_ladder": {f"{t:g}": n for t, n in parent.ladder.items()},
         }
         report["warnings"] = parent.warnings
+    report |= {"convention": CONVENTION} | given
     report["parent"] = describe_group(number, crystal)
     report["asked"] = {
         "selection": selection.describe(),
@@ -96,7 +105,9 @@ def run(args: argparse.Namespace) -> int:
         "depth": args.depth,
         "all": args.all,
     }
-    if selection.empty and not args.all:
+    if args.irrep is not None:
+        _isotropy(args, number, crystal, selection, report)
+    elif selection.empty and not args.all:
         branches = _maximal(args, number, crystal, report)
         if args.dot or args.svg or args.png:
             _draw(args, report, graph_of_branches(number, branches, crystal))
@@ -107,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
             from symjax.navigate.graph import graph_to
 
             _draw(args, report, graph_to(number, relations, crystal))
+    _from_file(report)
     if args.json:
         print(json.dumps(report))
     else:
@@ -123,28 +135,45 @@ def graph_of_branches(number: int, branches: tuple[Branch, ...], crystal: Crysta
     return graph_below(number, branches, crystal)
 
 
-def _parent(args: argparse.Namespace) -> tuple[int, Parent | None]:
-    """Type of the parent and, from a file, the crystal."""
+def _parent(args: argparse.Namespace) -> tuple[int, Parent | None, dict[str, Any]]:
+    """Type of the parent; from a file, the crystal; and the way from the axes given to the standard setting."""
     if (args.file is None) == (args.group is None):
         raise InputError("give either a structure file or --group, such as --group 221")
     if args.group is not None:
-        from symjax.groups.symbols import parse_space_group
+        from symjax.crystals.setting import setting_change
+        from symjax.groups.symbols import parse_setting, setting_name
+        from symjax.groups.tables import setting_symbols
+        from symjax.navigate.notation import basis_text, fractions_of, origin_text
 
-        return parse_space_group(args.group), None
+        hall = parse_setting(args.group)
+        change = setting_change(hall)
+        P, p = fractions_of(change)
+        about = {"name": setting_name(hall), "hall_number": hall, "hall_symbol": setting_symbols(hall)["hall_symbol"]}
+        way = {
+            "file_to_standard": f"{basis_text(change)}; {origin_text(change)}",
+            "file_to_standard_P": P,
+            "file_to_standard_p": p,
+        }
+        return change.number, None, {"setting": about} | way
     from symjax.cli.parent import read_parent
 
     parent = read_parent(args.file, args.symprec)
     parent.warn()
-    return parent.number, parent
+    return parent.number, parent, parent.transformation
 
 
-def _formula(crystal: Crystal) -> str:
+def _from_file(report: dict[str, Any]) -> None:
+    """Add to every subgroup its basis and origin in the axes that were given, where those are not the standard ones."""
     import numpy as np
 
-    from symjax.data.rows import reduced_formula
-    from symjax.evaluate.composition import plain_formula
+    from symjax.navigate.notation import IDENTITY, change_text, numbers_of
 
-    return plain_formula(reduced_formula(np.repeat(crystal.z, crystal.multiplicity)))
+    if report["file_to_standard"] == IDENTITY:
+        return
+    P, p = numbers_of(report["file_to_standard_P"]), numbers_of(report["file_to_standard_p"])
+    for about in report["subgroups"]:
+        own_P, own_p = numbers_of(about["P"]), numbers_of(about["p"])
+        about["from_file"] = change_text(P @ own_P, np.asarray(p + P @ own_p))
 
 
 def _opset(number: int, crystal: Crystal | None) -> OpSet:
@@ -194,11 +223,48 @@ def _check_writable(path: Path) -> None:
 def _maximal(
     args: argparse.Namespace, number: int, crystal: Crystal | None, report: dict[str, Any]
 ) -> tuple[Branch, ...]:
-    from symjax.navigate.tree import maximal_tree
+    from symjax.navigate.tree import describe_irreps, maximal_tree
 
     branches = maximal_tree(number, crystal, max_index=args.max_index, depth=args.depth)
+    for branch in branches:
+        branch.about.update(describe_irreps(number, branch.relation))
     report["subgroups"] = [branch.as_json() for branch in branches]
     return branches
+
+
+def _isotropy(
+    args: argparse.Namespace, number: int, crystal: Crystal | None, selection: Selection, report: dict[str, Any]
+) -> None:
+    """The isotropy subgroups of one irrep that meet the selection, and their drawing."""
+    from symjax.groups.irrep_names import parse_irrep
+    from symjax.groups.order_parameter import real_irrep
+    from symjax.groups.symbols import short_symbol
+    from symjax.navigate.irreps import IrrepPart, isotropy_subgroups
+    from symjax.navigate.selection import select
+    from symjax.navigate.tree import describe_part, describe_subgroup
+
+    irrep = real_irrep(*parse_irrep(number, args.irrep))
+    named = irrep.named
+    report["asked"]["irrep"] = {
+        "irrep": irrep.label,
+        "k": named.text,
+        "arms": irrep.arms,
+        "dimension": irrep.dim,
+        "standard": named.standard,
+    }
+    report["subgroups"], relations = [], []
+    for direction, relation in isotropy_subgroups(number, irrep):
+        if select([relation], selection):
+            part = IrrepPart(irrep, direction.projector)
+            about = describe_subgroup(number, relation, crystal)
+            report["subgroups"].append(about | {"primary": [[describe_part(part)]]})
+            relations.append(relation)
+    if not relations:
+        raise InputError(f"no isotropy subgroup of {irrep.label} of {short_symbol(number)} is {selection.describe()}")
+    if args.dot or args.svg or args.png:
+        from symjax.navigate.graph import graph_to
+
+        _draw(args, report, graph_to(number, relations, crystal))
 
 
 def _selected(
@@ -261,11 +327,13 @@ def _describe_selected(
     args: argparse.Namespace, number: int, crystal: Crystal | None, relations: list[Relation], report: dict[str, Any]
 ) -> None:
     """Every chosen subgroup with its paths."""
-    from symjax.navigate.tree import describe_paths, describe_subgroup
+    from symjax.navigate.tree import describe_irreps, describe_paths, describe_subgroup
 
     report["subgroups"] = []
     for relation in relations:
         about = describe_subgroup(number, relation, crystal)
+        if len(relations) <= MAX_WITH_IRREPS:
+            about |= describe_irreps(number, relation)
         if not args.all or args.to is not None:
             about |= describe_paths(number, relation, crystal)
         report["subgroups"].append(about)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from symjax.navigate.notation import CONVENTION, IDENTITY
+
 PATHS_SHOWN = 6
+SETS_SHOWN = 3
 
 
 def show(report: dict[str, Any]) -> None:
@@ -20,6 +23,7 @@ def show(report: dict[str, Any]) -> None:
     for about in report["subgroups"]:
         _grow(tree, about)
     console.print(tree)
+    console.print(CONVENTION)
 
 
 def _grow(tree: Any, about: dict[str, Any]) -> None:
@@ -61,8 +65,19 @@ def _parent_lines(report: dict[str, Any]) -> list[str]:
         lines += [
             _wrap([f"{o['element']} {o['letter']} {o['site_symmetry']} ({o['coordinates']})" for o in parent["orbits"]])
         ]
+    if report["file_to_standard"] != IDENTITY:
+        given = report["setting"]["name"] if "setting" in report else "the file"
+        lines.append(f"standard setting in the axes of {given}: [{report['file_to_standard']}]")
     asked, classes = report["asked"], _count(len(report["subgroups"]), "class", "classes")
-    if asked["selection"] == "any" and not asked["all"]:
+    if "irrep" in asked:
+        irrep = asked["irrep"]
+        arms = _count(irrep["arms"], "arm")
+        own = "" if irrep["standard"] else "; no standard label: numbered here by dimension and characters"
+        lines.append(
+            f"{classes} of isotropy subgroups of {irrep['irrep']}: {irrep['k']}, {arms}, "
+            f"{_count(irrep['dimension'], 'component')}{own}"
+        )
+    elif asked["selection"] == "any" and not asked["all"]:
         k = f" and klassengleiche up to index {asked['max_index']}" if asked["max_index"] > 1 else ""
         lines.append(f"{classes} of maximal subgroups: all translationengleiche{k}")
     else:
@@ -91,6 +106,12 @@ def _subgroup_lines(about: dict[str, Any]) -> list[str]:
         if about["uniform_translations"]:
             free += f" (and {_count(about['uniform_translations'], 'uniform translation')})"
     lines.append(f"{'; '.join(what) + '; ' if what else ''}free: {free}")
+    if "from_file" in about:
+        lines.append(f"in the axes given: [{about['from_file']}]")
+    if about.get("primary"):
+        lines.append(f"irrep: {_irreps(about['primary'])}")
+    elif "irreps_refused" in about:
+        lines.append(f"irrep: {about['irreps_refused']}")
     if "orbits" in about:
         lines.append(_wrap([_split_text(orbit) for orbit in about["orbits"]]))
         if about["realized"] is not None:
@@ -99,6 +120,13 @@ def _subgroup_lines(about: dict[str, Any]) -> list[str]:
                 f"these atoms cannot have it: whatever is free in it keeps {kept['symbol']} ({kept['number']})"
             )
     return lines
+
+
+def _irreps(sets: list[list[dict[str, Any]]]) -> str:
+    """Primary irreps with their directions; several ways are parted by "or"."""
+    texts = [" + ".join(f"{one['irrep']} {one['direction']}" for one in chosen) for chosen in sets[:SETS_SHOWN]]
+    more = f" or {len(sets) - SETS_SHOWN} more" if len(sets) > SETS_SHOWN else ""
+    return " or ".join(texts) + more
 
 
 def _split_text(orbit: dict[str, Any]) -> str:

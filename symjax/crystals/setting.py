@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from symjax.crystals.types import Crystal
+from symjax.errors import InputError
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import Setting, find_setting
-from symjax.groups.tables import standard_setting
+from symjax.groups.symbols import setting_name, short_symbol
+from symjax.groups.tables import default_hall, hall_setting, hall_to_number, standard_setting
 from symjax.wyckoff.orbits import place
 from symjax.wyckoff.positions import wyckoff_positions
 
@@ -55,3 +57,52 @@ def standard_crystal(crystal: Crystal) -> tuple[Crystal, Setting]:
         den=standard.den,
     )
     return moved, setting
+
+
+def setting_change(hall: int) -> Setting:
+    """The way from a tabulated setting (Hall number) to the standard setting of its type: x_standard = P^-1 (x - p)."""
+    number = hall_to_number(hall)
+    if hall == default_hall(number):
+        one = np.eye(3, dtype=np.int64)
+        return Setting(number, short_symbol(number), one, 1, np.zeros(3, np.int64), 1)
+    return find_setting(hall_setting(hall), numbers=(number,))
+
+
+def crystal_in_setting_of(crystal: Crystal, hall: int) -> Crystal:
+    """A crystal of the standard setting in another tabulated one of its type.
+
+    Args:
+        crystal: in the standard setting.
+        hall: Hall number, 1 to 530.
+
+    Raises:
+        InputError: the setting is one of another type.
+    """
+    own = find_setting(
+        OpSet(
+            W=crystal.W.astype(np.int32),
+            w=crystal.w.astype(np.int32),
+            mask=np.ones(len(crystal.W), bool),
+            den=crystal.den,
+        )
+    )
+    if hall_to_number(hall) != own.number:
+        raise InputError(
+            f"{setting_name(hall)} is a setting of {short_symbol(hall_to_number(hall))} ({hall_to_number(hall)}); the crystal has "
+            f"{own.symbol} ({own.number})"
+        )
+    change, opset = setting_change(hall), hall_setting(hall)
+    W, w = np.asarray(opset.W), np.asarray(opset.w)
+    x = crystal.x @ change.matrix.T + change.origin
+    images = np.einsum("gij,mj->mgi", W, x) + w / opset.den
+    gap = images - x[:, None]
+    stab = (np.abs(gap - np.rint(gap)) < _SAME).all(axis=-1)
+    return Crystal(
+        W=W,
+        w=w,
+        L=np.linalg.inv(change.matrix).T @ crystal.L,
+        z=crystal.z,
+        x=x - np.floor(x + 1e-9),
+        stab=stab,
+        den=opset.den,
+    )

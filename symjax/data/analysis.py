@@ -18,7 +18,7 @@ from symjax.data.standardize import standard_set, standardize, to_crystal
 from symjax.elements import symbol
 from symjax.groups.axioms import defects, is_group
 from symjax.groups.identify import identify
-from symjax.groups.properties import point_group, properties
+from symjax.groups.properties import properties
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import wyckoff_letters
 from symjax.lattice import lattice_parameters, volume
@@ -26,6 +26,7 @@ from symjax.ops import Op
 from symjax.ops.geometry import describe
 from symjax.ops.seitz import seitz
 from symjax.ops.symbols import format_xyz
+from symjax.wyckoff.site_symbols import oriented_symbols
 
 
 def analyze_structure(structure: AtomicStructure, symprec: float = 0.1, angle_tolerance: float = 5.0) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def _orbits(
     number: int, table: Any, opset: OpSet, z: np.ndarray, pos: np.ndarray, x: np.ndarray
 ) -> list[dict[str, Any]]:
     """Element, multiplicity, Wyckoff letter, site symmetry, freedom and representative of each orbit."""
-    orbits, letters = [], wyckoff_letters(number)
+    orbits, letters, oriented = [], wyckoff_letters(number), oriented_symbols(number)
     for element, position, place in zip(z, pos, x, strict=True):
         stab = table.pos_stab[0, position]
         dof = int(table.pos_dof[0, position])
@@ -123,7 +124,7 @@ def _orbits(
                 "element": symbol(element),
                 "multiplicity": int(table.pos_mult[0, position]),
                 "letter": letters[position],
-                "site_symmetry": point_group(opset.W[stab])[0],
+                "site_symmetry": oriented[position],
                 "operations_fixing": np.flatnonzero(stab).tolist(),
                 "free_coordinates": dof,
                 "position": position_text(table.pos_x0[0, position], table.pos_basis[0, position], dof),
@@ -134,14 +135,19 @@ def _orbits(
 
 
 def position_text(x0: np.ndarray, basis: np.ndarray, dof: int) -> str:
-    """A position's points as ``(u, 1/2, v + 1/4)``; free coordinates are named u, v, w."""
+    """A position's points as ``(x, 1/2, z+1/4)``; a free parameter is called after the first coordinate that it alone can name."""
     from fractions import Fraction
+
+    names: list[str] = []
+    for column in np.rint(basis).astype(int).T[:dof]:
+        moved = ["xyz"[row] for row in range(3) if column[row] and "xyz"[row] not in names]
+        names.append(moved[0] if moved else next(name for name in "xyz" if name not in names))
 
     parts = []
     for start, row in zip(x0, np.rint(basis).astype(int), strict=True):
         terms = [
             f"{'-' if c < 0 else '+'}{abs(c) if abs(c) > 1 else ''}{name}"
-            for c, name in zip(row[:dof], "uvw", strict=False)
+            for c, name in zip(row[:dof], names, strict=True)
             if c
         ]
         fraction = Fraction(float(start)).limit_denominator(1000)

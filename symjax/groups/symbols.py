@@ -72,8 +72,9 @@ def crystal_class(number: int) -> str:
 def parse_space_group(text: str) -> int:
     r"""Number of a space group given by number or by Hermann-Mauguin symbol, in the spellings that files and papers have.
 
-    Short or full, of any setting (``P2_1/c``, ``P 1 21/n 1``, ``P2(1)/n``, ``Pbnm``); with ``-3``, ``\bar{3}`` or an overline, or
-    in cubic groups without (``Fm3m``); with ``:H``, ``:1`` behind; with the names of 1983 for groups with an e glide (``Cmca``).
+    By Hall symbol too (``-P 2ybc``), where that is no Hermann-Mauguin symbol. Short or full, of any setting (``P2_1/c``, ``P 1 21/n
+    1``, ``P2(1)/n``, ``Pbnm``); with ``-3``, ``\bar{3}`` or an overline, or in cubic groups without (``Fm3m``); with ``:H``, ``:1``
+    behind; with the names of 1983 for groups with an e glide (``Cmca``).
 
     Raises:
         InputError: no such group.
@@ -84,11 +85,53 @@ def parse_space_group(text: str) -> int:
             raise InputError(f"space group {number} is not one of 1 to {NUM_TYPES}")
         return number
     found = _numbers().get(_plain(text))
+    if found is None and _plain_hall(text) in _halls():
+        return hall_to_number(_halls()[_plain_hall(text)])
     if found is None:
         raise InputError(
             f"space group {text!r} is unknown; give a number from 1 to 230 or a short symbol such as Fm-3m"
         )
     return found
+
+
+def parse_setting(text: str) -> int:
+    """Hall number (1 to 530) of a setting given by number, Hermann-Mauguin or Hall symbol.
+
+    A number, or a symbol that the standard setting has too (``P2_1/c``), is the standard setting; ``Pbnm``, ``P 1 1 2_1/b``,
+    ``Fd-3m:1`` and ``R-3c:R`` are their own. Where several settings share a name the first of spglib's list is taken.
+
+    Raises:
+        InputError: no such setting.
+    """
+    number = parse_space_group(text)
+    if re.fullmatch(r"\s*-?\d+\s*", text):
+        return default_hall(number)
+    found = _settings().get(_plain(text))
+    if found is None:  # old names of the groups with an e glide, or a Hall symbol
+        hall = _halls().get(_plain_hall(text))
+        found = (default_hall(number),) if hall is None else (hall,)
+    choice = re.search(r":\s*(\w+)\s*$", text)
+    if choice is not None:
+        wanted = choice.group(1).upper()
+        fitting = [h for h in _of_number(number) if setting_symbols(h)["choice"].upper() == wanted]
+        if not fitting:
+            known = sorted({setting_symbols(h)["choice"] for h in _of_number(number)} - {""})
+            raise InputError(
+                f"{short_symbol(number)} ({number}) has no setting {choice.group(1)!r}; its choices: {', '.join(known) or 'none'}"
+            )
+        return next((h for h in fitting if h in found), fitting[0])
+    return default_hall(number) if default_hall(number) in found else found[0]
+
+
+def setting_name(hall: int) -> str:
+    """The Hermann-Mauguin symbol of a setting for people, such as ``Pbnm``, ``Fd-3m:1``, ``P 1 1 2_1/b``."""
+    number, choice = hall_to_number(hall), setting_symbols(hall)["choice"]
+    if number in CRYSTAL_SYSTEMS["monoclinic"]:
+        return short_symbol(number) if hall == default_hall(number) else str(arrays("groups/tables")["full"][hall])
+    name = setting_symbols(hall)["international"]
+    return (
+        f"{name}:{choice}" if choice in ("1", "R") or (choice in ("2", "H") and hall != default_hall(number)) else name
+    )
 
 
 def parse_point_group(text: str) -> str:
@@ -110,6 +153,41 @@ def _plain(text: str) -> str:
     text = re.sub(r"\\(?:bar|overline)\s*\{?\s*([0-9])\s*\}?", r"-\1", text)
     text = re.sub(r"\s*:\s*\w+\s*$", "", text)
     return re.sub(r"[\s_(){}$'\"]", "", text).lower()
+
+
+def _plain_hall(text: str) -> str:
+    """A Hall symbol without what spellings differ in: blanks and case."""
+    return " ".join(text.replace("_", " ").split()).lower()
+
+
+@cache
+def _halls() -> dict[str, int]:
+    """Plain Hall symbol -> Hall number, the first of settings with equal symbols."""
+    out: dict[str, int] = {}
+    for hall in range(1, NUM_SETTINGS + 1):
+        out.setdefault(_plain_hall(setting_symbols(hall)["hall_symbol"]), hall)
+    return out
+
+
+def _of_number(number: int) -> list[int]:
+    """Hall numbers of one type."""
+    return [hall for hall in range(1, NUM_SETTINGS + 1) if hall_to_number(hall) == number]
+
+
+@cache
+def _settings() -> dict[str, tuple[int, ...]]:
+    """Plain spelling -> the settings of that name, in spglib's order."""
+    out: dict[str, list[int]] = {}
+    for hall in range(1, NUM_SETTINGS + 1):
+        number, full = hall_to_number(hall), str(arrays("groups/tables")["full"][hall])
+        names = {full, setting_symbols(hall)["international"]}
+        if number in CRYSTAL_SYSTEMS["monoclinic"]:
+            names = {full, "".join(part for part in full.split() if part != "1")}
+        for name in {_plain(one) for one in names}:
+            out.setdefault(name, []).append(hall)
+            if "m-3" in crystal_class(number):
+                out.setdefault(name.replace("-", ""), []).append(hall)
+    return {name: tuple(dict.fromkeys(halls)) for name, halls in out.items()}
 
 
 @cache

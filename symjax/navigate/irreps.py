@@ -123,6 +123,11 @@ def dual_points(columns: np.ndarray, C: np.ndarray, C_den: int) -> list[KVector]
     return found
 
 
+def is_trivial(irrep: RealIrrep) -> bool:
+    """Whether an irrep represents every operation by 1."""
+    return irrep.named.name == "GM" and irrep.dim == 1 and bool((irrep.matrices > 0.5).all())
+
+
 @cache
 def real_irreps_of(number: int, k: str) -> tuple[RealIrrep, ...]:
     """The physically irreducible representations of a star, by the name or the coordinates of k (cached per process)."""
@@ -151,6 +156,11 @@ class IrrepPart:
     def index(self) -> int:
         """[G : isotropy subgroup]."""
         return _index([(self.irrep, self.generic)])
+
+    @property
+    def trivial(self) -> bool:
+        """Whether the whole group keeps it."""
+        return is_trivial(self.irrep)
 
     @property
     def dim(self) -> int:
@@ -188,7 +198,7 @@ def irreps_of(number: int, relation: Relation) -> list[IrrepPart]:
     found = []
     for named in k_vectors(number, lattice_of(relation)):
         for irrep in real_irreps_of(number, named.name if named.standard else named.irreps.k.text[1:-1]):
-            if named.name == "GM" and irrep.dim == 1 and (irrep.matrices > 0.5).all():
+            if is_trivial(irrep):
                 continue
             projector = irrep.fixed_by(W, w, den, s.P, s.P_den)
             if np.trace(projector) > 0.5:

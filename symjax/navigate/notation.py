@@ -6,12 +6,18 @@ Conventions of the International Tables A1: new basis vectors in terms of a, b, 
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from symjax.groups.setting import Setting
 
 _CLOSE = 1e-6
+CONVENTION = (
+    "[new a, new b, new c in the old axes; new origin in the old axes]: new vectors are the columns of P, x_new = P^-1 (x_old - p) "
+    "(International Tables A, 1.5)"
+)
+"""What a change of basis and origin in brackets means; printed with it."""
 
 
 def basis_text(setting: Setting) -> str:
@@ -30,7 +36,42 @@ def fractions_of(setting: Setting) -> tuple[list[list[str]], list[str]]:
     return P, [str(Fraction(int(v), setting.p_den)) for v in setting.p]
 
 
-def _vector(coefficients: list[Fraction]) -> str:
+def change_text(P: np.ndarray, p: np.ndarray) -> str:
+    """A change of basis and origin given by real numbers, such as ``a+b,-a+b,c; 0,1/2,0``; decimals where they are no fractions."""
+    basis = ",".join(_vector([_near_fraction(float(v)) for v in column]) or "0" for column in np.asarray(P).T)
+    return f"{basis}; {','.join(str(_near_fraction(float(v))) for v in p)}"
+
+
+IDENTITY = "a,b,c; 0,0,0"
+"""The change that changes nothing, as `change_text` writes it."""
+
+
+def numbers_of(texts: Any) -> np.ndarray:
+    """Numbers from nested lists of texts such as ``1/2`` or ``0.12345``."""
+    return np.array([float(Fraction(t)) for t in np.asarray(texts).ravel().tolist()]).reshape(np.shape(texts))
+
+
+def fraction_texts(values: Any) -> list[str]:
+    """Real numbers as fractions, or decimals where they are none of a denominator up to 24."""
+    return [str(_near_fraction(float(v))) for v in np.asarray(values).ravel()]
+
+
+class _Decimal(float):
+    """A number that is no simple fraction; printed with five digits."""
+
+    def __str__(self) -> str:
+        return f"{float(self):.5f}"
+
+    def __abs__(self) -> _Decimal:
+        return _Decimal(abs(float(self)))
+
+
+def _near_fraction(value: float) -> Any:
+    near = Fraction(value).limit_denominator(24)
+    return near if abs(float(near) - value) < 2e-5 else _Decimal(value)
+
+
+def _vector(coefficients: list[Any]) -> str:
     text = ""
     for value, name in zip(coefficients, "abc", strict=True):
         if value:

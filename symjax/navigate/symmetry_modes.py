@@ -243,7 +243,7 @@ def _analysed(parent: Crystal, cell: Cell, path: Transition, number: int) -> Mod
     H_W, H_w, den = _conventional(cell, rows, steps)
     box = cell.basis @ S
     invariant = _columns(_mean_action(cell, path))
-    group = _Action(parent, cell, number)
+    group = IrrepAction(parent, cell, number)
     stretch = _log_stretch(path.first.L, path.second.L)
     found = []
     for named in k_vectors(number, cell.inner @ S):
@@ -257,13 +257,9 @@ def _analysed(parent: Crystal, cell: Cell, path: Transition, number: int) -> Mod
             if modes or len(strain):
                 field = sum((m.amplitude * m.vector for m in modes), np.zeros_like(u))
                 found.append(IrrepAmplitude(IrrepPart(irrep, projector), modes, strain, field))
-    found.sort(key=lambda one: (_trivial(one.part.irrep), -round(one.amplitude, 9)))
+    found.sort(key=lambda one: (one.part.trivial, -round(one.amplitude, 9)))
     places = absolute @ (cell.basis / cell.unit).T
     return ModeAnalysis(parent, relation, path, cell.orbit[atom], places, path.first.z, u, stretch, det, tuple(found))
-
-
-def _trivial(irrep: RealIrrep) -> bool:
-    return irrep.named.name == "GM" and irrep.dim == 1 and bool((irrep.matrices > 0.5).all())
 
 
 def _log_stretch(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -336,7 +332,7 @@ def _columns(projector: np.ndarray) -> np.ndarray:
     return vectors[:, values > 0.5]
 
 
-class _Action:
+class IrrepAction:
     """How the parent's group acts on Bloch fields."""
 
     def __init__(self, parent: Crystal, cell: Cell, number: int):
@@ -379,19 +375,21 @@ class _Action:
         real = out.real if irreps.minus_in_star else 2 * out.real
         return real.reshape(n * det, 3, r)
 
-    def strain(self, irrep: RealIrrep, stretch: np.ndarray) -> np.ndarray:
-        """Amplitudes of the strains of an irrep at GM, in a basis of those that occur."""
+    def strain_projector(self, irrep: RealIrrep) -> np.ndarray:
+        """(6, 6) projector of symmetric tensors (coefficients of `K_BASIS`) on an irrep at GM."""
         irreps = irrep.named.irreps
         chi = irreps.small[irrep.irrep].characters
         chi = 2 * chi.real if irrep.reality == 0 else chi.real
-        R = self.turn
         dim = irreps.small[irrep.irrep].dim
-        action = np.einsum("aij,gik,bkl,gjl->gab", K_BASIS, R, K_BASIS, R, optimize=True)
-        projector = np.einsum("g,gab->ab", chi * dim, action) / len(R)
+        moved = np.einsum("aij,gik,bkl,gjl->gab", K_BASIS, self.turn, K_BASIS, self.turn, optimize=True)
+        return np.einsum("g,gab->ab", chi * dim, moved) / len(self.turn)
+
+    def strain(self, irrep: RealIrrep, stretch: np.ndarray) -> np.ndarray:
+        """(1,) size of a strain's part of an irrep, none where no strain belongs to it."""
+        projector = self.strain_projector(irrep)
         if np.trace(projector) < 0.5:
             return np.zeros(0)
-        coefficients = projector @ np.einsum("aij,ij->a", K_BASIS, stretch)
-        return np.array([np.linalg.norm(coefficients)])
+        return np.array([np.linalg.norm(projector @ np.einsum("aij,ij->a", K_BASIS, stretch))])
 
 
 def _modes(moved: np.ndarray, orbit: np.ndarray, u: np.ndarray) -> tuple[Mode, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,10 @@ from symjax.navigate.notation import basis_text, coordinate_text, fractions_of, 
 from symjax.navigate.relation import Relation, maximal_relations
 from symjax.navigate.splitcrystal import SplitCrystal, split_crystal
 from symjax.navigate.splitting import standard_positions
+from symjax.wyckoff.site_symbols import oriented_symbols
+
+if TYPE_CHECKING:
+    from symjax.navigate.irreps import IrrepPart
 
 _PARAMETERS = {
     "triclinic": ("a", "b", "c", "alpha", "beta", "gamma"),
@@ -179,13 +183,13 @@ def _directions(relation: Relation, below: GroupProperties) -> list[list[int]]:
 
 def _orbits(split: SplitCrystal, number: int) -> list[dict[str, Any]]:
     """Orbits of a split crystal in the standard setting of a type."""
-    letters, positions = wyckoff_letters(number), standard_positions(number)
+    letters, positions, oriented = wyckoff_letters(number), standard_positions(number), oriented_symbols(number)
     return [
         {
             "element": element(int(z)),
             "letter": f"{o.multiplicity}{letters[o.position]}",
             "multiplicity": o.multiplicity,
-            "site_symmetry": o.site_symmetry,
+            "site_symmetry": oriented[o.position],
             "free": o.dof,
             "free_coordinates": free_text(np.rint(positions.basis[o.position][:, : o.dof])),
             "x": [float(v) for v in x],
@@ -219,6 +223,35 @@ def _splitting(split: SplitCrystal, number: int) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def describe_irreps(number: int, relation: Relation) -> dict[str, Any]:
+    """The irreps by which a group goes over into a subgroup.
+
+    Returns:
+        `primary`: sets of irreps (mostly of one) whose order parameters leave the subgroup and no more, each with `irrep`, `k`,
+        `direction`, whether the label is `standard`; `irreps_refused` instead where there are too many k-vectors.
+    """
+    from symjax.navigate.irreps import irreps_of, primary_irreps
+
+    try:
+        sets = primary_irreps(relation, irreps_of(number, relation))
+        return {"primary": [[describe_part(part) for part in chosen] for chosen in sets]}
+    except InputError as error:
+        return {"primary": [], "irreps_refused": str(error)}
+
+
+def describe_part(part: IrrepPart) -> dict[str, Any]:
+    """One irrep that a subgroup keeps something of."""
+    named = part.irrep.named
+    return {
+        "irrep": part.irrep.label,
+        "standard": named.standard,
+        "k": named.irreps.k.text,
+        "dimension": part.irrep.dim,
+        "direction": part.plain,
+        "direction_here": part.text,
+    }
 
 
 def describe_paths(number: int, relation: Relation, crystal: Crystal | None = None) -> dict[str, Any]:

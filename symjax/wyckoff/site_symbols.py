@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from symjax.groups.packaged import arrays
+from symjax.groups.packaged import arrays, rows_of
 from symjax.groups.tables import NUM_TYPES, wyckoff_letters
 
 NUM_SYMBOLS = 78
@@ -28,6 +28,13 @@ LATTICE_LETTERS = "PABCIRF"
 def symbols() -> tuple[str, ...]:
     """The 78 distinct site-symmetry symbols, in plain string order."""
     return tuple(arrays("wyckoff/site_symbols")["symbols"].tolist())
+
+
+@cache
+def oriented_symbols(number: int) -> tuple[str, ...]:
+    """Oriented site-symmetry symbol, such as ``4/mm.m``, of each of `wyckoff_positions(standard_setting(number))`."""
+    tables = arrays("wyckoff/site_symbols")
+    return tuple(str(tables["symbols"][i]) for i in tables["symbol"][rows_of("wyckoff/site_symbols", number)])
 
 
 def group_matrices() -> np.ndarray:

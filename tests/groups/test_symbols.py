@@ -9,10 +9,12 @@ from symjax.groups.symbols import (
     crystal_class,
     crystal_system,
     parse_point_group,
+    parse_setting,
     parse_space_group,
+    setting_name,
     short_symbol,
 )
-from symjax.groups.tables import standard_setting
+from symjax.groups.tables import NUM_SETTINGS, hall_to_number, standard_setting
 
 ALL = range(1, 231)
 
@@ -86,3 +88,34 @@ def test_systems_and_classes_are_those_of_the_operations():
     assert parse_point_group("m3m") == "m-3m"
     with pytest.raises(InputError, match="unknown point group '5m'"):
         parse_point_group("5m")
+
+
+@pytest.mark.parametrize(
+    ("text", "hall"),
+    [
+        ("Pbnm", 294),
+        ("Cmca", 304),
+        ("I2/a", 92),
+        ("P 1 21/n 1", 82),
+        ("P2_1/n", 82),
+        ("R-3c:R", 461),
+        ("Fd-3m:1", 525),
+        ("Fd-3m", 526),
+        ("F 4d 2 3 -1d", 525),
+        ("-P 2ybc", 81),
+        ("62", 292),
+        ("P 1 1 2_1/b", 86),
+    ],
+)
+def test_settings_by_name(text, hall):
+    assert parse_setting(text) == hall
+    assert parse_space_group(text) == hall_to_number(hall)
+
+
+def test_every_setting_has_a_name_that_is_read_again():
+    for hall in range(1, NUM_SETTINGS + 1):
+        assert hall_to_number(parse_setting(setting_name(hall))) == hall_to_number(hall)
+    own = [hall for hall in range(1, NUM_SETTINGS + 1) if parse_setting(setting_name(hall)) == hall]
+    assert len(own) == 516  # the others share their symbol with a setting of another origin
+    with pytest.raises(InputError, match="choices: 1, 2"):
+        parse_setting("Fd-3m:R")

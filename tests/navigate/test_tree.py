@@ -123,7 +123,7 @@ def test_parent_described():
     assert [(o["element"], o["letter"], o["site_symmetry"]) for o in about["orbits"]] == [
         ("Ba", "1a", "m-3m"),
         ("Ti", "1b", "m-3m"),
-        ("O", "3c", "4/mmm"),
+        ("O", "3c", "4/mm.m"),
     ]
     assert about["free_coordinates"] == 0 and about["free_lattice"] == 1 and about["centrosymmetric"]
 

@@ -1,0 +1,103 @@
+"""The displacement modes and strains of one irrep that a crystal has along one direction of its order parameter.
+
+Owns `modes_of_irrep`: the `Modes` of the isotropy subgroup with everything of other irreps taken out, so that structures derived by
+them move along that order parameter alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from symjax.crystals.types import Crystal
+from symjax.errors import InputError
+from symjax.groups.order_parameter import RealIrrep
+from symjax.lattice.log import K_BASIS
+from symjax.navigate.modes import Modes, ModeSpace, modes_of, realized_group
+from symjax.navigate.relation import Relation
+from symjax.navigate.splitcrystal import SplitCrystal, split_crystal
+from symjax.navigate.symmetry_modes import IrrepAction, primitive_cell
+
+_CLOSE = 1e-4
+
+
+def modes_of_irrep(crystal: Crystal, irrep: RealIrrep, relation: Relation) -> Modes:
+    """Freedoms of a crystal along an isotropy subgroup that belong to one irrep.
+
+    Args:
+        crystal: the parent, with the operations of the standard setting of its type.
+        irrep: of that type.
+        relation: one of its isotropy subgroups, from `symjax.navigate.irreps.isotropy_relation`.
+
+    Raises:
+        InputError: the crystal has neither displacements nor strains of that irrep.
+    """
+    split = split_crystal(crystal, relation)
+    modes, space = modes_of(split), ModeSpace(split)
+    action = IrrepAction(crystal, primitive_cell(crystal), irrep.named.number)
+    displacement = space.vectors(_basis(_projector(split, space, action, irrep)))
+    strain = np.zeros((0, 3, 3))
+    if irrep.named.name == "GM" and len(modes.strain):
+        a = space.strain_coordinates(modes.strain)
+        own = a @ a.T @ action.strain_projector(irrep) @ a @ a.T
+        strain = np.einsum("as,aij->sij", _basis(0.5 * (own + own.T)), K_BASIS)
+    if not len(displacement) and not len(strain):
+        raise InputError(
+            f"this crystal has no displacements and no strains of {irrep.label} along that direction: its atoms lie on positions "
+            "whose vectors hold no such irrep (`symjax subgroups FILE --irrep` lists what it has)"
+        )
+    own = replace(
+        modes, displacement=displacement, strain=strain, num_primary=len(displacement), num_primary_strain=len(strain)
+    )
+    return replace(own, realized=realized_group(own))
+
+
+def _projector(split: SplitCrystal, space: ModeSpace, action: IrrepAction, irrep: RealIrrep) -> np.ndarray:
+    """(dim, dim) projector on the irrep's part of Inv(H), uniform translations taken out."""
+    if not space.dim:
+        return np.zeros((0, 0))
+    cell, inner = action.cell, split.relation.subgroup
+    P, p = split.relation.setting.matrix, split.relation.setting.origin
+    back = np.linalg.inv(cell.basis / cell.unit)
+    S = np.rint(back @ P)
+    frame = split.L.T
+    turn = frame @ np.asarray(inner.W) @ np.linalg.inv(frame)
+    basis = space.vectors(np.eye(space.dim))  # (dim, m, 3)
+    atoms: list[np.ndarray] = []
+    cells: list[np.ndarray] = []
+    fields: list[np.ndarray] = []
+    first: list[int] = []
+    for i, x in enumerate(split.x):
+        places = (np.asarray(inner.W) @ x + np.asarray(inner.w) / inner.den) @ P.T + p
+        y = places @ back.T
+        gap = y[:, None] - cell.y[None]
+        whole = np.rint(gap)
+        j = (np.abs(gap - whole) < _CLOSE).all(axis=-1).argmax(axis=1)
+        R = whole[np.arange(len(y)), j]
+        classes = np.rint((R @ np.linalg.inv(S).T % 1.0) * 10_000).astype(int) % 10_000
+        kept = np.sort(np.unique(np.column_stack([j, classes]), axis=0, return_index=True)[1])
+        first.append(sum(len(a) for a in atoms))  # the identity comes first: the representative itself
+        atoms.append(j[kept])
+        cells.append(R[kept])
+        fields.append(np.einsum("gab,rb->gar", turn[kept], basis[:, i]))
+    atom, R, field = np.concatenate(atoms), np.concatenate(cells), np.concatenate(fields)
+    order = np.argsort(atom, kind="stable")
+    moved = action.project(irrep, field[order].reshape(-1, space.dim), R[order].astype(np.int64), S)
+    place = np.argsort(order, kind="stable")[np.array(first)]
+    out = space.coordinates(moved[place].transpose(2, 0, 1))
+    T = space.translations
+    inside = np.eye(space.dim) - T @ T.T
+    out = inside @ (0.5 * (out + out.T)) @ inside
+    return out
+
+
+def _basis(projector: np.ndarray) -> np.ndarray:
+    """(dim, rank) orthonormal columns of a projector's range; pivoted, so that it is the same on every machine."""
+    left, columns = projector.copy(), []
+    for _ in range(round(float(np.trace(projector))) if len(projector) else 0):
+        pivot = int(np.argmax(np.diag(left) > np.diag(left).max() - 1e-7))
+        column = left[:, pivot] / np.linalg.norm(left[:, pivot])
+        columns.append(column)
+        left = left - np.outer(left @ column, column)
+    return np.array(columns).reshape(len(columns), len(projector)).T

@@ -1,0 +1,99 @@
+"""The commands about irreps: `modes`, `related`, `subgroups --irrep`, `derive --irrep`."""
+
+import json
+
+import gemmi
+import numpy as np
+import pytest
+from test_symmetry_modes import lamno3, parent_of, perovskite
+
+from symjax.cli.main import main
+from symjax.crystals.io import write_cif
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("irreps")
+    crystals = {
+        "high": parent_of(perovskite(3.9407, 57, 25, 8)),
+        "low": parent_of(lamno3()),
+        "other": parent_of(perovskite(4.0, 38, 25, 8)),
+    }
+    for name, parent in crystals.items():
+        write_cif(folder / f"{name}.cif", parent.crystal)
+    return {name: folder / f"{name}.cif" for name in crystals} | {"folder": folder}
+
+
+def output(capsys, *arguments, code=0):
+    assert main([str(argument) for argument in arguments]) == code
+    text = capsys.readouterr()
+    assert "Traceback" not in text.err
+    return text.err if code == 2 else text.out
+
+
+def test_modes_of_lamno3(files, capsys):
+    png, cif = files["folder"] / "modes.png", files["folder"] / "out.cif"
+    report = json.loads(output(capsys, "modes", files["high"], files["low"], "--json", "--png", png, "--out", cif))
+    found = {one["irrep"]: one for one in report["irreps"]}
+    assert found["R4+"]["amplitude"] == pytest.approx(1.18838, abs=1e-3)
+    assert found["R4+"]["amplitude_parent_normalised"] == pytest.approx(1.18838 / 2, abs=1e-3)
+    assert found["R4+"]["isotropy_subgroup"] == {"number": 74, "symbol": "Imma", "index": 12}
+    assert found["X5+"]["direction"] == "(a,a;0,0;0,0)" and found["X5+"]["label_is_standard"]
+    assert [m["element"] for m in found["X5+"]["modes"]] == ["La", "O"]
+    assert report["high"]["formula"] == "LaMnO3" and report["high"]["file_to_standard"] == "a,b,c; 0,0,0"
+    assert len(report["atoms"]) == 20 and png.stat().st_size > 1000
+    block = gemmi.cif.read(str(cif)).sole_block()  # another reader finds the amplitudes and the structure
+    values = [float(v) for v in block.find_values("_iso_displacivemode_value")]
+    assert np.linalg.norm(values) == pytest.approx(report["amplitude"], abs=1e-5)
+    small = gemmi.make_small_structure_from_block(block)
+    assert len(small.get_all_unit_cell_sites()) == 20
+
+
+def test_modes_text_names_origin_and_convention(files, capsys):
+    text = output(capsys, "modes", files["high"], files["low"])
+    for words in ("origin of the labels: Mn 1a (0,0,0)", "M3+", "primary: R4+ + M3+", "x_new = P^-1 (x_old - p)"):
+        assert words in text
+
+
+def test_related(files, capsys):
+    report = json.loads(output(capsys, "related", files["low"], files["high"], "--json"))
+    assert report["related"] and report["supergroup"] == 1 and (report["t_index"], report["k_index"]) == (6, 4)
+    lows = [row["low"]["atom"] for row in report["atoms"]]
+    assert sorted(lows) == list(range(20))  # every atom of the larger cell once
+    counts = np.bincount([row["high"]["atom"] for row in report["atoms"]])
+    assert (counts == 4).all() and all(row["high"]["element"] == row["low"]["element"] for row in report["atoms"])
+
+
+def test_related_with_other_elements(files, capsys):
+    text = output(capsys, "related", files["other"], files["low"], code=1)
+    assert "not related" in text and "one composition" in text
+    text = output(capsys, "related", files["other"], files["low"], "--substitute", "Sr=La")
+    assert "is a subgroup of Pm-3m (221)" in text and "index 24" in text and "Sr 1" in text
+    assert "no element" in output(capsys, "related", files["other"], files["low"], "--substitute", "Sr=Qq", code=2)
+
+
+def test_subgroups_of_an_irrep(files, capsys):
+    text = output(capsys, "subgroups", files["high"], "--irrep", "R4+")
+    for words in ("6 classes of isotropy subgroups of R4+: R (1/2,1/2,1/2), 1 arm, 3 components", "irrep: R4+ (a,a,0)"):
+        assert words in text
+    report = json.loads(output(capsys, "subgroups", "--group", "221", "--irrep", "k(0,0,1/3)[1]", "--json"))
+    assert not report["asked"]["irrep"]["standard"] and {one["k_index"] for one in report["subgroups"]} >= {3}
+    assert "there is no" in output(capsys, "subgroups", "--group", "221", "--irrep", "R7+", code=2)
+    report = json.loads(output(capsys, "subgroups", "--group", "221", "--max-index", "1", "--json"))
+    assert [one["primary"][0][0]["irrep"] for one in report["subgroups"]] == ["GM2-", "GM1-", "GM2+", "GM3+", "GM5+"]
+
+
+def test_derive_along_an_irrep(files, capsys):
+    folder = files["folder"] / "derived"
+    options = ("--irrep", "R4+", "--direction", "(a,a,0)", "--amplitude", "0.3", "--num", "1", "--no-picture")
+    output(capsys, "derive", files["high"], *options, "--out", folder)
+    index = json.loads((folder / "index.json").read_text())
+    (one,) = index["structures"]
+    assert one["group"]["symbol"] == "Imma" and one["as_asked"]
+    report = json.loads(output(capsys, "modes", files["high"], folder / one["file"], "--json"))
+    moved = {i["irrep"]: i["amplitude"] for i in report["irreps"] if i["amplitude"] > 1e-4}
+    assert set(moved) == {"R4+"}  # that order parameter and nothing else
+    # two of three oxygen pairs turn about one axis each: four O of the cell by 0.3, eight by 0.3 / 2 or as the direction asks
+    assert report["irreps"][0]["max_displacement"] == pytest.approx(0.3, abs=1e-3)
+    assert "give either --to" in output(capsys, "derive", files["high"], "--out", folder, code=2)
+    assert "no displacements" in output(capsys, "derive", files["high"], "--irrep", "GM1-", "--out", folder, code=2)
