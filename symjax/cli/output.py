@@ -116,7 +116,7 @@ def write_standard(path: Path, crystal: Crystal, entry: dict[str, Any]) -> None:
 def _named_in_index(folder: Path) -> set[str]:
     """Plain file names that an earlier run's index says it wrote; nothing if there is none or it is not ours."""
     try:
-        index = json.loads((folder / INDEX).read_text())
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         names = {str(name) for name in index["files"]} if str(index.get("program")).startswith("symjax ") else set()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set()

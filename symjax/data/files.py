@@ -24,6 +24,10 @@ import numpy as np
 
 from symjax.errors import SymjaxError
 
+BOMB_FROM, MAX_RATIO = (
+    2**28,
+    500,
+)  # bytes of arrays from which their ratio to compressed bytes is looked at, and the most
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip member can carry
 
 
@@ -94,10 +98,15 @@ def locked(path: str | Path, what: str) -> Iterator[None]:
         yield
 
 
+def printable(text: str) -> str:
+    """Text that can be written as UTF-8: bytes of a file's name that the locale could not decode are read as UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` as UTF-8 atomically."""
     with atomic_write(path) as handle:
-        handle.write(text.encode("utf-8"))
+        handle.write(printable(text).encode("utf-8"))
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -133,6 +142,9 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
 def _check_members(handle: IO[bytes]) -> None:
     """Refuse an archive whose members claim more numbers than they hold, before any memory is given to them."""
     with zipfile.ZipFile(handle) as archive:
+        held, packed = (sum(getattr(i, name) for i in archive.infolist()) for name in ("file_size", "compress_size"))
+        if held > max(BOMB_FROM, MAX_RATIO * packed):
+            raise ValueError(f"{held >> 20} MiB in {packed} compressed bytes")
         for info in archive.infolist():
             with archive.open(info) as member:
                 version = np.lib.format.read_magic(member)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -23,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from symjax.data.dataset import CrystalDataset
-from symjax.data.files import locked, write_text
-from symjax.data.readers import SourceRow, read_source
+from symjax.data.files import locked, printable, write_text
+from symjax.data.readers import Source, SourceRow
 from symjax.data.rows import RowOptions, options_dict, treat_row
 from symjax.errors import DataError
 from symjax.parallel import Processes, imap_items
@@ -95,32 +96,32 @@ def prepare(
     options = options or RowOptions()
     out = check_out(out)
     rows = load_rows(source, substitutions, limit)
+    digest, num = hash_rows(rows)
     work = out.with_name(out.name + ".work")
     with _work_folder(work):
-        report = _prepare(source, rows, out, options, substitutions, work, workers, progress)
+        results = stream_rows(rows, num, digest, options, work=work, workers=workers, progress=progress)
+        report = _write(source, results, out, options, substitutions, digest)
         _clear(work)
     with contextlib.suppress(OSError):
         work.rmdir()  # the rest of somebody else's stays
     return report
 
 
-def _prepare(
+def _write(
     source: str | Path,
-    rows: list[SourceRow],
+    results: Iterable[dict[str, Any]],
     out: Path,
     options: RowOptions,
     substitutions: int,
-    work: Path,
-    workers: Processes,
-    progress: bool,
+    digest: str,
 ) -> PrepareReport:
-    results = treat_rows(rows, options, work=work, workers=workers, progress=progress)
+    """The array file and the report beside it."""
     name = str(source) if str(source) == "prototypes" else Path(source).name
-    report = assemble(results, options, source=name, source_hash=hash_rows(rows), substitutions=substitutions)
+    report = assemble(results, options, source=name, source_hash=digest, substitutions=substitutions)
     if not len(report.dataset):
         first = report.rejected[0]
         raise DataError(
-            f"{source}: none of {len(rows)} rows is usable; the first reason, row {first['row']}: {first['reason']}"
+            f"{source}: none of {report.rows} rows is usable; the first reason, row {first['row']}: {first['reason']}"
         )
     summary = {
         "rows": report.rows,
@@ -155,24 +156,25 @@ def check_out(out: str | Path) -> Path:
     return out
 
 
-def load_rows(source: str | Path, substitutions: int = 0, limit: int | None = None) -> list[SourceRow]:
-    """The (first) rows of a source; ``prototypes`` builds them from pymatgen's AFLOW library."""
+def load_rows(source: str | Path, substitutions: int = 0, limit: int | None = None) -> Iterable[SourceRow]:
+    """The (first) rows of a source, to be looped over; ``prototypes`` builds them from pymatgen's AFLOW library."""
     if str(source) == "prototypes":
         from symjax.data.prototypes import prototype_rows
 
         return prototype_rows(substitutions)[:limit]
     if substitutions:
         raise DataError("substitutions enlarge the prototypes only: use --source prototypes")
-    return read_source(source, limit)
+    return Source(source, limit)
 
 
-def hash_rows(rows: Iterable[SourceRow]) -> str:
-    """SHA-256 over what rows say, not how their file was compressed."""
-    digest = hashlib.sha256()
+def hash_rows(rows: Iterable[SourceRow]) -> tuple[str, int]:
+    """SHA-256 over what rows say, not how their file was compressed; and how many there are."""
+    digest, num = hashlib.sha256(), 0
     for row in rows:
+        num += 1
         said = [row.row, row.id, row.kind, row.text, row.properties, row.problem]
         digest.update(json.dumps(said + [row.notes] if row.notes else said, sort_keys=True).encode())
-    return digest.hexdigest()
+    return digest.hexdigest(), num
 
 
 def treat_rows(
@@ -183,37 +185,54 @@ def treat_rows(
     workers: Processes = None,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
-    """`treat_row` over all rows, in order; finished shards are kept in ``work`` and reused.
+    """All of `stream_rows`."""
+    digest, num = hash_rows(rows)
+    return list(stream_rows(rows, num, digest, options, work=work, workers=workers, progress=progress))
+
+
+def stream_rows(
+    rows: Iterable[SourceRow],
+    num: int,
+    digest: str,
+    options: RowOptions,
+    *,
+    work: Path | None = None,
+    workers: Processes = None,
+    progress: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """`treat_row` over all rows, in order; finished shards are kept in ``work`` and reused. Neither rows nor results are held.
 
     Args:
         rows: what to treat.
+        num: how many there are.
+        digest: their `hash_rows`.
         options: tolerances and limits.
         work: folder of shards; None keeps nothing.
         workers: where (`symjax.parallel.Workers`), or a number of processes; 1 stays in this process; None uses all cores.
         progress: show a progress bar on stderr.
     """
-    shards = [rows[i : i + SHARD_ROWS] for i in range(0, len(rows), SHARD_ROWS)]
-    key = hashlib.sha256(
-        json.dumps([_REVISION, hash_rows(rows), options_dict(options), versions(_DECISIVE)]).encode()
-    ).hexdigest()
-    done: dict[int, list[dict[str, Any]]] = _finished(work, key, shards) if work is not None else {}
-    pending = [i for i in range(len(shards)) if i not in done]
-    fresh = imap_items(
-        partial(_treat, options),
-        [row for i in pending for row in shards[i]],
-        processes=workers,
-        lost=_lost,
-        label="preparing",
-    )
-    with _bar(len(rows), sum(len(shards[i]) for i in done), progress) as bar:
-        for i in pending:
-            done[i] = []
-            for result in islice(fresh, len(shards[i])):
-                done[i].append(result)
-                bar.update(1)
-            if work is not None:
-                write_text(work / f"shard-{i:06d}.json", json.dumps(done[i]))
-    return [result for i in range(len(shards)) for result in done[i]]
+    said = json.dumps([_REVISION, digest, options_dict(options), versions(_DECISIVE)])
+    done = _finished(work, hashlib.sha256(said.encode()).hexdigest(), num) if work is not None else set()
+    todo = num - sum(_rows_of(i, num) for i in done)
+    pending = (row for row in rows if row.row // SHARD_ROWS not in done)
+    treat = partial(_treat, options)
+    fresh = imap_items(treat, pending, total=todo, processes=workers, lost=_lost, label="preparing")
+    with _bar(num, num - todo, progress) as bar:
+        for i in range(-(-num // SHARD_ROWS)):
+            results = _read_shard(work, i, num) if work is not None and i in done else None
+            if results is None:
+                results = []
+                for result in islice(fresh, _rows_of(i, num)):
+                    results.append(result)
+                    bar.update(1)
+                if work is not None:
+                    write_text(_shard(work, i), json.dumps(results))
+            yield from results
+
+
+def _rows_of(shard: int, num: int) -> int:
+    """How many of all rows are in a shard."""
+    return min(SHARD_ROWS, num - shard * SHARD_ROWS)
 
 
 def _treat(options: RowOptions, row: SourceRow) -> dict[str, Any]:
@@ -256,24 +275,30 @@ def _clear(work: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _finished(work: Path, key: str, shards: list[list[SourceRow]]) -> dict[int, list[dict[str, Any]]]:
+def _shard(work: Path, i: int) -> Path:
+    return work / f"shard-{i:06d}.json"
+
+
+def _finished(work: Path, key: str, num: int) -> set[int]:
     """Shards of an earlier, interrupted run with the same source, options and versions; those of another are cleared away."""
     stamp = work / _STAMP
     work.mkdir(parents=True, exist_ok=True)
-    if not stamp.is_file() or stamp.read_text(errors="replace") != key:
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8", errors="replace") != key:
         for file in work.glob("shard-*.json"):
             file.unlink()
         write_text(stamp, key)
-        return {}
-    done = {}
-    for i, rows in enumerate(shards):
-        try:
-            result = json.loads((work / f"shard-{i:06d}.json").read_text())
-        except (OSError, ValueError):
-            continue
-        if [r["row"] for r in result] == [r.row for r in rows]:
-            done[i] = result
-    return done
+        return set()
+    return {i for i in range(-(-num // SHARD_ROWS)) if _read_shard(work, i, num) is not None}
+
+
+def _read_shard(work: Path, i: int, num: int) -> list[dict[str, Any]] | None:
+    """The results of a shard; None if it is not there or not whole."""
+    try:
+        results = json.loads(_shard(work, i).read_text(encoding="utf-8"))
+        start = i * SHARD_ROWS
+        return results if [r["row"] for r in results] == list(range(start, start + _rows_of(i, num))) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _bar(total: int, initial: int, show: bool) -> Any:
@@ -284,47 +309,90 @@ def _bar(total: int, initial: int, show: bool) -> Any:
 
 
 def assemble(
-    results: list[dict[str, Any]], options: RowOptions, *, source: str, source_hash: str = "", substitutions: int = 0
+    results: Iterable[dict[str, Any]],
+    options: RowOptions,
+    *,
+    source: str,
+    source_hash: str = "",
+    substitutions: int = 0,
 ) -> PrepareReport:
     """Put the results of `treat_rows` into one data set; sets of operations are stored once, in the order of their numbers."""
     from symjax.groups.tables import standard_setting
     from symjax.wyckoff.set_table import build_set_table
 
-    good = [r for r in results if "reason" not in r]
-    rejected = [r for r in results if "reason" in r]
-    noted = [{name: r[name] for name in ("row", "id", "notes")} for r in results if r.get("notes")]
-    numbers = sorted({r["number"] for r in good})
+    columns = _Columns()
+    for result in results:
+        columns.add(result)
+    numbers = sorted(set(columns.number))
     sets = (
         build_set_table([standard_setting(n) for n in numbers]) if numbers else build_set_table([standard_setting(1)])
     )
-    names = sorted({name for r in good for name in r["properties"]})
+    rejected, noted = columns.rejected, columns.noted
     meta = {
-        "source": source,
+        "source": printable(source),
         "source_sha256": source_hash,
         "options": options_dict(options),
         "substitutions": substitutions,
         "versions": versions(_DECISIVE),
-        "rows": len(results),
-        "accepted": len(good),
+        "rows": columns.rows,
+        "accepted": len(columns.number),
         "rejected": len(rejected),
         "rejected_by_reason": dict(sorted(Counter(r["kind"] for r in rejected).items())),
         "notes_by_kind": dict(sorted(Counter(k for r in noted for k in {k for k, _ in r["notes"]}).items())),
-        "symprec_used": {str(k): v for k, v in sorted(Counter(r["symprec"] for r in good).items())},
+        "symprec_used": {str(k): v for k, v in sorted(columns.symprec.items())},
         "space_group_numbers": numbers,
     }
-    counts = [len(r["z"]) for r in good]
     dataset = CrystalDataset(
         sets=sets,
-        set_index=np.searchsorted(np.array(numbers, int), np.array([r["number"] for r in good], int)).astype(np.int32),
-        k=np.array([r["k"] for r in good], float).reshape(-1, 6),
-        orbit_start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        orbit_z=np.array([z for r in good for z in r["z"]], np.int16),
-        orbit_pos=np.array([p for r in good for p in r["pos"]], np.int16),
-        orbit_x=np.array([x for r in good for x in r["x"]], float).reshape(-1, 3),
-        ids=np.array([r["id"] for r in good], np.str_),
-        formula=np.array([r["formula"] for r in good], np.str_),
-        row=np.array([r["row"] for r in good], np.int64),
-        properties={name: np.array([r["properties"].get(name, np.nan) for r in good], float) for name in names},
+        set_index=np.searchsorted(np.array(numbers, int), np.array(columns.number, int)).astype(np.int32),
+        k=np.array(columns.k, float).reshape(-1, 6),
+        orbit_start=np.concatenate([[0], np.cumsum(np.array(columns.count, int))]).astype(np.int64),
+        orbit_z=np.array(columns.z, np.int16),
+        orbit_pos=np.array(columns.pos, np.int16),
+        orbit_x=np.array(columns.x, float).reshape(-1, 3),
+        ids=np.array(columns.ids, np.str_),
+        formula=np.array(columns.formula, np.str_),
+        row=np.array(columns.row, np.int64),
+        properties={name: np.array(columns.properties[name], float) for name in sorted(columns.properties)},
         meta=meta,
     )
-    return PrepareReport(dataset=dataset, rejected=rejected, rows=len(results), noted=noted)
+    return PrepareReport(dataset=dataset, rejected=rejected, rows=columns.rows, noted=noted)
+
+
+class _Columns:
+    """Results of rows by column, in a few bytes a number."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.number, self.count, self.z, self.pos, self.row = (array("q") for _ in range(5))
+        self.k, self.x = array("d"), array("d")
+        self.ids: list[str] = []
+        self.formula: list[str] = []
+        self.properties: dict[str, array[float]] = {}
+        self.symprec: Counter[float] = Counter()
+        self.rejected: list[dict[str, Any]] = []
+        self.noted: list[dict[str, Any]] = []
+
+    def add(self, result: dict[str, Any]) -> None:
+        """Take one result up."""
+        self.rows += 1
+        if result.get("notes"):
+            self.noted.append({name: result[name] for name in ("row", "id", "notes")})
+        if "reason" in result:
+            self.rejected.append(result)
+            return
+        for name, value in result["properties"].items():
+            self.properties.setdefault(name, array("d", [np.nan]) * len(self.number)).append(value)
+        self.number.append(result["number"])
+        for values in self.properties.values():
+            if len(values) < len(self.number):
+                values.append(np.nan)
+        self.symprec[result["symprec"]] += 1
+        self.ids.append(result["id"])
+        self.formula.append(result["formula"])
+        self.row.append(result["row"])
+        self.count.append(len(result["z"]))
+        self.k.extend(result["k"])
+        self.z.extend(result["z"])
+        self.pos.extend(result["pos"])
+        self.x.extend(value for place in result["x"] for value in place)

@@ -50,47 +50,61 @@ class SourceRow:
     notes: tuple[Note, ...] = ()
 
 
-def read_source(path: str | Path, limit: int | None = None) -> list[SourceRow]:
-    """All rows of a CSV, a folder (its sub-folders too), a CIF, POSCAR, extxyz or JSON file, plain or gzipped.
+class Source:
+    """The rows of a CSV, a folder (its sub-folders too), a CIF, POSCAR, extxyz or JSON file, plain or gzipped.
+
+    Read anew by every loop over it; of a CSV and a ``.jsonl`` no more than a row is held at a time, and no more than ``limit`` are
+    read.
 
     Args:
         path: the source.
-        limit: only the first rows; of a CSV or a ``.jsonl`` no more than those are read.
+        limit: only the first rows.
 
     Raises:
-        DataError: missing, of an unknown kind, empty, too large, or with columns that do not hold what their names say.
+        DataError: missing or of an unknown kind; when looped over: empty, too large, or with columns that do not hold what their
+            names say.
     """
-    path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
-    name = path.name.lower()
-    if path.is_dir():
-        rows = _folder(path, limit)
-    elif name.endswith((".csv", ".csv.gz")):
-        rows = _csv(path, limit)
-    elif kind_of_file(path) is not None:
-        rows = _file(path, limit)
-    else:
-        raise DataError(
-            f"{path}: cannot tell the kind of source from the name; use .csv, .cif, POSCAR, .vasp, .extxyz, .json, .jsonl "
-            "(each also .gz) or a folder of them"
-        )
-    if not rows:
-        raise DataError(f"{path}: holds no crystals")
-    return _numbered(rows[:limit])
+
+    def __init__(self, path: str | Path, limit: int | None = None):
+        self.path, self.limit = Path(path), limit
+        name = self.path.name.lower()
+        if not self.path.exists():
+            raise DataError(f"{path}: no such file or folder")
+        if self.path.is_dir():
+            self._open = lambda: iter(_folder(self.path, limit))
+        elif name.endswith((".csv", ".csv.gz")):
+            self._open = lambda: _csv(self.path, limit)
+        elif kind_of_file(path) is not None:
+            self._open = lambda: _file(self.path, limit)
+        else:
+            raise DataError(
+                f"{path}: cannot tell the kind of source from the name; use .csv, .cif, POSCAR, .vasp, .extxyz, .json, .jsonl "
+                "(each also .gz) or a folder of them"
+            )
+
+    def __iter__(self) -> Iterator[SourceRow]:
+        """The rows, numbered."""
+        row = None
+        for row in _numbered(islice(self._open(), self.limit)):
+            yield row
+        if row is None:
+            raise DataError(f"{self.path}: holds no crystals")
 
 
-def _numbered(rows: list[SourceRow]) -> list[SourceRow]:
+def read_source(path: str | Path, limit: int | None = None) -> list[SourceRow]:
+    """All rows of a `Source`."""
+    return list(Source(path, limit))
+
+
+def _numbered(rows: Iterable[SourceRow]) -> Iterator[SourceRow]:
     """Rows with their positions; a name given before is noted."""
     first: dict[str, int] = {}
-    numbered = []
     for i, row in enumerate(rows):
         notes = row.notes
         if row.id in first:
             notes = (*notes, Note("duplicate id", f"{row.id!r} is the name of row {first[row.id]} as well"))
         first.setdefault(row.id, i)
-        numbered.append(row if row.row == i and notes is row.notes else replace(row, row=i, notes=notes))
-    return numbered
+        yield row if row.row == i and notes is row.notes else replace(row, row=i, notes=notes)
 
 
 def _stem(name: str) -> str:
@@ -102,16 +116,16 @@ def _stem(name: str) -> str:
     return name[: len(lowered)]
 
 
-def _file(path: Path, limit: int | None = None) -> list[SourceRow]:
+def _file(path: Path, limit: int | None = None) -> Iterator[SourceRow]:
     """The rows of one file of structures."""
     kind, stem = kind_of_file(path), _stem(path.name)
     if kind == "cif":
-        return _cif(read_text(path), stem)
+        return iter(_cif(read_text(path), stem))
     if kind == "poscar":
-        return [SourceRow(row=0, id=stem, kind="poscar", text=read_text(path))]
+        return iter([SourceRow(row=0, id=stem, kind="poscar", text=read_text(path))])
     if kind == "extxyz":
-        return _extxyz(path)
-    return _jsonl(path, limit) if kind == "jsonl" else _json(path)
+        return iter(_extxyz(path))
+    return _jsonl(path, limit) if kind == "jsonl" else iter(_json(path))
 
 
 def _cif(text: str, stem: str) -> list[SourceRow]:
@@ -138,7 +152,7 @@ def _folder(path: Path, limit: int | None = None) -> list[SourceRow]:
         place = file.relative_to(path).parent
         inside = "" if place == Path(".") else f"{place.as_posix()}/"
         try:
-            found = _file(file)
+            found = list(_file(file))
         except DataError as error:
             if kind_of_file(file) in ("json", "jsonl"):
                 continue  # reports and indexes lie beside crystals
@@ -204,22 +218,27 @@ def _is_structure(entry: object) -> bool:
     return isinstance(entry, dict) and bool({"lattice", "structure", "L", "sites"} & entry.keys())
 
 
-def _jsonl(path: Path, limit: int | None) -> list[SourceRow]:
+def _jsonl(path: Path, limit: int | None) -> Iterator[SourceRow]:
     """One entry a line, as in `_json`."""
-    rows: list[SourceRow] = []
+    some = False
+    for i, line in enumerate(islice((line for line in _lines(path) if line.strip()), limit)):
+        try:
+            row = _entry(i, "", load_json(line, f"line {i + 1}"))
+        except DataError as error:
+            row = SourceRow(i, f"row-{i}", "pymatgen", "", problem=str(error))
+        some |= bool(row.text)
+        yield row
+    if not some:
+        raise DataError(f"{path}: holds no structures; expected one dictionary of a structure a line")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a text file."""
     try:
         with open_text(path) as stream:
-            for line in islice((line for line in stream if line.strip()), limit):
-                try:
-                    entry = load_json(line, f"line {len(rows) + 1}")
-                    rows.append(_entry(len(rows), "", entry))
-                except DataError as error:
-                    rows.append(SourceRow(len(rows), f"row-{len(rows)}", "pymatgen", "", problem=str(error)))
+            yield from stream
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
-    if not any(row.text for row in rows):
-        raise DataError(f"{path}: holds no structures; expected one dictionary of a structure a line")
-    return rows
 
 
 def _entry(i: int, name: str, entry: object) -> SourceRow:
@@ -235,29 +254,33 @@ def _entry(i: int, name: str, entry: object) -> SourceRow:
     return SourceRow(row=i, id=name or found or f"row-{i}", kind=kind, text=json.dumps(inner), properties=numbers)
 
 
-def _csv(path: Path, limit: int | None = None) -> list[SourceRow]:
-    """Rows of a CSV with a ``cif`` column; numeric columns become properties."""
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    line = 0
-    try:
-        with open_text(path) as stream:
-            reader = csv.reader(stream)
-            header = next(reader)
-            records = [record for record in islice((r for r in reader if r), limit) if (line := reader.line_num)]
-    except StopIteration as error:
-        raise DataError(f"{path}: empty file, expected a header line with a column 'cif'") from error
-    except csv.Error as error:
-        raise DataError(f"{path}: after line {line} is not valid CSV ({error})") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    header = [name.strip() for name in header]
+def _csv(path: Path, limit: int | None = None) -> Iterator[SourceRow]:
+    """Rows of a CSV with a ``cif`` column; numeric columns become properties, and which these are takes a first pass."""
+    header = [name.strip() for name in next(_csv_records(path), [])]
+    if not header:
+        raise DataError(f"{path}: empty file, expected a header line with a column 'cif'")
     named = [name for name in header if name]
     if len(set(named)) != len(named):
         raise DataError(f"{path}: columns {sorted({n for n in named if named.count(n) > 1})} appear more than once")
-    _check_columns(path, header, records)
+    records = lambda: islice(_csv_records(path), 1, None if limit is None else limit + 1)
+    _check_columns(path, header, list(islice(records(), _HEAD)))
     id_column = next((name for name in ID_COLUMNS if name in header), None)
-    numeric = _numeric_columns(header, records, skip={"", "cif", id_column})
-    return list(_records(header, records, id_column, numeric))
+    numeric = _numeric_columns(header, records(), skip={"", "cif", id_column})
+    return _records(header, records(), id_column, numeric)
+
+
+def _csv_records(path: Path) -> Iterator[list[str]]:
+    """The records of a CSV that are not empty."""
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    reader = csv.reader(_lines(path))
+    line = 0
+    try:
+        for record in reader:
+            line = reader.line_num
+            if record:
+                yield record
+    except csv.Error as error:
+        raise DataError(f"{path}: after line {line} is not valid CSV ({error})") from error
 
 
 def _records(
@@ -311,17 +334,17 @@ def _number(text: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _numeric_columns(header: list[str], records: list[list[str]], skip: set[str | None]) -> list[str]:
+def _numeric_columns(header: list[str], records: Iterable[list[str]], skip: set[str | None]) -> list[str]:
     """Columns whose non-empty fields are nearly all numbers (a few broken rows do not hide a property)."""
-    names = []
-    for i, name in enumerate(header):
-        if name in skip:
-            continue
-        fields = [record[i] for record in records if len(record) == len(header) and record[i].strip()]
-        good = sum(not math.isnan(_number(text)) for text in fields)
-        if fields and good >= 0.95 * len(fields):
-            names.append(name)
-    return names
+    columns = [i for i, name in enumerate(header) if name not in skip]
+    full, good = dict.fromkeys(columns, 0), dict.fromkeys(columns, 0)
+    for record in records:
+        if len(record) == len(header):
+            for i in columns:
+                if record[i].strip():
+                    full[i] += 1
+                    good[i] += not math.isnan(_number(record[i]))
+    return [header[i] for i in columns if full[i] and good[i] >= 0.95 * full[i]]
 
 
 def iter_json_rows(structures: Iterator[tuple[str, dict]]) -> list[SourceRow]:

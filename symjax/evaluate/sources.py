@@ -235,7 +235,7 @@ def _generated(place: Path) -> Path | None:
     if not index.is_file():
         return None
     try:
-        content = json.loads(index.read_text())
+        content = json.loads(index.read_text(encoding="utf-8"))
         ours = isinstance(content, dict) and content.get("program") == "symjax generate"
     except ValueError as error:
         raise DataError(f"{index}: not valid JSON ({error})") from error
@@ -251,7 +251,7 @@ def _generated(place: Path) -> Path | None:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    content = json.loads((folder / INDEX).read_text())
+    content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     return {key: content[key] for key in ("version", "options", "seconds", "hardware", *FAILURES) if key in content}
 
 
