@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from symjax.errors import InputError, SymjaxError
+from symjax.evaluate.report.reading import write_p
 
 from . import measured as own
 from .published import SYSTEMS, TABLES, Column, System, Table, owner
@@ -148,7 +149,9 @@ def lines_of(table: Table, reports: Sequence[Report | own.Rows]) -> list[Line]:
     for row in table.rows:
         word, why = ABSENT.get(row.provenance, ("-", ""))
         cells = {
-            c.key: Cell(row.values[c.key], sd=row.spread.get(c.key)) if c.key in row.values else Cell(word=word)
+            c.key: Cell(row.values[c.key], sd=row.spread.get(c.key), exact=True)
+            if c.key in row.values
+            else Cell(word=word)
             for c in table.columns
         }
         note = "; ".join(part for part in (why, row.note) if part)
@@ -187,7 +190,10 @@ def measured(table: Table, report: Report) -> Line:
         if cell.low is not None and cell.high is not None
     ]
     notes = [report.note, f"n where it differs: {', '.join(sizes)}" if sizes else ""]
+    told = [(c.heading, p_text(report.figures.get(c.metric, {}).get("p"))) for c in table.columns]
+    apart = [f"{heading} {p}" for heading, p in told if p]
     notes += [f"95 % intervals: {', '.join(ends)}" if ends else "", "; ".join(reasons)]
+    notes += [f"p against the reference: {', '.join(apart)}" if apart else ""]
     notes += [f"{', '.join(headings)}: {remark}" for remark, headings in _remarks(table, report).items()]
     return Line(report.name, "measured", report.n, cells, report.source, "", "; ".join(note for note in notes if note))
 
@@ -244,6 +250,12 @@ def _number(value: Any, column: Column) -> float | None:
     return round(float(value) * column.scale, 12) if good else None
 
 
+def p_text(value: Any) -> str:
+    """A p-value as printed, empty where there is none."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return write_p({"p": value}) if good else ""
+
+
 def real(table: Table, report: Report) -> Line | None:
     """The same figures of the reference data, where a report has any that this table shows."""
     values = {c.key: _number(report.figures.get(c.metric, {}).get("reference"), c) for c in table.columns}
@@ -255,7 +267,7 @@ def real(table: Table, report: Report) -> Line | None:
 
 
 def floor(table: Table, report: Report) -> Line | None:
-    """What the reference scores against itself with as many crystals as the samples, where a report has it."""
+    """What real crystals score at the numbers of the samples and the reference, where a report has it."""
     cells = {}
     for column in table.columns:
         found = report.figures.get(column.metric, {}).get("floor")
@@ -264,7 +276,8 @@ def floor(table: Table, report: Report) -> Line | None:
         cells[column.key] = Cell(word="-") if mean is None else Cell(mean, sd=sd)
     if all(cell.value is None for cell in cells.values()):
         return None
-    note = "what sampling alone costs: the reference data against themselves at the number of each figure"
+    note = "what sampling alone costs: samples and reference pooled and split again at the numbers of each figure (coverage and "
+    note += "templates: disjoint parts of the reference)"
     return Line(f"floor at n of {report.name}", "floor", report.n, cells, f"same report as {report.name}", "", note)
 
 

@@ -5,10 +5,10 @@ sampling floors, under the keys of `symjax evaluate`. Source: WyckoffTransformer
 table 1, as its evaluation code computes it for the column of binaries and ternaries: unique first, then novel, and every line
 from charge neutrality on over the novel ones only, against all of the test crystals.
 
-Beside the published figures stand three corrected ones. chi2 less floor: chi-squared minus what the same number of real test
-crystals score, because chi-squared over K categories is near (K - 1) / n for perfect samples. Novelty by the published
-fingerprint, which changes only enumerations under the normalizer and so calls equivalent representations of 26 orthorhombic
-groups different (and some inequivalent ones equal); novelty itself is by positions, as in `symjax.evaluate.words.gene`.
+Beside the published figures stand three corrected ones. chi2 less floor: chi-squared minus its mean over splits of the
+pooled samples and test crystals, because chi-squared over K categories is near (K - 1) / n for perfect samples. Novelty by the
+published fingerprint, which changes only enumerations under the normalizer and so calls equivalent representations of 26
+orthorhombic groups different (and some inequivalent ones equal); novelty itself is by positions, as `symjax.evaluate.words.gene`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symjax.evaluate.figure import Figure
+from symjax.evaluate.metrics.common import compared
 from symjax.evaluate.statistics import (
+    DRAWS,
+    Rows,
     TwoSample,
-    floor,
     group_chi_squared,
-    interval,
     kolmogorov_smirnov,
     share_interval,
     weight_chi_squared,
@@ -82,11 +83,14 @@ class Measured:
         return self.atoms / self.atoms.sum(axis=1, keepdims=True)
 
     def neutral(self) -> np.ndarray:
-        """(n,) bool charge neutral by the CDVAE rule (`symjax.evaluate.composition`)."""
+        """(n,) bool charge neutral by the strict rule (`symjax.evaluate.composition`)."""
         from symjax.evaluate.composition import is_valid_composition
 
         return np.array(
-            [is_valid_composition(tuple((int(z), round(row[z])) for z in np.flatnonzero(row))) for row in self.atoms],
+            [
+                is_valid_composition(tuple((int(z), round(row[z])) for z in np.flatnonzero(row)), "strict")
+                for row in self.atoms
+            ],
             bool,
         )
 
@@ -151,33 +155,31 @@ def first_and_new(labels: Sequence[Hashable], known: Sequence[Hashable]) -> tupl
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes figures: bootstrap draws and their seed."""
+    """Makes figures: permutations of a test and their seed."""
 
     seed: int = 0
-    draws: int = 100
+    draws: int = DRAWS
 
     def share(self, key: str, name: str, flags: np.ndarray, definition: str, **more: Any) -> Figure:
         """Share of rows that are True."""
         value = float(np.mean(flags)) if len(flags) else float("nan")
-        spread = share_interval(int(np.sum(flags)), len(flags), seed=self.seed)
+        spread = share_interval(int(np.sum(flags)), len(flags))
         return Figure(f"{FAMILY}.{key}", name, value, len(flags), definition, source=SOURCE, interval=spread, **more)
 
     def compare(
-        self, key: str, name: str, statistic: TwoSample, samples: np.ndarray, reference: np.ndarray, *, definition: str
+        self, key: str, name: str, statistic: TwoSample, samples: Rows, reference: Rows, *, definition: str
     ) -> Figure:
-        """A two-sample statistic with interval and floor; NaN where one side is empty."""
-        more: dict[str, Any] = {"source": SOURCE, "better": "lower"}
-        if not len(samples) or not len(reference):
-            return Figure(f"{FAMILY}.{key}", name, float("nan"), len(samples), definition, **more)
-        return Figure(
+        """A two-sample statistic with floor and p-value; NaN where one side is empty."""
+        return compared(
             f"{FAMILY}.{key}",
             name,
-            statistic(samples, reference),
-            len(samples),
+            statistic,
+            (samples, reference),
             definition,
-            interval=interval(statistic, samples, reference, draws=self.draws, seed=self.seed),
-            floor=floor(statistic, reference, len(samples), draws=self.draws, seed=self.seed),
-            **more,
+            draws=self.draws,
+            seed=self.seed,
+            source=SOURCE,
+            better="lower",
         )
 
 
@@ -196,12 +198,12 @@ def figures_of(
         reference: the test crystals.
         known: the crystals of train and val.
         valid: (attempted,) bool, which samples could be decoded; None for crystals that were not sampled.
-        maker: bootstrap.
+        maker: how figures are made.
     """
     maker = maker or Maker()
     old = fingerprints(known.number, known.z, known.pos)
-    unique, new = first_and_new(fingerprints(samples.number, samples.z, samples.pos), old)
-    real, real_new = first_and_new(fingerprints(reference.number, reference.z, reference.pos), old)
+    labels = [fingerprints(part.number, part.z, part.pos) for part in (samples, reference)]
+    (unique, new), (real, real_new) = (first_and_new(part, old) for part in labels)
     found = []
     if valid is not None:
         rule = "decoded by the published rules; over all attempted"
@@ -215,11 +217,20 @@ def figures_of(
     first, other = first_and_new(published_fingerprints(samples), published_fingerprints(known))
     rule = "the same, with the public code's fingerprint (enumerations alone change under the normalizer)"
     found.append(maker.share("novelty_published", "novel, published fingerprint", other[first], rule, better="higher"))
-    return found + _lines(samples.take(unique & new), reference, maker)
+    places: dict[Hashable, int] = {}
+    classes = [np.array([places.setdefault(label, len(places)) for label in part], np.int64) for part in labels]
+    sides = (new, classes[0]), (real_new, classes[1])
+    return found + _lines(samples, reference, sides, samples.take(unique & new), maker)
 
 
-def _lines(kept: Measured, reference: Measured, maker: Maker) -> list[Figure]:
-    """Lines over the unique novel ones."""
+def _lines(
+    samples: Measured,
+    reference: Measured,
+    sides: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    kept: Measured,
+    maker: Maker,
+) -> list[Figure]:
+    """Lines over the unique novel ones, ``kept``; ``sides``: of samples and of reference, whether novel, and class."""
     rule = "unique novel representations against all test crystals"
     ks, chi = f"two-sample Kolmogorov-Smirnov; {rule}", f"sum of (g - t)^2 / t on shares; {rule}"
     mean = lambda flags: float(np.mean(flags)) if len(flags) else float("nan")
@@ -228,7 +239,7 @@ def _lines(kept: Measured, reference: Measured, maker: Maker) -> list[Figure]:
             "charge_neutral",
             "charge neutral",
             kept.neutral(),
-            f"SMACT rule as in CDVAE; {rule}",
+            f"SMACT rule; an unknown electronegativity fails; {rule}",
             better="higher",
             reference=mean(reference.neutral()),
         ),
@@ -239,14 +250,14 @@ def _lines(kept: Measured, reference: Measured, maker: Maker) -> list[Figure]:
         ("species", "number of elements"),
         ("freedom", "degrees of freedom"),
     ):
-        ours, theirs = getattr(kept, key), getattr(reference, key)
+        ours, theirs = Rows(getattr(samples, key), *sides[0]), Rows(getattr(reference, key), *sides[1])
         label = {"sites": "ks_sites", "species": "ks_elements", "freedom": "ks_dof"}[key]
         found.append(maker.compare(label, f"{name}, KS", kolmogorov_smirnov, ours, theirs, definition=ks))
     for key, name, statistic, ours, theirs in (
-        ("chi2_groups", "space groups, chi2", group_chi_squared, kept.number, reference.number),
-        ("chi2_elements", "elements, chi2", weight_chi_squared, kept.shares, reference.shares),
+        ("chi2_groups", "space groups, chi2", group_chi_squared, samples.number, reference.number),
+        ("chi2_elements", "elements, chi2", weight_chi_squared, samples.shares, reference.shares),
     ):
-        figure = maker.compare(key, name, statistic, ours, theirs, definition=chi)
+        figure = maker.compare(key, name, statistic, Rows(ours, *sides[0]), Rows(theirs, *sides[1]), definition=chi)
         found += [figure, _less_floor(figure)]
     return found
 
@@ -254,16 +265,16 @@ def _lines(kept: Measured, reference: Measured, maker: Maker) -> list[Figure]:
 def _less_floor(figure: Figure) -> Figure:
     """Chi-squared without what sampling costs."""
     base = figure.floor.mean if figure.floor is not None else 0.0
-    ends = None if figure.interval is None else (figure.interval[0] - base, figure.interval[1] - base)
     return Figure(
         f"{figure.key}_excess",
         f"{figure.name} less floor",
         figure.value - base,
         figure.num,
-        "chi2 minus its mean for as many real test crystals, drawn with replacement",
+        "chi2 minus its mean when samples and test crystals are pooled and split again",
         source=figure.source,
         better="lower",
-        interval=ends,
+        p=figure.p,
+        num_reference=figure.num_reference,
     )
 
 
@@ -295,9 +306,8 @@ def order_figures(
         equivalent=None if drawn else weights.vocabulary,
     )
     rule = "as they were drawn" if drawn else "as stored"
-    deviation = float(found.own.std(ddof=1)) if len(found.own) > 1 else 0.0
     figures = [
-        dataclasses.replace(f, note=f"{rule}; standard deviation {deviation:.4g}") if f.key.endswith("_own") else f
+        dataclasses.replace(f, note=rule) if f.key.endswith("_own") else f
         for f in permutation_figures({"own": found.own, "orders": found.orders})
         if drawn or not f.key.endswith("_kl")
     ]

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from symjax.models.wyckoff_transformer.tokens import Tokens
     from symjax.models.wyckoff_transformer.weights import WyckoffWeights
 
+TEMPERATURES = (100.0, 1.0, 0.01)
+"""Temperatures of the published table 2."""
 SUBSETS = ("all", "binary and ternary")
 MORE_1 = (
     Column("novelty_published", "novelty, published fingerprint", "%", "higher", f"{FAMILY}.novelty_published", 100.0),
@@ -264,14 +266,14 @@ def add_wycryst(session: Session) -> None:
 
 
 def table_2(session: Session, weights: WyckoffWeights) -> None:
-    """Rows of table 2: samples at temperature 1 and at a high one, test and training crystals."""
+    """Rows of table 2: samples at each temperature, test and training crystals."""
     from symjax.models.wyckoff_transformer.tokens import fits, tokenize
 
     args = session.args
     groups = session.test.measured.number
     number = groups[np.random.default_rng(args.seed).integers(0, len(groups), args.likelihoods)]
     source = trained(args.weights, "WyckoffTransformer")
-    for temperature in (1.0, args.high_temperature):
+    for temperature in args.temperature or TEMPERATURES:
         drawn, _ = draw(weights, number.astype(np.int32), args.seed + 1, masked=False, temperature=temperature)
         figures = order_figures(weights, drawn.tokens, drawn.stopped, seed=args.seed, orders=20, drawn=True)
         name = f"WyckoffTransformer, this project, temperature {temperature:g}"
@@ -308,8 +310,13 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--wycryst", help="WyCryst weights; none travel with the package")
     parser.add_argument("--num", type=int, default=10_000, help="samples of table 1")
     parser.add_argument("--likelihoods", type=int, default=2_000, help="samples, or crystals, of each row of table 2")
-    parser.add_argument("--high-temperature", type=float, default=1000.0, help="second temperature of table 2")
-    parser.add_argument("--draws", type=int, default=100, help="bootstrap draws for floors and intervals")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        action="append",
+        help="of samples of table 2; may be repeated (default: 100, 1 and 0.01)",
+    )
+    parser.add_argument("--draws", type=int, default=199, help="permutations of each test against the test crystals")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--report", action="append", default=[], metavar="FILE", help="of `symjax evaluate`; may be repeated"
@@ -329,6 +336,8 @@ def run(args: argparse.Namespace) -> str:
     from symjax.models.wyckoff_transformer.weights import load_weights
     from symjax.train.weights import shipped_weights
 
+    if any(not (math.isfinite(value) and value > 0) for value in args.temperature or ()):
+        raise InputError(f"--temperature must be positive and finite, got {args.temperature}")
     if min(args.num, args.likelihoods, args.draws) < 1:
         raise InputError("--num, --likelihoods and --draws must be at least 1")
     if args.format == "csv" and args.table == "both":

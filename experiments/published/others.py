@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from symjax.groups.symbols import CRYSTAL_SYSTEMS
 
+from . import printed
 from .symmcd import EVERY
 from .types import Column, Row, Table
 
@@ -31,99 +34,31 @@ AUGEN_1 = Table(
         Column("div_comp", "div. comp", "", "higher", "wyckoffaugen.diversity_composition"),
     ),
     rows=(
-        Row(
-            "CDVAE",
-            {
-                "seconds": 906,
-                "struct": 99.99,
-                "comp": 85.66,
-                "un": 98.2,
-                "w_rho": 0.6590,
-                "w_nel": 1.423,
-                "jsd_g": 0.6957,
-                "jsd_dw": 0.4590,
-                "cmd": 0.4821,
-                "div_struct": 0.6539,
-                "div_comp": 13.70,
-            },
-            AUGEN,
-            n=10000,
-        ),
-        Row(
-            "DiffCSP",
-            {
-                "seconds": 154,
-                "struct": 99.92,
-                "comp": 82.21,
-                "un": 85.6,
-                "w_rho": 0.1454,
-                "w_nel": 0.4000,
-                "jsd_g": 0.4638,
-                "jsd_dw": 0.2328,
-                "cmd": 0.1766,
-                "div_struct": 0.9588,
-                "div_comp": 15.69,
-            },
-            AUGEN,
-            n=10000,
-        ),
-        Row(
-            "DiffCSP++ (templates of the training set)",
-            {
-                "seconds": 484,
-                "struct": 99.92,
-                "comp": 85.94,
-                "un": 84.7,
-                "w_rho": 0.1658,
-                "w_nel": 0.5002,
-                "jsd_g": 0.1608,
-                "jsd_dw": 0.0449,
-                "cmd": 0.1079,
-                "div_struct": 0.9329,
-                "div_comp": 15.23,
-            },
-            AUGEN,
-            n=10000,
-        ),
-        Row(
-            "SymmCD",
-            {
-                "seconds": 139,
-                "struct": 88.24,
-                "comp": 86.76,
-                "un": 87.7,
-                "w_rho": 0.1640,
-                "w_nel": 0.3213,
-                "jsd_g": 0.1669,
-                "jsd_dw": 0.0344,
-                "cmd": 0.3233,
-                "div_struct": 0.9111,
-                "div_comp": 15.62,
-            },
-            AUGEN,
-            n=10000,
-        ),
-        Row(
-            "FlowMM", {"struct": 96.85, "comp": 83.19}, AUGEN, n=10000, note="quoted there as its own paper reports it"
-        ),
-        Row(
-            "WyckoffAUGen",
-            {
-                "seconds": 2,
-                "struct": 82.35,
-                "comp": 82.20,
-                "un": 34.3,
-                "w_rho": 0.3367,
-                "w_nel": 0.0379,
-                "jsd_g": 0.2752,
-                "jsd_dw": 0.1071,
-                "cmd": 0.2225,
-                "div_struct": 0.9614,
-                "div_comp": 15.53,
-            },
-            AUGEN,
-            n=10000,
-            note="2 s is rounded: the speed-ups of about 70 and 220 in the text give 2.2 s",
+        *(
+            replace(row, n=10000)
+            for row in printed.rows(
+                "wyckoffaugen",
+                "1",
+                {
+                    "s per 500": "seconds",
+                    "struct %": "struct",
+                    "comp %": "comp",
+                    "U.N. %": "un",
+                    "W_rho": "w_rho",
+                    "W_Nel": "w_nel",
+                    "JSD_G": "jsd_g",
+                    "JSD_dWyckoff": "jsd_dw",
+                    "CMD": "cmd",
+                    "div. structure": "div_struct",
+                    "div. composition": "div_comp",
+                },
+                AUGEN,
+                names={"DiffCSP++": "DiffCSP++ (templates of the training set)", "FlowMM (reported)": "FlowMM"},
+                notes={
+                    "FlowMM (reported)": "quoted there as its own paper reports it",
+                    "WyckoffAUGen": "2 s is rounded: the speed-ups of about 70 and 220 in the text give 2.2 s",
+                },
+            )
         ),
     ),
     caveats=(
@@ -150,12 +85,12 @@ TIMING = Table(
         Column("total", "total", "s", "lower", "adaptor.seconds_total"),
     ),
     rows=(
-        Row("MatterGen", {"total": 366}, f"{ADAPTOR}, Table 1", n=16, note="one V100 with 16 GB"),
-        Row(
-            "WyckoffDiff-Adaptor",
-            {"generation": 34, "realisation": 26, "total": 60},
+        *printed.rows(
+            "adaptor",
+            "1",
+            {"protostructures, s": "generation", "structures, s": "realisation", "total, s": "total"},
             f"{ADAPTOR}, Table 1",
-            n=16,
+            names={"WyckoffDiff": "WyckoffDiff-Adaptor"},
             note="one V100 with 16 GB",
         ),
     ),

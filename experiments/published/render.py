@@ -18,7 +18,7 @@ from .types import Column, Table
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 KINDS = ("reported", "rerun", "measured", "real data", "floor", "not measured", "missing")
 """Kinds of lines. rerun: the published rule applied by this project to published or public crystals; real data: the same figure
-of a report's reference; floor: the reference against itself at the same n."""
+of a report's reference; floor: real crystals at the same numbers."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Cell:
         low: lower end of a 95 % interval.
         high: upper end of it.
         n: crystals the number is over, where that differs from the line's.
+        exact: whether the number is one that a source prints, to be written with all its digits.
     """
 
     value: float | None = None
@@ -40,12 +41,13 @@ class Cell:
     low: float | None = None
     high: float | None = None
     n: int | None = None
+    exact: bool = False
 
     def text(self) -> str:
         """The cell as printed."""
         if self.value is None:
             return self.word
-        number = f"{self.value:.6g}" if float(self.value).is_integer() else f"{self.value:.4g}"
+        number = f"{self.value:.{6 if self.exact or float(self.value).is_integer() else 4}g}"
         if self.sd is None:
             return number
         return f"{number} ± {self.sd:.4g}" if self.sd >= 100 else f"{number} ± {self.sd:.3g}"

@@ -1,11 +1,15 @@
 """Tables of WyckoffTransformer (NeurIPS 2024 workshop text; Kazeev et al.).
 
-Most numbers of its Table 1 stand here as the authors' own evaluation notebook of November 2024 prints them (the paper rounds
-them). The later ICML version (arXiv 2503.02407) changed metrics and is not tabulated here.
+What the paper prints stands cell by cell in `wyckoff_transformer.json`. The output of the authors' own evaluation notebook of
+November 2024, of which the paper prints rounded or other values, stands in rows of its own. The later ICML version (arXiv
+2503.02407) changed metrics and is not tabulated here.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from . import printed
 from .symmcd import EVERY, FLOOR_NOTE, NOTES
 from .types import Column, Row, Table
 
@@ -15,7 +19,35 @@ CODE = "public repository SymmetryAdvantage/WyckoffTransformer"
 RAW = "raw Wyckoff representations, no structures; S.U.N. over the first 999 relaxed ones"
 SUBSET_FLOOR = "rerun by this project: bootstrap of the binary and ternary MP-20 test crystals against themselves"
 
+LINES = {
+    "formal validity %": "formal",
+    "novelty %": "novelty",
+    "charge neutrality %": "charge",
+    "KS sites": "ks_sites",
+    "KS elements": "ks_elements",
+    "KS DoF": "ks_dof",
+    "P1 %": "p1",
+    "space group chi2": "chi2_groups",
+    "elements chi2": "chi2_elements",
+    "S.U.N. %": "sun",
+}
+PYXTAL = "S.U.N. of structures realised by PyXtal"
+CONVENTION = "zeros and 100 are conventions: the test set against itself"
+
 KEYS = ("novelty", "charge", "ks_sites", "ks_elements", "ks_dof", "p1", "chi2_groups", "chi2_elements", "sun")
+
+
+def _printed(part: int, heading: str, name: str, note: str = "", **values: float) -> Row:
+    """A row as the paper prints it; ``values`` are cells that hold more than one number."""
+    row = printed.by_column("wyckoff_transformer", "1", part, heading, LINES, name, f"{PAPER}, Table 1", note=note)
+    return replace(row, values={**row.values, **values})
+
+
+def _sun(part: int, heading: str, how: str) -> float:
+    """The S.U.N. of one way of making structures, from a cell such as "39.2 (PyXtal), 36.7 (DiffCSP++)"."""
+    entry = printed.table("wyckoff_transformer", "1", part)
+    cell = next(line for line in entry["rows"] if line[0] == "S.U.N. %")[entry["head"].index(heading)]
+    return next(float(each.split(" (")[0]) for each in cell.split(", ") if each.endswith(f"({how})"))
 
 
 def _values(*numbers: float, unique: float | None = None) -> dict[str, float]:
@@ -42,6 +74,30 @@ TABLE_1 = Table(
         Column("sun", "S.U.N.", "%", "higher", "wyckoff_transformer.sun", 100.0),
     ),
     rows=(
+        _printed(
+            0,
+            "WyckoffTransformer",
+            "WyckoffTransformer, MP-20, as printed",
+            PYXTAL,
+            sun=_sun(0, "WyckoffTransformer", "PyXtal"),
+        ),
+        Row(
+            "WyckoffTransformer + DiffCSP++, MP-20, as printed",
+            {"sun": _sun(0, "WyckoffTransformer", "DiffCSP++")},
+            f"{PAPER}, Table 1",
+            note="the paper prints no other line for structures made by DiffCSP++",
+        ),
+        _printed(0, "DiffCSP", "DiffCSP, MP-20, as printed"),
+        _printed(0, "test", "MP-20 test crystals, as printed", CONVENTION),
+        _printed(
+            1,
+            "WyckoffTransformer",
+            "WyckoffTransformer, binary and ternary, as printed",
+            PYXTAL,
+            sun=_sun(1, "WyckoffTransformer", "PyXtal"),
+        ),
+        _printed(1, "WyCryst", "WyCryst, binary and ternary, as printed"),
+        _printed(1, "test", "binary and ternary MP-20 test crystals, as printed", CONVENTION),
         Row(
             "MP-20 test crystals",
             {"charge": 91.0, "p1": 1.81},
@@ -92,14 +148,11 @@ TABLE_1 = Table(
         ),
         Row(
             "WyckoffTransformer, binary and ternary",
-            {
-                "formal": 97.0,
-                **_values(89.37, 79.25, 0.0523, 0.0293, 0.0557, 1.12, 0.0630, 0.0187, 38.74, unique=98.22),
-            },
+            _values(89.37, 79.25, 0.0523, 0.0293, 0.0557, 1.12, 0.0630, 0.0187, 38.74, unique=98.22),
             NOTEBOOK,
             "notebook",
             n=10000,
-            note=f"{RAW}, 387 of 999; formal validity 97 % as in the paper",
+            note=f"{RAW}, 387 of 999",
         ),
         Row(
             "WyckoffTransformer, binary and ternary, relaxed",
@@ -111,14 +164,11 @@ TABLE_1 = Table(
         ),
         Row(
             "WyCryst, binary and ternary",
-            {
-                "formal": 72.0,
-                **_values(52.62, 75.53, 0.2873, 0.0024, 0.2825, 4.78, 0.8244, 0.1397, 36.72, unique=100.0),
-            },
+            _values(52.62, 75.53, 0.2873, 0.0024, 0.2825, 4.78, 0.8244, 0.1397, 36.72, unique=100.0),
             NOTEBOOK,
             "notebook",
             n=994,
-            note="relaxed; S.U.N. = 365 of 994; formal validity 72 % as in the paper",
+            note="relaxed; S.U.N. = 365 of 994",
         ),
         Row(
             "CrystalFormer",
@@ -194,65 +244,59 @@ TABLE_2 = Table(
     paper=f"{PAPER}, appendix D, Table 2",
     columns=(
         Column("own", "own order", "nats", "", "wyckoff_transformer.permutation_own"),
+        Column("spread", "s.d. over the set", "nats", "", "wyckoff_transformer.permutation_own_sd"),
         Column("averaged", "mean over orders", "nats", "", "wyckoff_transformer.permutation_averaged"),
         Column("kl", "KL", "nats", "lower", "wyckoff_transformer.permutation_kl"),
         Column("sigma", "s.d. over orders", "nats", "lower", "wyckoff_transformer.permutation_sigma"),
     ),
     rows=(
-        Row(
-            "WyckoffTransformer, temperature 1",
-            {"own": 17.0, "averaged": 19.0},
-            f"{PAPER}, Table 2 and text",
-            n=9046,
-            note="minus the mean log-likelihood; the paper's H = 19.0 is the order-averaged one",
+        *printed.rows(
+            "wyckoff_transformer",
+            "2",
+            {"-E log p": "own", "sigma over the data set": "spread", "mean sigma over permutations": "sigma"},
+            f"{PAPER}, Table 2",
+            names={
+                "generated, temperature 100": "WyckoffTransformer, temperature 100",
+                "generated, temperature 1": "WyckoffTransformer, temperature 1",
+                "generated, temperature 0.01": "WyckoffTransformer, temperature 0.01",
+                "test": "test crystals",
+                "train": "training crystals",
+            },
+            notes={
+                "generated, temperature 100": "the authors' notebook has 373.6 as mean and 498.7 as deviation, at temperature 1000",
+                "test": "impossible for a trained model (uniform guessing costs about 65 nats): another tokenisation was read",
+                "train": "impossible for a trained model, as the line above",
+            },
         ),
         Row(
-            "WyckoffTransformer, temperature 1",
-            {"kl": 2.0},
-            f"{PAPER}, Table 2 and text",
-            "inferred",
+            "WyckoffTransformer, temperature 1, equations 3 and 4",
+            {"own": 17.0, "averaged": 19.0, "kl": 2.0},
+            f"{PAPER}, equations 3 and 4",
             n=9046,
-            note="19.0 less 17.0, which is how the paper's KL is defined",
+            note="entropy 19.0 is the order-averaged likelihood; its KL is 19.0 less 17.0",
         ),
         Row(
             "WyckoffTransformer, high temperature, corrected",
-            {"own": 373.6},
+            {"own": 373.6, "spread": 498.7},
             f"{PAPER}, Table 2, corrected by the authors' notebook",
             "notebook",
-            note="standard deviation 498.7; the paper swaps the two and says temperature 100, the notebook 1000; samples "
+            note="the paper swaps mean and deviation and says temperature 100, the notebook 1000; samples "
             "without STOP count as one position there, whatever their length",
-            spread={"own": 498.7},
-        ),
-        Row(
-            "WyckoffTransformer, high temperature, as printed",
-            {"own": 498.7},
-            f"{PAPER}, Table 2",
-            "inferred",
-            note="the row above with mean and standard deviation swapped, as in the paper",
-            spread={"own": 373.6},
-        ),
-        Row(
-            "test and training crystals",
-            {"own": 93.0},
-            f"{PAPER}, Table 2",
-            note="impossible for a trained model (uniform guessing costs about 65 nats): another tokenisation was read",
         ),
         Row(
             "published checkpoint, temperature 1",
-            {"own": 18.34, "averaged": 20.56, "kl": 2.22, "sigma": 1.53},
+            {"own": 18.34, "spread": 6.95, "averaged": 20.56, "kl": 2.22, "sigma": 1.53},
             "rerun by this project on the repository's checkpoint",
             "rerun",
             n=1996,
             note="trained without augmentation; only samples with a STOP",
-            spread={"own": 6.95},
         ),
         Row(
             "binary and ternary test crystals, published checkpoint",
-            {"own": 16.97, "averaged": 16.84, "sigma": 0.85},
+            {"own": 16.97, "spread": 6.48, "averaged": 16.84, "sigma": 0.85},
             "rerun by this project on the repository's checkpoint",
             "rerun",
             n=7118,
-            spread={"own": 6.48},
         ),
     ),
     caveats=(

@@ -41,8 +41,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--metrics",
         "-m",
-        help="symmcd, coverage, wyckoff_transformer, wyckoffaugen, adaptor, operations, lemat, stability, separated by commas; "
-        "all; default (all but stability); or -name to leave one out, as in --metrics=-coverage",
+        help="symmcd, coverage, wyckoff_transformer, wyckoffaugen, adaptor, operations, chemistry, lemat, stability, separated by "
+        "commas; all; default (all but stability); or -name to leave one out, as in --metrics=-coverage",
     )
     parser.add_argument("--draw", type=int, metavar="N", help="judge N samples drawn at random")
     parser.add_argument(
@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
         help="published coverage cutoffs of a data set",
     )
     parser.add_argument("--seed", type=int, default=0, help="of every random draw (0)")
-    parser.add_argument("--draws", type=int, default=100, help="bootstrap draws of floors and intervals (100)")
+    parser.add_argument("--draws", type=int, default=199, help="permutations of each test against the reference (199)")
     parser.add_argument(
         "--operations",
         type=Path,
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def judge(args: argparse.Namespace) -> int:
-    """Read the sources, evaluate, print, write."""
+    """Read the sources, evaluate, print, write; 1 where no sample is a crystal, after the report that says so."""
     from symjax.errors import InputError
     from symjax.evaluate.metrics import choose
     from symjax.evaluate.report import show, write_report
@@ -127,9 +127,9 @@ def judge(args: argparse.Namespace) -> int:
         from symjax.cli.output import check_folder
 
         check_folder(args.out)
-    samples, reference = _read(args.samples, args), _read(args.reference, args)
-    train = join([_read(path, args) for path in args.train]) if args.train else None
     with _cache(args) as cache:
+        samples, reference = _read(args.samples, args, cache), _read(args.reference, args, cache)
+        train = join([_read(path, args, cache) for path in args.train]) if args.train else None
         found = evaluate(samples, reference, train, options, cache)
     found.report["command"] = (
         "symjax evaluate " + " ".join(sys.argv[2:]) if sys.argv[1:2] == ["evaluate"] else "symjax evaluate"
@@ -146,6 +146,11 @@ def judge(args: argparse.Namespace) -> int:
             write_report(args.out, found)
     if args.out is not None and not args.json:
         print(f"written to {args.out}/report.json and {args.out}/report.html")
+    if not samples.usable.any():
+        print(
+            f"symjax evaluate: {samples.source}: no row is a crystal (the first: {samples.reasons[0]})", file=sys.stderr
+        )
+        return 1
     return 0
 
 
@@ -158,10 +163,10 @@ def build(args: argparse.Namespace) -> int:
     if len(args.more) < 2 or args.out is None:
         raise InputError(f"usage: {HULL_USAGE} (several sources of DATA may be given)")
     potential = load_potential(args.potential)
-    data = join([_read(path, args) for path in args.more[1:]])
-    cells = [cell for cell in data.cells if cell is not None]
-    names = [name for name, cell in zip(data.names, data.cells) if cell is not None]
     with _cache(args) as cache:
+        data = join([_read(path, args, cache) for path in args.more[1:]])
+        cells = [cell for cell in data.cells if cell is not None]
+        names = [name for name, cell in zip(data.names, data.cells) if cell is not None]
         hull = build_hull(
             cells,
             names,
@@ -261,10 +266,10 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     return arrays
 
 
-def _read(path: str, args: argparse.Namespace) -> Crystals:
+def _read(path: str, args: argparse.Namespace, cache: Cache) -> Crystals:
     from symjax.evaluate.sources import read_crystals
 
-    return read_crystals(path, processes=workers_of(args), progress=_progress(args))
+    return read_crystals(path, processes=workers_of(args), progress=_progress(args), cache=cache)
 
 
 def _cache(args: argparse.Namespace) -> Cache:

@@ -255,7 +255,10 @@ def _entry(i: int, name: str, entry: object) -> SourceRow:
 
 
 def _csv(path: Path, limit: int | None = None) -> Iterator[SourceRow]:
-    """Rows of a CSV with a ``cif`` column; numeric columns become properties, and which these are takes a first pass."""
+    """Rows of a CSV with a ``cif`` column (CIF text, or pymatgen structures as JSON or as Python prints them).
+
+    Numeric columns become properties, and which these are takes a first pass.
+    """
     header = [name.strip() for name in next(_csv_records(path), [])]
     if not header:
         raise DataError(f"{path}: empty file, expected a header line with a column 'cif'")
@@ -293,16 +296,18 @@ def _records(
         yield SourceRow(
             row=i,
             id=values.get(id_column or "", "") or f"row-{i}",
-            kind="cif",
+            kind="pymatgen" if values.get("cif", "").lstrip().startswith("{") else "cif",
             text=values.get("cif", ""),
             problem=problem,
             properties={name: _number(values.get(name, "")) for name in numeric},
         )
 
 
-def _looks_like_cif(text: str) -> bool:
-    """Whether a field starts like CIF (after comments), however broken the rest may be."""
+def _looks_like_crystal(text: str) -> bool:
+    """Whether a field starts like CIF (after comments) or a printed pymatgen Structure, however broken the rest may be."""
     lowered = text[:2000].lower()
+    if text.lstrip().startswith("{"):
+        return "lattice" in lowered or "@module" in lowered
     return "data_" in lowered or "_cell_length_a" in lowered or "loop_" in lowered
 
 
@@ -314,14 +319,16 @@ def _check_columns(path: Path, header: list[str], records: list[list[str]]) -> N
     if records and not head:
         raise DataError(f"{path}: rows have {len(records[0])} fields where the header has {len(header)}: {header}")
     share = {
-        name: sum(_looks_like_cif(record[i]) for record in head) / max(len(head), 1) for i, name in enumerate(header)
+        name: sum(_looks_like_crystal(record[i]) for record in head) / max(len(head), 1)
+        for i, name in enumerate(header)
     }
     other = max((name for name in header if name != "cif"), key=lambda name: share[name], default=None)
     if head and share["cif"] == 0.0 and any(record[header.index("cif")].strip() for record in head):
-        hint = f"; CIF text stands in column {other!r}" if other is not None and share[other] > 0.5 else ""
+        hint = f"; such text stands in column {other!r}" if other is not None and share[other] > 0.5 else ""
         sample = next(record[header.index("cif")] for record in head if record[header.index("cif")].strip())
         raise DataError(
-            f"{path}: column 'cif' holds no CIF text (it starts with {sample[:30]!r}){hint}; columns look mixed up"
+            f"{path}: column 'cif' holds neither CIF text nor pymatgen structures (it starts with {sample[:30]!r}){hint}; "
+            "columns look mixed up"
         )
 
 

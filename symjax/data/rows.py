@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from symjax.crystals.io.cif_read import read_cif
 from symjax.crystals.io.parse import READERS, check_structure
 from symjax.crystals.io.report import Reading, UnusableCrystal
 from symjax.crystals.types import AtomicStructure
@@ -113,8 +114,12 @@ def reduced_formula(z: np.ndarray) -> str:
     return " ".join(f"{symbol}{count}" for symbol, count in parts)
 
 
-def read_row(source: SourceRow) -> Reading:
+def read_row(source: SourceRow, *, overlapping: bool = False) -> Reading:
     """The structure of a row, with the notes of finding and of reading it.
+
+    Args:
+        source: the row.
+        overlapping: keep listed atoms that lie in one place, as formats without symmetry do; else such CIF text is refused.
 
     Raises:
         UnusableCrystal: it cannot be parsed, has unknown elements, or partial occupancy.
@@ -123,7 +128,11 @@ def read_row(source: SourceRow) -> Reading:
         raise UnusableCrystal("empty", f"empty {source.kind} text")
     if source.kind not in READERS:
         raise UnusableCrystal("malformed row", f"unknown kind of text {source.kind!r}")
-    reading = READERS[source.kind](source.text)
+    reading = (
+        read_cif(source.text, overlapping=True)
+        if overlapping and source.kind == "cif"
+        else READERS[source.kind](source.text)
+    )
     return replace(reading, notes=(*source.notes, *reading.notes)) if source.notes else reading
 
 

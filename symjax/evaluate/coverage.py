@@ -128,6 +128,40 @@ def coverage(
     )
 
 
+class Neighbours:
+    """Which of p pooled crystals are within the cutoffs of which: what tests of coverage split again and again.
+
+    Args:
+        structure: (p, 61) structure fingerprints, samples first.
+        composition: (p, 132) standardised composition fingerprints.
+        cutoffs: of structure and composition.
+
+    Bits take p^2 / 4 bytes. Distances are worked out by products of matrices, so one that equals a cutoff to rounding may fall on
+    either side.
+    """
+
+    def __init__(self, structure: np.ndarray, composition: np.ndarray, cutoffs: tuple[float, float]):
+        self.bits = tuple(_near_bits(values, cutoff) for values, cutoff in zip((structure, composition), cutoffs))
+
+    def covered(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(k,) bool: of the rows (k,), those with one of the other rows near in structure and one near in composition."""
+        marked = np.zeros(self.bits[0].shape[0], bool)
+        marked[others] = True
+        mask = np.packbits(marked)
+        return np.logical_and.reduce([(bits[rows] & mask).any(axis=1) for bits in self.bits])
+
+
+def _near_bits(values: np.ndarray, cutoff: float) -> np.ndarray:
+    """(p, ceil(p / 8)) packed booleans: which rows of (p, d) are within a distance of each row."""
+    squares = (values**2).sum(axis=1)
+    return np.concatenate(
+        [
+            np.packbits(squares[block, None] + squares - 2 * values[block] @ values.T <= cutoff**2, axis=1)
+            for block in _blocks(len(values))
+        ]
+    )
+
+
 def standardise(composition: np.ndarray, means: np.ndarray | None = None, sds: np.ndarray | None = None) -> np.ndarray:
     """Subtract means, divide by standard deviations (those that are zero count as 1), then put 0 where data are missing.
 
@@ -191,6 +225,13 @@ def diversity(fingerprints: np.ndarray) -> float:
     for block in _blocks(num):
         total += pdist(rows[block]).sum() + cdist(rows[block], rows[block.stop :]).sum()
     return float(total / (num * (num - 1) / 2))
+
+
+def distances(fingerprints: np.ndarray) -> np.ndarray:
+    """(n, n) Euclidean distances of the rows of (n, d)."""
+    from scipy.spatial.distance import cdist
+
+    return cdist(fingerprints, fingerprints)
 
 
 def central_moment_discrepancy(

@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 
 
 class Floor(NamedTuple):
-    """What the real data score against themselves with as many draws as there were samples.
+    """What real data score at the same numbers: the figure if samples and reference were drawn from one source.
 
     Attributes:
         mean: mean over draws.
         sd: standard deviation over draws.
-        num: crystals in a draw.
+        num: crystals on the side of the samples in a draw.
+        against: crystals on the side of the reference in a draw.
     """
 
     mean: float
     sd: float
     num: int
+    against: int
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,12 @@ class Figure:
         unit: unit of the value, empty for shares and distances without one.
         tolerance: tolerances in words.
         better: ``higher``, ``lower`` or empty.
-        interval: 95 % bootstrap interval over samples.
-        floor: score of the reference data against themselves at the same number.
+        interval: 95 % interval of a share in the source of the samples (Wilson); distances have none, see ``floor`` and ``p``.
+        floor: what real data score at the same numbers.
+        p: probability of a value as far off if the samples were drawn like the reference; NaN where nothing is compared.
         reference: the same figure of the reference data, NaN where it makes no sense.
+        num_reference: crystals of the reference that it is compared with; 0 where nothing is compared.
+        count: whether the value is a number of things and not a share or a distance.
         note: anything a reader must know before comparing.
     """
 
@@ -52,7 +57,10 @@ class Figure:
     better: str = ""
     interval: tuple[float, float] | None = None
     floor: Floor | None = None
+    p: float = math.nan
     reference: float = math.nan
+    num_reference: int = 0
+    count: bool = False
     note: str = ""
 
     def as_json(self) -> dict[str, Any]:

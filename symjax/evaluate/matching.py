@@ -24,15 +24,26 @@ Setting = tuple[float, float, float]
 
 
 class UniqueNovel(NamedTuple):
-    """(n,) booleans: first of its kind among the samples; equal to none of the reference; both."""
+    """What is known of n rows.
+
+    Attributes:
+        unique: (n,) bool, first of its kind among the rows.
+        novel: (n,) bool, equal to none of the reference.
+        classes: (n,) the row that it is equal to, the first one of its kind; its own where there is no earlier one.
+    """
 
     unique: np.ndarray
     novel: np.ndarray
+    classes: np.ndarray
 
     @property
     def both(self) -> np.ndarray:
         """First of its kind and equal to none of the reference."""
         return self.unique & self.novel
+
+    def part(self, rows: slice) -> UniqueNovel:
+        """Some of the rows; classes still number all rows."""
+        return UniqueNovel(self.unique[rows], self.novel[rows], self.classes[rows])
 
 
 def match_distances(
@@ -86,7 +97,7 @@ def unique_and_novel(
     for label, cell in zip(theirs, reference, strict=True):
         if cell is not None and label in buckets:
             known[label].append(cell)
-    unique, novel = np.zeros(len(samples), bool), np.zeros(len(samples), bool)
+    unique, novel, classes = np.zeros(len(samples), bool), np.zeros(len(samples), bool), np.arange(len(samples))
     for key, rows in list(buckets.items()):
         if len(rows) == 1 and key not in known:  # nothing to compare with
             unique[rows] = novel[rows] = _structure(samples[rows[0]]) is not None  # type: ignore[arg-type]
@@ -94,16 +105,29 @@ def unique_and_novel(
     keys = list(buckets)
     jobs: list[Any] = [([samples[i] for i in buckets[key]], known.get(key, []), setting) for key in keys]
     options: dict[str, Any] = {"processes": processes, "lost": _unknown, "size": _comparisons, "progress": progress}
-    for key, (ones, news) in zip(keys, map_items(_bucket, jobs, label="unique and novel", **options)):
-        unique[buckets[key]], novel[buckets[key]] = ones, news
-    return UniqueNovel(unique, novel)
+    for key, (equals, news) in zip(keys, map_items(_bucket, jobs, label="unique and novel", **options)):
+        places = np.array(buckets[key])
+        sound = np.array([place is not None for place in equals], bool)
+        classes[places[sound]] = places[[place for place in equals if place is not None]]
+        unique[places], novel[places] = sound & (classes[places] == places), news
+    return UniqueNovel(unique, novel, classes)
 
 
 @cache
 def _matcher(setting: Setting) -> Any:
-    from pymatgen.analysis.structure_matcher import StructureMatcher
+    from pymatgen.analysis.structure_matcher import SpeciesComparator, StructureMatcher
 
-    return StructureMatcher(ltol=setting[0], stol=setting[1], angle_tol=setting[2])
+    # Every rule is given, so that no figure depends on an installed version's defaults.
+    return StructureMatcher(
+        ltol=setting[0],
+        stol=setting[1],
+        angle_tol=setting[2],
+        primitive_cell=True,
+        scale=True,
+        attempt_supercell=False,
+        allow_subset=False,
+        comparator=SpeciesComparator(),
+    )
 
 
 def _pair_distance(job: tuple[AtomicStructure, AtomicStructure, Setting]) -> float:
@@ -130,26 +154,30 @@ def _comparisons(job: _Bucket) -> int:
     return len(job[0]) + len(job[1])
 
 
-def _unknown(job: _Bucket, reason: str) -> tuple[list[bool], list[bool]]:
+def _unknown(job: _Bucket, reason: str) -> tuple[list[int | None], list[bool]]:
     """As cells that the matcher cannot handle."""
-    return [False] * len(job[0]), [False] * len(job[0])
+    return [None] * len(job[0]), [False] * len(job[0])
 
 
-def _bucket(job: _Bucket) -> tuple[list[bool], list[bool]]:
-    """Unique and novel flags of samples that share a reduced formula."""
+def _bucket(job: _Bucket) -> tuple[list[int | None], list[bool]]:
+    """Of samples that share a label: which of them each is equal to (None: no structure), and whether it is novel."""
     cells, reference, setting = job
     matcher = _matcher(setting)
     structures, old = [_structure(cell) for cell in cells], [_structure(cell) for cell in reference]
-    unique, novel = [], []
-    kept: list[Any] = []
-    for structure in structures:
-        sound = structure is not None
-        fresh = sound and not any(_same(matcher, structure, other) for other in kept)
-        unique.append(bool(fresh))
-        novel.append(bool(sound and not any(_same(matcher, structure, other) for other in old)))
-        if fresh:
-            kept.append(structure)
-    return unique, novel
+    equals: list[int | None] = []
+    novel: list[bool] = []
+    kept: list[tuple[int, Any]] = []
+    for place, structure in enumerate(structures):
+        if structure is None:
+            equals.append(None)
+            novel.append(False)
+            continue
+        first = next((index for index, other in kept if _same(matcher, structure, other)), place)
+        equals.append(first)
+        novel.append(not any(_same(matcher, structure, other) for other in old))
+        if first == place:
+            kept.append((place, structure))
+    return equals, novel
 
 
 def _structure(cell: AtomicStructure) -> Any:

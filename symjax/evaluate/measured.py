@@ -33,6 +33,8 @@ class Measured:
         symmetry: of `stages.symmetry`.
         operations: of `stages.ladder`; None where it was not run.
         fingerprint: of the fingerprints; None where they were not made.
+        steadiness: of `stages.steadiness`; None where it was not run.
+        chemistry: of `symjax.evaluate.chemistry`; None where it was not run.
     """
 
     crystals: Crystals
@@ -41,6 +43,8 @@ class Measured:
     symmetry: Rows
     operations: Rows | None = None
     fingerprint: Rows | None = None
+    steadiness: Rows | None = None
+    chemistry: Rows | None = None
 
     def __len__(self) -> int:
         """Rows, usable or not."""

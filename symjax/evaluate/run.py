@@ -44,7 +44,7 @@ class Options:
     Attributes:
         metrics: names of families, see `metrics.choose`; None for all but stability.
         seed: of every random draw.
-        draws: bootstrap draws of floors and intervals.
+        draws: permutations of each test.
         draw: judge only so many samples, drawn at random; None for all.
         processes: worker processes; None for one a core.
         progress: whether to show progress bars on stderr.
@@ -136,14 +136,20 @@ def evaluate(
 
 
 def measure(sources: Sequence[Crystals], cache: Cache, needs: set[str], options: Options) -> list[Measured]:
-    """Run the stages of the samples (first) and of real crystals; only of samples are their own operations looked at."""
+    """Run the stages of samples, reference and train, in this order; only of samples are their own operations looked at."""
     cheap = [stages.GEOMETRY, stages.COMPOSITION, stages.SYMMETRY]
-    if "fingerprint" in needs:
-        cheap.append(stages.fingerprint())
     work = []
     for i, crystals in enumerate(sources):
-        own = i == 0 and "operations" in needs and any(cell is not None and len(cell.W) for cell in crystals.cells)
-        work.append((crystals, [*cheap, stages.OPERATIONS] if own else cheap))
+        wanted = list(cheap)
+        if "fingerprint" in needs and i < 2:  # no figure looks at fingerprints of training data
+            wanted.append(stages.fingerprint())
+        if "chemistry" in needs and i < 2:
+            wanted.append(stages.CHEMISTRY)
+        if "operations" in needs and i < 2:
+            wanted.append(stages.STEADINESS)
+        if i == 0 and "operations" in needs and any(cell is not None and len(cell.W) for cell in crystals.cells):
+            wanted.append(stages.OPERATIONS)
+        work.append((crystals, wanted))
     rows = stages.run_stages(work, cache, processes=options.processes, progress=options.progress)
     return [
         Measured(
@@ -153,6 +159,8 @@ def measure(sources: Sequence[Crystals], cache: Cache, needs: set[str], options:
             part["symmetry"],
             part.get("ladder"),
             part.get("fingerprint"),
+            part.get("steadiness"),
+            part.get("chemistry"),
         )
         for (crystals, _), part in zip(work, rows)
     ]
@@ -234,7 +242,7 @@ def _ladder(figures: Sequence[Figure]) -> dict[str, Any]:
 def _failed(part: Measured) -> list[dict[str, str]]:
     """Crystals for which a stage failed, by name with the reason."""
     rows = []
-    for stage in ("geometry", "composition", "symmetry", "operations", "fingerprint"):
+    for stage in ("geometry", "composition", "symmetry", "operations", "fingerprint", "steadiness", "chemistry"):
         results = getattr(part, stage)
         if results is not None:
             rows += [

@@ -24,7 +24,8 @@ from symjax.crystals.types import AtomicStructure
 from symjax.data.readers import SourceRow, read_source
 from symjax.data.rows import read_row
 from symjax.errors import DataError, SymjaxError
-from symjax.evaluate.cache import content_key
+from symjax.evaluate.cache import Cache, content_key, stamp
+from symjax.evaluate.canonical import canonical
 from symjax.parallel import Processes, map_items
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Crystals:
 
     @cached_property
     def sha256(self) -> str:
-        """One hash of all rows in order; equal crystals in another file format of the same precision give the same."""
+        """One hash of all rows in order; equal crystals in another file format give the same (see `symjax.evaluate.canonical`)."""
         digest = hashlib.sha256()
         for key, reason in zip(self.keys, self.reasons):
             digest.update(f"{key}|{reason}\n".encode())
@@ -142,14 +143,21 @@ class Crystals:
         return {"asked": {name: given[name] for name in ASKED if given.get(name) is not None}}
 
 
-def read_crystals(path: str | Path, *, processes: Processes = None, progress: bool = False) -> Crystals:
-    """Read any source.
+PARSED = ("parsed", 1, ("numpy", "gemmi", "pymatgen"))
+"""Stage under which crystals of texts are kept, its version (raised when a reader changes) and the packages that decide results."""
+
+
+def read_crystals(
+    path: str | Path, *, processes: Processes = None, progress: bool = False, cache: Cache | None = None
+) -> Crystals:
+    """Read any source; each crystal in its canonical form (`symjax.evaluate.canonical`).
 
     Args:
         path: a folder of CIFs, a folder or ``index.json`` of `symjax generate`, a CSV with a ``cif`` column, extxyz, JSON of
             pymatgen structures, one CIF, or a prepared ``.npz``.
         processes: worker processes for parsing; None for one a core.
         progress: whether to show a progress bar on stderr.
+        cache: where crystals of texts that were read before are; None for none.
 
     Raises:
         DataError: the source as a whole cannot be read; the message names it and says what would be right.
@@ -163,8 +171,7 @@ def read_crystals(path: str | Path, *, processes: Processes = None, progress: bo
     if place.suffix == ".npz":
         return from_dataset(load(place), str(path))
     rows = read_source(place)
-    label = f"reading {place.name}"
-    parsed = map_items(_parse, rows, processes=processes, lost=_lost, label=label, progress=progress)
+    parsed = _parse_all(rows, cache or Cache(), processes, f"reading {place.name}", progress)
     names = sorted({name for row in rows for name in row.properties})
     return Crystals(
         source=str(path),
@@ -205,7 +212,7 @@ def from_dataset(dataset: CrystalDataset, source: str, *, facts: dict[str, Any] 
     return Crystals(
         source=source,
         names=_distinct([str(name) for name in dataset.ids]),
-        cells=tuple(dataset.all_atoms()),
+        cells=tuple(map(canonical, dataset.all_atoms())),
         reasons=("",) * len(dataset),
         properties={k: np.asarray(v, float) for k, v in dataset.properties.items()},
         facts=facts or {},
@@ -255,26 +262,58 @@ def _facts(folder: Path) -> dict[str, Any]:
     return {key: content[key] for key in ("version", "options", "seconds", "hardware", *FAILURES) if key in content}
 
 
-def _lost(row: SourceRow, reason: str) -> tuple[None, str, tuple[Note, ...]]:
-    return None, reason, row.notes
+Parsed = tuple[AtomicStructure | None, str, tuple[Note, ...]]
 
 
-def _parse(row: SourceRow) -> tuple[AtomicStructure | None, str, tuple[Note, ...]]:
-    """The crystal of a row, or why there is none, and what was assumed; never raises."""
+def _parse_all(
+    rows: Sequence[SourceRow], cache: Cache, processes: Processes, label: str, progress: bool
+) -> list[Parsed]:
+    """The crystal of each row, or why there is none, and what was assumed; texts that the cache knows are not read again."""
+    keys = [
+        hashlib.sha256(f"{row.kind}|{row.problem}|{row.text}".encode("utf-8", "replace")).hexdigest() for row in rows
+    ]
+    stage, version = PARSED[0], stamp(*PARSED[1:])
+    known = cache.get_many(stage, version, keys)
+    new = {key: row for key, row in zip(keys, rows) if key not in known}
+    for start in range(0, len(new), 512):
+        part = list(new)[start : start + 512]
+        options: dict[str, Any] = {"processes": processes, "lost": _lost, "label": label, "progress": progress}
+        texts = map_items(_parse, [new[key] for key in part], **options)
+        found = {key: json.loads(text) for key, text in zip(part, texts)}
+        cache.put_many(stage, version, [(key, value) for key, value in found.items() if "lost" not in value])
+        known |= found
+    return [_parsed(row, known[key]) for row, key in zip(rows, keys)]
+
+
+def _lost(row: SourceRow, reason: str) -> str:
+    return json.dumps({"reason": reason, "notes": [], "lost": True})  # the next run tries again
+
+
+def _parse(row: SourceRow) -> str:
+    """JSON of the crystal of a row's text (L, z, x) or of the reason, and notes; never raises."""
     if row.problem:
-        return None, row.problem, row.notes
-    notes = row.notes
+        return json.dumps({"reason": row.problem, "notes": []})
+    notes: list[list[str]] = []
     try:
-        reading = read_row(row)
-        notes = reading.notes
+        reading = read_row(replace(row, notes=()), overlapping=True)
+        notes = [list(note) for note in reading.notes]
         check_structure(reading.structure, 0.0)
-        return reading.structure.wrapped(), "", notes
+        cell = canonical(reading.structure.wrapped())
+        found = {"L": cell.L.tolist(), "z": cell.z.tolist(), "x": cell.x.tolist(), "reason": ""}
     except SymjaxError as error:
-        return None, str(error), notes
+        found = {"reason": str(error)}
     except MemoryError:
         raise
     except Exception as error:  # a row must never stop the run; the report names the unforeseen error
-        return None, f"{type(error).__name__}: {error}", notes
+        found = {"reason": f"{type(error).__name__}: {error}"}
+    return json.dumps(found | {"notes": notes})
+
+
+def _parsed(row: SourceRow, found: dict[str, Any]) -> Parsed:
+    notes = (*row.notes, *(Note(*note) for note in found["notes"]))
+    if found["reason"]:
+        return None, found["reason"], notes
+    return AtomicStructure(found["L"], found["z"], found["x"]), "", notes
 
 
 def _check(cell: AtomicStructure) -> tuple[AtomicStructure | None, str]:
@@ -284,7 +323,7 @@ def _check(cell: AtomicStructure) -> tuple[AtomicStructure | None, str]:
         check_structure(cell, 0.0)
     except SymjaxError as error:
         return None, str(error)
-    return cell, ""
+    return canonical(cell), ""
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from symjax.crystals.io.search import search_symmetry
 from symjax.crystals.types import AtomicStructure
 from symjax.elements import COVALENT_RADII
 from symjax.evaluate.cache import Cache, stamp
+from symjax.evaluate.chemistry import chemistry
 from symjax.evaluate.composition import RULES, is_valid_composition
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.sets import metric_defect
@@ -116,6 +117,21 @@ def symmetry(cell: AtomicStructure) -> dict[str, Any]:
     }
 
 
+NEARBY = (0.09, 0.11)
+"""Tolerances in angstrom between which a group should not change if it is to mean something at 0.1."""
+
+
+def steadiness(cell: AtomicStructure) -> dict[str, Any]:
+    """Whether the group found at 0.1 angstrom changes with the order of the atoms, and whether it does from 0.09 to 0.11."""
+    backwards = AtomicStructure(cell.L, cell.z[::-1], cell.x[::-1])
+    found = [
+        search_symmetry(atoms, symprec, 5.0)
+        for atoms, symprec in ((cell, 0.1), (backwards, 0.1), *((cell, near) for near in NEARBY))
+    ]
+    first, reordered, *near = [0 if item is None else int(item.number) for item in found]
+    return {"reordered": first != reordered, "tolerance": any(number != first for number in near)}
+
+
 def ladder(cell: AtomicStructure) -> dict[str, Any]:
     """Whether the crystal's own operations are found again in its atoms, at each tolerance of `LADDER`; and their defects."""
     found = [find_symmetry(cell, tolerance) for tolerance in LADDER]
@@ -135,8 +151,10 @@ def _fingerprint(cell: AtomicStructure) -> dict[str, Any]:
 
 
 GEOMETRY = Stage("geometry", 2, geometry, packages=("numpy", "pymatgen"))
-COMPOSITION = Stage("composition", 1, composition, packages=("pymatgen", "smact"))
-SYMMETRY = Stage("symmetry", 1, symmetry, packages=("numpy", "spglib"))
+COMPOSITION = Stage("composition", 2, composition, packages=("pymatgen", "smact"))
+SYMMETRY = Stage("symmetry", 2, symmetry, packages=("numpy", "spglib"))
+STEADINESS = Stage("steadiness", 1, steadiness, packages=("numpy", "spglib"))
+CHEMISTRY = Stage("chemistry", 1, chemistry, packages=("numpy", "pymatgen"))
 OPERATIONS = Stage("ladder", 1, ladder, operations=True, packages=("numpy", "spglib"))
 
 

@@ -183,7 +183,7 @@ def test_limits_reject_with_numbers(tmp_path):
 
 def test_mixed_up_columns_are_named(tmp_path):
     swapped = write_csv(tmp_path / "s.csv", [[GOOD, "1", "x", "mp-1"], [GOOD, "2", "x", "mp-2"]])
-    with pytest.raises(DataError, match=r"'cif' holds no CIF text .*stands in column 'material_id'.*mixed up"):
+    with pytest.raises(DataError, match=r"'cif' holds neither CIF text nor .*stands in column 'material_id'.*mixed up"):
         prepare(swapped, tmp_path / "o.npz", workers=1, progress=False)
     missing = write_csv(tmp_path / "m.csv", [["a", GOOD]], header=("id", "structure"))
     with pytest.raises(DataError, match=r"no column 'cif'; found \['id', 'structure'\]"):

@@ -83,7 +83,7 @@ def test_distances_do_not_depend_on_the_basis(seed):
     assert skewed.ratio == pytest.approx(plain.ratio, rel=1e-9)
 
 
-@pytest.mark.parametrize("rule", ["cdvae", "smact14", "icsd24"])
+@pytest.mark.parametrize("rule", ["cdvae", "strict", "icsd24"])
 @pytest.mark.parametrize(
     ("counts", "valid"),
     [
@@ -101,11 +101,34 @@ def test_known_compositions(counts, valid, rule):
     assert is_valid_composition(counts, rule) is valid
 
 
-def test_missing_electronegativity_passes_in_the_published_rule_only():
-    argon_fluoride = ((9, 2), (54, 1))  # XeF2: xenon has a value
-    assert is_valid_composition(argon_fluoride, "cdvae")
+@pytest.mark.parametrize(
+    ("counts", "cdvae"),
+    [
+        (
+            ((11, 1), (52, 2), (61, 1)),
+            False,
+        ),  # NaPmTe2: sodium and promethium, of equal sign, are looked at before any other pair with it
+        (((8, 3), (61, 2)), True),  # Pm2O3: charges are opposite
+        (((8, 3), (21, 1), (61, 1)), True),  # ScPmO3: oxygen meets promethium first
+        (((9, 2), (54, 1)), True),  # XeF2: xenon has a value
+    ],
+)
+def test_unknown_electronegativities(counts, cdvae):
+    """Golden values of smact 2.5.5 as CDVAE's script calls it; from 2.6 on any unknown value fails."""
+    assert is_valid_composition(counts, "cdvae") is cdvae
+    known = all(z != 61 for z, _ in counts)
+    assert is_valid_composition(counts, "strict") is known
     with pytest.raises(InputError, match="rule"):
-        is_valid_composition(argon_fluoride, "other")
+        is_valid_composition(counts, "other")
+
+
+def test_states_of_the_icsd_are_not_filtered():
+    """Au2O: gold(I) is in the ICSD list, which smact 4 filters by default to the states on which three sources agree."""
+    from smact import Element
+
+    states = Element("Au").oxidation_states_icsd24
+    assert 1 in states and 2 in states
+    assert is_valid_composition(((8, 1), (79, 1)), "icsd24") == (2 in states)
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,14 @@ from symjax.evaluate.report.elements import log_ratios
 from symjax.evaluate.report.html import example_png, formula_html, render_html, symbol_html, write_html
 from symjax.evaluate.report.plots import PLOTS, draw_all
 from symjax.evaluate.report.reading import (
-    at_floor,
     by_family,
     clean,
     key_figures,
+    like_real,
     write_floor,
     write_interval,
     write_number,
+    write_p,
     write_value,
 )
 
@@ -99,8 +100,8 @@ def full():
         "families": [{"key": "other", "title": "Other"}, {"key": "symmcd", "title": "SymmCD, tables 1 to 3"}],
         "figures": [
             figure("symmcd.structural_validity", 0.95, better="higher", interval=[0.9, 0.99], reference=1.0),
-            figure("symmcd.d_sg", 0.151, better="lower", floor=floor, interval=[0.14, 0.19]),
-            figure("symmcd.wasserstein_density", 0.9, better="lower", floor=floor, unit="g/cm³"),
+            figure("symmcd.d_sg", 0.151, better="lower", floor=floor, interval=[0.14, 0.19], p=0.31, num_reference=400),
+            figure("symmcd.wasserstein_density", 0.9, better="lower", floor=floor, unit="g/cm³", p=0.0004),
             figure("other.novelty", 0.5, interval=[0.4, 0.6]),
             figure("other.nothing", None, num=0),
         ],
@@ -216,7 +217,11 @@ def test_page_holds_everything(page, full):
         "90 of 92",
         "[0.1400, 0.1900]",
         "0.1400 ± 0.010",
-        "at the floor",
+        "like real data",
+        "p 0.310",
+        "< 0.001",
+        "n = 90 against 400",
+        "Chosen by group and size",
         "0.9000 g/cm³",
         "2 of 3 known phases",
     ):
@@ -356,7 +361,7 @@ def test_no_samples_and_no_values(full):
             "floor": {"mean": None, "sd": None, "num": 0},
         }
     found = Page(render_html(report))
-    assert "nan" not in found.text.lower() and "at the floor" not in found.text.replace("is marked", "")
+    assert "nan" not in found.text.lower() and "like real data" not in found.text
     assert "nan" not in printed(report).lower()
     assert not key_figures(report)
     drawn = {picture.key for picture in draw_all(report)}
@@ -486,6 +491,14 @@ def test_element_ratios():
     one = samples.copy()
     one[54] = 1
     assert 0 < log_ratios(one, reference)[54] < 2
+    # Few samples: what they lack is never over-represented, and pale unless they should have shown it.
+    few = np.zeros(104)
+    few[26] = 12
+    many = np.zeros(104)
+    many[[1, 8, 26]] = [9, 1800, 7191]
+    found = log_ratios(few, many)
+    assert -0.1 < found[1] < 0 and found[8] < -2 and found[26] > 0
+    assert np.allclose(log_ratios(many, many * 3)[[1, 8, 26]], 0)
 
 
 # --------------------------------------------------------------------------------------------------------------- the table
@@ -582,18 +595,18 @@ def test_parts_of_a_row():
 
 
 @pytest.mark.parametrize(
-    ("better", "low", "inside", "high"),
-    [("lower", True, True, False), ("higher", False, True, True), ("", False, True, False)],
+    ("p", "like", "said"), [(0.31, True, "0.310"), (0.05, False, "0.050"), (0.0001, False, "< 0.001")]
 )
-def test_at_the_floor(better, low, inside, high):
-    """Within two standard deviations on the side that counts."""
-    floor = {"mean": 0.5, "sd": 0.1, "num": 10}
-    assert [at_floor(figure("a.b", value, better=better, floor=floor)) for value in (0.29, 0.31, 0.71)] == [
-        low,
-        inside,
-        high,
-    ]
-    assert not at_floor(figure("a.b", None, floor=floor)) and not at_floor(figure("a.b", 0.5))
+def test_like_real_data(p, like, said):
+    """Only a p-value says so; reports without one, from earlier versions, say nothing."""
+    row = figure("a.b", 0.3, better="lower", floor={"mean": 0.5, "sd": 0.1, "num": 10}, p=p)
+    assert (like_real(row), write_p(row)) == (like, said)
+    assert not like_real(row | {"p": None}) and write_p(row | {"p": None}) == "" and not like_real(row | {"p": "x"})
+
+
+def test_counts_are_whole_numbers():
+    row = figure("a.b", 1.0, floor={"mean": 1.5, "sd": 0.5, "num": 10}, count=True)
+    assert (write_value(row), write_value(row | {"count": False}), write_floor(row)) == ("1", "1.0000", "1.500 ± 0.50")
 
 
 def test_families_keep_every_figure(full):

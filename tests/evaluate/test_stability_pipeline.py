@@ -77,6 +77,20 @@ def test_formation_energies_of_both_sides_come_from_the_potential():
     assert "potential of the hull" in figure.definition
 
 
+def test_crystals_as_they_were_generated():
+    """SymmCD's first column of table 3: energies before relaxation; and what relaxation takes off them."""
+    stretched = replace(rock_salt(), L=1.1 * rock_salt().L)
+    found = judged([rock_salt(), stretched], run_of(calibrate=1))
+    arrays = found.study.stability
+    expected = [Pair().evaluate([cell]).energies[0] / len(cell.z) + 2.0 for cell in (rock_salt(), stretched)]
+    assert arrays["e_hull_initial"] == pytest.approx(expected, abs=1e-6)
+    assert found["symmcd.initial_stable"].value == np.mean(np.array(expected) < 0)
+    assert found["symmcd.initial_stable"].num == 2 and found["symmcd.initial_stable"].num_reference == 1
+    assert arrays["energy_drop"] == pytest.approx(arrays["e_hull_initial"] - arrays["e_hull"], abs=1e-6)
+    assert found["stability.energy_drop"].value == pytest.approx(np.median(arrays["energy_drop"]))
+    assert arrays["energy_drop"][1] > arrays["energy_drop"][0] >= 0
+
+
 def test_symmetry_after_relaxation():
     """Rock salt keeps its group; the same atoms out of place, as a crystal that claims the group, do not hold it."""
     found = judged([rock_salt()], run_of())

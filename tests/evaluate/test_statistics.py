@@ -16,15 +16,20 @@ from symjax.errors import InputError
 from symjax.evaluate import words
 from symjax.evaluate.stages import composition, geometry, symmetry
 from symjax.evaluate.statistics import (
+    Rows,
     chi_squared,
-    floor,
+    group_chi_squared,
     group_distance,
     group_shares,
-    interval,
+    halves_floor,
     jensen_shannon,
+    judged,
     kolmogorov_smirnov,
     permutation_divergence,
+    permutation_test,
+    pool,
     share_interval,
+    share_test,
     wasserstein,
     weight_distance,
 )
@@ -69,32 +74,98 @@ def test_group_shares():
 
 
 def test_chi_squared_floor_is_what_theory_says():
-    """(K - 1) / n for K categories."""
-    from symjax.evaluate.statistics import group_chi_squared
-
-    reference = np.repeat(np.arange(1, 101), 50)
-    found = floor(group_chi_squared, reference, 1000)
-    assert found.mean == pytest.approx(99 / 1000, rel=0.1)
-    assert found.num == 1000
-
-
-def test_floor_of_the_group_distance_falls_with_n():
-    reference = np.repeat(np.arange(1, 101), 100)
-    few, many = (floor(group_distance, reference, num, draws=20).mean for num in (100, 10_000))
-    assert 0 < many < few / 5
-    assert floor(group_distance, reference, 100) == floor(group_distance, reference, 100)  # seeded
+    """K categories drawn n and m times from one source: (K - 1) (1 / n + 1 / m)."""
+    rng = np.random.default_rng(0)
+    ours, theirs = (Rows(rng.integers(1, 101, num)) for num in (1000, 4000))
+    found = permutation_test(group_chi_squared, ours, theirs)
+    assert found.mean == pytest.approx(99 * (1 / 1000 + 1 / 4000), rel=0.1)
+    assert found == permutation_test(group_chi_squared, ours, theirs)  # seeded
+    assert found != permutation_test(group_chi_squared, ours, theirs, seed=1)
 
 
-def test_intervals_cover():
-    """95 % intervals of a known share hold it about as often."""
-    generator = np.random.default_rng(0)
-    drawn = [int(generator.binomial(200, 0.3)) for _ in range(300)]
-    held = [low <= 0.3 <= high for low, high in (share_interval(hits, 200, draws=400) for hits in drawn)]
-    assert 0.9 < np.mean(held) < 0.99
+@pytest.mark.parametrize("num", [40, 160])
+def test_the_null_is_what_other_real_crystals_score(num):
+    """Mean and deviation are those of fresh draws from the same source; drawing from the reference itself gave two thirds."""
+    rng = np.random.default_rng(1)
+    shares = rng.dirichlet(np.full(60, 0.3))
+
+    def draw(size):
+        return 1 + rng.choice(60, size, p=shares)
+
+    fresh = [group_distance(draw(num), draw(num)) for _ in range(200)]
+    found = permutation_test(group_distance, Rows(draw(num)), Rows(draw(num)))
+    assert found.mean == pytest.approx(np.mean(fresh), rel=0.12)
+    assert found.sd == pytest.approx(np.std(fresh), rel=0.5)
+
+
+def test_rules_that_select_are_applied_to_both_sides_of_every_split():
+    """Samples are filtered and read at another tolerance than the reference: alike sources still give no small p-values."""
+    rng = np.random.default_rng(2)
+
+    def side(num):
+        wide = rng.integers(1, 8, num)
+        tight = np.where(rng.random(num) < 0.4, 1, wide)  # at the tighter tolerance many are P1
+        return Rows(wide, keep=wide != 3, known=tight)
+
+    values = [permutation_test(group_distance, side(60), side(90), draws=39, seed=i).p for i in range(60)]
+    assert np.mean(np.array(values) <= 0.2) == pytest.approx(0.2, abs=0.15)
+    # filtered samples against unfiltered crystals, as if the rule belonged to the samples alone, are told apart
+    ours, theirs = side(400), side(400)
+    assert permutation_test(group_distance, Rows(ours.as_samples()), Rows(theirs.as_reference())).p == 1 / 200
+
+
+def test_equal_crystals_count_once_in_every_split():
+    rows = Rows(np.array([5, 5, 7, 7, 9]), keep=np.array([1, 1, 1, 1, 0], bool), classes=np.array([0, 0, 2, 3, 4]))
+    assert rows.as_samples().tolist() == [5, 7, 7]
+    assert rows.chosen(np.array([3, 1, 0])).tolist() == [3, 1]
+    both = pool(rows, Rows(np.array([1]), classes=np.array([0])))
+    assert both.keep.tolist() == [True, True, True, True, False, True] and both.known is None
+    with pytest.raises(InputError, match="both sides"):
+        pool(rows, Rows(np.array([1])))
+
+
+def test_p_values_count_the_observed_split():
+    drawn = np.array([0.0, 1.0, 2.0, np.nan])
+    assert judged(2.0, drawn, "upper").p == 0.5 and judged(3.0, drawn, "upper").p == 0.25
+    assert judged(0.0, drawn, "lower").p == 0.5 and judged(3.0, drawn, "both").p == 0.5
+    assert np.isnan(judged(np.nan, drawn, "both").p) and np.isnan(judged(1.0, drawn[3:], "both").p)
+
+
+def test_floors_of_disjoint_parts():
+    """Unique values of half the reference at most, without drawing one twice."""
+    found = halves_floor(lambda a, b: float(len(set(a) | set(b)) + len(a)), 10, 50, draws=3, seed=0)
+    assert found == (15.0, 0.0, 5, 5)
+    assert halves_floor(lambda a, b: 0.0, 1, 5, draws=3, seed=0) is None
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.98, 0.995])
+def test_intervals_of_shares_hold_them(share):
+    """Wilson intervals hold the true share in 95 % of draws on average, also near 1, where the bootstrap's did in 40 to 66 %."""
+    from scipy.stats import binom
+
+    num = 200
+    held = np.array([low <= share <= high for low, high in (share_interval(hits, num) for hits in range(num + 1))])
+    assert 0.90 < binom.pmf(np.arange(num + 1), num, share)[held].sum() < 0.99
+
+
+def test_interval_of_a_share_is_statsmodels():
+    """Golden values of statsmodels 0.14, proportion_confint(method="wilson")."""
     assert share_interval(0, 0) is None
-    rows = generator.normal(size=300)
-    low, high = interval(wasserstein, rows + 1, rows)
-    assert low < 1 < high
+    assert share_interval(95, 100) == pytest.approx((0.88824, 0.97846), abs=1e-5)
+    low, high = share_interval(50, 50)
+    assert (low, high) == (pytest.approx(0.92865, abs=1e-5), 1.0)
+    assert share_interval(0, 50)[0] == 0 and share_interval(0, 50)[1] == pytest.approx(1 - low)
+
+
+def test_share_test_is_fishers():
+    """3 of 10 against 90 of 100: the hypergeometric probabilities of all tables no likelier than the observed one."""
+    from scipy.stats import hypergeom
+
+    table = hypergeom.pmf(np.arange(11), 110, 93, 10)
+    assert share_test(3, 10, 90, 100) == pytest.approx(table[table <= table[3] * (1 + 1e-7)].sum(), rel=1e-6)
+    assert share_test(3, 10, 90, 100) == pytest.approx(5.607889e-05, rel=1e-4)
+    assert share_test(9, 10, 90, 100) == 1.0
+    assert np.isnan(share_test(0, 0, 5, 10))
 
 
 def test_permutation_divergence():
@@ -139,7 +210,8 @@ def test_quantities_are_those_of_the_libraries(real):
             text[-1] for text in symmetrized.wyckoff_symbols
         )
         rules = composition(cell)
-        assert rules["icsd24"] == smact_validity(structure.composition)
+        assert rules["icsd24"] == smact_validity(structure.composition, oxidation_states_set="icsd24")
+        assert rules["strict"] == smact_validity(structure.composition, oxidation_states_set="smact14")
         assert [tuple(pair) for pair in rules["reduced"]] == list(cell.reduced)
 
 

@@ -103,14 +103,14 @@ def test_published_fingerprint_differs_where_the_oriented_symbol_changes(real, m
 
 
 def test_real_against_itself(measured):
-    """All statistics vanish; the corrected chi-squared is below the floor by the floor."""
+    """All statistics vanish, no split is closer; the corrected chi-squared is below the floor by the floor."""
     empty = measured.take(np.zeros(0, int))
     first, _ = figs.first_and_new(fingerprints(measured.number, measured.z, measured.pos), ())
     unique = measured.take(first)
     found = {f.key.split(".")[1]: f for f in figs.figures_of(unique, unique, empty, maker=MAKER)}
     for key in ("ks_sites", "ks_elements", "ks_dof", "chi2_groups", "chi2_elements"):
         assert found[key].value == pytest.approx(0, abs=1e-12)
-        assert found[key].floor.mean > 0 and found[key].floor.num == len(unique)
+        assert found[key].floor.mean > 0 and found[key].floor.num == len(unique) and found[key].p == 1
     for key in ("chi2_groups", "chi2_elements"):
         assert found[f"{key}_excess"].value == pytest.approx(-found[key].floor.mean)
     assert found["charge_neutral"].value == found["charge_neutral"].reference
@@ -119,12 +119,13 @@ def test_real_against_itself(measured):
 
 
 def test_chi_squared_floor_is_that_of_theory():
-    """(K - 1) / n over K equally likely groups."""
+    """(K - 1) (1 / n + 1 / m) over K equally likely groups."""
     rng = np.random.default_rng(0)
     number = np.repeat(np.arange(195, 215), 50)
     data = figs.measure(number, rng.integers(1, 95, (1000, 1)), np.zeros((1000, 1)))
-    figure = figs.Maker(draws=60).compare("c", "c", figs.group_chi_squared, number[:100], number, definition="")
-    assert figure.floor.mean == pytest.approx(19 / 100, rel=0.1)
+    sides = figs.Rows(number[rng.permutation(1000)[:100]]), figs.Rows(number)
+    figure = figs.Maker(draws=60).compare("c", "c", figs.group_chi_squared, *sides, definition="")
+    assert figure.floor.mean == pytest.approx(19 * (1 / 100 + 1 / 1000), rel=0.1)
     assert len(data) == 1000
 
 
@@ -261,9 +262,16 @@ def test_table_2(command, tmp_path):
     data = rows["test crystals, binary and ternary"]["values"]
     assert data["averaged"]["value"] == 14 and data["kl"]["value"] is None
     assert data["uniform"]["value"] > 20
-    printed = rows["WyckoffTransformer, high temperature, as printed"]["values"]["own"]
-    corrected = rows["WyckoffTransformer, high temperature, corrected"]["values"]["own"]
-    assert (printed["value"], printed["sd"]) == (corrected["sd"], corrected["value"])
+    assert [name for name in rows if name.startswith("WyckoffTransformer, this project")] == [
+        f"WyckoffTransformer, this project, temperature {t}" for t in ("100", "1", "0.01")
+    ]
+    printed = rows["WyckoffTransformer, temperature 100"]["values"]
+    corrected = rows["WyckoffTransformer, high temperature, corrected"]["values"]
+    assert (round(corrected["spread"]["value"]), corrected["own"]["value"]) == (
+        printed["own"]["value"],
+        printed["spread"]["value"],
+    )
+    assert one["spread"] == 0
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,8 @@ def _folded(tag: str) -> str:
     return tag.lower().replace(".", "_")
 
 
-def read_cif_block(block: CifBlock) -> Reading:
-    """All atoms of the cell of one block, with notes.
+def read_cif_block(block: CifBlock, *, overlapping: bool = False) -> Reading:
+    """All atoms of the cell of one block, with notes; ``overlapping`` as in `expand_sites`.
 
     Raises:
         UnusableCrystal: with the reason in words.
@@ -127,7 +127,7 @@ def read_cif_block(block: CifBlock) -> Reading:
         return fits, _shortest(L, places) >= MIN_SEPARATION
 
     symmetry = decide(known, L @ L.T, judge)
-    numbers, places, moved = expand_sites(*_real(symmetry.opset), L, z, x, names)
+    numbers, places, moved = expand_sites(*_real(symmetry.opset), L, z, x, names, overlapping=overlapping)
     notes += [*symmetry.notes, *moved]
     if any(tag.startswith("_atom_site_moment") for tag in block.values) and MAGNETIC[0] not in known:
         notes.append(Note("moments dropped", "magnetic moments are left out"))
@@ -335,8 +335,8 @@ def _compare_formula(block: CifBlock, formula: dict[int, float], z: np.ndarray) 
     return []
 
 
-def read_cif(text: str) -> Reading:
-    """The first structure of a CIF text; blocks left out and further structures are noted.
+def read_cif(text: str, *, overlapping: bool = False) -> Reading:
+    """The first structure of a CIF text; blocks left out and further structures are noted. ``overlapping`` as in `expand_sites`.
 
     Raises:
         UnusableCrystal: with the reason in words.
@@ -346,7 +346,7 @@ def read_cif(text: str) -> Reading:
     chosen = next(iter(with_atoms or [b for b in blocks if b.has_cell] or blocks), None)
     if chosen is None:
         raise UnusableCrystal("truncated cif", "truncated CIF: no data block")
-    reading = read_cif_block(chosen)
+    reading = read_cif_block(chosen, overlapping=overlapping)
     notes = [*block_notes(blocks)]
     if len(with_atoms) > 1:
         notes.append(Note("more structures", f"{len(with_atoms) - 1} further structures of the text are left out"))

@@ -20,7 +20,14 @@ _SAME = 1e-3  # angstrom; images of a site on its special position coincide bett
 
 
 def expand_sites(
-    W: np.ndarray, w: np.ndarray, L: np.ndarray, z: np.ndarray, x: np.ndarray, names: Sequence[str]
+    W: np.ndarray,
+    w: np.ndarray,
+    L: np.ndarray,
+    z: np.ndarray,
+    x: np.ndarray,
+    names: Sequence[str],
+    *,
+    overlapping: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, list[Note]]:
     """All atoms of the cell.
 
@@ -29,6 +36,7 @@ def expand_sites(
         L: (3, 3) lattice rows, angstrom.
         z: (m,) atomic numbers. x: (m, 3) fractional coordinates of the sites.
         names: what messages call the sites.
+        overlapping: let listed atoms lie in one place where the identity is the only operation: bad crystals are to be measured.
 
     Returns:
         (a,) atomic numbers, (a, 3) coordinates in [0, 1), and notes on sites that were moved or left out.
@@ -37,7 +45,8 @@ def expand_sites(
         UnusableCrystal: two sites in one place, or a site near several special positions at once.
     """
     if len(W) == 1:
-        _check_listed(L, z, x, names)
+        if not overlapping:
+            _check_listed(L, z, x, names)
         return np.asarray(z, np.int64), wrapped(x), []
     notes: list[Note] = []
     numbers: list[int] = []

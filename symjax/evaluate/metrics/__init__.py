@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from symjax.errors import InputError
 from symjax.evaluate.metrics import (
     adaptor,
+    chemistry,
     coverage,
     lemat,
     operations,
@@ -29,7 +30,7 @@ class Family:
         key: what `--metrics` calls them.
         title: heading in the report.
         figures: makes them.
-        needs: stages beyond the cheap ones: ``fingerprint``, ``operations``, ``stability``.
+        needs: stages beyond the cheap ones: ``fingerprint``, ``operations``, ``chemistry``, ``stability``.
     """
 
     key: str
@@ -47,6 +48,7 @@ FAMILIES = {
         Family("wyckoffaugen", "WyckoffAUGen, table 1", wyckoffaugen.figures),
         Family("adaptor", "WyckoffDiff-Adaptor: requested groups", adaptor.figures),
         Family("operations", "Operations (symjax)", operations.figures, ("operations",)),
+        Family("chemistry", "Chemistry: charges, contacts, bonds (symjax)", chemistry.figures, ("chemistry",)),
         Family("lemat", "LeMat-GenBench style", lemat.figures),
         Family("stability", "Stability with a universal potential", stability.figures, ("stability",)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,18 +10,20 @@ import numpy as np
 
 from symjax.evaluate.coverage import (
     CUTOFFS,
+    Neighbours,
     central_moment_discrepancy,
     coverage,
+    distances,
     diversity,
     own_scaler,
     published_scaler,
     standardise,
 )
-from symjax.evaluate.figure import Figure, Floor
+from symjax.evaluate.figure import Figure
 from symjax.evaluate.measured import Measured
 from symjax.evaluate.metrics.common import CDVAE, Findings, Skipped, Study
 from symjax.evaluate.metrics.wyckoffaugen import chosen_rows
-from symjax.evaluate.statistics import floor, share_interval
+from symjax.evaluate.statistics import Rows, halves_floor, permutation_test, share_interval
 
 FLOOR_DRAWS = 20
 DIVERSITY_LIMIT = 2000
@@ -34,16 +37,20 @@ def figures(study: Study) -> Findings:
         side = "samples" if not samples[2].any() else "reference"
         return Findings([], [Skipped("symmcd.coverage_recall", f"no crystal of the {side} has fingerprints")])
     found = _coverage(study, samples, reference)
-    keep = chosen_rows(study) & samples[2]
-    if keep.sum() >= 2:
-        found += _moments(study, samples, reference, keep)
+    sides = [
+        chosen_rows(study, part, np.arange(len(part)), prints[2])
+        for part, prints in ((study.samples, samples), (study.reference, reference))
+    ]
+    keep = sides[0].as_samples()
+    if len(keep) >= 2:
+        found += _moments(study, samples, reference, (sides[0], sides[1]))
     else:
         found += [
             Figure(
                 "wyckoffaugen.cmd",
                 "CrystalNN fingerprints, CMD",
                 float("nan"),
-                int(keep.sum()),
+                len(keep),
                 "no two chosen samples with fingerprints",
             )
         ]
@@ -86,7 +93,9 @@ def _coverage(study: Study, samples: Any, reference: Any) -> list[Figure]:
             structure_cutoff=cutoffs[0],
             composition_cutoff=cutoffs[1],
         )
-        noise = None if suffix else _floors(study, rs, scaled[1], len(s), cutoffs)
+        noise: dict[str, dict[str, Any]] = {"recall": {}, "precision": {}}
+        if not suffix:
+            noise = _tests(study, (samples[2], reference[2]), (s, scaled[0]), (rs, scaled[1]), cutoffs)
         more: dict[str, Any] = {
             "source": f"SymmCD tables 1-3; {CDVAE}",
             "better": "higher",
@@ -99,8 +108,7 @@ def _coverage(study: Study, samples: Any, reference: Any) -> list[Figure]:
                 result.recall,
                 len(reference[2]),
                 f"share of all reference crystals with a sample near; {said}",
-                floor=noise,
-                interval=_interval(study, result.recall, len(reference[2])),
+                **noise["recall"],
                 **more,
             ),
             Figure(
@@ -109,7 +117,8 @@ def _coverage(study: Study, samples: Any, reference: Any) -> list[Figure]:
                 result.precision,
                 len(live),
                 f"share of all samples, those without fingerprints included, with a reference crystal near; {said}",
-                interval=_interval(study, result.precision, len(live)),
+                interval=share_interval(round(result.precision * len(live)), len(live)),
+                **noise["precision"],
                 **more,
             ),
         ]
@@ -135,79 +144,108 @@ def _coverage(study: Study, samples: Any, reference: Any) -> list[Figure]:
     return found
 
 
-def _interval(study: Study, share: float, num: int) -> tuple[float, float] | None:
-    return share_interval(round(share * num), num, seed=study.seed)
+def _tests(
+    study: Study,
+    live: tuple[np.ndarray, np.ndarray],
+    ours: tuple[np.ndarray, np.ndarray],
+    theirs: tuple[np.ndarray, np.ndarray],
+    cutoffs: tuple[float, float],
+) -> dict[str, dict[str, Any]]:
+    """Floor (disjoint parts of the reference) and p-value (pooled rows split again) of recall and of precision."""
+    near = Neighbours(*(np.concatenate(pair) for pair in zip(ours, theirs)), cutoffs)
+    place = np.full(len(live[0]) + len(live[1]), -1)  # rows without fingerprints are near to nothing
+    place[np.concatenate(live)] = np.arange(len(ours[0]) + len(theirs[0]))
+    start = len(live[0])
 
+    def recall(samples: np.ndarray, known: np.ndarray) -> float:
+        a, b = place[samples], place[known]
+        return float(near.covered(b[b >= 0], a[a >= 0]).sum() / len(known))
 
-def _floors(
-    study: Study, structure: np.ndarray, composition: np.ndarray, num: int, cutoffs: tuple[float, float]
-) -> Floor:
-    """Recall of draws from the reference itself; its precision is one by construction."""
-    generator = np.random.default_rng(study.seed)
-    values = []
-    for _ in range(FLOOR_DRAWS):
-        rows = np.unique(generator.integers(0, len(structure), num))
-        drawn = coverage(
-            structure[rows],
-            composition[rows],
-            structure,
-            composition,
-            num_generated=num,
-            structure_cutoff=cutoffs[0],
-            composition_cutoff=cutoffs[1],
+    def precision(samples: np.ndarray, known: np.ndarray) -> float:
+        return recall(known, samples)
+
+    found = {}
+    for name, score in (("recall", recall), ("precision", precision)):
+        test = permutation_test(
+            score,
+            Rows(np.arange(start)),
+            Rows(np.arange(start, len(place))),
+            tail="lower",
+            draws=study.draws,
+            seed=study.seed,
         )
-        values.append(drawn.recall)
-    return Floor(float(np.mean(values)), float(np.std(values)), num)
+        floor = halves_floor(
+            lambda a, b, score=score: score(start + a, start + b),  # type: ignore[misc]
+            len(live[1]),
+            start,
+            draws=FLOOR_DRAWS,
+            seed=study.seed,
+        )
+        found[name] = {"p": test.p, "floor": floor, "num_reference": len(live[1])}
+    return found
 
 
-def _moments(study: Study, samples: Any, reference: Any, keep: np.ndarray) -> list[Figure]:
+def _moments(study: Study, samples: Any, reference: Any, sides: tuple[Rows, Rows]) -> list[Figure]:
+    """Discrepancy and diversities of the chosen samples; ``sides`` hold row numbers."""
     rule = "unique" + (" novel" if study.train is not None else "") + " samples valid in both senses"
     source = "WyckoffAUGen table 1"
-    real = reference[2]
-    few = np.random.default_rng(study.seed).permutation(np.flatnonzero(real))[:DIVERSITY_LIMIT]
     scaler = published_scaler()
-    scaled, scaled_real = standardise(samples[1][keep], *scaler), standardise(reference[1][few], *scaler)
-    num = int(keep.sum())
-    spread = {
-        "structure": floor(_diversity, reference[0][few], min(num, len(few)), draws=FLOOR_DRAWS, seed=study.seed),
-        "composition": floor(_diversity, scaled_real, min(num, len(few)), draws=FLOOR_DRAWS, seed=study.seed),
-    }
-    return [
+    found = [
         study.compare(
             "wyckoffaugen.cmd",
             "CrystalNN fingerprints, CMD",
             partial(central_moment_discrepancy, moments=50),
-            samples[0][keep],
-            reference[0][real],
+            (replace(sides[0], values=samples[0]), replace(sides[1], values=reference[0])),
             "central moment discrepancy up to 50 moments (Zellinger 2017) of CrystalNN fingerprints, range [0, 1]; "
             f"{rule} against the reference",
             source=source,
-        ),
-        Figure(
-            "wyckoffaugen.diversity_structure",
-            "structural diversity",
-            diversity(samples[0][keep]),
-            num,
-            f"mean pairwise Euclidean distance of CrystalNN fingerprints; {rule}",
-            source=source,
-            better="higher",
-            reference=diversity(reference[0][few]),
-            floor=spread["structure"],
-        ),
-        Figure(
-            "wyckoffaugen.diversity_composition",
-            "compositional diversity",
-            diversity(scaled),
-            num,
-            f"mean pairwise Euclidean distance of standardised Magpie fingerprints; {rule}",
-            source=source,
-            better="higher",
-            reference=diversity(scaled_real),
-            floor=spread["composition"],
-        ),
+        )
     ]
+    for key, name, said, ours, theirs in (
+        ("structure", "structural diversity", "CrystalNN fingerprints", samples[0], reference[0]),
+        (
+            "composition",
+            "compositional diversity",
+            "standardised Magpie fingerprints",
+            standardise(samples[1], *scaler),
+            standardise(reference[1], *scaler),
+        ),
+    ):
+        mine = ours[sides[0].as_samples()]
+        few = np.random.default_rng(study.seed).permutation(sides[1].as_reference())[:DIVERSITY_LIMIT]
+        found.append(
+            Figure(
+                f"wyckoffaugen.diversity_{key}",
+                name,
+                diversity(mine),
+                len(mine),
+                f"mean pairwise Euclidean distance of {said}; {rule}",
+                source=source,
+                better="higher",
+                reference=diversity(theirs[few]),
+                num_reference=len(few),
+                **_diversity_test(study, sides, ours, theirs),
+            )
+        )
+    return found
 
 
-def _diversity(drawn: np.ndarray, _: np.ndarray) -> float:
-    """Diversity as a statistic of two samples, for its floor."""
-    return diversity(drawn)
+def _diversity_test(study: Study, sides: tuple[Rows, Rows], ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
+    """Floor and p-value of a diversity, of at most `DIVERSITY_LIMIT` chosen rows of each side: pairs grow with the square."""
+    generator = np.random.default_rng(study.seed)
+    picked = [generator.permutation(side.as_samples())[:DIVERSITY_LIMIT] for side in sides]
+    if min(map(len, picked)) < 2:
+        return {}
+    rows = np.concatenate([ours[picked[0]], theirs[picked[1]]])
+    pairs = distances(rows)
+    num = len(picked[0])
+
+    def spread(drawn: np.ndarray, _: np.ndarray) -> float:
+        return float(pairs[np.ix_(drawn, drawn)].sum() / (len(drawn) * (len(drawn) - 1)))
+
+    if num < 2 or len(rows) < num + 4:  # halves of fewer have no pairs
+        return {}
+    places = Rows(np.arange(num)), Rows(np.arange(num, len(rows)))
+    test = permutation_test(spread, *places, tail="both", draws=FLOOR_DRAWS * 2 - 1, seed=study.seed)
+    floor = halves_floor(lambda a, b: spread(num + a, b), len(picked[1]), num, draws=FLOOR_DRAWS, seed=study.seed)
+    return {"p": test.p, "floor": floor}

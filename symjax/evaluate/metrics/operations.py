@@ -9,8 +9,8 @@ import numpy as np
 from symjax.evaluate.figure import Figure
 from symjax.evaluate.metrics.common import Findings, Skipped, Study, mean_of
 from symjax.evaluate.sets import set_defects, stack
-from symjax.evaluate.stages import column
-from symjax.evaluate.statistics import group_distance, group_shares, jensen_shannon
+from symjax.evaluate.stages import NEARBY, column
+from symjax.evaluate.statistics import Rows, group_distance, group_shares, jensen_shannon, permutation_test
 from symjax.evaluate.symmetry import LADDER
 
 SOURCE = "symjax"
@@ -20,7 +20,7 @@ LATTICE_TOLERANCE = 1e-6
 def figures(study: Study) -> Findings:
     """Defects of sets, agreement of lattice and atoms with them, distribution of the generated groups, distances."""
     found, skipped = _sets(study)
-    found += _distances(study)
+    found += [*_steadiness(study), *_distances(study)]
     return Findings(found, skipped)
 
 
@@ -153,8 +153,7 @@ def _generated_groups(study: Study, owned: np.ndarray) -> list[Figure]:
             "symop.js_groups",
             "space groups, JS distance",
             group_distance,
-            numbers,
-            real,
+            (Rows(numbers), Rows(real)),
             rule,
             source=SOURCE,
             note="the reference's groups are read off its operations if it has any, else found at 0.1 Å",
@@ -182,7 +181,7 @@ def _generated_groups(study: Study, owned: np.ndarray) -> list[Figure]:
             numbers == 1,
             "the generated set is the identity alone",
             source=SOURCE,
-            reference=mean_of(real == 1),
+            reference=real == 1,
         ),
         Figure(
             "symop.groups",
@@ -192,6 +191,8 @@ def _generated_groups(study: Study, owned: np.ndarray) -> list[Figure]:
             "read off the operations",
             source=SOURCE,
             reference=float(len(np.unique(real))),
+            num_reference=len(real),
+            count=True,
             note="grows with the number of samples",
         ),
     ]
@@ -211,6 +212,36 @@ def _draws_against(source: np.ndarray, target: np.ndarray, num: int, study: Stud
     return float(np.mean([jensen_shannon(generator.multinomial(num, share) / num, wanted) for _ in range(study.draws)]))
 
 
+def _steadiness(study: Study) -> list[Figure]:
+    """Groups that depend on how atoms are listed, or on the second digit of the tolerance."""
+    rows = [part.steadiness for part in (study.samples, study.reference)]
+    if rows[0] is None or rows[1] is None:
+        return []
+    found = []
+    for key, name, said in (
+        ("reordered", "group changes with the order of atoms", "listing the atoms backwards gives another space group"),
+        (
+            "tolerance",
+            "group changes with the tolerance",
+            f"at {NEARBY[0]:g} or {NEARBY[1]:g} Å the space group is another",
+        ),
+    ):
+        flags = [column(side, key, 0.0)[part.usable] > 0 for side, part in zip(rows, (study.samples, study.reference))]
+        found.append(
+            study.share(
+                f"symop.group_{key}",
+                name,
+                flags[0],
+                f"{said} than at 0.1 Å (5°) in the canonical order; over samples that are crystals",
+                source=SOURCE,
+                tolerance="0.1 Å / 5°",
+                better="lower",
+                reference=flags[1],
+            )
+        )
+    return found
+
+
 def _distances(study: Study) -> list[Figure]:
     samples, reference = study.samples, study.reference
     where = "all atoms and periodic images, own images included; over all rows"
@@ -222,7 +253,7 @@ def _distances(study: Study) -> list[Figure]:
             where,
             source=SOURCE,
             better="higher",
-            reference=mean_of(np.nan_to_num(reference.distance) >= 0.5),
+            reference=np.nan_to_num(reference.distance) >= 0.5,
         )
     ]
     for bound in (0.6, 0.8):
@@ -234,7 +265,7 @@ def _distances(study: Study) -> list[Figure]:
                 f"no distance below {bound} of the sum of covalent radii (Cordero 2008); {where}",
                 source=SOURCE,
                 better="higher",
-                reference=mean_of(np.nan_to_num(reference.ratio) >= bound),
+                reference=np.nan_to_num(reference.ratio) >= bound,
             )
         )
     for key, name, ours, theirs in (
@@ -255,6 +286,15 @@ def _distances(study: Study) -> list[Figure]:
                 f"mean over crystals; {name}",
                 source=SOURCE,
                 reference=mean_of(theirs),
+                num_reference=len(theirs),
+                p=permutation_test(
+                    lambda drawn, _: float(drawn.mean()),
+                    Rows(ours),
+                    Rows(theirs),
+                    tail="both",
+                    draws=study.draws,
+                    seed=study.seed,
+                ).p,
             )
         )
     return found

@@ -12,7 +12,7 @@ import numpy as np
 
 from symjax.evaluate.figure import Figure
 from symjax.evaluate.metrics.common import Findings, Skipped, Study, mean_of
-from symjax.evaluate.statistics import share_interval
+from symjax.evaluate.statistics import Rows, permutation_test, share_interval
 
 THRESHOLDS = (
     (0.08, "stable", "WyckoffTransformer, evaluator of its code (e_hull <= 0.08 eV/atom)"),
@@ -84,7 +84,7 @@ def _hull(study: Study) -> list[Figure]:
                 e_hull[live] <= bound,
                 f"energy above hull at most {bound:g} eV/atom after relaxation; over crystals with a finite one",
                 source=source,
-                reference=mean_of(known <= bound),
+                reference=known <= bound,
                 **more,
             )
         )
@@ -95,10 +95,12 @@ def _hull(study: Study) -> list[Figure]:
             live & (np.nan_to_num(e_hull, nan=9.0) < 0.0),
             "e_hull under 0 (crystals that lie on the hull are not); over all rows",
             source="SymmCD table 3, FlowMM (e_hull < 0)",
-            reference=mean_of(known < 0.0),
+            reference=known < 0.0,
             **more,
         )
     )
+    if "e_hull_initial" in study.stability:
+        found += _unrelaxed(study, more)
     if "elements_only" in study.stability:
         found.append(
             study.share(
@@ -144,7 +146,49 @@ def _hull(study: Study) -> list[Figure]:
                 unit="eV/atom",
                 better="lower",
                 reference=float(np.median(known)) if len(known) else float("nan"),
+                num_reference=len(known),
                 note=note,
+            )
+        )
+    return found
+
+
+def _unrelaxed(study: Study, more: dict[str, Any]) -> list[Figure]:
+    """Crystals as they were generated: under the hull, and how much relaxation lowers them."""
+    first, drop = study.stability["e_hull_initial"], study.stability["energy_drop"]
+    known = study.stability.get("calibration_e_hull_initial", np.zeros(0))
+    real = study.stability.get("calibration_energy_drop", np.zeros(0))
+    found = [
+        study.share(
+            "symmcd.initial_stable",
+            "under the hull before relaxation, all rows",
+            np.nan_to_num(first, nan=9.0) < 0.0,
+            "energy of the unrelaxed structure under the hull of (relaxed or unrelaxed) reference crystals; over all rows",
+            source="SymmCD table 3 (initial stable)",
+            reference=known[np.isfinite(known)] < 0.0,
+            **more,
+        )
+    ]
+    rows = [Rows(values, np.isfinite(values), counted=np.isfinite(values)) for values in (drop, real)]
+    ours, theirs = rows[0].as_samples(), rows[1].as_reference()
+    if len(ours):
+        test = permutation_test(
+            lambda drawn, _: float(np.median(drawn)), rows[0], rows[1], draws=study.draws, seed=study.seed
+        )
+        found.append(
+            Figure(
+                "stability.energy_drop",
+                "median energy drop",
+                float(np.median(ours)),
+                len(ours),
+                "energy of the unrelaxed less that of the relaxed structure; over crystals with both",
+                source="symjax",
+                unit="eV/atom",
+                better="lower",
+                p=test.p,
+                reference=float(np.median(theirs)) if len(theirs) else float("nan"),
+                num_reference=len(theirs),
+                note=more["note"],
             )
         )
     return found
@@ -202,7 +246,7 @@ def _sun(study: Study) -> list[Figure]:
                 source=source,
                 better="higher",
                 note=note,
-                interval=share_interval(int((hits & over).sum()), num, seed=study.seed),
+                interval=share_interval(int((hits & over).sum()), num),
             )
         )
     return found

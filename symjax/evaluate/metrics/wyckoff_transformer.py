@@ -6,13 +6,23 @@ reference for novelty is train and validation together: give both as ``--train``
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from symjax.evaluate.figure import Figure
-from symjax.evaluate.metrics.common import SPGLIB_WIDE, Findings, Skipped, Study, mean_of
-from symjax.evaluate.statistics import group_chi_squared, kolmogorov_smirnov, permutation_divergence, weight_chi_squared
+from symjax.evaluate.measured import Measured
+from symjax.evaluate.metrics.common import SPGLIB_WIDE, Findings, Skipped, Study
+from symjax.evaluate.statistics import (
+    Rows,
+    group_chi_squared,
+    kolmogorov_smirnov,
+    permutation_divergence,
+    share_test,
+    weight_chi_squared,
+)
 
 SOURCE = "WyckoffTransformer table 1"
 
@@ -33,7 +43,7 @@ def figures(study: Study) -> Findings:
             source=SOURCE,
             tolerance=SPGLIB_WIDE,
             better="higher",
-            reference=mean_of(reference.number > 0),
+            reference=reference.number > 0,
         ),
         study.share(
             "wyckoff_transformer.uniqueness",
@@ -45,7 +55,6 @@ def figures(study: Study) -> Findings:
         ),
     ]
     if study.train is None:
-        keep = flags.unique
         skipped.append(
             Skipped(
                 "wyckoff_transformer.novelty",
@@ -54,7 +63,6 @@ def figures(study: Study) -> Findings:
         )
         chosen = "unique samples (no training data given)"
     else:
-        keep = flags.both
         chosen = "unique novel samples"
         found.append(
             study.share(
@@ -66,9 +74,10 @@ def figures(study: Study) -> Findings:
                 "detected otherwise than in train counts as novel at once",
                 source=SOURCE,
                 better="higher",
+                reference=_novel_among_unique(study),
             )
         )
-    found += _lines(study, keep, chosen)
+    found += _lines(study, chosen)
     energy = study.inputs.get("likelihoods")
     if energy is None:
         skipped.append(
@@ -79,28 +88,50 @@ def figures(study: Study) -> Findings:
     return Findings(found, skipped)
 
 
-def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
-    samples, reference = study.samples, study.reference
-    real, keep = reference.number > 0, keep & (samples.number > 0)
+def _novel_among_unique(study: Study) -> np.ndarray:
+    """Whether each crystal of the reference is novel, equal ones counted once."""
+    real = study.part_of(study.pooled_genes, study.reference)
+    firsts = np.unique(real.classes, return_index=True)[1]
+    return real.novel[firsts]
+
+
+def _chosen(study: Study, part: Measured, values: np.ndarray) -> Rows:
+    """Unique novel rows with a group among the samples, all rows with a group in the reference; the same rule for both sides."""
+    found, live = study.part_of(study.pooled_genes, part), part.number > 0
+    return Rows(values, keep=found.novel & live, classes=found.classes, counted=live)
+
+
+def _lines(study: Study, chosen: str) -> list[Figure]:
+    reference = study.reference
+    real = reference.number > 0
     ks = f"two-sample Kolmogorov-Smirnov statistic against all of the reference; {chosen}; "
     chi = f"sum of (g - t)² / t on shares, over categories of the reference, others dropped and normalised again; {chosen}; "
     more: dict[str, Any] = {"source": SOURCE, "tolerance": SPGLIB_WIDE}
+
+    def rows(of: Callable[[Measured], np.ndarray]) -> tuple[Rows, Rows]:
+        return study.both(lambda part: _chosen(study, part, of(part)))
+
+    def share(key: str, name: str, of: Callable[[Measured], np.ndarray], definition: str, **more: Any) -> Figure:
+        """A share of chosen samples; its p-value is against the crystals of the reference that the same rule would choose."""
+        sides = rows(of)
+        flags, same = sides[0].as_samples(), sides[1].as_samples()
+        figure = study.share(key, name, flags, f"{definition}; {chosen}", reference=sides[1].as_reference(), **more)
+        return replace(figure, p=share_test(int(flags.sum()), flags.size, int(same.sum()), same.size))
+
     return [
-        study.share(
+        share(
             "wyckoff_transformer.charge_neutral",
             "charge neutral",
-            samples.composition_valid()[keep],
-            f"SMACT rule as in CDVAE; {chosen}",
+            lambda part: part.composition_valid("strict"),
+            "SMACT rule; a pair with an element of unknown electronegativity fails, as in the paper's code",
             source=SOURCE,
             better="higher",
-            reference=mean_of(reference.composition_valid()),
         ),
         study.compare(
             "wyckoff_transformer.ks_sites",
             "number of sites, KS",
             kolmogorov_smirnov,
-            samples.sites[keep],
-            reference.sites[real],
+            rows(lambda part: part.sites),
             ks + "occupied Wyckoff positions (orbits)",
             **more,
         ),
@@ -108,8 +139,7 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
             "wyckoff_transformer.ks_elements",
             "number of elements, KS",
             kolmogorov_smirnov,
-            samples.species[keep],
-            reference.species[real],
+            rows(lambda part: part.species),
             ks + "distinct elements",
             **more,
         ),
@@ -117,25 +147,16 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
             "wyckoff_transformer.ks_dof",
             "degrees of freedom, KS",
             kolmogorov_smirnov,
-            samples.freedom[keep],
-            reference.freedom[real],
+            rows(lambda part: part.freedom),
             ks + "free coordinates of all occupied positions, the lattice not counted",
             **more,
         ),
-        study.share(
-            "wyckoff_transformer.p1",
-            "P1",
-            samples.number[keep] == 1,
-            f"space group 1; {chosen}",
-            reference=mean_of(reference.number[real] == 1),
-            **more,
-        ),
+        share("wyckoff_transformer.p1", "P1", lambda part: part.number == 1, "space group 1", **more),
         study.compare(
             "wyckoff_transformer.chi2_groups",
             "space groups, chi-squared",
             group_chi_squared,
-            samples.number[keep],
-            reference.number[real],
+            rows(lambda part: part.number),
             chi + f"floor near (K - 1) / n, K = {len(np.unique(reference.number[real]))} groups",
             **more,
         ),
@@ -143,8 +164,7 @@ def _lines(study: Study, keep: np.ndarray, chosen: str) -> list[Figure]:
             "wyckoff_transformer.chi2_elements",
             "elements, chi-squared",
             weight_chi_squared,
-            samples.fractions[keep],
-            reference.fractions[real],
+            rows(lambda part: part.fractions),
             chi + "each crystal adds its atomic fractions",
             **more,
         ),
@@ -165,6 +185,14 @@ def permutation_figures(likelihoods: dict[str, np.ndarray]) -> list[Figure]:
             -float(np.mean(own)),
             num,
             "minus the mean log-likelihood in the order in which each sample was generated",
+            **loss,
+        ),
+        Figure(
+            "wyckoff_transformer.permutation_own_sd",
+            "log-likelihood, spread of the set",
+            float(np.std(own, ddof=1)) if num > 1 else float("nan"),
+            num,
+            "standard deviation over samples of the log-likelihood in the generated order",
             **loss,
         ),
         Figure(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from symjax.evaluate.figure import Figure
-from symjax.evaluate.metrics.common import CDVAE, SPGLIB_WIDE, Findings, Skipped, Study, mean_of
-from symjax.evaluate.statistics import group_distance, group_divergence, wasserstein, weight_distance
+from symjax.evaluate.measured import Measured
+from symjax.evaluate.metrics.common import CDVAE, SPGLIB_WIDE, Findings, Skipped, Study
+from symjax.evaluate.statistics import Rows, group_distance, group_divergence, wasserstein, weight_distance
 
 SOURCE = "WyckoffAUGen table 1"
 
@@ -28,7 +29,7 @@ def figures(study: Study) -> Findings:
             "CDVAE's rule (0.5 angstrom, 0.1 cubic angstrom, no limit on edges); over all rows",
             source=f"{SOURCE}; {CDVAE}",
             better="higher",
-            reference=mean_of(reference.structure_valid),
+            reference=reference.structure_valid,
         ),
         study.share(
             "wyckoffaugen.composition_validity",
@@ -37,10 +38,9 @@ def figures(study: Study) -> Findings:
             "CDVAE's rule; over all rows",
             source=f"{SOURCE}; {CDVAE}",
             better="higher",
-            reference=mean_of(reference.composition_valid()),
+            reference=reference.composition_valid(),
         ),
     ]
-    keep = chosen_rows(study)
     if study.train is None:
         skipped.append(
             Skipped(
@@ -61,7 +61,7 @@ def figures(study: Study) -> Findings:
             )
         )
     found += _distances(
-        study, keep, f"{'unique novel' if study.train is not None else 'unique'} valid samples against the reference"
+        study, f"{'unique novel' if study.train is not None else 'unique'} valid samples against the reference"
     )
     timing = seconds_per_500(study)
     if isinstance(timing, Figure):
@@ -71,22 +71,30 @@ def figures(study: Study) -> Findings:
     return Findings(found, skipped)
 
 
-def chosen_rows(study: Study) -> np.ndarray:
-    """(n,) samples that the table's distances are over: valid in both senses, unique, and novel if there is training data."""
-    samples = study.samples
-    valid = samples.structure_valid & samples.composition_valid()
-    return valid & (study.matched.unique if study.train is None else study.matched.both)
+def chosen_rows(study: Study, part: Measured, values: np.ndarray, live: np.ndarray | None = None) -> Rows:
+    """Rows of the table's distances: valid in both senses, the first of their kind, novel if there is training data.
+
+    Args:
+        study: everything.
+        part: its samples or its reference.
+        values: (n, ...) what the distance is of.
+        live: (n,) bool, rows that have a value; None for those that are crystals.
+    """
+    found = study.part_of(study.pooled, part)
+    live = part.usable if live is None else live
+    keep = part.structure_valid & part.composition_valid() & found.novel & live
+    return Rows(values, keep=keep, classes=found.classes, counted=live)
 
 
-def _distances(study: Study, keep: np.ndarray, rule: str) -> list[Figure]:
-    samples, reference = study.samples, study.reference
-    real = reference.usable
+def _distances(study: Study, rule: str) -> list[Figure]:
+    def rows(name: str) -> tuple[Rows, Rows]:
+        return study.both(lambda part: chosen_rows(study, part, getattr(part, name)))
+
     groups = study.compare(
         "wyckoffaugen.jsd_groups",
         "space groups, JS distance",
         group_distance,
-        samples.number[keep],
-        reference.number[real],
+        rows("number"),
         "Jensen-Shannon distance (root, natural logarithm: the published 0.6957 exceeds ln 2, so it cannot be a "
         f"divergence in nats); {rule}",
         source=SOURCE,
@@ -96,20 +104,17 @@ def _distances(study: Study, keep: np.ndarray, rule: str) -> list[Figure]:
         "wyckoffaugen.jsd_groups_divergence",
         "space groups, JS divergence",
         group_divergence,
-        samples.number[keep],
-        reference.number[real],
+        rows("number"),
         f"the divergence in nats: the square of the distance; {rule}",
         source=SOURCE,
         tolerance=SPGLIB_WIDE,
     )
-    occupied = keep & (samples.sites > 0)
     return [
         study.compare(
             "wyckoffaugen.wasserstein_density",
             "density, Wasserstein",
             wasserstein,
-            samples.density[keep],
-            reference.density[real],
+            study.both(lambda part: chosen_rows(study, part, part.density, np.isfinite(part.density))),
             f"mass densities; {rule}",
             source=SOURCE,
             unit="g/cm³",
@@ -118,8 +123,7 @@ def _distances(study: Study, keep: np.ndarray, rule: str) -> list[Figure]:
             "wyckoffaugen.wasserstein_elements",
             "number of elements, Wasserstein",
             wasserstein,
-            samples.species[keep],
-            reference.species[real],
+            rows("species"),
             f"distinct elements; {rule}",
             source=SOURCE,
         ),
@@ -129,8 +133,7 @@ def _distances(study: Study, keep: np.ndarray, rule: str) -> list[Figure]:
             "wyckoffaugen.jsd_dimensions",
             "Wyckoff dimensions, JS distance",
             weight_distance,
-            samples.dimensions[occupied],
-            reference.dimensions[reference.sites > 0],
+            study.both(lambda part: chosen_rows(study, part, part.dimensions, part.sites > 0)),
             f"Jensen-Shannon distance of the shares of occupied positions with 0, 1, 2, 3 free coordinates; {rule}",
             source=SOURCE,
             tolerance=SPGLIB_WIDE,

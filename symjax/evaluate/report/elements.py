@@ -28,7 +28,7 @@ SHOWN = 30
 LARGEST = 3.0
 """Binary logarithm of a ratio at which the colours end: eight times as frequent, or an eighth."""
 HALF_CRYSTAL = 0.5
-"""Weight added to both sides before dividing, so that an element seen once does not get the strongest colour."""
+"""Crystals that the smaller side is given of every element before dividing; the other side is given the same share."""
 
 
 def weights_of(report: Report) -> dict[str, np.ndarray]:
@@ -50,10 +50,11 @@ def weights_of(report: Report) -> dict[str, np.ndarray]:
 def log_ratios(samples: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """(104,) binary logarithm of share in the samples over share in the reference; NaN for elements in neither.
 
-    Half a crystal is added to both sides (`HALF_CRYSTAL`).
+    Both sides get one pseudo-weight in proportion to their number, half a crystal on the smaller side (`HALF_CRYSTAL`): an element
+    that few crystals could not have shown has a pale colour, and one absent from the samples is never over-represented.
     """
-    first = (samples + HALF_CRYSTAL) / (samples.sum() + HALF_CRYSTAL)
-    second = (reference + HALF_CRYSTAL) / (reference.sum() + HALF_CRYSTAL)
+    least = HALF_CRYSTAL / min(samples.sum(), reference.sum())
+    first, second = samples / samples.sum() + least, reference / reference.sum() + least
     return np.where((samples > 0) | (reference > 0), np.log2(first / second), np.nan)
 
 

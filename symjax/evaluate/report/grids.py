@@ -24,12 +24,13 @@ from symjax.evaluate.report.canvas import (
 )
 from symjax.evaluate.report.reading import (
     FLOOR_WIDTH,
+    LEVEL,
     Report,
     Row,
-    at_floor,
     clean,
     figures_of,
     floor_of,
+    like_real,
     number,
     write_number,
 )
@@ -169,7 +170,7 @@ def _ladder(tolerances: np.ndarray, lines: Mapping[str, np.ndarray]) -> Any:
 
 
 def floors(report: Report, kind: str = "svg") -> bytes | None:
-    """Distances divided by the mean of their floor: 1 is what real data of the same number score."""
+    """Distances divided by the mean of their floor: 1 is what one common source of samples and reference gives."""
     rows = [row for row in figures_of(report) if row.get("better") == "lower" and _ratio(row) is not None]
     return encode(lambda: _floors(rows), kind) if rows else None
 
@@ -183,11 +184,12 @@ def _floors(rows: Sequence[Row]) -> Any:
     figure = new_figure(WIDE, 1.1 + 0.27 * len(rows))
     axes = figure.add_subplot()
     ratios = [_ratio(row) or 1.0 for row in rows]
-    spreads = [_spread(row) for row in rows]
     left = min(1.0, *ratios) / 1.6  # the axis is logarithmic: what reaches zero ends here
-    for place, (row, ratio, spread) in enumerate(zip(rows, ratios, spreads)):
+    ends = [1.0]
+    for place, (row, ratio) in enumerate(zip(rows, ratios)):
         mean, sd, _ = floor_of(row) or (1.0, 0.0, 0)
         low, high = max(1 - FLOOR_WIDTH * sd / mean, left), 1 + FLOOR_WIDTH * sd / mean
+        ends += [ratio, high]
         axes.barh(
             place,
             high - low,
@@ -197,19 +199,11 @@ def _floors(rows: Sequence[Row]) -> Any:
             alpha=0.42,
             label=_once(place, f"floor \N{PLUS-MINUS SIGN} {FLOOR_WIDTH:g} sd"),
         )
-        if spread:
-            axes.plot(
-                [max(end, left) for end in spread],
-                [place, place],
-                color=COLORS["samples"],
-                lw=1.6,
-                solid_capstyle="butt",
-            )
-        color, marker = (COLORS["samples"], "o") if at_floor(row) else (ACCENT, "D")
+        color, marker = (COLORS["samples"], "o") if like_real(row) else (ACCENT, "D")
         axes.plot([ratio], [place], marker, color=color, ms=6)
         axes.annotate(
             f"{write_number(ratio, 3)}\N{MULTIPLICATION SIGN}",
-            (max(ratio, *spread, high), place),
+            (max(ratio, high), place),
             xytext=(7, 0),
             color=INK,
             textcoords="offset points",
@@ -217,27 +211,20 @@ def _floors(rows: Sequence[Row]) -> Any:
             fontsize=8,
         )
     axes.axvline(1, color=FAINT, lw=1)
-    axes.plot([], [], "o", color=COLORS["samples"], label="at the floor")
-    axes.plot([], [], "D", color=ACCENT, label="beyond it")
-    axes.plot([], [], color=COLORS["samples"], lw=1.6, label="95 % interval")
+    axes.plot([], [], "o", color=COLORS["samples"], label=f"like real data (p > {LEVEL:g})")
+    axes.plot([], [], "D", color=ACCENT, label="told apart")
     axes.set_xscale("log")
-    right = 1.5 * max(1.0, *ratios, *(end for spread in spreads for end in spread))
+    right = 1.5 * max(ends)
     marks = [mark for mark in MARKS if left <= mark <= right]
     axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
     axes.minorticks_off()
     axes.set_xlim(left, right)
     axes.set_yticks(range(len(rows)), _names(rows), parse_math=False)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    tidy(axes, "value / mean of its floor (real data of the same number against the reference)", "", grid="x")
+    tidy(axes, "value / mean of its floor (samples and reference drawn from one source)", "", grid="x")
     axes.tick_params(axis="y", length=0, colors=INK)
     legend_above(axes, 4)
     return figure
-
-
-def _spread(row: Row) -> list[float]:
-    """Ends of the interval over the floor's mean; empty without an interval."""
-    floor, ends = floor_of(row), [number(end) for end in row.get("interval") or []]
-    return [end / floor[0] for end in ends] if floor and len(ends) == 2 and np.isfinite(ends).all() else []
 
 
 def _names(rows: Sequence[Row]) -> list[str]:

@@ -25,7 +25,6 @@ from symjax.evaluate.report.reading import (
     Family,
     Report,
     Row,
-    at_floor,
     by_family,
     clean,
     duplicates_of,
@@ -33,6 +32,7 @@ from symjax.evaluate.report.reading import (
     floor_of,
     key_figures,
     kinds_of_notes,
+    like_real,
     notes_of,
     number,
     skipped_of,
@@ -43,6 +43,7 @@ from symjax.evaluate.report.reading import (
     write_interval,
     write_like,
     write_number,
+    write_p,
     write_value,
 )
 
@@ -52,8 +53,8 @@ FREQUENT = 8
 """Reasons told over a list; lists up to this long are unfolded."""
 MAX_EXAMPLES = 24
 EXAMPLE_PIXELS = 180
-AT_FLOOR = (
-    '<span class="tag" title="no further from the reference than reference data of the same number">at the floor</span>'
+LIKE_REAL = (
+    '<span class="tag" title="of as many real crystals more than one set in twenty is as far off">like real data</span>'
 )
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -154,14 +155,18 @@ def _cards(report: Report) -> str:
     for row in key_figures(report):
         said = [f"95 % {write_interval(row)}"] if write_interval(row) else []
         said += [f"floor {write_floor(row)}"] if write_floor(row) else []
+        said += [f"p {write_p(row)}"] if write_p(row) else []
         said += (
             [f"reference {write_like(row, row['reference'])}"] if math.isfinite(number(row.get("reference"))) else []
         )
-        said += [f"n = {write_number(row.get('num'))}"]
+        said += [
+            f"n = {write_number(row.get('num'))}"
+            + (f" against {write_number(row['num_reference'])}" if row.get("num_reference") else "")
+        ]
         cards.append(
             f'<li class="card"><div class="name">{_text(row.get("name") or row.get("key"))}</div>'
             f'<div class="big">{_text(write_value(row))}</div>'
-            f'<div class="small">{"<br>".join(map(_text, said))}</div>{AT_FLOOR if at_floor(row) else ""}</li>'
+            f'<div class="small">{"<br>".join(map(_text, said))}</div>{LIKE_REAL if like_real(row) else ""}</li>'
         )
     return f'<ul class="cards">{"".join(cards)}</ul>' if cards else ""
 
@@ -206,6 +211,12 @@ def _png(text: Any) -> bytes | None:
     return data if data.startswith(_PNG) else None
 
 
+CHOSEN = (
+    "Chosen by group and size, not by how good they are: of each space group found the crystal with the fewest atoms in its "
+    "primitive cell; the smallest of them where there are more groups than places, second ones where there are fewer."
+)
+
+
 def _examples(examples: Sequence[AtomicStructure], titles: Sequence[str], groups: Sequence[int]) -> str:
     parts = []
     for index, cell in enumerate(examples[:MAX_EXAMPLES]):
@@ -219,7 +230,7 @@ def _examples(examples: Sequence[AtomicStructure], titles: Sequence[str], groups
         except Exception as error:  # one crystal that cannot be drawn must not cost the page
             drawn = f'<p class="faint">could not be drawn: {_text(error)}</p>'
         parts.append(f"<li>{drawn}<b>{formula_html(title)}</b><br>{symbol_html(group)}</li>")
-    return f'<ul class="examples">{"".join(parts)}</ul>' if parts else ""
+    return f'<p>{CHOSEN}</p><ul class="examples">{"".join(parts)}</ul>' if parts else ""
 
 
 def example_png(cell: AtomicStructure, size: int = EXAMPLE_PIXELS) -> bytes:
@@ -267,9 +278,11 @@ def symbol_html(group: int) -> str:
 
 def _families(report: Report) -> str:
     note = (
-        "<p>Intervals are 95 % bootstrap intervals over the samples. A floor is what the reference data score against "
-        "themselves with as many crystals (mean ± standard deviation over draws): a value within two standard deviations "
-        "of it is marked, and cannot be told from real data. n is the denominator.</p>"
+        "<p>Intervals are of shares: 95 % Wilson intervals for the source of the samples. Distances have none, since they do not "
+        "reach zero with finite numbers; their floor is what they are when samples and reference come from one source "
+        "(mean ± standard deviation), found by pooling both and splitting them again. p is the probability of a value as far off "
+        "in that case; where it is above 0.05 the figure is marked, and cannot be told from real data. Of twenty figures of real "
+        "crystals one has p below 0.05 by chance. n is the denominator, n ref. the crystals compared with.</p>"
     )
     families = by_family(report)
     return note + "".join(map(_family, families)) if families else "<p>No figure could be computed.</p>"
@@ -281,8 +294,10 @@ def _family(family: Family) -> str:
         ("value", "number"),
         ("95 % interval", "number"),
         ("floor", "number"),
+        ("p", "number"),
         ("reference", "number"),
         ("n", "number"),
+        ("n ref.", "number"),
     )
     head = "".join(f'<th scope="col"{_class(kind)}>{name}</th>' for name, kind in heads)
     return (
@@ -298,13 +313,15 @@ def _row(row: Row) -> str:
         ("value", row.get("value"), write_value(row)),
         ("", ends[0], write_interval(row)),
         ("", floor[0] if floor else None, write_floor(row)),
+        ("", row.get("p"), write_p(row)),
         ("", row.get("reference"), write_like(row, row.get("reference"), blank="")),
         ("", row.get("num"), write_number(row.get("num"))),
+        ("", row.get("num_reference"), write_number(row.get("num_reference") or None, blank="")),
     ]
     out = [f'<th scope="row" data-sort="{name}">{name}{_details(row)}</th>']
     for kind, value, said in cells:
         exact = repr(number(value)) if math.isfinite(number(value)) else ""
-        tag = f"<br>{AT_FLOOR}" if kind == "value" and at_floor(row) else ""
+        tag = f"<br>{LIKE_REAL}" if kind == "value" and like_real(row) else ""
         out.append(f'<td class="{f"number {kind}".strip()}" data-sort="{exact}">{_text(said)}{tag}</td>')
     return f"<tr>{''.join(out)}</tr>"
 
@@ -315,7 +332,8 @@ def _details(row: Row) -> str:
     if row.get("better") in ("higher", "lower"):
         named["Better"] = row["better"]
     if floor is not None and floor[2]:
-        named["Floor"] = f"{write_number(floor[2])} crystals in a draw"
+        against = write_number((row.get("floor") or {}).get("against"), blank="")
+        named["Floor"] = f"{write_number(floor[2])} crystals in a draw" + (f" against {against}" if against else "")
     named["Key"] = row.get("key")
     lines = [f"<p>{_text(row['definition'])}</p>"] if row.get("definition") else []
     lines += [f"<p>{name}: {_text(said)}</p>" for name, said in named.items() if said]

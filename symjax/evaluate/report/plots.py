@@ -121,13 +121,14 @@ def _mirrored(up: np.ndarray, down: np.ndarray, xlabel: str, sides: Mapping[str,
         above = up[group] >= down[group]
         side, sign = (up, 1) if above else (down, -1)
         # Over every bar that the label is as wide as, so that it covers none.
-        place = side[max(group - LABEL_WIDTH // 2, 0) : group + LABEL_WIDTH // 2 + 1].max()
+        middle = _label_place(group)
+        place = side[max(middle - LABEL_WIDTH // 2, 0) : middle + LABEL_WIDTH // 2 + 1].max()
         if place > side[group] + 0.03 * top:
             axes.plot([group, group], [sign * side[group], sign * place], color=FAINT, lw=0.6)
         text = f"{symbol_of(group)} ({group})\n{up[group]:.1f} | {down[group]:.1f} %"
         axes.annotate(
             text,
-            (group, sign * place),
+            (middle, sign * place),
             xytext=(0, 3 * sign),
             textcoords="offset points",
             ha="center",
@@ -141,11 +142,17 @@ def _mirrored(up: np.ndarray, down: np.ndarray, xlabel: str, sides: Mapping[str,
     axes.set_xticks([1, 16, 75, 143, 168, 195, 230])
     axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     tidy(axes, xlabel, "share of crystals (%)")
-    for role, y, va in (("samples", 0.98, "top"), ("reference", 0.02, "bottom")):
+    for role, y in (("samples", 0.75), ("reference", 0.25)):  # beside the axes, where no label of a bar can be
         said = role if role in sides else f"{role}: none"
-        axes.text(0.008, y, said, transform=axes.transAxes, va=va, fontsize=11, weight="bold", color=COLORS[role])
+        style = {"rotation": 270, "va": "center", "ha": "left", "fontsize": 11, "weight": "bold"}
+        axes.text(1.006, y, said, transform=axes.transAxes, color=COLORS[role], **style)
     legend_above(axes, 7, fontsize=7.8)
     return figure
+
+
+def _label_place(group: int) -> int:
+    """Where the middle of a group's label is: over its bar, but no label reaches over the ends of the axis."""
+    return min(max(group, LABEL_WIDTH // 2 - 1), 232 - LABEL_WIDTH // 2)
 
 
 def _apart(difference: np.ndarray) -> list[int]:
@@ -153,7 +160,9 @@ def _apart(difference: np.ndarray) -> list[int]:
     placed: list[int] = []
     for group in np.argsort(-np.abs(difference), kind="stable"):
         beside = [other for other in placed if (difference[other] >= 0) == (difference[group] >= 0)]
-        if difference[group] != 0 and all(abs(int(group) - other) >= LABEL_WIDTH for other in beside):
+        if difference[group] != 0 and all(
+            abs(_label_place(int(group)) - _label_place(other)) >= LABEL_WIDTH for other in beside
+        ):
             placed.append(int(group))
     return placed[:LABELLED]
 

@@ -17,7 +17,9 @@ Row = Mapping[str, Any]
 
 DASH = "\N{EN DASH}"
 FLOOR_WIDTH = 2.0
-"""A value within this many standard deviations of the floor's mean counts as being at the floor."""
+"""Standard deviations of a floor that are drawn to either side of its mean."""
+LEVEL = 0.05
+"""A figure with a p-value above this is marked: real crystals would be as far off in more than one case of twenty."""
 MAX_DECIMALS = 4
 ROLES = ("samples", "reference", "train")
 
@@ -87,7 +89,8 @@ def write_number(value: Any, digits: int = 4, blank: str = DASH) -> str:
 
 def write_like(row: Row, value: Any, blank: str = DASH) -> str:
     """A number of a figure's row: 0 and 1 are ``0.0000`` and ``1.0000`` where they are shares or distances and no counts."""
-    measured = not row.get("unit") and (row.get("better") or row.get("interval") or row.get("floor"))
+    counted = row.get("unit") or row.get("count")
+    measured = not counted and (row.get("better") or row.get("interval") or row.get("floor"))
     return (
         f"{number(value):.{MAX_DECIMALS}f}"
         if measured and number(value) in (0.0, 1.0)
@@ -125,18 +128,19 @@ def write_floor(row: Row) -> str:
     return "" if floor is None else f"{write_number(floor[0])} ± {write_number(floor[1], 2)}"
 
 
-def at_floor(row: Row) -> bool:
-    """Whether real data of the same number would not do clearly better: the value lies within the floor's mean and 2 sd.
+def write_p(row: Row) -> str:
+    """The p-value, three decimals, or nothing."""
+    p = number(row.get("p"))
+    return "" if not math.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
-    Where higher is better the bound is below the mean; where nothing is better, on both sides.
+
+def like_real(row: Row) -> bool:
+    """Whether the value cannot be told from real data of the same number: its p-value is above `LEVEL`.
+
+    Reports without p-values (written before there were any) say nothing.
     """
-    floor, value = floor_of(row), number(row.get("value"))
-    if floor is None or not math.isfinite(value):
-        return False
-    above = (value - floor[0]) - FLOOR_WIDTH * floor[1]
-    below = (floor[0] - value) - FLOOR_WIDTH * floor[1]
-    better = row.get("better")
-    return above <= 0 if better == "lower" else below <= 0 if better == "higher" else above <= 0 and below <= 0
+    p = number(row.get("p"))
+    return math.isfinite(p) and p > LEVEL
 
 
 def figures_of(report: Report) -> list[Row]:

@@ -12,12 +12,12 @@ from symjax.evaluate.report.reading import (
     ROLES,
     Family,
     Report,
-    at_floor,
     by_family,
     clean,
     duplicates_of,
     failed_of,
     kinds_of_notes,
+    like_real,
     notes_of,
     skipped_of,
     source_of,
@@ -27,6 +27,7 @@ from symjax.evaluate.report.reading import (
     write_interval,
     write_like,
     write_number,
+    write_p,
     write_value,
 )
 
@@ -64,8 +65,10 @@ def show(report: Report, console: Console | None = None) -> None:
         console.print(_table(family))
     if not families:
         console.print(Text("no figure could be computed"))
-    elif any(at_floor(row) for family in families for row in family.figures):
-        console.print(Text("* at the floor: no further from the reference than reference data of the same number are"))
+    elif any(like_real(row) for family in families for row in family.figures):
+        console.print(
+            Text("* like real data: of as many real crystals more than one set in twenty is as far off (p > 0.05)")
+        )
     _show_unusable(report, console)
     skipped = skipped_of(report)
     if skipped:
@@ -82,11 +85,13 @@ def _table(family: Family) -> Table:
 
     rows = family.figures
     columns = {
-        "value": [write_value(row) + (" *" if at_floor(row) else "") for row in rows],
+        "value": [write_value(row) + (" *" if like_real(row) else "") for row in rows],
         "95 % interval": [write_interval(row) for row in rows],
         "floor": [write_floor(row) for row in rows],
+        "p": [write_p(row) for row in rows],
         "reference": [write_like(row, row.get("reference"), blank="") for row in rows],
         "n": [write_number(row.get("num")) for row in rows],
+        "n ref.": [write_number(row.get("num_reference") or None, blank="") for row in rows],
     }
     table = Table(
         title=Text(family.title),

@@ -40,6 +40,8 @@ class Relaxed(NamedTuple):
         cells: relaxed crystals.
         energy: eV/atom.
         e_hull: eV/atom above the hull.
+        initial: eV/atom above the hull of the crystals as they were given.
+        drop: eV/atom by which relaxation lowered the energy.
         formation: formation energy, eV/atom.
         converged: whether the relaxation ended within its tolerance.
         elements_only: whether nothing but elements stands behind the hull of the row's chemical system.
@@ -49,6 +51,8 @@ class Relaxed(NamedTuple):
     cells: tuple[AtomicStructure | None, ...]
     energy: np.ndarray
     e_hull: np.ndarray
+    initial: np.ndarray
+    drop: np.ndarray
     formation: np.ndarray
     converged: np.ndarray
     elements_only: np.ndarray
@@ -95,6 +99,8 @@ class StabilityRun:
         samples = through(study.samples.cells, hull, potential, self.options, cache, **more)
         arrays = {
             "e_hull": samples.e_hull,
+            "e_hull_initial": samples.initial,
+            "energy_drop": samples.drop,
             "energy": samples.energy,
             "formation_energy": samples.formation,
             "elements_only": samples.elements_only,
@@ -102,9 +108,16 @@ class StabilityRun:
         }
         arrays |= _symmetry(study.samples.cells, samples.cells, study.samples.number, **more)
         if self.calibrate:
-            real = _drawn(study.reference.cells, self.calibrate, study.seed)
-            known = through(real, hull, potential, self.options, cache, **more)
-            arrays |= {"calibration_e_hull": known.e_hull, "reference_formation_energy": known.formation}
+            rows = _drawn(study.reference.cells, self.calibrate, study.seed)
+            known = through([study.reference.cells[i] for i in rows], hull, potential, self.options, cache, **more)
+            formation = np.full(len(study.reference), np.nan)
+            formation[rows] = known.formation
+            arrays |= {
+                "calibration_e_hull": known.e_hull,
+                "calibration_e_hull_initial": known.initial,
+                "calibration_energy_drop": known.drop,
+                "reference_formation_energy": formation,
+            }
         told = self._told(study, hull, potential, samples)
         if self.systems:
             told["phase_diagrams"] = [_diagram(system, study, hull, samples) for system in self.systems]
@@ -159,16 +172,20 @@ def through(
     energies = [outcome["energy_final"] for outcome in outcomes]
     distances = energies_above_hull(hull, [cell.reduced for cell in live], energies)
     relaxed: list[AtomicStructure | None] = [None] * len(cells)
-    energy, e_hull, formation = (np.full(len(cells), np.nan) for _ in range(3))
+    starts = [outcome.get("energy_initial") for outcome in outcomes]
+    given = energies_above_hull(hull, [cell.reduced for cell in live], starts)
+    energy, e_hull, initial, drop, formation = (np.full(len(cells), np.nan) for _ in range(5))
     converged, alone, reasons = np.zeros(len(cells), bool), np.zeros(len(cells), bool), ["no crystal"] * len(cells)
-    for row, cell, outcome, distance in zip(rows, live, outcomes, distances):
+    for row, cell, outcome, distance, first in zip(rows, live, outcomes, distances, given):
         relaxed[row] = relaxed_cell(cell, outcome)
         energy[row] = np.nan if outcome["energy_final"] is None else outcome["energy_final"]
-        e_hull[row] = distance.value
+        e_hull[row], initial[row] = distance.value, first.value
+        if outcome["energy_final"] is not None and outcome.get("energy_initial") is not None:
+            drop[row] = outcome["energy_initial"] - outcome["energy_final"]
         formation[row] = formation_energy(hull, cell.reduced, outcome["energy_final"])
         converged[row], alone[row] = outcome["converged"], distance.elements_only
         reasons[row] = str(outcome["reason"] or distance.reason or "")
-    return Relaxed(tuple(relaxed), energy, e_hull, formation, converged, alone, tuple(reasons))
+    return Relaxed(tuple(relaxed), energy, e_hull, initial, drop, formation, converged, alone, tuple(reasons))
 
 
 def _diagram(system: tuple[int, ...], study: Study, hull: Hull, samples: Relaxed) -> dict[str, Any]:
@@ -235,8 +252,8 @@ def _compare(pair: tuple[AtomicStructure, AtomicStructure]) -> tuple[int, bool |
     return number, change.lost == 0, change.distance
 
 
-def _drawn(cells: Sequence[AtomicStructure | None], num: int, seed: int) -> list[AtomicStructure]:
-    """So many crystals drawn at random, all of them if there are fewer."""
-    live = [cell for cell in cells if cell is not None]
+def _drawn(cells: Sequence[AtomicStructure | None], num: int, seed: int) -> list[int]:
+    """So many rows with a crystal drawn at random, all of them if there are fewer."""
+    live = [i for i, cell in enumerate(cells) if cell is not None]
     order = np.random.default_rng(seed).permutation(len(live))[:num]
-    return [live[i] for i in sorted(order)]
+    return sorted(live[i] for i in order)
