@@ -59,7 +59,7 @@ def add_parser(subparsers: Any) -> None:
         "--max-cell",
         type=int,
         metavar="K",
-        help="primitive cells up to K times the parent's, 1 to 8 (the smallest that will do, up to 4)",
+        help="primitive cells up to K times the parent's, 1 to 27 (the smallest that will do, up to 4)",
     )
     parser.add_argument("--relation", type=int, metavar="I", help="only class I of the table of classes, from 1")
     parser.add_argument(
@@ -132,13 +132,18 @@ def check_numbers(args: argparse.Namespace) -> None:
     Raises:
         InputError: which option, and what it may be.
     """
-    from symjax.navigate.klassengleiche import MAX_INDEX
+    from symjax.navigate.klassengleiche import MAX_TARGET_INDEX
 
     rules = (
         ("--num", args.num, args.num >= 1, "at least 1"),
         ("--amplitude", args.amplitude, 0 <= args.amplitude <= 10, "0 to 10 angstrom"),
         ("--strain", args.strain, 0 <= args.strain <= 50, "0 to 50 percent"),
-        ("--max-cell", args.max_cell, args.max_cell is None or 1 <= args.max_cell <= MAX_INDEX, f"1 to {MAX_INDEX}"),
+        (
+            "--max-cell",
+            args.max_cell,
+            args.max_cell is None or 1 <= args.max_cell <= MAX_TARGET_INDEX,
+            f"1 to {MAX_TARGET_INDEX}",
+        ),
         (
             "--min-distance",
             args.min_distance,

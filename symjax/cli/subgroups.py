@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 EPILOG = """\
 KIND is one of: inversion, mirror, glide, rotation-2, rotation-3, rotation-4, rotation-6, screw-2, screw-3, screw-4, screw-6,
 rotoinversion-3, rotoinversion-4, rotoinversion-6; a mirror counts as one also where centring adds glides to it. OP is an operation
-of the parent in its standard setting, as a triplet (--keep=-x,-y,-z) or a Seitz symbol ({m_001|0 0 1/2}).
+of the parent in its standard setting, as a triplet (--keep=-x,-y,-z) or a Seitz symbol ({m_001|0 0 1/2}); for --remove also
+by its number in `symjax analyze --all` or as an element with its place ("m 1/2,y,z", "2 x,0,1/4").
 
 Without a selection the maximal subgroups are listed. With --polar, --chiral, --remove or --keep: the largest subgroups that meet
 it (--all: all of them), in cells up to --max-cell (default 1). With --to: every class of subgroups of that type in cells up to
@@ -31,6 +32,8 @@ examples:
   symjax subgroups BaTiO3.cif --to P4mm
   symjax subgroups BaTiO3.cif --irrep GM4-
   symjax subgroups BaTiO3.cif --polar --keep "x,-y,z" --png polar.png
+  symjax subgroups BaTiO3.cif --remove=-x,-y,-z
+  symjax subgroups BaTiO3.cif --remove "m 0,y,z"
   symjax subgroups --group Fm-3m --max-index 4 --json"""
 DEFAULT_MAX_CELL = 4
 MAX_WITH_IRREPS = 200
@@ -62,13 +65,21 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     chosen = parser.add_argument_group("what is asked for", "all that is given must hold together")
     chosen.add_argument("--to", metavar="N", help="paths to this type, by number or short symbol: 99, P4mm")
-    chosen.add_argument("--max-cell", type=int, metavar="K", help="primitive cells up to K times the parent's, 1 to 8")
+    chosen.add_argument(
+        "--max-cell", type=int, metavar="K", help="primitive cells up to K times the parent's, 1 to 8; to 27 with --to"
+    )
     chosen.add_argument(
         "--irrep", metavar="IRREP", help="isotropy subgroups of this irrep: R4+, GM4-, or of any k: '(0,0,1/3)[1]'"
     )
     chosen.add_argument("--polar", action="store_true", help="with a direction that all operations keep")
     chosen.add_argument("--chiral", action="store_true", help="rotations and screws only")
-    chosen.add_argument("--remove", action="append", default=[], metavar="KIND", help="without any (repeatable)")
+    chosen.add_argument(
+        "--remove",
+        action="append",
+        default=[],
+        metavar="KIND or OP",
+        help="without any operation of a kind, or without one operation (repeatable)",
+    )
     chosen.add_argument("--keep", action="append", default=[], metavar="OP", help="with this operation (repeatable)")
     chosen.add_argument("--all", action="store_true", help="not only the maximal, or the largest selected, ones")
     drawn = parser.add_argument_group("drawings of the tree")
@@ -85,7 +96,11 @@ def run(args: argparse.Namespace) -> int:
 
     number, parent, given = _parent(args)
     crystal = None if parent is None else parent.crystal
+    kinds, removed = _split_removed(args.remove)
+    args.remove = kinds
     selection = _selection(args, number)
+    if removed and not (selection.empty and args.irrep is None):
+        raise InputError("--remove with an operation stands alone; with other demands give kinds of operations")
     _check_limits(args, selection)
     for path in (args.dot, args.svg, args.png):
         if path is not None:
@@ -105,7 +120,9 @@ def run(args: argparse.Namespace) -> int:
         "depth": args.depth,
         "all": args.all,
     }
-    if args.irrep is not None:
+    if removed:
+        _removed(number, crystal, removed, report)
+    elif args.irrep is not None:
         _isotropy(args, number, crystal, selection, report)
     elif selection.empty and not args.all:
         branches = _maximal(args, number, crystal, report)
@@ -202,12 +219,14 @@ def _selection(args: argparse.Namespace, number: int) -> Selection:
 
 
 def _check_limits(args: argparse.Namespace, selection: Selection) -> None:
-    from symjax.navigate.klassengleiche import MAX_INDEX
+    from symjax.navigate.klassengleiche import MAX_INDEX, MAX_TARGET_INDEX
 
-    for name, value in (("--max-index", args.max_index), ("--max-cell", args.max_cell)):
-        if value is not None and not 1 <= value <= MAX_INDEX:
+    target = MAX_INDEX if selection.number is None else MAX_TARGET_INDEX
+    for name, value, largest in (("--max-index", args.max_index, MAX_INDEX), ("--max-cell", args.max_cell, target)):
+        if value is not None and not 1 <= value <= largest:
+            more = "" if largest > MAX_INDEX else f" ({MAX_TARGET_INDEX} with --to; any with --irrep)"
             raise InputError(
-                f"{name} {value}: subgroups are worked out for cells of 1 to {MAX_INDEX} times the parent's"
+                f"{name} {value}: subgroups are worked out for cells of 1 to {largest} times the parent's{more}"
             )
     if args.depth < 1:
         raise InputError(f"--depth {args.depth}: at least one level")
@@ -230,6 +249,32 @@ def _maximal(
         branch.about.update(describe_irreps(number, branch.relation))
     report["subgroups"] = [branch.as_json() for branch in branches]
     return branches
+
+
+def _split_removed(texts: list[str]) -> tuple[list[str], list[str]]:
+    """Kinds of operations, and operations, of --remove."""
+    from symjax.groups.kinds import OPERATION_KINDS
+
+    operations = [t for t in texts if t not in OPERATION_KINDS and not t.replace("-", "").isalpha()]
+    return [t for t in texts if t not in operations], operations
+
+
+def _removed(number: int, crystal: Crystal | None, texts: list[str], report: dict[str, Any]) -> None:
+    """The largest subgroups without some operations."""
+    from symjax.navigate.removal import read_operation, without_operations
+    from symjax.navigate.tree import describe_irreps, describe_subgroup
+    from symjax.ops.symbols import format_xyz
+    from symjax.ops.types import Op
+
+    opset = _opset(number, crystal)
+    rows = [read_operation(opset, text, number=number) for text in texts]
+    names = [str(format_xyz(Op(opset.W[row], opset.w[row]), opset.den)) for row in rows]
+    report["asked"]["selection"] = f"without {' and '.join(names)} (translations stay)"
+    report["asked"]["max_cell"] = 1
+    report["subgroups"] = [
+        describe_subgroup(number, relation, crystal) | describe_irreps(number, relation)
+        for relation in without_operations(opset, rows)
+    ]
 
 
 def _isotropy(
@@ -275,6 +320,7 @@ def _selected(
     Raises:
         InputError: there are none; the message names the nearest that there are.
     """
+    from symjax.navigate.hands import has_both_hands, other_hand
     from symjax.navigate.relation import relations_to
     from symjax.navigate.selection import largest, select
     from symjax.navigate.tree import sort_relations
@@ -290,6 +336,8 @@ def _selected(
     report["asked"]["max_cell"] = max_cell
     if found and selection.by_operations and selection.number is None and not args.all:
         found = largest(found, selection)
+    if selection.number is None:  # both hands of chiral subgroups; a type asked for is of one hand
+        found = [each for one in found for each in ((one, other_hand(one)) if has_both_hands(one) else (one,))]
     if not found:
         raise InputError(_none_found(opset, number, selection, max_cell, any_of_type))
     return sort_relations(found)
@@ -316,7 +364,7 @@ def _none_found(opset: OpSet, number: int, selection: Selection, max_cell: int, 
     listed = ", ".join(f"{short_symbol(n)} ({n}, index {index})" for n, index in near)
     same = bool(near) and facts(near[0][0]).point_group == wanted
     why = f"of its crystal class {wanted}" if same else f"(none has its crystal class {wanted})"
-    hint = "; larger cells: --max-cell" if same and max_cell < 8 else ""
+    hint = "; larger cells: --max-cell" if same and max_cell < 27 else ""
     return (
         f"{short_symbol(selection.number)} ({selection.number}) is not a subgroup of {name} in {cells}{hint}. "
         f"The nearest subgroups {why}: {listed or 'none'}"

@@ -90,7 +90,7 @@ def _subgroup_lines(about: dict[str, Any]) -> list[str]:
     """A subgroup: name and setting, kind and what it is, freedoms, splitting."""
     lines = [
         f"{about['symbol']} ({about['number']})   index {about['index']}   {about['kind_in_words']}   "
-        f"{_count(about['conjugates'], 'conjugate')}   [{about['basis']}; {about['origin']}]"
+        f"{_conjugates(about)}   [{about['basis']}; {about['origin']}]"
     ]
     what = list(about["changes"])
     if about["polar_directions"] and "polar" in what:
@@ -127,6 +127,16 @@ def _irreps(sets: list[list[dict[str, Any]]]) -> str:
     texts = [" + ".join(f"{one['irrep']} {one['direction']}" for one in chosen) for chosen in sets[:SETS_SHOWN]]
     more = f" or {len(sets) - SETS_SHOWN} more" if len(sets) > SETS_SHOWN else ""
     return " or ".join(texts) + more
+
+
+def _conjugates(about: dict[str, Any]) -> str:
+    other = about["other_hand"]
+    if other is None:
+        return _count(about["conjugates"], "conjugate")
+    return (
+        f"{_count(about['conjugates'], 'conjugate')} of this hand, {other['conjugates']} of the other: {other['symbol']} "
+        f"({other['number']})"
+    )
 
 
 def _split_text(orbit: dict[str, Any]) -> str:

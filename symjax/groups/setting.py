@@ -21,7 +21,7 @@ from functools import cache
 
 import numpy as np
 
-from symjax.errors import SymjaxError
+from symjax.errors import InputError, SymjaxError
 from symjax.groups.identify import compact_basis, identify
 from symjax.groups.integer import as_rows, kernel
 from symjax.groups.primitive import PrimitiveForm, origin_solutions, primitive_form
@@ -97,9 +97,15 @@ def find_setting(
         the setting; transformed by it the set is `standard_setting(number)`, operation by operation.
 
     Raises:
+        InputError: the metric is none.
         NotAGroupError: the set does not close.
         SymjaxError: no setting was found (none is known).
     """
+    if metric is not None:
+        metric = np.asarray(metric, float)
+        good = metric.shape == (3, 3) and bool(np.isfinite(metric).all())
+        if not good or np.linalg.eigvalsh(0.5 * (metric + metric.T)).min() <= 0:
+            raise InputError(f"a metric is a positive definite (3, 3) matrix of finite numbers, got {metric.tolist()}")
     named = (identify(opset).number,) if numbers is None else tuple(numbers)
     form = primitive_form(opset)
     for number in named:

@@ -23,7 +23,9 @@ from symjax.groups.sets import OpSet
 from symjax.groups.setting import generating_rows, rotation_products
 
 MAX_INDEX = 8
-"""Larger indices are refused: the number of choices grows with a power of it."""
+"""Larger indices are refused where no type is given: the number of choices grows with a power of it."""
+MAX_TARGET_INDEX = 27
+"""The same where one type is asked for."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def k_subgroups(opset: OpSet, index: int, *, number: int | None = None) -> list[
 
     Args:
         opset: one closed set in any basis, translations of the lattice included.
-        index: 2 to `MAX_INDEX`.
+        index: 2 to `MAX_INDEX`, to `MAX_TARGET_INDEX` where a type is given.
         number: only subgroups of this type, where given.
 
     Returns:
@@ -66,8 +68,9 @@ def k_subgroups(opset: OpSet, index: int, *, number: int | None = None) -> list[
         InputError: the index is out of range.
         NotAGroupError: the set is not closed.
     """
-    if not 2 <= index <= MAX_INDEX:
-        raise InputError(f"the index of a klassengleiche subgroup must be 2 to {MAX_INDEX}, got {index}")
+    largest = MAX_INDEX if number is None else MAX_TARGET_INDEX
+    if not 2 <= index <= largest:
+        raise InputError(f"the index of a klassengleiche subgroup must be 2 to {largest}, got {index}")
     form = primitive_form(opset)
     product = rotation_products(form.W)
     found = []

@@ -24,7 +24,7 @@ from symjax.groups.properties import point_group
 from symjax.groups.sets import OpSet, members, take
 from symjax.groups.setting import Setting, cell_costs, find_setting, make_setting, near_zero
 from symjax.groups.tables import enantiomorph, standard_setting
-from symjax.navigate.klassengleiche import MAX_INDEX, KSubgroup, k_subgroups, own_basis
+from symjax.navigate.klassengleiche import MAX_INDEX, MAX_TARGET_INDEX, KSubgroup, k_subgroups, own_basis
 from symjax.navigate.translationengleiche import maximal_t_subgroups, t_subgroups
 from symjax.ops import exact
 
@@ -237,8 +237,9 @@ def _relations(
 
     Classes of M that conjugation by G merges are given once, with the number of their conjugates under G (of either hand).
     """
-    if not 1 <= max_k <= MAX_INDEX:
-        raise InputError(f"the largest cell must be 1 to {MAX_INDEX} times the parent's, got {max_k}")
+    largest = MAX_INDEX if number is None else MAX_TARGET_INDEX
+    if not 1 <= max_k <= largest:
+        raise InputError(f"the largest cell must be 1 to {largest} times the parent's, got {max_k}")
     metric = _metric(parent, metric)
     whole = primitive_form(parent)
     steps = [(1, members(parent), 1)]

@@ -1,21 +1,27 @@
 """Translationengleiche subgroups: those that keep every translation and give up rotation parts.
 
 They are the subgroups of the factor group G/T of a space group by its translations, which has one operation for each of at most 48
-rotation parts. A subset of rotation parts is a bit mask here, so that a group's whole lattice of subgroups (at most 98 of them)
-is found by joining cyclic ones. Source: operations of the set alone; Hermann's theorem for the meaning.
+rotation parts. A subset of rotation parts is a bit mask here, so that a group's whole lattice of subgroups (at most 98 of them) is
+found by joining cyclic ones. Those of the 230 standard settings are packaged, made by this very module. Source: operations of the
+set alone; Hermann's theorem for the meaning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from symjax.groups.identify import identify
+from symjax.groups.packaged import NUM_TYPES, arrays
 from symjax.groups.primitive import PrimitiveForm, primitive_form
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import rotation_products
+from symjax.groups.symbols import short_symbol
+from symjax.groups.tables import standard_setting
+from symjax.ops.types import DEN
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,58 @@ def t_subgroups(opset: OpSet) -> list[TSubgroup]:
     Raises:
         NotAGroupError: the set is not closed.
     """
+    found = _tabulated(opset)
+    return worked_out(opset) if found is None else list(found)
+
+
+def worked_out(opset: OpSet) -> list[TSubgroup]:
+    """`t_subgroups` without the table of standard settings."""
     return _named(opset, lambda every: every)
+
+
+def _tabulated(opset: OpSet) -> tuple[TSubgroup, ...] | None:
+    """The classes of a set that is a standard setting, operation by operation and in its order; None for any other."""
+    mask = np.asarray(opset.mask, bool)
+    if opset.den != DEN or not mask.all():
+        return None
+    W, w = np.asarray(opset.W, np.int32), np.asarray(opset.w, np.int32)
+    number = _standard_sets().get((W.tobytes(), w.tobytes()))
+    return None if number is None else _from_table(number)
+
+
+@cache
+def _standard_sets() -> dict[tuple[bytes, bytes], int]:
+    """Bytes of the operations of each standard setting."""
+    found = {}
+    for number in range(1, NUM_TYPES + 1):
+        opset = standard_setting(number)
+        found[np.asarray(opset.W, np.int32).tobytes(), np.asarray(opset.w, np.int32).tobytes()] = number
+    return found
+
+
+@cache
+def _from_table(number: int) -> tuple[TSubgroup, ...]:
+    """The classes of one standard setting, from navigate/t_subgroups.npz (scripts/make_t_subgroups.py)."""
+    opset, table = standard_setting(number), arrays("navigate/t_subgroups")
+    row = np.array(rows_of_parts(opset, primitive_form(opset)), np.uint64)
+    found = []
+    for at in range(int(table["start"][number]), int(table["start"][number + 1])):
+        bits = table["bits"][int(table["first"][at]) : int(table["first"][at + 1])]
+        masks = (bits[:, None] >> row[None] & np.uint64(1)).astype(bool)
+        masks.setflags(write=False)
+        found.append(
+            TSubgroup(int(table["index"][at]), int(table["number"][at]), short_symbol(int(table["number"][at])), masks)
+        )
+    return tuple(found)
 
 
 def maximal_t_subgroups(opset: OpSet) -> list[TSubgroup]:
     """The maximal ones: no subgroup lies between them and the whole group. Arguments and order as `t_subgroups`."""
-    return _named(opset, _maximal)
+    found = _tabulated(opset)
+    if found is None:
+        return _named(opset, _maximal)
+    every = [mask for one in found for mask in one.masks]
+    return [one for one in found if not any(m.sum() > one.masks[0].sum() and (m >= one.masks[0]).all() for m in every)]
 
 
 def subgroup_masks(product: np.ndarray) -> list[int]:
@@ -123,7 +175,7 @@ def _named(opset: OpSet, choose: Callable[[list[int]], list[int]]) -> list[TSubg
     whole = (1 << len(product)) - 1
     masks = [mask for mask in subgroup_masks(product) if mask != whole]
     kept = choose(masks)
-    row = _rows(opset, form)
+    row = rows_of_parts(opset, form)
     found = []
     for conjugates in conjugacy_classes(product, kept):
         members = np.array([[r >= 0 and bool(mask >> r & 1) for r in row] for mask in conjugates], bool)
@@ -136,7 +188,7 @@ def _named(opset: OpSet, choose: Callable[[list[int]], list[int]]) -> list[TSubg
     return sorted(found, key=lambda one: (one.index, -one.number, one.masks[0].tobytes()))
 
 
-def _rows(opset: OpSet, form: PrimitiveForm) -> list[int]:
+def rows_of_parts(opset: OpSet, form: PrimitiveForm) -> list[int]:
     """Row of each operation's rotation part in the primitive form, -1 for padding.
 
     The form keeps its rotation parts in the primitive basis; the change of basis is that of its columns.

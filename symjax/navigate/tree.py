@@ -23,7 +23,8 @@ from symjax.groups.properties import GroupProperties, properties
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import Setting
 from symjax.groups.symbols import short_symbol
-from symjax.groups.tables import standard_setting, wyckoff_letters
+from symjax.groups.tables import enantiomorph, standard_setting, wyckoff_letters
+from symjax.navigate.hands import has_both_hands
 from symjax.navigate.interval import Chain, chains
 from symjax.navigate.modes import modes_of
 from symjax.navigate.notation import basis_text, coordinate_text, fractions_of, free_text, origin_text
@@ -111,7 +112,7 @@ def describe_subgroup(number: int, relation: Relation, crystal: Crystal | None =
         "kind": relation.kind,
         "kind_in_words": kind_in_words(relation),
         "maximal": relation.maximal,
-        "conjugates": relation.num_conjugates,
+        **_conjugates(relation),
         "basis": basis_text(relation.setting),
         "origin": origin_text(relation.setting),
         "P": P,
@@ -143,6 +144,18 @@ def describe_subgroup(number: int, relation: Relation, crystal: Crystal | None =
             else {"number": modes.realized.number, "symbol": modes.realized.symbol},
         }
     return about
+
+
+def _conjugates(relation: Relation) -> dict[str, Any]:
+    """How many conjugates there are; of a chiral subgroup of an achiral group, how many of either hand."""
+    if not has_both_hands(relation):
+        return {"conjugates": relation.num_conjugates, "other_hand": None}
+    other = enantiomorph(relation.number)
+    half = relation.num_conjugates // 2
+    return {
+        "conjugates": half,
+        "other_hand": {"number": other, "symbol": short_symbol(other), "conjugates": relation.num_conjugates - half},
+    }
 
 
 def kind_in_words(relation: Relation) -> str:

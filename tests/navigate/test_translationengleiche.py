@@ -10,7 +10,13 @@ from symjax.errors import NotAGroupError
 from symjax.groups import OpSet, is_group, standard_setting
 from symjax.groups.primitive import primitive_form
 from symjax.groups.setting import rotation_products
-from symjax.navigate.translationengleiche import conjugacy_classes, maximal_t_subgroups, subgroup_masks, t_subgroups
+from symjax.navigate.translationengleiche import (
+    conjugacy_classes,
+    maximal_t_subgroups,
+    subgroup_masks,
+    t_subgroups,
+    worked_out,
+)
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +120,40 @@ def test_a_set_that_is_no_group_is_refused():
     ops = standard_setting(62)
     with pytest.raises(NotAGroupError):
         maximal_t_subgroups(OpSet(W=ops.W[:7], w=ops.w[:7], mask=np.ones(7, bool)))
+
+
+def same_classes(number):
+    """The packaged table of one type against the algorithm that made it."""
+    opset = standard_setting(number)
+    fast, slow = t_subgroups(opset), worked_out(opset)
+    assert [(a.index, a.number, a.symbol) for a in fast] == [(b.index, b.number, b.symbol) for b in slow]
+    assert all((a.masks == b.masks).all() for a, b in zip(fast, slow, strict=True))
+
+
+@pytest.mark.parametrize("number", [1, 14, 62, 99, 166, 194, 203])
+def test_the_table_is_what_the_algorithm_makes(number):
+    same_classes(number)
+    opset = standard_setting(number)
+    order = np.roll(np.arange(len(opset.W)), 1)  # not the packaged order: worked out
+    moved = OpSet(W=opset.W[order], w=opset.w[order], mask=opset.mask, den=opset.den)
+    quick = {mask.tobytes() for one in maximal_t_subgroups(opset) for mask in one.masks}
+    assert quick == {np.roll(mask, -1).tobytes() for one in maximal_t_subgroups(moved) for mask in one.masks}
+
+
+@pytest.mark.slow
+def test_the_whole_table():
+    for number in range(1, 231):
+        same_classes(number)
+
+
+def test_t_subgroups_of_a_standard_setting_are_quick():
+    from time import perf_counter
+
+    opset = standard_setting(225)
+    t_subgroups(opset)
+    times = []
+    for _ in range(20):
+        start = perf_counter()
+        t_subgroups(opset)
+        times.append(perf_counter() - start)
+    assert min(times) < 1e-3
