@@ -63,7 +63,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seconds", type=float, help="how long drawing all samples took")
     stable = parser.add_argument_group("stability (pip install 'symjax[stability]')")
     stable.add_argument("--hull", type=Path, help="hull file of `hull build`, or JSON of pymatgen entries")
-    stable.add_argument("--potential", default="chgnet", help="universal potential (chgnet)")
+    stable.add_argument(
+        "--potential",
+        default="chgnet",
+        help="universal potential: chgnet, or any ASE calculator as ase:package.module:factory (chgnet)",
+    )
     stable.add_argument("--fmax", type=float, default=0.1, help="largest force after relaxation, eV/angstrom (0.1)")
     stable.add_argument("--steps", type=int, default=500, help="steps of FIRE at most (500)")
     stable.add_argument("--max-seconds", type=float, default=300.0, help="time limit of one crystal (300)")
@@ -222,10 +226,13 @@ def _options(args: argparse.Namespace, families: set[str]) -> Options:
 
 def _stability(args: argparse.Namespace) -> Any:
     from symjax.errors import InputError
+    from symjax.evaluate.stability import load_potential
     from symjax.evaluate.stability.pipeline import StabilityRun
 
     if args.hull is None:
         raise InputError(f"--metrics stability needs --hull FILE; make one by `{HULL_USAGE}`")
+    if args.potential != "chgnet":  # a wrong path is said before anything is read
+        load_potential(args.potential)
     return StabilityRun(
         hull=args.hull,
         potential=args.potential,

@@ -72,14 +72,21 @@ def load_potential(name: str = "chgnet", device: str | None = None) -> Potential
     """The potential of that name.
 
     Args:
-        name: ``chgnet`` (CHGNet 0.3.0, Deng et al. 2023, weights from the installed wheel).
+        name: ``chgnet`` (CHGNet 0.3.0, Deng et al. 2023, weights from the installed wheel), or ``ase:package.module:factory``
+            (`symjax.evaluate.stability.ase_calculator`).
         device: ``cpu`` or ``cuda``; None for a GPU where torch sees one.
 
     Raises:
         InputError: unknown name, the packages are not installed, or the device does not exist.
     """
+    if name.startswith("ase:"):
+        from symjax.evaluate.stability.ase_calculator import AseCalculator
+
+        return AseCalculator(name)
     if name != "chgnet":
-        raise InputError(f"unknown potential {name!r}; there is: chgnet")
+        raise InputError(
+            f"unknown potential {name!r}; there are chgnet and ase:package.module:factory (an ASE calculator)"
+        )
     try:
         import chgnet
         import torch
