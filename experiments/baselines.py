@@ -5,9 +5,9 @@
     symjax evaluate substituted.json --reference test.npz --train train.npz
 
 substitution: a training crystal, of which one or more elements are exchanged for others that share an oxidation state (those of
-which the ICSD has ten or more instances) and are at most 15 % larger or smaller, drawn by how often they occur in the file; the cell
-is scaled by the covalent radii. Given a formula (`--formula Li2O`) the parents are crystals of as many elements in the same amounts,
-and its elements take the places that fit best, which is the baseline of structure prediction.
+which the ICSD has ten or more instances) and are at most 15 % larger or smaller, drawn by how often they occur in the file; the
+cell is scaled by the covalent radii. Given a formula (`--formula Li2O`) the parents are crystals of as many elements in the same
+amounts, and its elements take the places that fit best, which is the baseline of structure prediction.
 
 random: the cell of a training crystal and as many atoms, at places drawn uniformly, of elements drawn by how often they occur.
 

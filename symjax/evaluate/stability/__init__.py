@@ -38,8 +38,9 @@ from symjax.evaluate.stability.hull import (
     energy_above_hull,
     formation_energy,
 )
+from symjax.evaluate.stability.named import load_potential
 from symjax.evaluate.stability.phases import phase_diagram
-from symjax.evaluate.stability.potential import INSTALL, Evaluation, Potential, load_potential
+from symjax.evaluate.stability.potential import INSTALL, Evaluation, Potential
 from symjax.evaluate.stability.references import build_hull, load_hull
 from symjax.evaluate.stability.relax import RelaxOptions, relaxed_cell
 from symjax.evaluate.stability.symmetric import Operations, defect, operations_of, symmetrized

@@ -22,8 +22,9 @@ from symjax.evaluate.cache import Cache
 from symjax.evaluate.stability.batch import relax_many
 from symjax.evaluate.stability.change import relaxation_change
 from symjax.evaluate.stability.hull import Hull, energies_above_hull, formation_energy
+from symjax.evaluate.stability.named import load_potential
 from symjax.evaluate.stability.phases import phase_diagram
-from symjax.evaluate.stability.potential import Potential, load_potential
+from symjax.evaluate.stability.potential import Potential
 from symjax.evaluate.stability.references import load_hull
 from symjax.evaluate.stability.relax import RelaxOptions, relaxed_cell
 from symjax.evaluate.symmetry import detected_number

@@ -17,7 +17,6 @@ import numpy as np
 
 from symjax.crystals.io.convert import to_pymatgen
 from symjax.crystals.types import AtomicStructure
-from symjax.errors import InputError
 
 GPA = 160.21766208
 """GPa in one eV/angstrom^3, the constant that CHGNet multiplies by."""
@@ -66,42 +65,6 @@ class Potential(Protocol):
     def evaluate(self, cells: Sequence[AtomicStructure], *, forces: bool = True) -> Evaluation:
         """Energies, and forces and stresses unless ``forces`` is false, of some crystals."""
         ...
-
-
-def load_potential(name: str = "chgnet", device: str | None = None) -> Potential:
-    """The potential of that name.
-
-    Args:
-        name: ``chgnet`` (CHGNet 0.3.0, Deng et al. 2023, weights from the installed wheel), or ``ase:package.module:factory``
-            (`symjax.evaluate.stability.ase_calculator`).
-        device: ``cpu`` or ``cuda``; None for a GPU where torch sees one.
-
-    Raises:
-        InputError: unknown name, the packages are not installed, or the device does not exist.
-    """
-    if name.startswith("ase:"):
-        from symjax.evaluate.stability.ase_calculator import AseCalculator
-
-        return AseCalculator(name)
-    if name != "chgnet":
-        raise InputError(
-            f"unknown potential {name!r}; there are chgnet and ase:package.module:factory (an ASE calculator)"
-        )
-    try:
-        import chgnet
-        import torch
-    except ImportError as error:
-        raise InputError(
-            f"the potential chgnet needs the packages chgnet and torch ({error}); get them by: {INSTALL}"
-        ) from error
-    del chgnet
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device {device!r} was asked for, but torch sees no GPU; use device='cpu'")
-    if device != "cpu" and not device.startswith("cuda"):
-        raise InputError(f"device must be 'cpu' or 'cuda', got {device!r}")
-    return Chgnet(device)
 
 
 def unfit(cell: AtomicStructure) -> str | None:
