@@ -250,9 +250,9 @@ def _lines(
         ("species", "number of elements"),
         ("freedom", "degrees of freedom"),
     ):
-        ours, theirs = Rows(getattr(samples, key), *sides[0]), Rows(getattr(reference, key), *sides[1])
+        rows = [Rows(getattr(part, key), *side) for part, side in zip((samples, reference), sides)]
         label = {"sites": "ks_sites", "species": "ks_elements", "freedom": "ks_dof"}[key]
-        found.append(maker.compare(label, f"{name}, KS", kolmogorov_smirnov, ours, theirs, definition=ks))
+        found.append(maker.compare(label, f"{name}, KS", kolmogorov_smirnov, rows[0], rows[1], definition=ks))
     for key, name, statistic, ours, theirs in (
         ("chi2_groups", "space groups, chi2", group_chi_squared, samples.number, reference.number),
         ("chi2_elements", "elements, chi2", weight_chi_squared, samples.shares, reference.shares),

@@ -152,7 +152,7 @@ def _tests(
     cutoffs: tuple[float, float],
 ) -> dict[str, dict[str, Any]]:
     """Floor (disjoint parts of the reference) and p-value (pooled rows split again) of recall and of precision."""
-    near = Neighbours(*(np.concatenate(pair) for pair in zip(ours, theirs)), cutoffs)
+    near = Neighbours(np.concatenate([ours[0], theirs[0]]), np.concatenate([ours[1], theirs[1]]), cutoffs)
     place = np.full(len(live[0]) + len(live[1]), -1)  # rows without fingerprints are near to nothing
     place[np.concatenate(live)] = np.arange(len(ours[0]) + len(theirs[0]))
     start = len(live[0])

@@ -214,9 +214,10 @@ def _draws_against(source: np.ndarray, target: np.ndarray, num: int, study: Stud
 
 def _steadiness(study: Study) -> list[Figure]:
     """Groups that depend on how atoms are listed, or on the second digit of the tolerance."""
-    rows = [part.steadiness for part in (study.samples, study.reference)]
-    if rows[0] is None or rows[1] is None:
+    ours, theirs = study.samples.steadiness, study.reference.steadiness
+    if ours is None or theirs is None:
         return []
+    sides = ((ours, study.samples), (theirs, study.reference))
     found = []
     for key, name, said in (
         ("reordered", "group changes with the order of atoms", "listing the atoms backwards gives another space group"),
@@ -226,7 +227,7 @@ def _steadiness(study: Study) -> list[Figure]:
             f"at {NEARBY[0]:g} or {NEARBY[1]:g} Å the space group is another",
         ),
     ):
-        flags = [column(side, key, 0.0)[part.usable] > 0 for side, part in zip(rows, (study.samples, study.reference))]
+        flags = [column(rows, key, 0.0)[part.usable] > 0 for rows, part in sides]
         found.append(
             study.share(
                 f"symop.group_{key}",
