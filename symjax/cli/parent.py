@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 LADDER = (0.001, 0.01, 0.1)
 """Tolerances of the ladder, angstrom."""
+DEFAULT_SYMPREC = 0.01
+"""Tolerance of every command that walks the symmetry of a structure, angstrom."""
+NOISE = (0.02, 0.03, 0.05, 0.08)
+"""Tolerances tried for structures without any symmetry at the default, angstrom."""
 LENGTH_RULE = -1.0
 """spglib's angle tolerance that judges angles by the same length as positions; 5 degrees would call BiVO4 tetragonal."""
 
@@ -164,6 +168,36 @@ def symmetry_ladder(structure: AtomicStructure, symprec: float = 0.01) -> dict[f
     from symjax.evaluate.symmetry import detected_number
 
     return {tolerance: detected_number(structure, tolerance, LENGTH_RULE) for tolerance in sorted({*LADDER, symprec})}
+
+
+def own_tolerance(structure: AtomicStructure, asked: float | None) -> tuple[float, str]:
+    """The tolerance for a structure's own group, angstrom, and why it is another than the default.
+
+    The default is `DEFAULT_SYMPREC`. A structure relaxed without symmetry misses its group by noise. Where the default leaves P1,
+    the first tolerance of `NOISE` is taken at which there is more, as long as twice that tolerance finds the same; where the
+    default leaves another group, such a tolerance is proposed and not taken: a small distortion looks just like that.
+    """
+    from symjax.evaluate.symmetry import detected_number
+    from symjax.groups.symbols import short_symbol
+
+    if asked is not None:
+        return asked, ""
+    own = detected_number(structure, DEFAULT_SYMPREC, LENGTH_RULE)
+    found = [detected_number(structure, tolerance, LENGTH_RULE) for tolerance in NOISE]
+    for tolerance, number in zip(NOISE, found, strict=True):
+        if number in (0, 1, own) or number != detected_number(structure, 2 * tolerance, LENGTH_RULE):
+            continue
+        jump = f"the group jumps to {short_symbol(number)} ({number}) at {tolerance:g} angstrom"
+        if own <= 1:
+            return tolerance, (
+                f"at {DEFAULT_SYMPREC:g} angstrom the atoms have translations alone (P1); {jump}, which is used "
+                f"(--symprec {DEFAULT_SYMPREC:g} for P1)"
+            )
+        return DEFAULT_SYMPREC, (
+            f"at {DEFAULT_SYMPREC:g} angstrom the group is {short_symbol(own)} ({own}), which is used; {jump}: if "
+            f"that is noise, give --symprec {tolerance:g}"
+        )
+    return DEFAULT_SYMPREC, ""
 
 
 def ladder_text(ladder: dict[float, int]) -> str:

@@ -296,7 +296,13 @@ def show(report: dict[str, Any]) -> None:
     if moved:
         console.print(f"irreps (amplitude over a primitive cell of {low['file']}): {', '.join(moved)}")
     table = Table()
-    for name in (f"atom of {high['file']}", "x, y, z", f"atom of {low['file']}", "x, y, z", "moves, Å"):
+    for name in (
+        f"atom of {Path(high['file']).name}",
+        "x, y, z",
+        f"atom of {Path(low['file']).name}",
+        "x, y, z",
+        "moves, Å",
+    ):
         table.add_column(name, justify="right" if name == "moves, Å" else "left")
     for row in report["atoms"]:
         cells = [

@@ -41,7 +41,11 @@ def add_parser(subparsers: Any) -> None:
         "--strain-tolerance", type=float, default=5.0, metavar="PERCENT", help="largest strain, percent (5)"
     )
     parser.add_argument(
-        "--symprec", type=float, default=0.001, metavar="A", help="of the structure's own group, angstrom (0.001)"
+        "--symprec",
+        type=float,
+        metavar="A",
+        help="of the structure's own group, angstrom (0.01; where nothing but translations is left there, as after a relaxation "
+        "without symmetry, the tolerance at which the group jumps, up to 0.05)",
     )
     parser.add_argument("--minimal", action="store_true", help="only minimal supergroups")
     parser.add_argument(
@@ -60,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Search, write, and show what was found; returns the exit code."""
     from symjax.cli.output import check_folder, read_noted
-    from symjax.cli.parent import ladder_text, symmetry_ladder
+    from symjax.cli.parent import ladder_text, own_tolerance, symmetry_ladder
     from symjax.crystals.io import check_structure
     from symjax.errors import DataError
 
@@ -70,8 +74,11 @@ def run(args: argparse.Namespace) -> int:
         check_structure(structure)
     except DataError as error:
         raise DataError(f"{args.file}: {error}") from error
-    search = _search(args, structure)
+    args.symprec, why = own_tolerance(structure, args.symprec)
+    if why:
+        print(f"symjax: warning: {args.file}: {why}", file=sys.stderr)
     ladder = symmetry_ladder(structure, args.symprec)
+    search = _search(args, structure)
     if len(set(ladder.values())) > 1:
         print(
             f"symjax: warning: {args.file}: the symmetry depends on the tolerance: {ladder_text(ladder)}; the supergroups are "

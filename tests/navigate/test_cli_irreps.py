@@ -97,3 +97,16 @@ def test_derive_along_an_irrep(files, capsys):
     assert report["irreps"][0]["max_displacement"] == pytest.approx(0.3, abs=1e-3)
     assert "give either --to" in output(capsys, "derive", files["high"], "--out", folder, code=2)
     assert "no displacements" in output(capsys, "derive", files["high"], "--irrep", "GM1-", "--out", folder, code=2)
+
+
+def test_noise_of_a_relaxation_is_told_from_symmetry(tmp_path, capsys):
+    """LaMnO3 with noise of 0.005 angstrom in each coordinate has P1 at 0.01; the jump to Pnma is found and used, and said."""
+    from symjax.cli.parent import own_tolerance
+    from symjax.crystals.types import AtomicStructure
+
+    exact = lamno3()
+    noise = np.random.default_rng(3).normal(size=exact.x.shape) * 0.005
+    noisy = AtomicStructure(L=exact.L, z=exact.z, x=exact.x + noise @ np.linalg.inv(exact.L))
+    tolerance, why = own_tolerance(noisy, None)
+    assert 0.02 <= tolerance <= 0.08 and "jumps to Pnma (62)" in why
+    assert own_tolerance(exact, None) == (0.01, "") and own_tolerance(noisy, 0.001) == (0.001, "")
