@@ -110,6 +110,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_its_parent(tmp_path, number):
     """Ctrl-C (sent to the whole group, as a terminal does), SIGTERM and kill -9 of the parent."""
@@ -134,6 +135,7 @@ def test_no_worker_outlives_its_parent(tmp_path, number):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_killed_while_it_hangs_in_c():
     """A worker whose item never comes back to Python is ended, and the item is lost."""
     found = map_items(stuck, range(70), total=70, processes=Workers(2, seconds=1), lost=reason, chunk=1)
@@ -148,6 +150,7 @@ def stuck(item):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_dask(tmp_path):
     """Two workers, one of them killed on the way: the results of one machine; a wrong address is one line."""
     pytest.importorskip("distributed")

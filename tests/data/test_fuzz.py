@@ -22,6 +22,7 @@ from symjax.train.state import read_state
 from symjax.train.weights import load_params
 from tests.corpus import EXTXYZ, GOOD, POSCAR
 
+pytestmark = pytest.mark.faults
 ENTRY = {"lattice": {"matrix": (4 * np.eye(3)).tolist()}, "sites": [{"species": [{"element": "Na"}], "abc": [0, 0, 0]}]}
 QUOTED = GOOD.replace('"', '""')
 

@@ -9,6 +9,8 @@ from train_helpers import digests, finish, run, start
 from symjax.errors import WeightsError
 from symjax.train.checkpoints import Checkpoints
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
