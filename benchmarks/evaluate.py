@@ -143,7 +143,7 @@ def novelty_row(cells: list[AtomicStructure], few: int) -> Row:
 
 
 def statistics_row(cells: list[AtomicStructure]) -> Row:
-    """All distances, floors and intervals of the tables once the stages are there; no peer makes floors."""
+    """All distances and shares of the tables with their tests once the stages are there; no peer makes those."""
     from symjax.evaluate.run import Options, evaluate
 
     crystals, cache = from_cells(cells), Cache()

@@ -140,7 +140,7 @@ def like_real(row: Row) -> bool:
     Reports without p-values (written before there were any) say nothing.
     """
     p = number(row.get("p"))
-    return math.isfinite(p) and p > LEVEL
+    return math.isfinite(p) and p > LEVEL and math.isfinite(number(row.get("value")))
 
 
 def figures_of(report: Report) -> list[Row]:
