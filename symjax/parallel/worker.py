@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from types import FrameType
 from typing import Any, NamedTuple
 
 GRACE = 10.0  # s that an item over its time has to end by itself, before its process is ended
@@ -99,7 +100,12 @@ def _alarm(seconds: float | None) -> Iterator[None]:
         yield
         return
 
-    def ring(*_: object) -> None:
+    def ring(number: int, frame: FrameType | None) -> None:
+        if (
+            frame is not None and frame.f_code.co_name == "_xla_gc_callback"
+        ):  # an exception there is printed and dropped
+            signal.setitimer(signal.ITIMER_REAL, 0.01, 5.0)
+            return
         raise _TimeUp
 
     before = signal.signal(signal.SIGALRM, ring)
