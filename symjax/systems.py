@@ -13,7 +13,7 @@ Rows import their models inside functions, so that reading the table costs nothi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -277,6 +277,22 @@ def realiser(
     )
 
 
+def check_realise(chosen: System, name: str, options: Collection[str] = ()) -> None:
+    """Refuse a realiser that a system, or one of the options given to it, has no use for.
+
+    Raises:
+        InputError: saying why.
+    """
+    why = chosen.without_meaning.get("realise", "")
+    if not why and name == "none" and chosen.draws_coordinates:
+        why = "it draws lattice and coordinates with the rest, so there is nothing to leave out"
+    for option in chosen.options:
+        if not why and option.own_coordinates and option.name in options:
+            why = f"--{option.name.replace('_', '-')} gives cell and coordinates, which a realiser would replace"
+    if why:
+        raise InputError(f"--realise {name} cannot be asked of {chosen.name}: {why}")
+
+
 def generate(
     name: str,
     num: int,
@@ -284,7 +300,7 @@ def generate(
     weights: str | Path | Any | None = None,
     request: Request | None = None,
     settings: Settings | None = None,
-    realise: str = "diffusion",
+    realise: str | None = None,
     min_ratio: float = 0.0,
     max_draws: int = 4,
     limits: Mapping[str, Any] | None = None,
@@ -298,7 +314,8 @@ def generate(
         weights: folder, or what `system(name).load` gave; None for those in the package.
         request: what is asked for.
         settings: how to draw; its fields may be given as keywords instead (`seed=1`, `steps=50`).
-        realise: what gives coordinates to structure types, one of `REALISERS`; not read for systems that draw them.
+        realise: what gives coordinates to structure types, one of `REALISERS`; None for the diffusion, or, of systems that draw
+            coordinates, their own.
         min_ratio, max_draws: drawn again while two atoms sit closer than this share of the sum of their covalent radii, so many
             draws at most. 0 keeps every first draw (raw rates).
         limits: of the realiser, see `realiser`.
@@ -315,11 +332,14 @@ def generate(
 
     chosen = system(name)
     settings = dataclasses.replace(settings or Settings(), **given)
+    if realise is not None:
+        check_realise(chosen, realise, settings.options)
     loaded = chosen.load(weights) if weights is None or isinstance(weights, str | Path) else weights
     realised = None
-    if not chosen.draws_coordinates:
+    own = realise is None and chosen.draws_coordinates
+    if not own:
         realised = realiser(
-            realise,
+            realise or "diffusion",
             chosen,
             loaded,
             steps=settings.steps,
@@ -329,7 +349,7 @@ def generate(
             progress=settings.progress,
             limits=limits,
         )
-    redraw = Redraw(min_ratio if chosen.draws_coordinates else 0.0, max_draws, MIN_DISTANCE if min_ratio > 0 else 0.0)
+    redraw = Redraw(min_ratio if own else 0.0, max_draws, MIN_DISTANCE if min_ratio > 0 else 0.0)
     return generate_with(chosen, loaded, num, request=request, settings=settings, realise=realised, redraw=redraw)
 
 

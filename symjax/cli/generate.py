@@ -85,7 +85,7 @@ def add_parser(subparsers: Any) -> None:
     generate_asked.add_options(
         parser.add_argument_group("what is asked for", "nothing by default; all that is given must hold")
     )
-    _add_realise(parser.add_argument_group("lattice and coordinates", "of models that draw elements on positions"))
+    _add_realise(parser.add_argument_group("lattice and coordinates", "for the elements and positions that a model has drawn"))
     generate_parent.add_options(
         parser.add_argument_group("from a parent crystal", "its symmetry lowered or raised by the model")
     )
@@ -97,7 +97,7 @@ def _add_realise(group: Any) -> None:
     group.add_argument(
         "--realise",
         choices=systems.REALISERS,
-        help="by symop's diffusion, random by PyXtal, or representations only (default diffusion)",
+        help="by symop's diffusion, random by PyXtal, or representations only (default: the model's own, else diffusion)",
     )
     group.add_argument("--attempts", type=count, metavar="N", help="pyxtal: attempts for each (default 30)")
     group.add_argument("--seconds", type=float, metavar="S", help="pyxtal: time for each (default 20)")
@@ -153,11 +153,12 @@ def check(args: argparse.Namespace) -> tuple[System, Request, dict[str, Any]]:
         raise InputError(f"--{next(iter(own)).replace('_', '-')} has no meaning with --parent")
     generate_parent.check(args, generate_asked.given(args))
     request = generate_asked.request_from(args)
-    check_request(chosen, request, Settings(steps=args.steps, options=own), None)
-    if args.realise is not None and (chosen.draws_coordinates or args.parent is not None):
-        own_way = f"{chosen.name} draws lattice and coordinates itself"
-        why = own_way if args.parent is None else "lattice and coordinates start from the parent's"
-        raise InputError(f"--realise has no meaning here: {why}")
+    steps = args.steps if args.realise is None else None  # else they are the realiser's
+    check_request(chosen, request, Settings(steps=steps, options=own), None)
+    if args.realise is not None:
+        systems.check_realise(chosen, args.realise, own)
+        if args.parent is not None:
+            raise InputError("--realise has no meaning here: lattice and coordinates start from the parent's")
     for name in ("attempts", "seconds"):
         if getattr(args, name) is not None and args.realise != "pyxtal":
             raise InputError(f"--{name} needs --realise pyxtal")
@@ -234,7 +235,7 @@ def _generate(args: argparse.Namespace, chosen: System, request: Request, own: d
             weights=args.weights,
             request=request,
             settings=_settings(args, own, bar),
-            realise=args.realise or "diffusion",
+            realise=args.realise,
             min_ratio=args.min_ratio,
             limits=limits,
         )

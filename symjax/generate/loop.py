@@ -81,15 +81,15 @@ def check_request(system: System, request: Request, settings: Settings, realise:
     Raises:
         InputError: saying what and why.
     """
-    steps = settings.steps if system.draws_coordinates else None  # else they are the realiser's
+    steps = settings.steps if system.draws_coordinates and realise is None else None  # else they are the realiser's
     for name, why in system.without_meaning.items():
         if (steps if name == "steps" else getattr(request, name, None)) not in (None, ()):
             raise InputError(f"{in_words(name)} cannot be asked of {system.name}: {why}")
     known = {option.name for option in system.options}
     if foreign := sorted(set(settings.options) - known):
         raise InputError(f"{system.name} has no option {foreign[0]}; it has {', '.join(sorted(known)) or 'none'}")
-    if realise is not None and system.draws_coordinates:
-        raise InputError(f"{system.name} draws lattice and coordinates itself: a realiser has nothing to do")
+    if realise is not None and "realise" in system.without_meaning:
+        raise InputError(f"a realiser cannot be given to {system.name}: {system.without_meaning['realise']}")
 
 
 def generate(
@@ -110,7 +110,8 @@ def generate(
         num: how many, at least 1.
         request: what is asked for; None for nothing.
         settings: how to draw.
-        realise: gives lattices and coordinates to structure types, for systems that draw none.
+        realise: gives lattices and coordinates to structure types, for systems that draw none; those of a system that draws them
+            are replaced (and its properties, which tell of them, left out).
         redraw: when to draw again.
 
     Raises:
@@ -136,7 +137,9 @@ def generate(
         good = np.flatnonzero([not reason for reason in drawn.reason])
         if len(good):
             part = _take(drawn, good)
-            if part.k is None and realise is not None:
+            if realise is not None:
+                if part.k is not None:
+                    part = part._replace(k=None, x=None, ratio=None, properties={})
                 found = realise(part.types, sampler.realise_key(attempt))
                 part, good = kept.realised(rows, part, found, good)
             part = sieve.crystals(part)

@@ -43,6 +43,7 @@ class Option(NamedTuple):
         type: reads the value from text (ValueError or ArgumentTypeError where it cannot); bool for a switch.
         metavar: how the value is called in the help.
         choices: values that may be given; empty for any.
+        own_coordinates: it tells of coordinates, so a realiser, which gives others, does not go with it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Option(NamedTuple):
     type: Callable[[str], Any] = str
     metavar: str | None = None
     choices: tuple[str, ...] = ()
+    own_coordinates: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

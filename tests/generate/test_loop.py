@@ -150,6 +150,19 @@ def test_a_realiser_gives_coordinates_and_its_failures_are_drawn_again():
     assert bare.dataset is None and bare.types.z.ravel().tolist() == [1, 2]
 
 
+def test_a_realiser_replaces_coordinates():
+    """Those that the system drew, however close their atoms are, go with the properties that tell of them."""
+
+    def realise(types, key):
+        num = len(types.z)
+        return Realised(np.ones((num, 6)), np.zeros((*types.z.shape, 3)), [""] * num, {"heat": np.zeros(num)})
+
+    made = Made([[0.1, 0.1]])
+    found = generate(made, None, 2, realise=realise, redraw=Redraw(min_ratio=0.6))
+    assert len(made.calls) == 1 and elements(found.dataset) == [1, 2] and (found.dataset.k[:, 0] == 1).all()
+    assert set(found.dataset.properties) == {"heat", "draws"}
+
+
 def test_what_has_no_meaning_is_refused():
     made = Made([[1.0]])
     for asked, settings, realise, words in (
@@ -157,10 +170,13 @@ def test_what_has_no_meaning_is_refused():
         (Request(polar=False), Settings(), None, "^polar cannot be asked of made"),  # asked for as well
         (Request(), Settings(steps=3), None, "^steps cannot be asked of made: it is done at once$"),
         (Request(), Settings(options={"slow": True}), None, "made has no option slow; it has fast"),
-        (Request(), Settings(), lambda types, key: None, "made draws lattice and coordinates itself"),
     ):
         with pytest.raises(InputError, match=words):
             check_request(made, asked, settings, realise)
     check_request(made, Request(chiral=True), Settings(options={"fast": True}), None)
+    check_request(made, Request(), Settings(steps=3), lambda types, key: None)  # steps of the realiser
+    made.without_meaning["realise"] = "all comes at once"
+    with pytest.raises(InputError, match="a realiser cannot be given to made: all comes at once"):
+        check_request(made, Request(), Settings(), lambda types, key: None)
     with pytest.raises(InputError, match="at least 1"):
         generate(made, None, 0)

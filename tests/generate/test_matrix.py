@@ -157,7 +157,7 @@ def test_what_is_asked_for_is_met_or_refused(name, case, parser, weights):
 def test_refusals_are_parts_of_a_request_with_a_reason(name):
     """Only fields that there are, each with a sentence; what has a meaning passes."""
     chosen = systems.system(name)
-    fields = {field.name for field in dataclasses.fields(Request)} | {"parent", "steps"}
+    fields = {field.name for field in dataclasses.fields(Request)} | {"parent", "steps", "realise"}
     assert set(chosen.without_meaning) <= fields
     assert all(len(why.split()) > 4 for why in chosen.without_meaning.values())
     assert {one.field for one in ASKED} & set(chosen.without_meaning) == {

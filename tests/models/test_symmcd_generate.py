@@ -190,7 +190,7 @@ def test_no_coordinates_are_given_to_a_system_that_draws_them(weights):
     from symjax.generate.pyxtal import Pyxtal
     from symjax.systems import system
 
-    with pytest.raises(InputError, match="draws lattice and coordinates itself"):
+    with pytest.raises(InputError, match="a realiser cannot be given to symmcd: lattice, coordinates and site"):
         common(system("symmcd"), weights, 2, realise=Pyxtal())
 
 
@@ -293,7 +293,7 @@ def test_command(folder, tmp_path, capsys):
             "--parent cannot be asked of symmcd: it draws in a group that is given first",
         ),
         (["--model", "symmcd", "--space-group", "225", "--prefix", "Na:4a"], "given orbits cannot be asked of symmcd"),
-        (["--model", "symmcd", "--realise", "none"], "symmcd draws lattice and coordinates itself"),
+        (["--model", "symmcd", "--realise", "none"], "--realise none cannot be asked of symmcd"),
         (["--model", "symmcd", "--temperature", "2"], "belongs to --model wyckoff_transformer"),
         (["--model", "symmcd", "--space-group", "3"], "space group 3"),
         (["--model", "symmcd", "--space-group", "225,nonsense"], "nonsense"),

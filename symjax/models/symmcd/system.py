@@ -22,6 +22,7 @@ class Symmcd:
     draws_coordinates = True
     without_meaning: Mapping[str, str] = {
         **GROUP_GIVEN_FIRST,
+        "realise": "lattice, coordinates and site symmetries come out of one diffusion",
         "sites": "it draws site symmetries together with coordinates and finds the positions by projecting at the end",
     }
     options: tuple[Option, ...] = ()

@@ -25,7 +25,13 @@ class Wyckoffaugen:
         "steps": "it draws every atom once; there is no diffusion",
     }
     options: tuple[Option, ...] = (
-        Option("complete", "fill an incomplete crystal: a CIF with its group, cell and some sites", str, "FILE"),
+        Option(
+            "complete",
+            "fill an incomplete crystal: a CIF with its group, cell and some sites",
+            str,
+            "FILE",
+            own_coordinates=True,
+        ),
     )
 
     def load(self, folder: str | Path | None) -> AugenWeights:

@@ -169,10 +169,12 @@ class RotationNet(nn.Module):
         kinds = jnp.stack([jnp.trace(R_c, axis1=-2, axis2=-1), jnp.linalg.det(R_c), jnp.log(defect + 1e-4) / 4], -1)
         flat = R_c.reshape(*R_c.shape[:2], 9)
         told = nn.Dense(64)(cond)
-        c = nn.silu(nn.Dense(64)(jnp.concatenate([flat, kinds, support, support**2], -1)) + told[:, None])
+        c = nn.Dense(64)(jnp.concatenate([flat, kinds, support, support**2], -1)) + told[:, None]
+        c = nn.silu(c + self._summed_evidence(evidence, mask))
         # which candidates there are, and are held, tells the lattice and the group: pooled, it goes to all
         pooled = jnp.concatenate([jnp.mean(c, 1), jnp.einsum("bc,bcd->bd", nn.softmax(-4 * defect, -1), c)], -1)
         c = nn.silu(nn.Dense(64)(c) + nn.Dense(64)(pooled)[:, None])
+        c = c + self._compared(c, R_c, defect)
         keys = nn.Dense(33)(c)
         h = jnp.concatenate([R.reshape(seen.shape), seen, tokens], -1)
         h = nn.Dense(self.dim)(h) + nn.Dense(self.dim)(jnp.concatenate([cond, pooled], -1))[:, None]
@@ -204,6 +206,23 @@ class RotationNet(nn.Module):
             "score": logits - 100 * jnp.minimum(defect, 1)[:, None],
             "k": self._lattice(h, k, (p @ W_c.reshape(flat.shape).astype(k.dtype)).reshape(R.shape), tau, cond, mask),
         }
+
+    def _summed_evidence(self, evidence: Array, mask: Array) -> Array:
+        """(b, c, 64) what all tokens together say for each candidate: early on no token says much, and a class is chosen all the
+        same."""
+        held = jnp.sum(assigned(evidence, mask) * mask[..., None], 1)
+        odds = jnp.log(held + 0.01) - jnp.log(jnp.maximum(1 - held, 0) + 0.01)
+        features = jnp.stack([held, odds], -1)
+        return nn.Dense(64, use_bias=False, kernel_init=nn.initializers.zeros, name="summed")(features)
+
+    def _compared(self, c: Array, R_c: Array, defect: Array) -> Array:
+        """(b, c, 64) what candidates (b, c, 64) learn from each other: which of the subgroups of one order is meant shows in all."""
+        pair, near = _pair_features(R_c), defect < 1
+        h = c
+        for layer in range(2):
+            h = Attention(64, 4, name=f"compare_{layer}")(h, pair, near)
+        h = nn.LayerNorm(name="compare_norm")(h)
+        return nn.Dense(64, use_bias=False, kernel_init=nn.initializers.zeros, name="compared")(h)
 
     def _evidence(self, R: Array, R_c: Array, tau: Array) -> Array:
         """Log-likelihood of each candidate given the token alone, softened by a learned factor."""
@@ -313,7 +332,7 @@ class TranslationNet(nn.Module):
         cond = jnp.concatenate([cond, time_features(tau), k], -1)
         kinds = jnp.stack([jnp.trace(R, axis1=-2, axis2=-1), jnp.linalg.det(R), jnp.mean(table[1], 1)], -1)
         h = nn.Dense(self.dim)(jnp.concatenate([R.reshape(*R.shape[:2], 9), W.reshape(*W.shape[:2], 9), kinds], -1))
-        h = nn.silu(h + nn.Dense(self.dim)(cond)[:, None])
+        h = nn.silu(h + nn.Dense(self.dim)(cond)[:, None] + self._strength(z, tau))
         anchors = jnp.stack([_unit(z), jnp.ones_like(z)], -1)
         X = jnp.concatenate([anchors, anchors[..., :1]], -1)
         layers = nn.scan(
@@ -327,6 +346,14 @@ class TranslationNet(nn.Module):
         every = jnp.concatenate([X, votes(X, W, table, mask), anchors], -1)
         h = nn.LayerNorm()(h + nn.Dense(self.dim)(_relative(every)))
         return self._logits(h, every, z, tau)
+
+    def _strength(self, z: Array, tau: Array) -> Array:
+        """(b, n, d) the noisy phases as evidence, with their size, which the estimates of size one have lost."""
+        t = tau[:, None, None]
+        told = z * t / (((1 - t) * SIGMA_Z) ** 2 + 0.03)
+        told = jnp.concatenate([told.real, told.imag], -1)
+        told = jnp.concatenate([told, jnp.arcsinh(told)], -1) / 4
+        return nn.Dense(self.dim, use_bias=False, kernel_init=nn.initializers.zeros, name="strength")(told)
 
     def _logits(self, h: Array, every: Array, z: Array, tau: Array) -> Array:
         """Functions on the circle made of harmonics of the estimates; the likelihood of the noisy phase is one of them."""

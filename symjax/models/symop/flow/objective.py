@@ -64,7 +64,8 @@ def rotation_loss(
         jnp.where(mask[:, None, :], jnp.einsum("bijk,bljk->bil", R0, R1), -100.0), mask
     )  # noise -> operation
     W, R1 = jnp.take_along_axis(W, match[..., None, None], 1), jnp.take_along_axis(R1, match[..., None, None], 1)
-    tau = jnp.mod(jax.random.uniform(time_key) + jnp.arange(b) / b, 1.0)
+    # the class is decided early, as with the translations below
+    tau = jnp.mod(jax.random.uniform(time_key) + jnp.arange(b) / b, 1.0) ** 1.5
     tau_k = p.LATTICE_END + (1 - p.LATTICE_END) * tau
     t = tau[:, None, None, None]
     R = (1 - t) * R0 + t * R1

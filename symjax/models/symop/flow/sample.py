@@ -57,7 +57,7 @@ class FlowSampling:
     @property
     def early(self) -> int:
         """Steps of the rotations before the tokens are made to agree."""
-        return round(self.agree_from * self.rotation)
+        return round(self.agree_from ** (1 / 1.5) * self.rotation)
 
     @property
     def late(self) -> int:
@@ -65,8 +65,13 @@ class FlowSampling:
         return round(self.agree_from**0.5 * self.translation)
 
     @property
+    def rotation_left(self) -> np.ndarray:
+        """(rotation + 1,) what is left of the way of the rotations; short steps first, where the class is decided."""
+        return 1 - (np.arange(self.rotation + 1) / self.rotation) ** 1.5
+
+    @property
     def translation_left(self) -> np.ndarray:
-        """(translation + 1,) what is left of the way of the translations; short steps first, where the class is decided."""
+        """(translation + 1,) what is left of the way of the translations; the same."""
         return 1 - (np.arange(self.translation + 1) / self.translation) ** 2
 
 
@@ -156,7 +161,7 @@ def flow_rotations(
         k (b, 5), R (b, n, 3, 3), W (b, n, 3, 3) what each token would be now, extra (b, c, 3, 3) the near-isometries and mass
         (b, c) the votes for each; and the states on the way.
     """
-    left = 1 - np.arange(sampling.early + 1) / sampling.rotation
+    left = sampling.rotation_left[: sampling.early + 1]
     free = sampling.mode == "free"
 
     def step(state: tuple, ends: Array) -> tuple[tuple, tuple]:
@@ -179,7 +184,7 @@ def flow_agreed(
     net: FlowNet, params: Any, state: tuple, cond: Array, mask: Array, sampling: FlowSampling
 ) -> tuple[tuple[Array, Array], tuple]:
     """The rest of the second stage, with tokens on the way to elements W: (k, R, W) to (k, W), and the states on the way."""
-    left = 1 - np.arange(sampling.early, sampling.rotation + 1) / sampling.rotation
+    left = sampling.rotation_left[sampling.early :]
     k, R, W = state
     # each token to the element it is nearest to, none twice
     inner = jnp.einsum("bijk,bljk->bil", R, p.rotations(W, k))
