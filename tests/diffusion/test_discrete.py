@@ -125,6 +125,7 @@ def test_cubic_score_is_the_gradient_of_the_wrapped_density(delta, log_sigma):
     assert float(got) == pytest.approx(float(by_autodiff), abs=2e-4 / sigma**2)
 
 
+@pytest.mark.slow
 def test_cubic_score_agrees_with_the_one_for_any_lattice():
     delta = jax.random.uniform(jax.random.key(0), (50, 3), minval=-0.5, maxval=0.5)
     sigma = jnp.full(50, 0.3)
@@ -157,6 +158,7 @@ def test_ancestral_step_is_the_textbook_one(t):
     np.testing.assert_allclose(got, expected, atol=3e-3)
 
 
+@pytest.mark.slow
 def test_first_step_does_not_blow_up_and_last_gives_the_clean_value():
     noisy, eps, fresh = jax.random.normal(jax.random.key(0), (3, 2000, 6))
     first = gaussian.ddpm_step(noisy, eps, fresh, abar=jnp.asarray(ABAR[1000]), abar_to=jnp.asarray(ABAR[999]))

@@ -64,6 +64,7 @@ def test_reverse_diffusion_on_the_torus_recovers_a_wrapped_normal():
         assert np.sqrt((error**2).sum(-1).mean() / dof) == pytest.approx(width, rel=0.12)
 
 
+@pytest.mark.slow
 def test_gaussian_process_recovers_moments_inside_the_subspace():
     """Exact v-prediction for data N(mean, s^2) in the image of a projector: deterministic and ancestral sampling agree with it."""
     q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 3)))

@@ -175,6 +175,7 @@ def test_held_values_come_out_and_the_rest_follows_them():
     np.testing.assert_allclose(np.cov(free.T), covariance, atol=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False])
 def test_correctors_keep_the_distribution(before):
     sigma = np.concatenate([np.geomspace(0.5, 0.005, 60), [0.0]])
@@ -190,6 +191,7 @@ def test_correctors_keep_the_distribution(before):
     assert abs(float(error.mean())) < 0.01 and float(error.std()) == pytest.approx(width, rel=0.12)
 
 
+@pytest.mark.slow
 def test_parts_of_the_way_are_the_whole_way():
     """The same steps in two parts give the same numbers, and one program serves both; a known start is noised."""
     processes = {"x": VelocityProcess(jnp.broadcast_to(jnp.eye(2), (50, 2, 2)))}

@@ -377,6 +377,7 @@ def test_a_file_that_is_no_cache_is_refused(tmp_path):
         Cache(wrong)
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same(cells):
     """Enough crystals that workers really start."""
     many = from_cells([shaken(cell, 0.01 * i, seed=i) for i in range(4) for cell in cells])

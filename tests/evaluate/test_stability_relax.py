@@ -101,6 +101,7 @@ def test_fixed_cell_follows_ase_step_by_step():
     assert found["energy_final"] == pytest.approx(atoms.get_potential_energy() / 3, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_variable_cell_reaches_the_minimum_of_ase():
     cell = bent(2, 0.02)
     atoms, _ = ase_run(cell, True, 1e-3)

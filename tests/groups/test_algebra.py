@@ -120,6 +120,7 @@ def check_generators(number):
     return len(chosen)
 
 
+@pytest.mark.slow
 def test_smallest_generating_sets_of_some_groups():
     assert [check_generators(n) for n in (1, 2, 10, 47, 69, 225)] == [0, 1, 2, 3, 5, 2]
     with pytest.raises(NotAGroupError):

@@ -56,6 +56,7 @@ def broken_settings(all_settings):
     return all_settings.replace(w=w % 24)
 
 
+@pytest.mark.slow
 def test_all_settings_are_groups(all_settings):
     for method in ("tables", "any"):
         assert is_group(all_settings, method=method).all()
@@ -105,6 +106,7 @@ def test_defects_and_is_group_agree_with_brute_force(hall, seed, change):
         assert (tuple(product.W.ravel().tolist()), tuple(product.w.tolist())) not in as_tuples(case)
 
 
+@pytest.mark.slow
 def test_defects_of_large_sets():
     opset = hall_setting(523)
     dropped = pad(take(opset, np.delete(np.arange(192), 100)), 192)

@@ -38,6 +38,7 @@ def test_both_methods_give_the_slow_closure_in_canonical_order(generator_batch):
         np.testing.assert_array_equal(ordered.w, found.w)
 
 
+@pytest.mark.slow
 def test_closed_sets_stay_as_they_are():
     sets = stack([hall_setting(h) for h in range(1, 531)], 192)
     closed = close(sets)
@@ -46,6 +47,7 @@ def test_closed_sets_stay_as_they_are():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_same_group_as_gemmi():
     """gemmi looks at rotation parts only, so it needs the centring translations among the generators."""
     rng = np.random.default_rng(4)
@@ -62,6 +64,7 @@ def test_same_group_as_gemmi():
         assert as_tuples(pick(close(gens).opset, ...)) == theirs, f"Hall {hall}"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(settings_in_any_basis(), st.integers(0, 2**32 - 1))
 def test_any_basis_and_origin(case, seed):
@@ -83,6 +86,7 @@ def test_conjugation_commutes_with_closing():
         assert same_set(conjugated(before, P, p), after)
 
 
+@pytest.mark.slow
 def test_overflow_is_flagged_and_gives_no_set():
     setting = hall_setting(523)  # Fm-3m
     closed = close(setting, 96, method="tables")

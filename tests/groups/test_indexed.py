@@ -69,6 +69,7 @@ def test_walks_end_at_the_group_through_groups(vocab, groups):
         assert set(members[row]) - {vocab.size} == set(groups[goal[row]])
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_random_additions_against_slow_closure(seed):

@@ -80,6 +80,7 @@ def test_jax_agrees_with_numpy_jits_and_batches():
         )
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_at_cubic_lattices():
     """Equal eigenvalues make plain eigenvector derivatives NaN; cubic crystals sit there."""
     at = jnp.zeros(6).at[5].set(2.0)

@@ -118,6 +118,7 @@ def test_no_jump_when_a_neighbour_comes_or_goes():
     assert near[2] < 1e-5 and set(far) == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("basis", [np.eye(3), [[1, 1, 0], [0, 1, 0], [0, -1, 1]]], ids=["same cell", "another cell"])
 def test_one_node_an_orbit_gives_what_one_node_an_atom_gives(crystals, basis):
     """The reduction to orbits is exact, and neither the cell nor the choice of representatives matters."""
@@ -133,6 +134,7 @@ def test_one_node_an_orbit_gives_what_one_node_an_atom_gives(crystals, basis):
     assert one == pytest.approx(other, abs=2e-5)
 
 
+@pytest.mark.slow
 def test_asymmetric_unit_is_the_published_one(crystals):
     """All ordered pairs as they lie in the cell, plain mean; crystals with one orbit keep their multigraph."""
     unit, full = build_graphs(crystals, UNIT), build_graphs(crystals, FULL)
@@ -150,6 +152,7 @@ def test_asymmetric_unit_is_the_published_one(crystals):
     assert seen == {1, 2}
 
 
+@pytest.mark.slow
 def test_padding_and_site_symmetries(crystals):
     graphs = build_graphs(crystals, FULL)
     rows = np.arange(8)
@@ -199,6 +202,7 @@ def test_training_learns_and_predicts(crystals, tmp_path):
     assert few[crystals.num_orbits == 1] == pytest.approx(mine[crystals.num_orbits == 1], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_what_has_no_value_or_does_not_fit_is_left_out(crystals, caplog):
     values = crystals.properties[NAME].copy()
     values[[0, 3]] = np.nan
@@ -215,6 +219,7 @@ def test_what_has_no_value_or_does_not_fit_is_left_out(crystals, caplog):
     assert float(stats["mean"]) == pytest.approx(values[kept].mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_bad_data_and_configurations(crystals):
     with pytest.raises(DataError, match=f"no property '{NAME}'.*band_gap"):
         targets_of(dataclasses.replace(crystals, properties={"band_gap": np.zeros(40)}), NAME, "training")
@@ -278,6 +283,7 @@ def test_table_has_published_and_measured_rows():
     assert "SchNet" in text and text.count("100 s of training") == 2
 
 
+@pytest.mark.slow
 def test_wrong_input_is_one_line(crystals, tmp_path, capsys):
     good, bare = tmp_path / "good.npz", tmp_path / "bare.npz"
     crystals.save(good)

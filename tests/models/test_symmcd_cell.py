@@ -18,6 +18,8 @@ from symjax.models.symmcd.weights import load_weights
 from symjax.systems import generate
 from symjax.train.weights import save_params
 
+pytestmark = pytest.mark.slow  # two minutes for a variant of which no weights ship
+
 SIZES = {
     "model.symmcd.width": 16,
     "model.symmcd.num_layers": 1,

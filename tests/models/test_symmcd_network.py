@@ -178,6 +178,7 @@ loss_of = jax.jit(
 )
 
 
+@pytest.mark.slow
 def test_losses_are_the_published_averages(case):
     """With predictions of zero: unit noise and scores give 1, uniform logits the logarithms of the numbers of classes."""
     params, nodes, _, _ = case

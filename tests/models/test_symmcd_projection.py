@@ -171,6 +171,7 @@ def test_the_examples_that_the_published_replication_gets_wrong(tables):
         assert np.abs(gap - np.rint(gap)).max(axis=1).min() < 1e-6, (number, letter)
 
 
+@pytest.mark.slow
 def test_fixed_positions_are_used_once(tables):
     """Three orbits that all ask for 4a of Fm-3m at the origin: published, they fall on each other."""
     L, real = 6.0 * np.eye(3)[None], np.array([[True, True, True, False]])

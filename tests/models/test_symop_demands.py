@@ -76,6 +76,7 @@ def drawn(weights, num=6, seed=0, **demand):
     return generate("symop", num, weights=weights, seed=seed, steps=6, request=Request(**demand)).dataset
 
 
+@pytest.mark.slow
 def test_free_draws_have_known_elements_only(weights):
     """Elements without a training crystal (Po, Rn, Am) are drawn by nobody, asked for or not: here all but two are unknown."""
     known = np.zeros(NUM_ELEMENTS, bool)
@@ -95,6 +96,7 @@ def test_formula_group_and_kind_are_met_exactly(weights):
         assert 75 <= identify(opset).number <= 142
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_crystals_with_at_least_the_generated_group(weights):
     from symjax.evaluate.distances import shortest
     from symjax.evaluate.symmetry import find_symmetry

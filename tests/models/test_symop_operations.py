@@ -87,6 +87,7 @@ def test_untrained_samples_are_closed_groups_with_valid_positions(params):
     assert np.array_equal(again.z, drawn.z) and np.array_equal(again.pos, drawn.pos)
 
 
+@pytest.mark.slow
 def test_operations_may_be_drawn_by_something_else(params):
     def draw(keys, z, demands):
         numbers = np.where(np.arange(len(z)) % 2, 225, 14)

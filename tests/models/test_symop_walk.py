@@ -109,6 +109,7 @@ def closure(rows):
 # classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [2, 27, 62, 88, 116, 166, 180, 198, 224])
 def test_conjugate_sets_share_a_class_and_look_the_same(number):
     """Not vacuous: the conjugates are other sets of the vocabulary, and everything that the network reads of them is equal."""
@@ -186,6 +187,7 @@ def test_probabilities_of_all_classes_sum_to_one():
     assert np.allclose(log_p[:1], class_log_probabilities(NET, params(), species(SPECIES[:1, ::-1])), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bound_is_below_the_exact_likelihood():
     """The mean over chains of what training minimises is at least minus the exact log-likelihood, and near where chains are few."""
     table = states()

@@ -81,6 +81,7 @@ class Half:
         )
 
 
+@pytest.mark.slow
 def test_representations_only(weights):
     made = generate(weights, 12, seed=2, request=Request(groups=(221, 62)))
     assert made.dataset is None and not made.unrealised and made.missing == 0
@@ -116,6 +117,7 @@ def test_crystals_that_fail_every_time_are_missing(weights):
         generate(weights, 2, realise=never)
 
 
+@pytest.mark.slow
 def test_unmasked_samples_are_drawn_until_valid(weights):
     likely = jax.tree.map(np.copy, weights.params)
     for head, token in (("site", weights.vocabulary.sites.index("1")), ("enum", 0)):  # the general position

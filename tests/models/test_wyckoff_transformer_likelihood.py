@@ -116,6 +116,7 @@ def test_likelihood_follows_the_given_order_and_not_the_padding(tiny, crystals):
     assert np.abs(one - lik.log_likelihood(tiny, TINY, crystals))[:2].min() > 1e-3
 
 
+@pytest.mark.slow
 def test_soft_element_loss_is_the_average_over_what_comes_next(tiny, crystals):
     """Also: a site is only known if its place is below k, and the slot shows what the field may see."""
     tokens = jax.tree.map(jnp.asarray, crystals.take([0, 1]))
@@ -201,6 +202,7 @@ def test_uniform_predictions_cost_the_logarithms_of_the_vocabulary(real, program
     assert set(np.round(3 * parts["kept"]).astype(int)) == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_sampled_loss_is_unbiased(programs):
     """Its mean over draws is the mean of the sum over all steps; no drop-out, random parameters."""
     params, losses = programs

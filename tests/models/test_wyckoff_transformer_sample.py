@@ -78,6 +78,7 @@ def test_masked_samples_of_every_group_are_valid(params):
             assert len(set(fixed.tolist())) == len(fixed)
 
 
+@pytest.mark.slow
 def test_unmasked_samples_are_counted_by_reason(params):
     drawn = draw(params, ALL, masked=False)
     decoded = drawn.decode()
@@ -87,6 +88,7 @@ def test_unmasked_samples_are_counted_by_reason(params):
     assert drawn.tokens.mask[~drawn.stopped].all()
 
 
+@pytest.mark.slow
 def test_the_network_s_own_distribution(params):
     """Whole sequences, STOP included, occur as often as the exact likelihood says."""
     few = biased(params, element=[3, 87, NAMES.stop[0]], site=[60, 61], enum=[0, 1])

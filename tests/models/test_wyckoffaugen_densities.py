@@ -36,7 +36,7 @@ def grid_in_polygon(kind, n=140):
     return c[np.all(inside, axis=0)]
 
 
-@pytest.mark.parametrize("kind", range(5))
+@pytest.mark.parametrize("kind", [0, *(pytest.param(kind, marks=pytest.mark.slow) for kind in range(1, 5))])
 def test_dirichlet_mixtures_integrate_to_one_on_every_class_of_polygon(kind):
     """On the triangle, and pushed to the polygon: the mean over a grid of the polygon, whose map is inverted point by point."""
     own = raw(1, 3, densities.DIRICHLET_WIDTH) * 0.5
@@ -48,6 +48,7 @@ def test_dirichlet_mixtures_integrate_to_one_on_every_class_of_polygon(kind):
     assert np.abs(back - c).max() < 5e-5
 
 
+@pytest.mark.slow
 def test_maps_of_polygons_are_one_to_one_and_nearly_keep_areas():
     """Determinants are positive on a dense grid, and their spread is what the search of the inserted points gave."""
     n = 60

@@ -51,6 +51,7 @@ def test_a_conditional_sums_to_one(net, which):
         assert (p[~allowed] == 0).all() and (p[allowed] > 0).all()
 
 
+@pytest.mark.slow
 def test_drawn_cells_obey_their_family_and_their_probability(net):
     params, stats = net
     family = jnp.repeat(jnp.arange(len(FAMILIES)), 4)

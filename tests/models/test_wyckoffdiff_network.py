@@ -295,6 +295,7 @@ def task_of(data, val=None, argument="tiny", **values):
     return WyckoffdiffTask(config, data, val)
 
 
+@pytest.mark.slow
 def test_loss_is_the_mean_over_variables_or_their_sum(data, monkeypatch):
     """With uniform logits every variable costs the logarithm of its classes; what the noise shows can be left out."""
     from symjax.models.wyckoffdiff import task as module

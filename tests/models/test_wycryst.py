@@ -141,6 +141,7 @@ def test_formula_term_reads_the_right_group_and_has_a_gradient():
     assert jnp.abs(slope[0, rep.OCCUPIED, 0]).max() > 0.5
 
 
+@pytest.mark.slow
 def test_losses_by_hand(started):
     """KL and the group's cross-entropy against formulas over the network's own outputs."""
     task, params, loss = started
@@ -185,6 +186,7 @@ def test_training_lowers_the_loss(started):
     assert losses[-10:].mean() < 0.6 * losses[0]
 
 
+@pytest.mark.slow
 def test_energy_is_learned_only_where_it_is_known(prototype_dataset, started):
     """The prototypes have no energies, so the branch costs nothing; where there are some, the squared scaled error of those."""
     task, params, loss = started
@@ -222,6 +224,7 @@ def test_reading_decoded_columns(known):
     assert not np.asarray(faint.z).any() and not np.asarray(faint.occupied).any()
 
 
+@pytest.mark.slow
 def test_drawing(started, known):
     task, params, _ = started
     weights, (compounds, _) = WycrystWeights(params, task.options), known
@@ -274,6 +277,7 @@ def test_wrong_configuration_and_data(prototype_dataset):
         tasks.WycrystTask(get_config("tiny"), prototype_dataset.subset(np.array(single)), None)
 
 
+@pytest.mark.slow
 def test_convolutions_are_convolutions():
     """Against flax's own with the same kernels; spread rows are its transposed ones."""
     import flax.linen as nn

@@ -217,6 +217,7 @@ def test_shortest_distances_are_exact():
             assert abs(shortest_distance(x) - shortest) < 1e-9
 
 
+@pytest.mark.slow
 def test_collisions_are_left_out_and_counted():
     c, relation = ferroelectric()
     made = derive_structures(c, relation, jax.random.key(0), num=16, amplitude=1.5)
@@ -242,6 +243,7 @@ def test_nothing_is_compiled_again():
     assert (module._move._cache_size(), module._normal._cache_size()) == before
 
 
+@pytest.mark.slow
 def test_ten_thousand_at_once_and_each_the_same_for_any_number():
     c, relation = ferroelectric(99)
     plan = make_plan(modes_of(split_crystal(c, relation)))

@@ -99,6 +99,7 @@ def test_every_class_in_turn_or_one(tmp_path, capsys):
     assert {one["class"] for one in json.loads(text.out)["structures"]} == {realised[1]}
 
 
+@pytest.mark.slow
 def test_structures_drawn_twice_are_written_once(barium, tmp_path, capsys):
     text = run(
         capsys, "derive", barium, "--to", 225, "--max-cell", 2, "--num", 9, "--out", tmp_path / "out", "--no-picture"
@@ -108,6 +109,7 @@ def test_structures_drawn_twice_are_written_once(barium, tmp_path, capsys):
     assert f"{9 - len(index['structures'])} left out: the same structure was drawn before" in text.out
 
 
+@pytest.mark.slow
 def test_collisions_are_counted(barium, tmp_path, capsys):
     options = ("--to", 99, "--max-cell", 1, "--num", 20, "--amplitude", 1.5, "--no-picture")
     text = run(capsys, "derive", barium, *options, "--out", tmp_path / "out")

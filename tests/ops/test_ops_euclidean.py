@@ -122,6 +122,7 @@ def test_repeated_composition_drifts_little_in_float32_when_reduced():
     assert euclidean.equal(m, euclidean.identity(), tol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradients_flow_through_every_function_and_are_right():
     op = exact.take(distinct(), np.arange(0, 882, 97))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(len(op.W), 3)), dtype=jnp.float32)

@@ -59,6 +59,7 @@ def test_split_and_merge_are_inverse():
     assert split(params)[0] == {"net": params["net"], "empty": {}}
 
 
+@pytest.mark.slow
 def test_frozen_parameters_stay_bit_for_bit(tmp_path):
     result = run(tmp_path, train__freeze=("net/bias",), train__weight_decay=0.1)
     c = config()
@@ -72,6 +73,7 @@ def test_frozen_parameters_stay_bit_for_bit(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_start_from_weights_lists_what_does_not_match(tmp_path, capsys):
     run(tmp_path / "a")
     given, trained_with = load_params(tmp_path / "a" / "weights")

@@ -91,6 +91,7 @@ def test_unfinished_write_is_ignored(workdir):
         assert checkpoints.steps() == [20, 40]
 
 
+@pytest.mark.slow
 def test_disk_full_keeps_what_was_there(tmp_path, capsys):
     """The program may write no file longer than 64 KiB, as on a full disk; parameters are larger."""
     wide = {"model__width": 20000, "train__keep": 1}

@@ -37,6 +37,7 @@ def test_learns_and_leaves_everything(tmp_path):
     assert about["step"] == 300 and about["parameters"] == 8 + 1 + 4
 
 
+@pytest.mark.slow
 def test_half_and_half_equals_whole_bit_for_bit(tmp_path):
     run(tmp_path / "whole", train__steps=80)
     run(tmp_path / "parts", train__steps=40)
@@ -104,6 +105,7 @@ def test_resume_with_another_configuration_is_refused(tmp_path):
         Trainer(toy_task.ToyTask(c), c, tmp_path, data_hash={"train": "1"}).run()
 
 
+@pytest.mark.slow
 def test_schedule_clip_decay_and_bfloat16(tmp_path):
     run(tmp_path / "a", train__schedule="cosine", train__warmup=5, train__clip=0.1, train__weight_decay=0.1)
     run(tmp_path / "b", train__schedule="linear", train__dtype="bfloat16", train__ema=0.0)

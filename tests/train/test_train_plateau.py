@@ -45,6 +45,7 @@ def test_sgd_steps_have_the_length_of_rate_times_clip():
     np.testing.assert_allclose(update["a"], [-0.24, -0.32, 0.0], rtol=1e-6)  # 0.2 x 2 = 0.4 against the gradient
 
 
+@pytest.mark.slow
 def test_run_ends_without_better_validations_and_exports_the_best(tmp_path):
     """The rate is so large that training leaves the minimum; the resumed run knows the best one of before."""
     values = {

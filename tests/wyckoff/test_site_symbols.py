@@ -38,6 +38,7 @@ def positions_of_pyxtal(number):
     return out
 
 
+@pytest.mark.slow
 def test_all_positions_are_pyxtals():
     """1,731 positions, letter for letter, and the sums over all 230 groups."""
     rows = []
