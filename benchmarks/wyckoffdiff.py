@@ -41,7 +41,7 @@ def load(folder: str | None, size: str | None) -> tuple[dict[str, Any], Wyckoffd
         from symjax.models.wyckoffdiff.weights import load_weights
 
         weights = load_weights(folder)
-        return weights.params, weights.options
+        return jax.tree.map(jnp.asarray, weights.params), weights.options
     from symjax.models.wyckoffdiff.network import init_params
 
     options = options_from_config(get_config(size).model.wyckoffdiff)

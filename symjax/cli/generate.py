@@ -85,7 +85,9 @@ def add_parser(subparsers: Any) -> None:
     generate_asked.add_options(
         parser.add_argument_group("what is asked for", "nothing by default; all that is given must hold")
     )
-    _add_realise(parser.add_argument_group("lattice and coordinates", "for the elements and positions that a model has drawn"))
+    _add_realise(
+        parser.add_argument_group("lattice and coordinates", "for the elements and positions that a model has drawn")
+    )
     generate_parent.add_options(
         parser.add_argument_group("from a parent crystal", "its symmetry lowered or raised by the model")
     )

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from symjax import __version__
+from symjax.cli.compiled import keep_programs
 from symjax.errors import SymjaxError
 
 INTERRUPTED, TERMINATED = 130, 128 + signal.SIGTERM
@@ -93,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def program() -> None:
     """Run the command line of the process and end it."""
+    keep_programs()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # names and tables may hold what an ASCII terminal cannot show

@@ -177,9 +177,16 @@ def check_shapes(found: Any, expected: Any, folder: str | Path | None) -> None:
         for tree in (found, expected)
     )
     if wrong := sorted(name for name in want.keys() | have.keys() if want.get(name) != have.get(name)):
+        where, name = folder or "the package", wrong[0]
+        if odd := [name for name in wrong if name not in have or name not in want]:
+            which = "lack" if odd[0] in want else "have an unknown"
+            raise WeightsError(
+                f"weights in {where} are of an older or newer form of the network: they {which} {odd[0]} "
+                f"({len(wrong)} arrays differ); train them again, starting from these with train.init_from"
+            )
         raise WeightsError(
-            f"weights in {folder or 'the package'} are of another preset than the config.json beside them: {wrong[0]} has shape "
-            f"{have.get(wrong[0])}, the configuration asks for {want.get(wrong[0])} ({len(wrong)} arrays differ)"
+            f"weights in {where} are of another preset than the config.json beside them: {name} has shape "
+            f"{have.get(name)}, the configuration asks for {want.get(name)} ({len(wrong)} arrays differ)"
         )
 
 

@@ -208,15 +208,14 @@ class RotationNet(nn.Module):
         }
 
     def _summed_evidence(self, evidence: Array, mask: Array) -> Array:
-        """(b, c, 64) what all tokens together say for each candidate: early on no token says much, and a class is chosen all the
-        same."""
+        """(b, c, 64) what all tokens say for each candidate: early on no single one says much, and a class is chosen all the same."""
         held = jnp.sum(assigned(evidence, mask) * mask[..., None], 1)
         odds = jnp.log(held + 0.01) - jnp.log(jnp.maximum(1 - held, 0) + 0.01)
         features = jnp.stack([held, odds], -1)
         return nn.Dense(64, use_bias=False, kernel_init=nn.initializers.zeros, name="summed")(features)
 
     def _compared(self, c: Array, R_c: Array, defect: Array) -> Array:
-        """(b, c, 64) what candidates (b, c, 64) learn from each other: which of the subgroups of one order is meant shows in all."""
+        """(b, c, 64) what candidates learn from each other: which subgroup of the order is meant shows in all together."""
         pair, near = _pair_features(R_c), defect < 1
         h = c
         for layer in range(2):
