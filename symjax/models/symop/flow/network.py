@@ -208,7 +208,7 @@ class RotationNet(nn.Module):
         }
 
     def _summed_evidence(self, evidence: Array, mask: Array) -> Array:
-        """(b, c, 64) what all tokens say for each candidate: early on no single one says much, and a class is chosen all the same."""
+        """(b, c, 64) what all tokens say of each candidate: early on none says much, and a class is chosen all the same."""
         held = jnp.sum(assigned(evidence, mask) * mask[..., None], 1)
         odds = jnp.log(held + 0.01) - jnp.log(jnp.maximum(1 - held, 0) + 0.01)
         features = jnp.stack([held, odds], -1)
