@@ -66,13 +66,31 @@ def draw(key: Array, probabilities: Array) -> Array:
     return rng.categorical(key, logits).astype(jnp.int32)
 
 
+def draw_by_inversion(key: Array, probabilities: Array) -> Array:
+    """As `draw`, with one random number a variable instead of one a class: on CPUs random words cost more than anything else.
+
+    Probabilities are met to float32 rounding of their running sums; those of zero are never drawn.
+    """
+    classes = probabilities.shape[-1]
+    # what made the probabilities would be computed again in each of the places that read them below
+    probabilities = jax.lax.optimization_barrier(probabilities)
+    earlier = jnp.asarray(np.triu(np.ones((classes, classes)), 1), probabilities.dtype)
+    before = jnp.matmul(probabilities, earlier, precision="highest")
+    total = before[..., -1:] + probabilities[..., -1:]
+    number = rng.uniform(key, probabilities.shape[:-1])[..., None] * total
+    possible = probabilities > 0
+    first = jnp.argmax(possible, axis=-1, keepdims=True)
+    reached = jnp.where(possible & (before <= number), jnp.arange(classes), first)
+    return jnp.max(reached, axis=-1).astype(jnp.int32)
+
+
 def draw_shared(key: Array, marginal: Array, shape: tuple[int, ...]) -> Array:
     """Class indices of a shape from one marginal `(classes,)`, with one random number each."""
     edges = jnp.cumsum(marginal)[:-1] / jnp.sum(marginal)
     return jnp.sum(rng.uniform(key, shape)[..., None] >= edges, axis=-1, dtype=jnp.int32)
 
 
-def perturb(key: Array, index: Array, abar: Level, marginal: Array) -> Array:
+def perturb(key: Array, index: Array, abar: Level, marginal: Array, *, by_inversion: bool = False) -> Array:
     """Noisy classes `(...)` int32: the clean one with probability `abar`, else a draw from the marginal."""
     stay_key, draw_key = rng.split(key, 2)
     number = rng.uniform(stay_key, index.shape)
@@ -80,7 +98,8 @@ def perturb(key: Array, index: Array, abar: Level, marginal: Array) -> Array:
     if marginal.ndim == 1:
         fresh = draw_shared(draw_key, marginal, index.shape)
     else:
-        fresh = draw(draw_key, jnp.broadcast_to(marginal, (*index.shape, marginal.shape[-1])))
+        drawn = draw_by_inversion if by_inversion else draw
+        fresh = drawn(draw_key, jnp.broadcast_to(marginal, (*index.shape, marginal.shape[-1])))
     return jnp.where(stay, index, fresh).astype(jnp.int32)
 
 
@@ -127,21 +146,28 @@ class DiscreteProcess:
     Attributes:
         marginal: `(b, ..., classes)`; the state has its leading axes.
         normalised: outputs are log-probabilities of the clean class; otherwise logits.
+        by_inversion: draw by `draw_by_inversion`.
     """
 
     marginal: Array
     normalised: bool = False
+    by_inversion: bool = False
 
     def prior(self, key: Array) -> Array:
         """Classes from the marginal."""
-        return draw(key, self.marginal)
+        return self.draw(key, self.marginal)
+
+    def draw(self, key: Array, probabilities: Array) -> Array:
+        """Classes `(...)` of probabilities `(..., classes)`."""
+        return (draw_by_inversion if self.by_inversion else draw)(key, probabilities)
 
     def perturb(self, key: Array, clean: Array, level: Array) -> tuple[Array, Array]:
         """Noisy classes and the clean ones."""
-        return perturb(key, clean, lead(level, clean), self.marginal), clean
+        noisy = perturb(key, clean, lead(level, clean), self.marginal, by_inversion=self.by_inversion)
+        return noisy, clean
 
     def reverse(self, key: Array, state: Array, output: Array, *, now: Array, after: Array) -> Array:
         """A draw from the `posterior`."""
         clean = jnp.exp(output) if self.normalised else jax.nn.softmax(output, axis=-1)
         earlier = posterior(clean, state, abar=lead(now, state), abar_to=lead(after, state), marginal=self.marginal)
-        return draw(key, earlier)
+        return self.draw(key, earlier)

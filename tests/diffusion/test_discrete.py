@@ -107,9 +107,25 @@ def test_reverse_process_with_the_exact_prediction_gives_the_data_back():
     np.testing.assert_allclose(np.bincount(state, minlength=5) / 4000, data, atol=0.03)
 
 
-def test_classes_of_probability_zero_are_never_drawn():
-    drawn = discrete.draw(jax.random.key(1), jnp.broadcast_to(jnp.asarray([0.0, 1e-6, 1.0, 0.0]), (5000, 4)))
-    assert set(np.unique(drawn)) <= {1, 2}
+@pytest.mark.parametrize("draw", [discrete.draw, discrete.draw_by_inversion])
+def test_classes_are_drawn_as_often_as_they_should_and_never_at_zero(draw):
+    """Rows need not be normalised; a class of zero is drawn neither first, nor last, nor in between."""
+    wanted = np.array([0.0, 0.1, 0.0, 0.6, 0.3, 0.0])
+    drawn = draw(jax.random.key(1), jnp.broadcast_to(jnp.asarray(7 * wanted), (20_000, 6)))
+    np.testing.assert_allclose(np.bincount(drawn, minlength=6) / 20_000, wanted, atol=0.015)
+    assert set(np.unique(drawn)) == {1, 3, 4}
+    tiny = draw(jax.random.key(2), jnp.broadcast_to(jnp.asarray([0.0, 1e-6, 1.0, 0.0]), (5000, 4)))
+    assert set(np.unique(tiny)) <= {1, 2} and tiny.dtype == jnp.int32
+
+
+def test_a_process_draws_in_either_way():
+    marginal = jnp.broadcast_to(jnp.asarray([0.2, 0.0, 0.8]), (20_000, 3))
+    for by_inversion in (False, True):
+        process = discrete.DiscreteProcess(marginal, by_inversion=by_inversion)
+        noisy, clean = process.perturb(jax.random.key(0), jnp.ones(20_000, jnp.int32), jnp.float32(0.5))
+        np.testing.assert_allclose(np.bincount(noisy, minlength=3) / 20_000, [0.1, 0.5, 0.4], atol=0.015)
+        np.testing.assert_allclose(np.bincount(process.prior(jax.random.key(1))) / 20_000, [0.2, 0, 0.8], atol=0.015)
+        assert (clean == 1).all()
 
 
 @settings(deadline=None, max_examples=30)

@@ -72,6 +72,6 @@ def processes(kernel: str, stats: dict, num: int, sizes: tuple[int, int]) -> dic
     """The two variables of `num` crystals with padded numbers of positions."""
     fixed, free = marginals(kernel, stats)
     return {
-        "fixed": DiscreteProcess(jnp.broadcast_to(fixed, (num, sizes[0], *fixed.shape))),
-        "free": DiscreteProcess(jnp.broadcast_to(free, (num, sizes[1], NUM_ELEMENTS, *free.shape))),
+        "fixed": DiscreteProcess(jnp.broadcast_to(fixed, (num, sizes[0], *fixed.shape)), by_inversion=True),
+        "free": DiscreteProcess(jnp.broadcast_to(free, (num, sizes[1], NUM_ELEMENTS, *free.shape)), by_inversion=True),
     }

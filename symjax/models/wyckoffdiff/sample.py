@@ -187,7 +187,7 @@ def towards(
         certain = jax.nn.one_hot(clean[name], process.marginal.shape[-1])
         abar, abar_to = (lead(level, state[name]) for level in levels)
         known = discrete.posterior(certain, state[name], abar=abar, abar_to=abar_to, marginal=process.marginal)
-        out[name] = discrete.draw(keys[name], known)
+        out[name] = process.draw(keys[name], known)
     return out
 
 
