@@ -66,6 +66,7 @@ def crystals(place, run, weights):
     return place / "out"
 
 
+@pytest.mark.slow
 def test_it_trains_and_generates_what_was_asked_for(crystals):
     index = json.loads((crystals / "index.json").read_text())
     entries = index["crystals"]

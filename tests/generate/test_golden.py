@@ -104,7 +104,9 @@ def crystals(made):
     return named, [round(float(abs(np.linalg.det(L))), 2) for L in made.dataset.lattices()]
 
 
-@pytest.mark.parametrize("name", DRAWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "symop, formula" else name for name in DRAWS]
+)
 def test_shipped_weights_give_the_same_crystals(name):
     system, num, options = DRAWS[name]
     made = generate(system, num, **options)

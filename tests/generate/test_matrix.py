@@ -131,10 +131,10 @@ def test_every_option_is_asked():
 
 
 def every_case():
-    """Systems whose programs take long to compile ask the rest only where slow tests are wanted."""
+    """Systems whose programs take long to compile are asked only where slow tests are wanted."""
     for name in systems.system_names():
-        for i, case in enumerate(CASES):
-            late = name not in ("symop", "wyckoff_transformer") and i not in (1, 4, 13)
+        late = name not in ("symop", "wyckoff_transformer")
+        for case in CASES:
             yield pytest.param(name, case, marks=pytest.mark.slow) if late else (name, case)
 
 

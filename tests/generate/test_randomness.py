@@ -13,7 +13,8 @@ FEW = {
 }
 
 
-@pytest.mark.parametrize("model", ["symop", *(pytest.param(name, marks=pytest.mark.slow) for name in list(FEW)[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", FEW)
 def test_a_crystal_is_the_same_whatever_is_drawn_with_it(model):
     """Crystals 0 to 3 of 4 and of 11 drawn in other batches; redraws of some do not shift the others."""
     few = generate(model, 4, seed=5, batch_size=3, min_ratio=0.5, **FEW[model]).dataset

@@ -149,6 +149,7 @@ def test_formulas_of_unknown_elements_are_refused(weights):
         generate("symmcd", 1, weights=weights, request=Request(formula={"At": 1}), **FEW)
 
 
+@pytest.mark.slow
 def test_elements_that_must_occur_get_an_orbit_each(weights):
     """Even untrained weights, which draw elements evenly, give no crystal with others."""
     made = generate("symmcd", 6, weights=weights, request=Request(include=("O", "Ti")), **FEW)

@@ -116,6 +116,7 @@ def test_exact_predictions_give_the_crystals_back(monkeypatch, weights, data, st
     np.testing.assert_allclose(again.k, truth.k, atol=0.02)
 
 
+@pytest.mark.slow
 def test_every_crystal_has_its_group_even_from_untrained_weights(weights):
     made = generate("symmcd", 6, weights=weights, seed=3, **FEW)
     assert len(made.dataset) == 6 and made.attempts == 6 + sum(made.failed.values()) and made.missing == 0
@@ -132,6 +133,7 @@ def test_every_crystal_has_its_group_even_from_untrained_weights(weights):
     assert start[-1] == len(made.dataset.orbit_z)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_crystals_and_requests_are_kept(weights):
     request = Request(groups=(225, 216), orbits=2, elements=("Na", "Cl"))
     one, two = (generate("symmcd", 5, weights=weights, seed=7, request=request, **FEW).dataset for _ in range(2))

@@ -194,6 +194,7 @@ def test_losses_are_the_published_averages(case):
     assert total == pytest.approx(weighted, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_crystals_weigh_by_their_orbits(case):
     """As in the published average over all representatives of a batch, whatever the buckets."""
     params, nodes, _, _ = case

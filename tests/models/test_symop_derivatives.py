@@ -301,6 +301,7 @@ def drawn():
     return derivatives(weights(), perovskite(), 12, seed=2, strength=0.3, **QUICK)
 
 
+@pytest.mark.slow
 def test_every_derivative_has_its_subgroup(drawn):
     cells = drawn.dataset.all_atoms()
     rows = [drawn.candidates.rows[i] for i in drawn.chosen]

@@ -104,6 +104,7 @@ def test_outputs_stay_in_what_the_operations_leave_free(scene):
     np.testing.assert_allclose(np.asarray(score)[fixed], 0.0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing(scene):
     types, _, params = scene
     small = np.nonzero(types.num_atoms() <= 24)[0]
@@ -155,6 +156,7 @@ def test_sampling_is_deterministic_and_compiles_once_per_bucket(scene):
     assert np.abs(first[1] - other[1]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_loss_is_finite_and_has_gradients_everywhere(scene):
     _, inputs, params = scene
     k, u = noisy(inputs)
