@@ -123,7 +123,7 @@ BAD = [
     (("--to", 231), ("231",)),
     (("--to", "Pfoo"), ("Pfoo",)),
     (("--max-index", 9), ("--max-index 9", "1 to 8")),
-    (("--to", 62, "--max-cell", 9), ("--max-cell 9", "1 to 8")),
+    (("--to", 62, "--max-cell", 28), ("--max-cell 28", "1 to 27")),
     (("--depth", 0), ("--depth 0",)),
     (("--depth", 2, "--polar"), ("--depth",)),
     (("--keep", "x,y,z+1/2"), ("'x,y,z+1/2' is not in the parent group Pm-3m (221)",)),

@@ -159,4 +159,4 @@ def test_a_terminal_without_unicode(tmp_path):
         capture_output=True,
         env=environment,
     )
-    assert done.returncode == 0 and b"Traceback" not in done.stderr and b"Cl1Na1" in done.stdout
+    assert done.returncode == 0 and b"Traceback" not in done.stderr and b"NaCl" in done.stdout

@@ -221,6 +221,7 @@ def test_random_displacements_break_symmetry_alone(base, displaced):
 def test_a_nudge_changes_nothing_but_letters(base, against, cells):
     """1e-4 angstrom is within every tolerance."""
     assert changed(base, against([shaken(cell, 1e-4) for cell in cells])) <= {
+        "chemistry.instability",  # a mean of bond lengths
         "symmcd.templates_unique",
         "symmcd.templates_in_train",
         "symmcd.templates_new",

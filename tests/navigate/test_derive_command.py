@@ -213,7 +213,7 @@ WRONG = {
     "not realised": (("--to", 215, "--max-cell", 1), ("P-43m (215)", "keep Pm-3m (221)")),
     "no strain alone": (("--to", 99, "--max-cell", 1, "--amplitude", 0), ("P4/mmm (123)", "without displacements")),
     "nothing": (("--to", 99, "--amplitude", 0, "--strain", 0), ("leave the parent as it is",)),
-    "cell too large": (("--to", 99, "--max-cell", 9), ("--max-cell 9", "1 to 8")),
+    "cell too large": (("--to", 99, "--max-cell", 28), ("--max-cell 28", "1 to 27")),
     "class": (("--to", 99, "--max-cell", 1, "--relation", 7), ("--relation 7", "classes 1 to 1")),
     "number": (("--to", 231), ("231",)),
     "symbol": (("--to", "Qm3m"), ("Qm3m",)),

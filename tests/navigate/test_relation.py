@@ -168,8 +168,8 @@ def test_a_wrong_relation_is_found_out():
 
 
 def test_an_index_out_of_range_is_refused():
-    with pytest.raises(InputError, match="1 to 8"):
-        rel.relations_to(standard_setting(221), 99, max_k=9)
+    with pytest.raises(InputError, match="1 to 27"):
+        rel.relations_to(standard_setting(221), 99, max_k=28)
 
 
 def test_any_basis_will_do():
