@@ -35,7 +35,7 @@ def random_net():
     net = FlowNet(options_from_config(config.model.flow))
     params = init_params(net, jax.random.key(0), jnp.asarray(Z[:2]), jnp.ones((2, 8), bool))
     # kernels that start at zero take part as well
-    noisy = lambda a: a if a.any() else 0.1 * jax.random.normal(jax.random.key(a.size), a.shape)
+    noisy = lambda a: a if a.any() else 0.03 * jax.random.normal(jax.random.key(a.size), a.shape)
     return net, jax.tree.map(noisy, params), config
 
 

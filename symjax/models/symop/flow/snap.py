@@ -153,6 +153,8 @@ def voted_group(W: np.ndarray, mass: np.ndarray, order: int) -> np.ndarray | Non
         group = _generated(W[np.unique(chosen)].astype(np.int8).tobytes())
         if group is None or len(group) != order:
             continue
+        if max(np.abs(g).max() for g in group.values()) > 1:
+            continue  # no isometry of any lattice in its Niggli basis, whatever its generators nearly are
         score = sum(votes.get(key, 0.0) for key in group)
         if best is None or score > best[0]:
             best = score, np.array(list(group.values()))
