@@ -12,7 +12,6 @@ Change of basis as spglib gives it: x_standard = T x + p, basis_standard = basis
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -23,6 +22,7 @@ from symjax.crystals.io.search import search_symmetry
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.errors import DataError
 from symjax.groups.sets import OpSet
+from symjax.groups.spglib_notice import without_notice
 from symjax.wyckoff.set_table import SetTable
 
 FALLBACK_SYMPREC = (1e-2, 1e-3)
@@ -174,8 +174,7 @@ def _reducing_transform(structure: AtomicStructure) -> np.ndarray:
     """T of the Niggli-reduced cell (integer, determinant 1), for structures kept with the identity alone."""
     import spglib
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
+    with without_notice():
         try:
             reduced = spglib.niggli_reduce(structure.L)
         except Exception:  # its errors share no public base class in all versions

@@ -8,7 +8,6 @@ moved to a reduced basis of its own invariant metric (integers throughout), and 
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ import numpy as np
 from symjax.errors import InputError, NotAGroupError, SymjaxError
 from symjax.groups.primitive import PrimitiveForm, primitive_form, solve_origin
 from symjax.groups.sets import OpSet, members
+from symjax.groups.spglib_notice import without_notice
 from symjax.groups.tables import NUM_SETTINGS, default_hall, hall_setting, hall_to_number, setting_symbols
 from symjax.lattice.reduction import reduce_metric
 from symjax.ops import exact
@@ -109,8 +109,7 @@ def _ask_spglib(W: np.ndarray, w: np.ndarray, G: np.ndarray, name: str) -> int:
     import spglib
 
     metric = G / np.linalg.det(G) ** (1 / 3)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
+    with without_notice():
         try:
             found = spglib.get_spacegroup_type_from_symmetry(
                 W.astype(np.intc), w, lattice=np.linalg.cholesky(metric), symprec=1e-5

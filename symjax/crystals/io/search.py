@@ -8,10 +8,10 @@ changes between versions, and of no crystal: nothing of a file is lost with them
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
 from symjax.crystals.types import AtomicStructure
+from symjax.groups.spglib_notice import without_notice
 
 
 def search_symmetry(
@@ -31,8 +31,7 @@ def search_symmetry(
     import spglib
 
     cell = (structure.L, structure.x, structure.z)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
+    with without_notice():
         try:
             return spglib.get_symmetry_dataset(
                 cell, symprec=symprec, angle_tolerance=angle_tolerance, hall_number=hall_number
