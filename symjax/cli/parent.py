@@ -153,13 +153,9 @@ def low_phase(path: str | Path, structure: AtomicStructure, symprec: float) -> P
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     phase = phase_of(structure, symprec)
-    ladder = symmetry_ladder(structure, symprec)
-    if len(set(ladder.values())) > 1:
-        print(
-            f"symjax: warning: {path}: the symmetry depends on the tolerance: {ladder_text(ladder)}; {phase.symbol} "
-            f"({phase.number}) is used and the atoms are moved onto it (--symprec)",
-            file=sys.stderr,
-        )
+    used = f"; {phase.symbol} ({phase.number}) is used and the atoms are moved onto it (--symprec)"
+    for text in ladder_warnings(str(path), symmetry_ladder(structure, symprec), used):
+        print(f"symjax: warning: {text}", file=sys.stderr)
     return phase
 
 
@@ -216,14 +212,20 @@ def ladder_text(ladder: dict[float, int]) -> str:
     return f"{', '.join(parts)} angstrom"
 
 
+def ladder_warnings(name: str, ladder: dict[float, int], used: str) -> list[str]:
+    """What to tell of a structure whose group depends on the tolerance, with what is used; nothing of any other."""
+    if len(set(ladder.values())) < 2:
+        return []
+    return [f"{name}: the symmetry depends on the tolerance: {ladder_text(ladder)}{used}"]
+
+
 def _warnings(name: str, ladder: dict[float, int], used: float, asked: float) -> list[str]:
     """What to tell about a search."""
-    found = []
-    if len(set(ladder.values())) > 1:
-        found.append(
-            f"{name}: the symmetry depends on the tolerance: {ladder_text(ladder)}. The group at {asked:g} angstrom is used and "
-            "the atoms are moved onto it; choose another with --symprec"
-        )
+    found = ladder_warnings(
+        name,
+        ladder,
+        f". The group at {asked:g} angstrom is used and the atoms are moved onto it; choose another with --symprec",
+    )
     if used != asked:
         fell = "no tolerance; the identity alone is left" if used == 0 else f"{used:g} angstrom only"
         found.append(

@@ -64,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Search, write, and show what was found; returns the exit code."""
     from symjax.cli.output import check_folder, read_noted
-    from symjax.cli.parent import ladder_text, own_tolerance, symmetry_ladder
+    from symjax.cli.parent import ladder_warnings, own_tolerance, symmetry_ladder
     from symjax.crystals.io import check_structure
     from symjax.errors import DataError
 
@@ -79,12 +79,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"symjax: warning: {args.file}: {why}", file=sys.stderr)
     ladder = symmetry_ladder(structure, args.symprec)
     search = _search(args, structure)
-    if len(set(ladder.values())) > 1:
-        print(
-            f"symjax: warning: {args.file}: the symmetry depends on the tolerance: {ladder_text(ladder)}; the supergroups are "
-            f"those of {search.symbol} ({search.number}), found at {args.symprec:g} angstrom (--symprec)",
-            file=sys.stderr,
-        )
+    used = f"; the supergroups are those of {search.symbol} ({search.number}), found at {args.symprec:g} angstrom (--symprec)"
+    for text in ladder_warnings(args.file, ladder, used):
+        print(f"symjax: warning: {text}", file=sys.stderr)
     if not search.complete:
         print(
             f"symjax: warning: the walk stopped after {args.max_groups} groups (--max-groups): the highest groups and the minimal "
