@@ -108,7 +108,7 @@ def _calculator(path: str) -> Any:
         found = getattr(found, part)
     try:
         made = found()
-    except Exception as error:
+    except Exception as error:  # a user's own code may fail in any way; the reason is told
         raise InputError(
             f"--potential {PREFIX}{path}: the factory failed without arguments ({type(error).__name__}: {error})"
         ) from error
