@@ -37,6 +37,7 @@ from symjax.options import options_of
 
 Array = Any
 HARMONICS = (1, 2, 3, 4, 6)
+_SHORT = np.array([v for v in np.ndindex(3, 3, 3) if v > (1, 1, 1)]) - 1  # one of each pair v, -v
 _DATA_K = 0.45  # root mean square of a component of k in general
 
 
@@ -132,8 +133,13 @@ class LatticeNet(nn.Module):
         size = jnp.sqrt(noise**2 + data**2)[..., None]
         x = jnp.concatenate([k / size, k, jnp.sin(4 * k), jnp.cos(4 * k), time_features(tau)], -1)
         h = nn.Dense(self.dim)(x) + nn.Dense(self.dim)(cond)
+        zeros = nn.initializers.zeros
+        h = h + nn.Dense(self.dim, use_bias=False, kernel_init=zeros, name="lengths")(_log_lengths(k))
         for _ in range(2):
             h = h + MLP((2 * self.dim, self.dim))(nn.LayerNorm()(h))
+        for layer in range(2):
+            wide = nn.silu(nn.Dense(3 * self.dim, name=f"wide_{layer}")(nn.LayerNorm(name=f"norm_{layer}")(h)))
+            h = h + nn.Dense(self.dim, kernel_init=zeros, name=f"back_{layer}")(wide)
         raw = nn.Dense(5)(nn.silu(nn.LayerNorm()(h)))
         skip = (data * _DATA_K / (size[..., 0] ** 2))[..., None]
         return skip * k + (noise * _DATA_K)[..., None] / size * raw
@@ -170,6 +176,8 @@ class RotationNet(nn.Module):
         flat = R_c.reshape(*R_c.shape[:2], 9)
         told = nn.Dense(64)(cond)
         c = nn.Dense(64)(jnp.concatenate([flat, kinds, support, support**2], -1)) + told[:, None]
+        placed = jnp.concatenate([_placement(R_c, k), W_c.reshape(flat.shape).astype(k.dtype)], -1)
+        c = c + nn.Dense(64, use_bias=False, kernel_init=nn.initializers.zeros, name="placed")(placed)
         c = nn.silu(c + self._summed_evidence(evidence, mask))
         # which candidates there are, and are held, tells the lattice and the group: pooled, it goes to all
         pooled = jnp.concatenate([jnp.mean(c, 1), jnp.einsum("bc,bcd->bd", nn.softmax(-4 * defect, -1), c)], -1)
@@ -243,6 +251,28 @@ class RotationNet(nn.Module):
         out = nn.Dense(10, kernel_init=nn.initializers.normal(0.01))(x)
         left = (1 - tau)[:, None] * 0.1 * SIGMA_K + 0.01
         return k + nn.sigmoid(out[:, :5]) * jnp.clip(pull, -0.1, 0.1) + left * out[:, 5:]
+
+
+def _log_lengths(k: Array) -> Array:
+    """(..., 13) logarithms of the squared lengths of the short lattice vectors: whose being equal makes a lattice special."""
+    S, _ = stretch(k)
+    return jnp.log(jnp.sum((jnp.asarray(_SHORT, k.dtype) @ S) ** 2, -1) + 1e-3)
+
+
+def _placement(R_c: Array, k: Array) -> Array:
+    """(b, c, 9) how the near-isometries R_c (b, c, 3, 3) of lattices k (b, 5) lie to the short lattice vectors.
+
+    Powers 1 to 3 of the cosine between a vector and its image, averaged over the vectors, short ones first. That is what tells 3m1
+    from 31m: mirror planes along or across the shortest vectors. It does not depend on the labelling of the basis.
+    """
+    S, _ = stretch(k)
+    vectors = jnp.asarray(_SHORT, k.dtype) @ S  # S is symmetric
+    square = jnp.sum(vectors**2, -1)
+    cosine = jnp.einsum("bvi,bcij,bvj->bcv", vectors, R_c, vectors) / square[:, None]
+    relative = square / jnp.min(square, -1, keepdims=True)
+    weights = jnp.stack([nn.softmax(-beta * relative, -1) for beta in (0.0, 2.0, 8.0)], 1)
+    powers = jnp.stack([cosine, cosine**2, cosine**3], -2)
+    return jnp.einsum("bcpv,bwv->bcpw", powers, weights).reshape(*R_c.shape[:2], 9)
 
 
 def _log_coordinates(G: Array) -> Array:
