@@ -86,7 +86,7 @@ def add_parser(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="Li-O",
-        help="phase diagram of a chemical system (may be repeated)",
+        help="phase diagram of a chemical system (with stability), share of samples in it (with adaptor); may be repeated",
     )
     stable.add_argument("--relax", action="store_true", help="hull build: relax the reference crystals too")
     parser.add_argument(
@@ -212,6 +212,8 @@ def _options(args: argparse.Namespace, families: set[str]) -> Options:
         inputs["operations"] = (arrays["W"], arrays["w"], arrays["mask"])
     if args.likelihoods is not None:
         inputs["likelihoods"] = _arrays(args.likelihoods, ("own", "orders"))
+    if args.system:
+        inputs["systems"] = tuple(map(_system, args.system))
     return Options(
         metrics=args.metrics,
         seed=args.seed,

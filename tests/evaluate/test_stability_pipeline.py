@@ -119,6 +119,30 @@ def test_a_phase_diagram_of_a_system():
     assert found["adaptor.phases_found_composition_na_cl"].num == 1
 
 
+def test_numeric_conditions_are_held_against_the_potential():
+    """Off by what the fake potential says, the better the longer the bond; samples of another system do not count as hits."""
+    cells = [replace(rock_salt(), L=scale * rock_salt().L) for scale in (1.0, 1.05, 1.1)] + [
+        rock_salt(numbers=(19, 17))
+    ]
+    asked = np.array([0.0, 0.1, 0.2, 0.0])
+    samples = replace(from_cells(cells), properties={"requested_e_above_hull": asked})
+    options = replace(
+        Options(metrics="adaptor,stability", processes=1, draws=3), stability=run_of(), inputs={"systems": ((11, 17),)}
+    )
+    found = evaluate(samples, from_cells([rock_salt()]), None, options)
+    e_hull = found.study.stability["e_hull"]
+    known = np.isfinite(e_hull)
+    assert found["adaptor.e_above_hull_error"].value == pytest.approx(np.abs(e_hull - asked)[known].mean())
+    assert found["adaptor.e_above_hull_mean"].value == pytest.approx(e_hull[known].mean())
+    low, high = found["adaptor.e_above_hull_mean"].interval
+    assert low <= e_hull[known].mean() <= high
+    assert -1 <= found["adaptor.e_above_hull_rank"].value <= 1
+    assert found["adaptor.system_na_cl"].value == 0.75
+    without = evaluate(samples, from_cells([rock_salt()]), None, replace(options, metrics="adaptor", stability=None))
+    reasons = {row["metric"]: row["reason"] for row in without.report["skipped"]}
+    assert "--metrics stability" in reasons["adaptor.e_above_hull_error"]
+
+
 def test_without_the_extra_the_rest_still_runs(monkeypatch):
     monkeypatch.setitem(sys.modules, "chgnet", None)
     found = judged([rock_salt()], run_of(potential="chgnet"), metrics="lemat,stability")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from symjax.elements import symbol
 from symjax.evaluate.figure import Figure
 from symjax.evaluate.metrics.common import Findings, Skipped, Study
 from symjax.evaluate.stability import change
@@ -16,6 +17,8 @@ from symjax.evaluate.stability import change
 SOURCE = "WyckoffDiff-Adaptor figure 2"
 REQUESTED = ("requested_space_group", "space_group", "spacegroup.number", "spacegroup_number")
 """Columns of the samples that may say which group was asked for."""
+CONDITIONS = {"e_above_hull": ("e_hull", "eV/atom"), "formation_energy_per_atom": ("formation_energy", "eV/atom")}
+"""Conditions that energies can be held against: the array of the stability stage, and its unit. Columns `requested_NAME`."""
 
 
 def figures(study: Study) -> Findings:
@@ -82,7 +85,70 @@ def figures(study: Study) -> Findings:
                 better="lower",
             )
         )
+    found += [system_hit(study, system) for system in study.inputs.get("systems", ())]
+    for name, (key, unit) in CONDITIONS.items():
+        if f"requested_{name}" in study.samples.crystals.properties:
+            made, reason = condition_kept(study, name, key, unit)
+            found += made
+            skipped += [Skipped(f"adaptor.{name}_error", reason)] if reason else []
     return Findings(found, skipped)
+
+
+def system_hit(study: Study, system: tuple[int, ...]) -> Figure:
+    """Share of the rows whose elements are exactly those of a chemical system (atomic numbers)."""
+    name = "-".join(symbol(z) for z in system)
+    hit = [cell is not None and set(np.asarray(cell.z).tolist()) == set(system) for cell in study.samples.cells]
+    return study.share(
+        f"adaptor.system_{name.lower().replace('-', '_')}",
+        f"chemical system {name}",
+        np.array(hit, bool),
+        f"elements are exactly {name}; over all rows",
+        source=SOURCE,
+        better="higher",
+    )
+
+
+def condition_kept(study: Study, name: str, key: str, unit: str) -> tuple[list[Figure], str]:
+    """A numeric condition against what the potential gives after relaxation: mean absolute error, mean value, rank correlation
+    where more than one value was asked for; and why not, where there is no energy.
+    """
+    asked = np.asarray(study.samples.crystals.properties[f"requested_{name}"], float)
+    if key not in study.stability:
+        return [], f"{name} was asked for; what came needs energies (--metrics stability,adaptor --hull FILE)"
+    got = np.asarray(study.stability[key], float)
+    rows = np.isfinite(asked) & np.isfinite(got)
+    if not rows.any():
+        return [], f"no sample has both a requested {name} and an energy"
+    asked, got = asked[rows], got[rows]
+    common: dict[str, Any] = {"source": "WyckoffDiff-Adaptor, conditions", "unit": unit}
+    note = f"hull: {study.inputs['hull']}" if "hull" in study.inputs else ""
+    over = "over samples with an energy after relaxation"
+    rows_of = [
+        ("error", "off by", float(np.abs(got - asked).mean()), f"mean |found - asked|, {over}", "lower"),
+        ("mean", "mean found", float(got.mean()), f"mean of what was found, {over}", ""),
+    ]
+    if len(np.unique(asked)) > 1:
+        from scipy.stats import spearmanr
+
+        rank = float(spearmanr(asked, got).statistic)
+        rows_of.append(("rank", "rank correlation", rank, f"Spearman's of asked and found, {over}", "higher"))
+    made, error = [], float(got.std(ddof=1) / np.sqrt(len(got))) if len(got) > 1 else float("nan")
+    for suffix, label, value, definition, better in rows_of:
+        extra = common | ({"unit": ""} if suffix == "rank" else {})
+        if suffix == "mean" and len(got) > 1:
+            extra["interval"] = value - 1.96 * error, value + 1.96 * error
+        figure = Figure(
+            f"adaptor.{name}_{suffix}",
+            f"{name}: {label}",
+            value,
+            len(got),
+            definition,
+            better=better,
+            note=note,
+            **extra,
+        )
+        made.append(figure)
+    return made, ""
 
 
 def requested_groups(study: Study) -> tuple[np.ndarray, str]:

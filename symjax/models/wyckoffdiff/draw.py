@@ -79,7 +79,12 @@ class WyckoffdiffSampler:
             ],
             "",
         )
-        return Draws(types, [str(one) for one in reasons], None, None, None, {})
+        return Draws(types, [str(one) for one in reasons], None, None, None, self._requested(len(rows)))
+
+    def _requested(self, num: int) -> dict[str, np.ndarray]:
+        """The numeric conditions that each crystal was drawn for, as `symjax evaluate --metrics adaptor` reads them."""
+        given = {name: np.asarray(value) for name, value in self.asked.conditions.items()}
+        return {f"requested_{name}": np.full(num, float(value)) for name, value in given.items() if value.ndim == 0}
 
     def _given(self, types: StructureTypes) -> np.ndarray:
         """(n,) bool whether all given orbits are there; the last index of the noise leaves a share of 2e-5 to chance."""
