@@ -85,11 +85,11 @@ def grid(path: Path, rows: Sequence[tuple[str, CrystalDataset]], *, columns: int
     from symjax.draw.render import render
     from symjax.evaluate.describe import describe_all
 
-    tall = 2.75 * len(rows)
+    tall = 2.75 * len(rows) + 0.3
     figure = Figure(figsize=(2.15 * columns, tall), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     places = figure.add_gridspec(
-        len(rows), columns, left=0.02, right=0.98, top=1 - 0.65 / tall, bottom=0.02, hspace=0.45
+        len(rows), columns, left=0.02, right=0.98, top=1 - 0.95 / tall, bottom=0.02, hspace=0.45
     )
     for i, (heading, crystals) in enumerate(rows):
         for j, (cell, about) in zip(range(columns), describe_all(crystals), strict=False):

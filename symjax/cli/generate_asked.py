@@ -50,6 +50,7 @@ ASKED: tuple[Asked, ...] = (
     Asked("--elements", "elements", "parse_elements", {"metavar": "A,B", "help": "exactly these elements: Li,O"}),
     Asked("--allow", "allow", "parse_elements", {"metavar": "A,B", "help": "no other elements than these"}),
     Asked("--include", "include", "parse_elements", {"metavar": "A,B", "help": "at least these elements"}),
+    Asked("--neutral", "neutral", "", _switch("charges in common oxidation states add up to zero; alloys pass")),
     Asked(
         "--space-group",
         "groups",

@@ -35,8 +35,13 @@ class StructureTypes:
 
     def num_atoms(self) -> np.ndarray:
         """`(b,)` atoms of the conventional cell."""
+        return self.multiplicity.sum(1)
+
+    @property
+    def multiplicity(self) -> np.ndarray:
+        """`(b, m)` atoms of each orbit in the conventional cell, 0 for padding."""
         mult = np.asarray(self.sets.pos_mult)[self.set_index[:, None], self.pos]
-        return np.where(self.orbit_mask, mult, 0).sum(1)
+        return np.where(self.orbit_mask, mult, 0)
 
     def take(self, index: np.ndarray, num_orbits: int | None = None) -> "StructureTypes":
         """Rows `index`, cut or padded to `num_orbits`."""

@@ -16,6 +16,7 @@ import numpy as np
 from symjax.data.standardize import standard_set
 from symjax.data.structure_types import StructureTypes
 from symjax.errors import InputError
+from symjax.generate.charge import can_be_neutral
 from symjax.generate.masks import Masks
 from symjax.generate.sites import position_indices
 from symjax.generate.symmetry import forced_groups
@@ -33,6 +34,8 @@ def check_possible(masks: Masks) -> None:
         InputError: saying what is forced.
     """
     request = masks.request
+    if request.neutral and masks.formula is not None and not can_be_neutral(tuple(sorted(masks.formula.items()))):
+        raise InputError(f"{request.formula_text} cannot be neutral: its common oxidation states never add up to zero")
     if masks.groups is None or request.orbits is None:
         return
     forced: Counter[int] = Counter()

@@ -17,6 +17,7 @@ import numpy as np
 from symjax.data.dataset import CrystalDataset
 from symjax.data.structure_types import StructureTypes, dataset_from_types, shortest_distances
 from symjax.errors import InputError, SymjaxError
+from symjax.generate.charge import neutral
 from symjax.generate.impossible import check_possible
 from symjax.generate.masks import masks_of
 from symjax.generate.representations import representations
@@ -31,6 +32,7 @@ ROUNDS = 8
 ROUNDS_FOR_SYMMETRY = 32
 """The same where a symmetry is asked for, draws of another one included: many choices of sites force more than was asked for."""
 FORCED = "the chosen sites force a symmetry that was not asked for"
+CHARGED = "charges in common oxidation states do not add up to zero"
 NEARLY = f"within {NEAR} angstrom of a symmetry that was not asked for"
 TOO_CLOSE = "atoms closer than {:g} angstrom"
 
@@ -123,17 +125,17 @@ def generate(
     request, settings, redraw = request or Request(), settings or Settings(), redraw or Redraw()
     check_request(system, request, settings, realise)
     masks = masks_of(request)
-    sieve = _Sieve(masks.groups, redraw.min_distance)
-    settings = dataclasses.replace(settings, accept=None if sieve.groups is None else sieve.accept)
+    sieve = _Sieve(masks.groups, redraw.min_distance, neutral=bool(request.neutral))
+    settings = dataclasses.replace(settings, accept=sieve.accept if sieve.asks else None)
     sampler = system.sampler(weights, request, num, settings)
     check_possible(masks)
     kept = _Kept(num)
-    for attempt in range(ROUNDS if sieve.groups is None else ROUNDS_FOR_SYMMETRY):
+    for attempt in range(ROUNDS_FOR_SYMMETRY if sieve.asks else ROUNDS):
         rows = kept.open_rows(redraw.min_ratio if attempt < redraw.max_draws else 0.0)
         if not len(rows):
             break
         drawn = sieve.types(sampler.draw(rows, attempt))
-        kept.count(rows, drawn)
+        kept.count(rows, drawn, sieve.reason)
         good = np.flatnonzero([not reason for reason in drawn.reason])
         if len(good):
             part = _take(drawn, good)
@@ -161,19 +163,34 @@ class _Sieve:
     Args:
         groups: (231,) bool types of symmetry that were asked for; None for any.
         min_distance: atoms closer than this (angstrom) are no crystal.
+        neutral: whether charges must be able to add up to zero.
     """
 
-    def __init__(self, groups: np.ndarray | None, min_distance: float):
-        self.groups, self.min_distance = groups, min_distance
+    def __init__(self, groups: np.ndarray | None, min_distance: float, *, neutral: bool = False):
+        self.groups, self.min_distance, self.neutral = groups, min_distance, neutral
         self.known: dict[tuple, int] = {}
 
+    @property
+    def asks(self) -> bool:
+        """Whether structure types can be refused."""
+        return self.neutral or self.groups is not None
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with structure types that a sampler left out (`Draws.refused`)."""
+        return " or ".join([FORCED] * (self.groups is not None) + [CHARGED] * self.neutral)
+
     def types(self, drawn: Draws) -> Draws:
-        """Structure types whose sites force another symmetry."""
-        # where the group is only a condition of the weights, crystals need not have it
+        """Structure types that cannot be neutral, or whose sites force another symmetry."""
         good = [i for i, reason in enumerate(drawn.reason) if not reason]
+        if self.neutral and good:
+            drawn = _refused(drawn, good, ~neutral(drawn.types.take(np.array(good))), CHARGED)
+            good = [i for i, reason in enumerate(drawn.reason) if not reason]
+        # where the group is only a condition of the weights, crystals need not have it
         if self.groups is None or "requested_group" in drawn.properties or not good:
             return drawn
-        return _refused(drawn, good, ~self.accept(drawn.types.take(np.array(good))), FORCED)
+        forced = forced_groups(drawn.types.take(np.array(good)), self.known)
+        return _refused(drawn, good, ~self.groups[forced], FORCED)
 
     def words(self) -> str:
         """Symmetries that were forced and not asked for, the most frequent first."""
@@ -182,9 +199,12 @@ class _Sieve:
         return "the symmetry of " + " or ".join(f"{short_symbol(group)} (no. {group})" for group, _ in counts if group)
 
     def accept(self, types: StructureTypes) -> np.ndarray:
-        """(n,) bool structure types whose sites leave the symmetry that was asked for."""
-        assert self.groups is not None
-        return self.groups[forced_groups(types, self.known)]
+        """(n,) bool structure types whose sites leave the symmetry, and whose elements the charge, that was asked for."""
+        good = neutral(types) if self.neutral else np.ones(len(types.z), bool)
+        if self.groups is not None and good.any():
+            where = np.flatnonzero(good)
+            good[where] = self.groups[forced_groups(types.take(where), self.known)]
+        return good
 
     def crystals(self, drawn: Draws) -> Draws:
         """Crystals with atoms on top of each other, or too near to another symmetry."""
@@ -237,18 +257,18 @@ class _Kept:
         """Crystals to draw (again)."""
         return np.flatnonzero((~self.done | (self.ratio < min_ratio)) & (self.failures_of < ROUNDS))
 
-    def count(self, rows: np.ndarray, drawn: Draws) -> None:
-        """Count draws and those that gave nothing."""
+    def count(self, rows: np.ndarray, drawn: Draws, reason: str) -> None:
+        """Count draws and those that gave nothing, also those that the sampler left out for a reason."""
         self.draws[rows] += 1
         self.fail(rows, drawn)
         if drawn.refused:
-            self.failed[FORCED] += drawn.refused
+            self.failed[reason] += drawn.refused
             self.refused += drawn.refused
 
     def fail(self, rows: np.ndarray, drawn: Draws) -> None:
         """Count the draws of some rows that are nothing."""
         self.failed.update(reason for reason in drawn.reason if reason)
-        others = np.array([bool(reason) and reason not in (FORCED, NEARLY) for reason in drawn.reason], bool)
+        others = np.array([bool(reason) and reason not in (FORCED, NEARLY, CHARGED) for reason in drawn.reason], bool)
         self.failures_of[rows[others]] += 1
 
     def realised(self, rows: np.ndarray, part: Draws, found: Realised, good: np.ndarray) -> tuple[Draws, np.ndarray]:

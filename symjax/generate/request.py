@@ -34,6 +34,7 @@ class Request:
         centrosymmetric, polar, chiral: True or False. Chiral means proper rotations only (Sohncke types).
         require, forbid: names of `symjax.groups.kinds.OPERATION_KINDS` that the set must, must not, hold.
         below, above: a set that must hold, must be held by, the generated one, in its own standard setting.
+        neutral: charges in common oxidation states can add up to zero (`symjax.generate.charge`); alloys of metals pass.
         orbits: number of orbits of every crystal, given ones included.
         sites: given orbits, (symbol, position) such as ("Na", "4a"); they need one space group, whose positions they name.
 
@@ -55,6 +56,7 @@ class Request:
     forbid: tuple[str, ...] = ()
     below: OpSet | None = None
     above: OpSet | None = None
+    neutral: bool | None = None
     orbits: int | None = None
     sites: tuple[tuple[str, str], ...] = ()
 

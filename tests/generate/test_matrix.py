@@ -6,6 +6,7 @@ asked through the command line's own reader, so that an option that stands nowhe
 
 import argparse
 import dataclasses
+import itertools
 import math
 import random
 from collections import Counter
@@ -16,7 +17,7 @@ import pytest
 from symjax import systems
 from symjax.cli.generate import add_parser
 from symjax.cli.generate_asked import ASKED, request_from
-from symjax.elements import SYMBOLS
+from symjax.elements import COMMON_STATES, SYMBOLS
 from symjax.errors import InputError, SymjaxError
 from symjax.generate.loop import check_request
 from symjax.generate.request import Request
@@ -72,6 +73,7 @@ CASES = {  # a command line -> what holds of every structure type
     "--allow Mg,O,Si": lambda one: set(one.atoms) <= {"Mg", "O", "Si"},
     "--include O": lambda one: "O" in one.atoms,
     "--space-group 62,Fm-3m,P6_3mc": lambda one: one.number in (62, 225, 186),
+    "--neutral --include O": lambda one: "O" in one.atoms and balanced(one.reduced),
     "--orbits 3": lambda one: one.orbits == 3,
     "--point-group m-3m": lambda one: properties(one.opset).point_group == "m-3m",
     "--crystal-system hexagonal": lambda one: properties(one.opset).crystal_system == "hexagonal",
@@ -91,6 +93,18 @@ CASES = {  # a command line -> what holds of every structure type
         ("Ti", "b") in one.positions and one.reduced == {"Sr": 1, "Ti": 1, "O": 3}
     ),
 }
+
+
+def balanced(formula):
+    """By enumeration: one common state, or two neighbouring ones, for each element."""
+    choices = []
+    for name, count in formula.items():
+        states = sorted(COMMON_STATES[SYMBOLS.index(name)])
+        pairs = [(low, high) for low, high in itertools.pairwise(states)] or [(state, state) for state in states]
+        choices.append({low * part + high * (count - part) for low, high in pairs for part in range(count + 1)})
+    return any(sum(one) == 0 for one in itertools.product(*choices))
+
+
 REFUSED = {("symmcd", "--prefix"): "given orbits cannot be asked of symmcd: it draws site symmetries"}
 
 

@@ -345,7 +345,7 @@ def sample_structure_types(
         raise SymjaxError(
             f"no structure that meets the request ({demands.text}) was found in {max_rounds} batches of {batch_size} with at most "
             f"{demands.max_orbits} orbits and {max_atoms} atoms in the cell"
-            + (f" ({rejected} had sites that force another symmetry)" if rejected else "")
+            + (f" ({rejected} had other symmetry or charge than was asked for)" if rejected else "")
             + "; ask for less"
         )
     z, pos, numbers, *walks = (np.concatenate(p) for p in zip(*parts, strict=True))

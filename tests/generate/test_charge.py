@@ -1,0 +1,61 @@
+"""Neutral compositions: known ones, against enumeration, and as a demand of the loop."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symjax.elements import ATOMIC_NUMBERS, COMMON_STATES, IS_METAL
+from symjax.errors import InputError
+from symjax.generate.charge import can_be_neutral
+from symjax.generate.loop import CHARGED, generate
+from symjax.generate.request import Request, parse_formula
+from tests.generate.test_loop import Made, elements
+
+
+def counts(text):
+    return tuple(sorted((ATOMIC_NUMBERS[name], n) for name, n in parse_formula(text).items()))
+
+
+@pytest.mark.parametrize("text", ["NaCl", "SrTiO3", "Fe3O4", "Al2MgO4", "Ni3Al", "Si", "Li2O", "CaTiO3", "Na2Cl2"])
+def test_neutral(text):
+    assert can_be_neutral(counts(text))
+
+
+@pytest.mark.parametrize("text", ["NaCl2", "Li3O4", "CaO3", "NeO", "AlO", "Na3Cl2"])
+def test_not_neutral(text):
+    assert not can_be_neutral(counts(text))
+
+
+@given(
+    st.dictionaries(st.sampled_from([3, 8, 9, 13, 16, 22, 25, 26, 29, 50]), st.integers(1, 5), min_size=2, max_size=3)
+)
+def test_as_by_enumeration_of_every_atom(formula):
+    """Each atom has a state of its own, those of one element at most two, neighbours."""
+    row = tuple(sorted(formula.items()))
+    factor = np.gcd.reduce([n for _, n in row])
+
+    def sums(z, n):
+        states = sorted(COMMON_STATES[z])
+        place = {state: i for i, state in enumerate(states)}
+        for each in itertools.combinations_with_replacement(states, n):
+            if place[max(each)] - place[min(each)] <= 1:
+                yield sum(each)
+
+    by_hand = any(sum(one) == 0 for one in itertools.product(*(set(sums(z, n // factor)) for z, n in row)))
+    assert can_be_neutral(row) == (by_hand or all(IS_METAL[z] for z, _ in row))
+
+
+def test_others_are_drawn_again_and_counted():
+    """The made-up system draws one element alone at first (passes), and from the second draw on helium with oxygen in row 1 (does not)."""
+    nan = float("nan")
+    found = generate(Made([[nan, nan], [0.9, 0.9]]), None, 2, request=Request(neutral=True))
+    assert elements(found.dataset) == [1] and found.missing == 1
+    assert found.failed[CHARGED] > 1
+
+
+def test_a_formula_that_cannot_be_neutral_is_refused():
+    with pytest.raises(InputError, match="NaCl2 cannot be neutral"):
+        generate(Made([[0.9]]), None, 1, request=Request(formula={"Na": 1, "Cl": 2}, neutral=True))
