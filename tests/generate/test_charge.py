@@ -49,7 +49,7 @@ def test_as_by_enumeration_of_every_atom(formula):
 
 
 def test_others_are_drawn_again_and_counted():
-    """The made-up system draws one element alone at first (passes), and from the second draw on helium with oxygen in row 1 (does not)."""
+    """One element alone passes; helium with oxygen, which row 1 is from the second draw on, does not."""
     nan = float("nan")
     found = generate(Made([[nan, nan], [0.9, 0.9]]), None, 2, request=Request(neutral=True))
     assert elements(found.dataset) == [1] and found.missing == 1
