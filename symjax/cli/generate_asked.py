@@ -57,6 +57,8 @@ ASKED: tuple[Asked, ...] = (
         "parse_space_groups",
         {"metavar": "N,..", "help": "one of these: numbers 1..230 or symbols, as in 225 or 2,Fm-3m"},
     ),
+    Asked("--atoms", "atoms", "", {"metavar": "N", "help": "atoms in the primitive cell"}),
+    Asked("--units", "units", "", {"metavar": "Z", "help": "formula units in the conventional cell; needs --formula"}),
     Asked("--orbits", "orbits", "", {"metavar": "M", "help": "number of orbits"}),
     Asked("--point-group", "point_group", "", {"metavar": "SYMBOL", "help": "as in m-3m, 4/mmm, 222"}),
     Asked("--crystal-system", "crystal_system", "", {"metavar": "NAME", "help": "triclinic .. cubic"}),
@@ -85,7 +87,7 @@ def add_options(group: Any) -> None:
     inversion = group.add_mutually_exclusive_group()
     for one in ASKED:
         where = inversion if one.field == "centrosymmetric" else group
-        number = {"type": count} if one.field == "orbits" else {}
+        number = {"type": count} if one.field in ("orbits", "atoms", "units") else {}
         where.add_argument(one.option, dest=one.dest, default=None, **number, **one.settings)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from symjax.data.standardize import standard_set
 from symjax.data.structure_types import StructureTypes
 from symjax.errors import InputError
-from symjax.generate.charge import can_be_neutral
+from symjax.generate.content import can_be_neutral
 from symjax.generate.masks import Masks
 from symjax.generate.sites import position_indices
 from symjax.generate.symmetry import forced_groups

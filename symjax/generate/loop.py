@@ -17,9 +17,9 @@ import numpy as np
 from symjax.data.dataset import CrystalDataset
 from symjax.data.structure_types import StructureTypes, dataset_from_types, shortest_distances
 from symjax.errors import InputError, SymjaxError
-from symjax.generate.charge import neutral
+from symjax.generate.content import neutral, of_size
 from symjax.generate.impossible import check_possible
-from symjax.generate.masks import masks_of
+from symjax.generate.masks import Masks, masks_of
 from symjax.generate.representations import representations
 from symjax.generate.request import Request, in_words
 from symjax.generate.symmetry import NEAR, forced_groups, near_groups
@@ -33,6 +33,7 @@ ROUNDS_FOR_SYMMETRY = 32
 """The same where a symmetry is asked for, draws of another one included: many choices of sites force more than was asked for."""
 FORCED = "the chosen sites force a symmetry that was not asked for"
 CHARGED = "charges in common oxidation states do not add up to zero"
+SIZED = "another number of atoms or formula units"
 NEARLY = f"within {NEAR} angstrom of a symmetry that was not asked for"
 TOO_CLOSE = "atoms closer than {:g} angstrom"
 
@@ -125,7 +126,7 @@ def generate(
     request, settings, redraw = request or Request(), settings or Settings(), redraw or Redraw()
     check_request(system, request, settings, realise)
     masks = masks_of(request)
-    sieve = _Sieve(masks.groups, redraw.min_distance, neutral=bool(request.neutral))
+    sieve = _Sieve(masks, redraw.min_distance)
     settings = dataclasses.replace(settings, accept=sieve.accept if sieve.asks else None)
     sampler = system.sampler(weights, request, num, settings)
     check_possible(masks)
@@ -161,30 +162,43 @@ class _Sieve:
     """Gives draws the reason why they are not what was asked for, where their atoms say so.
 
     Args:
-        groups: (231,) bool types of symmetry that were asked for; None for any.
+        masks: what was asked for: types of symmetry, and the content of the cell.
         min_distance: atoms closer than this (angstrom) are no crystal.
-        neutral: whether charges must be able to add up to zero.
     """
 
-    def __init__(self, groups: np.ndarray | None, min_distance: float, *, neutral: bool = False):
-        self.groups, self.min_distance, self.neutral = groups, min_distance, neutral
+    def __init__(self, masks: Masks, min_distance: float):
+        self.groups, self.min_distance, self.formula = masks.groups, min_distance, masks.formula
+        request = masks.request
+        self.neutral, self.atoms, self.units = bool(request.neutral), request.atoms, request.units
         self.known: dict[tuple, int] = {}
 
     @property
     def asks(self) -> bool:
         """Whether structure types can be refused."""
-        return self.neutral or self.groups is not None
+        return bool(self.reason)
 
     @property
     def reason(self) -> str:
-        """What is wrong with structure types that a sampler left out (`Draws.refused`)."""
-        return " or ".join([FORCED] * (self.groups is not None) + [CHARGED] * self.neutral)
+        """What may be wrong with structure types that a sampler left out (`Draws.refused`)."""
+        sized = self.atoms is not None or self.units is not None
+        asked = {FORCED: self.groups is not None, CHARGED: self.neutral, SIZED: sized}
+        return " or ".join(text for text, given in asked.items() if given)
+
+    def content(self, types: StructureTypes) -> dict[str, np.ndarray]:
+        """(n,) bool for each demand on the content of the cell, by what is wrong where it is not met."""
+        found = {}
+        if self.neutral:
+            found[CHARGED] = neutral(types)
+        if self.atoms is not None or self.units is not None:
+            found[SIZED] = of_size(types, atoms=self.atoms, units=self.units, formula=self.formula)
+        return found
 
     def types(self, drawn: Draws) -> Draws:
-        """Structure types that cannot be neutral, or whose sites force another symmetry."""
+        """Structure types with other contents than were asked for, or whose sites force another symmetry."""
         good = [i for i, reason in enumerate(drawn.reason) if not reason]
-        if self.neutral and good:
-            drawn = _refused(drawn, good, ~neutral(drawn.types.take(np.array(good))), CHARGED)
+        if good:
+            for why, met in self.content(drawn.types.take(np.array(good))).items():
+                drawn = _refused(drawn, good, ~met, why)
             good = [i for i, reason in enumerate(drawn.reason) if not reason]
         # where the group is only a condition of the weights, crystals need not have it
         if self.groups is None or "requested_group" in drawn.properties or not good:
@@ -199,8 +213,10 @@ class _Sieve:
         return "the symmetry of " + " or ".join(f"{short_symbol(group)} (no. {group})" for group, _ in counts if group)
 
     def accept(self, types: StructureTypes) -> np.ndarray:
-        """(n,) bool structure types whose sites leave the symmetry, and whose elements the charge, that was asked for."""
-        good = neutral(types) if self.neutral else np.ones(len(types.z), bool)
+        """(n,) bool structure types with the content, and whose sites leave the symmetry, that was asked for."""
+        good = np.ones(len(types.z), bool)
+        for met in self.content(types).values():
+            good &= met
         if self.groups is not None and good.any():
             where = np.flatnonzero(good)
             good[where] = self.groups[forced_groups(types.take(where), self.known)]
@@ -268,7 +284,9 @@ class _Kept:
     def fail(self, rows: np.ndarray, drawn: Draws) -> None:
         """Count the draws of some rows that are nothing."""
         self.failed.update(reason for reason in drawn.reason if reason)
-        others = np.array([bool(reason) and reason not in (FORCED, NEARLY, CHARGED) for reason in drawn.reason], bool)
+        others = np.array(
+            [bool(reason) and reason not in (FORCED, NEARLY, CHARGED, SIZED) for reason in drawn.reason], bool
+        )
         self.failures_of[rows[others]] += 1
 
     def realised(self, rows: np.ndarray, part: Draws, found: Realised, good: np.ndarray) -> tuple[Draws, np.ndarray]:

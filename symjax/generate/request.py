@@ -34,7 +34,9 @@ class Request:
         centrosymmetric, polar, chiral: True or False. Chiral means proper rotations only (Sohncke types).
         require, forbid: names of `symjax.groups.kinds.OPERATION_KINDS` that the set must, must not, hold.
         below, above: a set that must hold, must be held by, the generated one, in its own standard setting.
-        neutral: charges in common oxidation states can add up to zero (`symjax.generate.charge`); alloys of metals pass.
+        neutral: charges in common oxidation states can add up to zero (`symjax.generate.content`); alloys of metals pass.
+        atoms: atoms of the primitive cell.
+        units: formula units of the conventional cell (Z), of a formula.
         orbits: number of orbits of every crystal, given ones included.
         sites: given orbits, (symbol, position) such as ("Na", "4a"); they need one space group, whose positions they name.
 
@@ -57,6 +59,8 @@ class Request:
     below: OpSet | None = None
     above: OpSet | None = None
     neutral: bool | None = None
+    atoms: int | None = None
+    units: int | None = None
     orbits: int | None = None
     sites: tuple[tuple[str, str], ...] = ()
 
@@ -80,6 +84,11 @@ class Request:
             raise InputError(
                 f"{self.orbits} orbit(s) cannot hold {len(self.required)} elements and {len(self.sites)} given orbits"
             )
+        if self.units is not None and self.formula is None:
+            raise InputError("a number of formula units needs a formula")
+        for name in ("atoms", "units"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise InputError(f"number of {in_words(name)} must be at least 1, got {value}")
         if wrong := [group for group in self.groups if not 1 <= group <= NUM_TYPES]:
             raise InputError(f"space group {wrong[0]} is not one of 1 to {NUM_TYPES}")
         if self.sites and len(self.groups) != 1:
@@ -153,6 +162,8 @@ _WORDS = {
     "allow": "no elements but",
     "include": "elements among them",
     "groups": "space group",
+    "atoms": "atoms in the primitive cell",
+    "units": "formula units in the conventional cell",
     "sites": "given orbits",
 }
 

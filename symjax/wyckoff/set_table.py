@@ -68,6 +68,12 @@ class SetTable:
         """(s,) operations of each set."""
         return self.mask.sum(axis=-1)
 
+    @property
+    def num_centrings(self) -> np.ndarray:
+        """(s,) lattice points of the conventional cell: operations whose rotation part is the identity (numpy)."""
+        identity = (np.asarray(self.W) == np.eye(3, dtype=np.int32)).all((-2, -1))
+        return (identity & np.asarray(self.mask)).sum(-1)
+
     def opset(self, index: int) -> OpSet:
         """One set, unpadded (numpy)."""
         mask = np.asarray(self.mask[index])

@@ -41,6 +41,10 @@ class Found:
     positions: Counter
 
     @property
+    def centrings(self):
+        return sum((W == np.eye(3)).all() for W in np.asarray(self.opset.W))
+
+    @property
     def orbits(self):
         return sum(self.positions.values())
 
@@ -74,6 +78,8 @@ CASES = {  # a command line -> what holds of every structure type
     "--include O": lambda one: "O" in one.atoms,
     "--space-group 62,Fm-3m,P6_3mc": lambda one: one.number in (62, 225, 186),
     "--neutral --include O": lambda one: "O" in one.atoms and balanced(one.reduced),
+    "--atoms 10 --formula SrTiO3": lambda one: sum(one.atoms.values()) == 10 * one.centrings,
+    "--units 2 --formula MgO": lambda one: sum(one.atoms.values()) == 4,
     "--orbits 3": lambda one: one.orbits == 3,
     "--point-group m-3m": lambda one: properties(one.opset).point_group == "m-3m",
     "--crystal-system hexagonal": lambda one: properties(one.opset).crystal_system == "hexagonal",

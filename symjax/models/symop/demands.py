@@ -17,10 +17,11 @@ import numpy as np
 
 from symjax.elements import ATOMIC_NUMBERS, NUM_ELEMENTS
 from symjax.errors import InputError
+from symjax.generate.content import units_asked
 from symjax.generate.masks import masks_of, setting_members, vocabulary_indices
 from symjax.generate.request import Request
 from symjax.generate.sites import position_indices
-from symjax.groups.tables import NUM_TYPES, enantiomorph, vocabulary
+from symjax.groups.tables import NUM_TYPES, enantiomorph, standard_setting, vocabulary
 from symjax.models.symop.species import element_rank
 from symjax.models.symop.walk.states import states
 from symjax.wyckoff.occupancy import FormulaFitter, Need, multiples
@@ -41,7 +42,7 @@ class Demands:
         start: class of sets that a walk starts from, and targets: (c,) bool classes it may end at
         (`symjax.models.symop.walk.states`). numbers: (231,) bool types that may come out: of an enantiomorphic pair, whose sets
         are one class, perhaps one alone. given: atomic number -> rising positions of given orbits. min_orbits, max_orbits,
-        max_atoms: limits of a crystal.
+        max_atoms: limits of a crystal. atoms, units: of the primitive and of the conventional cell, where they were asked for.
     """
 
     text: str
@@ -55,6 +56,8 @@ class Demands:
     min_orbits: int
     max_orbits: int
     max_atoms: int
+    atoms: int | None = None
+    units: int | None = None
     known: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(NUM_ELEMENTS, bool))
 
     def adjust_species(self, z: np.ndarray, sets: SetTable, set_index: np.ndarray, *, seed: int) -> np.ndarray:
@@ -74,26 +77,41 @@ class Demands:
             most = min(self.max_orbits, z.shape[1])
             z[row] = 0
             if self.min_orbits > 1:
-                orbits = self._exactly(fitter, counts, drawn, rng)
+                orbits = self._exactly(fitter, counts, drawn, rng, self._units(sets, int(index)))
             else:
-                orbits = fitter.choose_orbits(counts, drawn, max_orbits=most, max_atoms=self.max_atoms, rng=rng)
+                units = self._units(sets, int(index))
+                orbits = fitter.choose_orbits(
+                    counts, drawn, max_orbits=most, max_atoms=self.max_atoms, rng=rng, units=units
+                )
             if orbits is not None:
                 filled = np.repeat(elements, orbits)
                 z[row, : len(filled)] = filled
         return z
 
     def _exactly(
-        self, fitter: FormulaFitter, counts: tuple[int, ...], drawn: tuple[int, ...], rng: np.random.Generator
+        self,
+        fitter: FormulaFitter,
+        counts: tuple[int, ...],
+        drawn: tuple[int, ...],
+        rng: np.random.Generator,
+        allowed: tuple[int, ...] | None,
     ) -> tuple[int, ...] | None:
         """Orbits per element that hold the formula and add up to the number asked for: the nearest to those drawn."""
         cuts = itertools.combinations(range(1, self.min_orbits), len(counts) - 1)
         splits = [np.diff([0, *cut, self.min_orbits]) for cut in itertools.islice(cuts, _SPLITS)]
         distance = [np.abs(split - np.array(drawn)).sum() + rng.random() for split in splits]
         for i in np.argsort(distance):
-            for units in multiples(counts, self.max_atoms):
+            for units in multiples(counts, self.max_atoms, allowed):
                 if fitter.fits([Need(int(o), units * c) for o, c in zip(splits[i], counts, strict=True)]):
                     return tuple(splits[i].tolist())
         return None
+
+    def _units(self, sets: SetTable, index: int) -> tuple[int, ...] | None:
+        """Multiples of the formula that the conventional cell of a set may hold."""
+        assert self.formula is not None
+        if self.atoms is None and self.units is None:
+            return None
+        return units_asked(self.atoms, self.units, tuple(self.formula.values()), int(sets.num_centrings[index]))
 
     def site_mask(
         self, sets: SetTable, set_index: np.ndarray, *, z: np.ndarray, pos: np.ndarray, step: int
@@ -115,7 +133,8 @@ class Demands:
         ok = np.ones(int(np.asarray(sets.pos_mask[index]).sum()), bool)
         if self.formula is not None:
             fitter = FormulaFitter.of(sets, index)
-            ok &= fitter.open_positions(z, pos, self.formula, max_atoms=self.max_atoms)
+            units = self._units(sets, index)
+            ok &= fitter.open_positions(z, pos, self.formula, max_atoms=self.max_atoms, units=units)
         element, step = int(z[len(pos)]), len(pos)
         waiting = list(self.given.get(element, ()))
         for one, position in zip(z[:step].tolist(), pos.tolist(), strict=True):
@@ -160,7 +179,8 @@ def demands_of(request: Request, *, max_orbits: int, max_atoms: int) -> Demands:
         numbers = np.flatnonzero(masks.groups) if masks.groups is not None else np.arange(1, NUM_TYPES + 1)
         if masks.formula is not None:
             counts = tuple(sorted(masks.formula.values()))
-            numbers = np.array([n for n in numbers if _has_room(int(n), counts, max_atoms, max_orbits, request.orbits)])
+            limits, size = (max_atoms, max_orbits, request.orbits), (request.atoms, request.units)
+            numbers = np.array([n for n in numbers if _has_room(int(n), counts, limits, size)])
             if not len(numbers):
                 raise InputError(
                     f"no group that meets ({masks.text}) has positions for the formula in a conventional cell of at most "
@@ -192,6 +212,8 @@ def demands_of(request: Request, *, max_orbits: int, max_atoms: int) -> Demands:
         min_orbits=request.orbits or 1,
         max_orbits=min(max_orbits, request.orbits or max_orbits),
         max_atoms=max_atoms,
+        atoms=request.atoms,
+        units=request.units,
     )
 
 
@@ -208,6 +230,13 @@ def _given_sites(request: Request) -> dict[int, tuple[int, ...]]:
 
 
 @cache
-def _has_room(number: int, counts: tuple[int, ...], max_atoms: int, max_orbits: int, orbits: int | None) -> bool:
-    possible = FormulaFitter.of_type(number).possible_orbits(counts, max_orbits=max_orbits, max_atoms=max_atoms)
+def _has_room(
+    number: int, counts: tuple[int, ...], limits: tuple[int, int, int | None], size: tuple[int | None, int | None]
+) -> bool:
+    """Whether a standard setting has room for a formula: limits are atoms, orbits and the number of orbits asked for."""
+    max_atoms, max_orbits, orbits = limits
+    centrings = int((standard_setting(number).W == np.eye(3, dtype=int)).all((-2, -1)).sum())
+    possible = FormulaFitter.of_type(number).possible_orbits(
+        counts, max_orbits=max_orbits, max_atoms=max_atoms, units=units_asked(*size, counts, centrings)
+    )
     return bool(possible.any() if orbits is None else possible[orbits])

@@ -62,10 +62,9 @@ def operation_inputs() -> OperationInputs:
 
 def site_table(sets: SetTable) -> SiteTable:
     """Features of every position of every set (numpy)."""
-    W, ops = np.asarray(sets.W), np.asarray(sets.mask)
+    ops, centring = np.asarray(sets.mask), sets.num_centrings
     mask, dof = np.asarray(sets.pos_mask), np.asarray(sets.pos_dof)
     order = ops.sum(-1)
-    centring = ((W == np.eye(3, dtype=W.dtype)).all((-2, -1)) & ops).sum(-1)
     full = np.where(mask, np.asarray(sets.pos_mult), 1)
     mult = full / centring[:, None]
     frames = np.asarray(FRAMES)[np.asarray(sets.frame)]

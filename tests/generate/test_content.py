@@ -1,4 +1,4 @@
-"""Neutral compositions: known ones, against enumeration, and as a demand of the loop."""
+"""Content of the cell: neutral compositions, known ones and against enumeration; numbers of atoms; as demands of the loop."""
 
 import itertools
 
@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symjax.data.structure_types import StructureTypes
 from symjax.elements import ATOMIC_NUMBERS, COMMON_STATES, IS_METAL
 from symjax.errors import InputError
-from symjax.generate.charge import can_be_neutral
+from symjax.generate.content import can_be_neutral, of_size, units_asked
 from symjax.generate.loop import CHARGED, generate
 from symjax.generate.request import Request, parse_formula
-from tests.generate.test_loop import Made, elements
+from tests.generate.test_loop import SALT, Made, elements
 
 
 def counts(text):
@@ -59,3 +60,31 @@ def test_others_are_drawn_again_and_counted():
 def test_a_formula_that_cannot_be_neutral_is_refused():
     with pytest.raises(InputError, match="NaCl2 cannot be neutral"):
         generate(Made([[0.9]]), None, 1, request=Request(formula={"Na": 1, "Cl": 2}, neutral=True))
+
+
+def test_numbers_of_atoms():
+    """Rock salt: two atoms in the primitive cell, eight and four units in the conventional one."""
+    types = StructureTypes(SALT, np.zeros(1, int), np.array([[11, 17]]), np.array([[0, 1]]))
+    salt = {11: 1, 17: 1}
+    for atoms, units, good in (
+        (2, None, True),
+        (8, None, False),
+        (None, 4, True),
+        (None, 1, False),
+        (2, 4, True),
+        (2, 1, False),
+    ):
+        assert of_size(types, atoms=atoms, units=units, formula=salt).tolist() == [good]
+    assert units_asked(2, None, (1, 1), 4) == (4,) and units_asked(2, 4, (1, 1), 4) == (4,)
+    assert (
+        units_asked(3, None, (1, 1), 1) == ()
+        and units_asked(2, 1, (1, 1), 4) == ()
+        and units_asked(None, None, (1,), 1) is None
+    )
+
+
+def test_sizes_that_cannot_be_meant():
+    with pytest.raises(InputError, match="needs a formula"):
+        Request(units=2)
+    with pytest.raises(InputError, match="atoms in the primitive cell must be at least 1"):
+        Request(atoms=0)
