@@ -102,7 +102,9 @@ CASES = {  # a command line -> what holds of every structure type
 
 
 def balanced(formula):
-    """By enumeration: one common state, or two neighbouring ones, for each element."""
+    """By enumeration: one common state, or two neighbouring ones, for each element; an element alone has no charge."""
+    if len(formula) == 1:
+        return True
     choices = []
     for name, count in formula.items():
         states = sorted(COMMON_STATES[SYMBOLS.index(name)])
