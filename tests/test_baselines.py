@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import baselines
+from symjax.data.substitution import states
 from symjax.evaluate.sources import read_crystals
 from symjax.evaluate.symmetry import detected_number
 from tests.evaluate.made_crystals import random_dataset
@@ -36,7 +37,7 @@ def test_substitution_keeps_the_structure_of_its_parent(train, tmp_path):
         pairs = set(zip(parent.z.tolist(), structure["z"]))
         assert len(pairs) == len(parent.counts) and any(a != b for a, b in pairs)
         for a, b in pairs:
-            assert a == b or baselines.states(a) & baselines.states(b)
+            assert a == b or states(a) & states(b)
         assert np.allclose(structure["x"], parent.x)
         shape = np.array(structure["L"]) / np.linalg.norm(structure["L"]) * np.linalg.norm(parent.L)
         assert np.allclose(shape, parent.L)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli.potential import add_potential_option, potential_of
 from symjax.cli.workers import add_worker_options, workers_of
 from symjax.errors import InputError
 
@@ -83,6 +84,7 @@ def add_parser(subparsers: Any) -> None:
     relax.add_argument(
         "--relax", action="store_true", help="relax each under its own symmetry; energies against the parent"
     )
+    add_potential_option(relax)
     relax.add_argument("--fmax", type=float, default=0.02, help="largest force after relaxation, eV/angstrom (0.02)")
     relax.add_argument("--steps", type=int, default=500, help="steps at most (500)")
     relax.add_argument(
@@ -108,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--direction is one of an irrep; give --irrep as well")
     number = None if args.to is None else parse_space_group(args.to)
     folder = check_folder(args.out)
-    potential = _potential() if args.relax else None
+    potential = potential_of(args) if args.relax else None
     parent = read_parent(args.file, args.symprec)
     parent.warn()
     classes = irrep_classes(parent, args) if number is None else find_classes(parent, number, args)
@@ -155,15 +157,10 @@ def check_numbers(args: argparse.Namespace) -> None:
     for name, value, good, allowed in rules:
         if not good:
             raise InputError(f"{name} {value}: must be {allowed}")
+    if args.potential != "chgnet" and not args.relax:
+        raise InputError("--potential needs --relax")
     if args.amplitude == 0 and args.strain == 0:
         raise InputError("--amplitude 0 and --strain 0 leave the parent as it is; give one of them")
-
-
-def _potential() -> Any:
-    """CHGNet, asked for before any work, so that a missing package is said at once."""
-    from symjax.evaluate.stability import load_potential
-
-    return load_potential("chgnet")
 
 
 def _relax(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli.potential import add_potential_option, potential_of
 from symjax.cli.workers import add_worker_options, workers_of
 
 if TYPE_CHECKING:
@@ -63,11 +64,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seconds", type=float, help="how long drawing all samples took")
     stable = parser.add_argument_group("stability (pip install 'symjax[stability]')")
     stable.add_argument("--hull", type=Path, help="hull file of `hull build`, or JSON of pymatgen entries")
-    stable.add_argument(
-        "--potential",
-        default="chgnet",
-        help="universal potential: chgnet, or any ASE calculator as ase:package.module:factory (chgnet)",
-    )
+    add_potential_option(stable)
     stable.add_argument("--fmax", type=float, default=0.1, help="largest force after relaxation, eV/angstrom (0.1)")
     stable.add_argument("--steps", type=int, default=500, help="steps of FIRE at most (500)")
     stable.add_argument("--max-seconds", type=float, default=300.0, help="time limit of one crystal (300)")
@@ -162,11 +159,11 @@ def build(args: argparse.Namespace) -> int:
     """Energies of reference crystals into one file."""
     from symjax.errors import InputError
     from symjax.evaluate.sources import join
-    from symjax.evaluate.stability import build_hull, load_potential
+    from symjax.evaluate.stability import build_hull
 
     if len(args.more) < 2 or args.out is None:
         raise InputError(f"usage: {HULL_USAGE} (several sources of DATA may be given)")
-    potential = load_potential(args.potential)
+    potential = potential_of(args)
     with _cache(args) as cache:
         data = join([_read(path, args, cache) for path in args.more[1:]])
         cells = [cell for cell in data.cells if cell is not None]
@@ -228,13 +225,12 @@ def _options(args: argparse.Namespace, families: set[str]) -> Options:
 
 def _stability(args: argparse.Namespace) -> Any:
     from symjax.errors import InputError
-    from symjax.evaluate.stability import load_potential
     from symjax.evaluate.stability.pipeline import StabilityRun
 
     if args.hull is None:
         raise InputError(f"--metrics stability needs --hull FILE; make one by `{HULL_USAGE}`")
     if args.potential != "chgnet":  # a wrong path is said before anything is read
-        load_potential(args.potential)
+        potential_of(args)
     return StabilityRun(
         hull=args.hull,
         potential=args.potential,

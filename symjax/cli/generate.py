@@ -85,17 +85,18 @@ def add_parser(subparsers: Any) -> None:
     generate_asked.add_options(
         parser.add_argument_group("what is asked for", "nothing by default; all that is given must hold")
     )
-    _add_realise(
+    add_realise(
         parser.add_argument_group("lattice and coordinates", "for the elements and positions that a model has drawn")
     )
     generate_parent.add_options(
         parser.add_argument_group("from a parent crystal", "its symmetry lowered or raised by the model")
     )
     for one in every:
-        _add_own(parser, one)
+        add_own(parser, one)
 
 
-def _add_realise(group: Any) -> None:
+def add_realise(group: Any) -> None:
+    """Options of what gives lattice and coordinates."""
     group.add_argument(
         "--realise",
         choices=systems.REALISERS,
@@ -105,7 +106,7 @@ def _add_realise(group: Any) -> None:
     group.add_argument("--seconds", type=float, metavar="S", help="pyxtal: time for each (default 20)")
 
 
-def _add_own(parser: argparse.ArgumentParser, one: System) -> None:
+def add_own(parser: argparse.ArgumentParser, one: System) -> None:
     """Options of one system; those that several systems have stand once."""
     known = {action.dest for action in parser._actions}
     new = [option for option in one.options if option.name not in known]
@@ -200,7 +201,7 @@ def run(args: argparse.Namespace) -> int:
     chosen, request, own = check(args)
     started = time.perf_counter()
     drawn = _from_parent(args, chosen) if args.parent is not None else _generate(args, chosen, request, own)
-    drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": _hardware()}
+    drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": hardware()}
     with staged_folder(folder) as stage:
         drawn.files(stage)
         cells, entries = write(stage, drawn.dataset, args, drawing | drawn.about, drawn.each)
@@ -337,7 +338,7 @@ def _reasons(counts: Mapping[str, int]) -> str:
     return f" ({listed})" if listed else ""
 
 
-def _hardware() -> str:
+def hardware() -> str:
     """What the crystals were drawn on."""
     import os
 

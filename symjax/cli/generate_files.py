@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symjax.cli import generate_relax
+from symjax.cli.potential import potential_of
 
 if TYPE_CHECKING:
     from symjax.crystals.types import AtomicStructure
@@ -53,7 +54,7 @@ def write(
             entry.update(more)
         _write_crystals(stage, dataset, entries, args.format)
         if args.relax:
-            generate_relax.relax_crystals(stage, dataset, cells, entries, progress=not args.quiet)
+            generate_relax.relax_crystals(stage, dataset, cells, entries, potential_of(args), progress=not args.quiet)
         dataset.save(stage / "crystals.npz")
         if not args.no_picture:
             _draw(stage / "crystals.png", cells, entries)

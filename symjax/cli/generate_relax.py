@@ -1,4 +1,4 @@
-"""`symjax generate --relax`: the crystals relaxed under their own symmetry by CHGNet, written beside the others.
+"""`symjax generate --relax`: the crystals relaxed under their own symmetry by a universal potential, written beside the others.
 
 Part of the command `generate` (not a command of its own). Cell and free coordinates move, operations stay. Source:
 WyckoffTransformer (Kazeev et al., NeurIPS 2024 workshop text), section 3.3 (limits of its public code: 0.05 eV/angstrom, 500
@@ -12,11 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli.potential import add_potential_option, potential_of
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
     from symjax.crystals.types import AtomicStructure
     from symjax.data.dataset import CrystalDataset
+    from symjax.evaluate.stability import Potential
 
 FMAX, STEPS = 0.05, 500
 
@@ -26,6 +28,7 @@ def add_options(group: Any) -> None:
     group.add_argument(
         "--relax", action="store_true", help="relax under the crystal's symmetry (pip install 'symjax[stability]')"
     )
+    add_potential_option(group)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -35,16 +38,22 @@ def check(args: argparse.Namespace) -> None:
         InputError: there are no crystals to relax, or the packages are missing.
     """
     if not args.relax:
+        if args.potential != "chgnet":
+            raise InputError("--potential needs --relax")
         return
     if args.realise == "none":
         raise InputError("--relax needs crystals; --realise none gives representations only")
-    from symjax.evaluate import stability
-
-    stability.load_potential("chgnet")
+    potential_of(args)
 
 
 def relax_crystals(
-    stage: Path, dataset: CrystalDataset, cells: list[AtomicStructure], entries: list[dict[str, Any]], *, progress: bool
+    stage: Path,
+    dataset: CrystalDataset,
+    cells: list[AtomicStructure],
+    entries: list[dict[str, Any]],
+    potential: Potential,
+    *,
+    progress: bool,
 ) -> None:
     """Relax all crystals, write those that have an energy as CIF, and say in each entry what came out (`relaxed`)."""
     from symjax.cli.output import write_standard
@@ -54,10 +63,11 @@ def relax_crystals(
 
     options = stability.RelaxOptions(fmax=FMAX, steps=STEPS, symmetric=True)
     with Cache(default_path()) as cache:
-        found = stability.relax_many(cells, stability.load_potential("chgnet"), options, cache=cache, progress=progress)
+        found = stability.relax_many(cells, potential, options, cache=cache, progress=progress)
     for index, (cell, entry, outcome) in enumerate(zip(cells, entries, found, strict=True)):
         names = ("energy_initial", "energy_final", "steps", "converged", "reason", "volume_ratio")
         entry["relaxed"] = {name: outcome[name] for name in names} | {"file": None, "group_found": None}
+        entry["relaxed"]["potential"] = f"{potential.name}-{potential.version}"
         after = stability.relaxed_cell(cell, outcome)
         if after is None:
             continue
@@ -72,4 +82,7 @@ def summary(entries: list[dict[str, Any]]) -> str:
     """One line on how relaxation went."""
     converged = sum(entry["relaxed"]["converged"] for entry in entries)
     energy = sum(entry["relaxed"]["energy_final"] is not None for entry in entries)
-    return f"relaxed: {converged} of {len(entries)} converged within {STEPS} steps, {energy} have an energy"
+    potential = entries[0]["relaxed"]["potential"] if entries else ""
+    return (
+        f"relaxed, {potential}: {converged} of {len(entries)} converged within {STEPS} steps, {energy} have an energy"
+    )

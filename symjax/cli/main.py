@@ -41,6 +41,7 @@ COMMANDS = (
     "derive",
     "modes",
     "related",
+    "csp",
 )
 
 

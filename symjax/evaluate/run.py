@@ -25,7 +25,7 @@ from symjax.evaluate import stages
 from symjax.evaluate.cache import Cache
 from symjax.evaluate.figure import Figure, plain
 from symjax.evaluate.measured import Measured
-from symjax.evaluate.metrics import Family, Findings, Study, adaptor, choose
+from symjax.evaluate.metrics import Family, Findings, Study, adaptor, choose, protocols
 from symjax.evaluate.sources import Crystals
 from symjax.evaluate.stages import failures
 from symjax.evaluate.statistics import DRAWS
@@ -219,6 +219,8 @@ def _report(
         report["samples"]["failed_stages"] += study.inputs.get("trouble", [])
     if "phase_diagrams" in study.inputs:
         report["phase_diagrams"] = study.inputs["phase_diagrams"]
+    if any(family.key == "stability" for family in families) and (both := protocols.table(study)) is not None:
+        report["protocols"] = both
     if any(family.key == "adaptor" for family in families) and (table := adaptor.heat_map(study)) is not None:
         report["heat_map"] = table
     if samples.operations is not None and "operations" in report["options"]["metrics"]:

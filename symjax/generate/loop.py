@@ -67,6 +67,7 @@ class Generated:
         unrealised: (representation, reason) of structure types that were drawn and got no lattice and coordinates.
         missing: crystals that were asked for and failed every time.
         history: sets of operations that each crystal went through, where they were kept (see `symjax.generate.system.Draws`).
+        rows: (b,) which of the crystals asked for they are, counted from 0.
     """
 
     types: StructureTypes
@@ -76,6 +77,7 @@ class Generated:
     unrealised: list[tuple[dict[str, Any], str]]
     missing: int
     history: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
 
 def check_request(system: System, request: Request, settings: Settings, realise: Realiser | None) -> None:
@@ -346,6 +348,7 @@ class _Kept:
             unrealised=self.unrealised,
             missing=len(self.done) - len(rows),
             history=part.history,
+            rows=rows,
         )
 
 

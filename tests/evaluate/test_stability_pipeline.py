@@ -1,5 +1,6 @@
 """Samples through a potential without torch: relaxed, set against a hull, judged; and the figures made from the arrays by hand."""
 
+import io
 import math
 import sys
 from dataclasses import replace
@@ -187,3 +188,36 @@ def test_a_missing_energy_leaves_one_denominator_and_not_the_other():
     empty = by_hand([math.nan] * 4, train=True)
     assert math.isnan(empty["wyckoff_transformer.sun"].value)
     assert empty["lemat.sun"].value == 0
+
+
+def test_two_protocols_side_by_side():
+    """Thresholds, the validity of one of them, unique and novel of both; the potential, the hull and published rows are named."""
+    found = by_hand([0.0, -0.1, 0.085, 0.2], train=True)  # a, a again, b that is known, c
+    shares = {
+        key: found[f"protocol_{key}"].value for key in ("seeds.stable", "seeds.metastable", "seeds.sun", "seeds.msun")
+    }
+    assert list(shares.values()) == [0.25, 0.5, 0.0, 0.25]
+    shares = {
+        key: found[f"protocol_{key}"].value for key in ("lemat.stable", "lemat.metastable", "lemat.sun", "lemat.msun")
+    }
+    assert list(shares.values()) == [0.5, 0.75, 0.25, 0.25]
+    thin = replace(rock_salt(), L=12 * rock_salt().L)  # under 0.01 g/cm3
+    study = judged([rock_salt(), thin], None, metrics="lemat").study
+    study = replace(study, stability={"e_hull": np.array([-0.1, -0.1])}, inputs={"hull": "made by hand"})
+    found = {figure.key: figure for figure in stability.figures(study).figures}
+    assert found["protocol_seeds.stable"].value == 1.0 and found["protocol_lemat.stable"].value == 0.5
+    assert "protocol_lemat.sun" not in found  # nothing is novel without training data
+
+
+def test_the_protocols_in_the_report():
+    from rich.console import Console
+
+    from symjax.evaluate.report.text import show
+
+    report = judged([rock_salt()], run_of(), train=[rock_salt(numbers=(37, 53))]).report
+    assert [row["key"] for row in report["protocols"]["rows"]][-1] == "msun"
+    console = Console(width=140, record=True, file=io.StringIO())
+    show(report, console)
+    text = console.export_text()
+    assert "pair-1" in text and "PLaID++ 30.2" in text and "SymmCD 8.9" in text and "n = 2500" in text
+    assert "4 compositions of 4 chemical systems" in text

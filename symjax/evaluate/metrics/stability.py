@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from symjax.evaluate.figure import Figure
+from symjax.evaluate.metrics import protocols
 from symjax.evaluate.metrics.common import Findings, Skipped, Study, mean_of
 from symjax.evaluate.statistics import Rows, permutation_test, share_interval
 
@@ -40,7 +41,7 @@ def figures(study: Study) -> Findings:
                 )
             ],
         )
-    found = [*_hull(study), *_relaxation(study), *_phases(study)]
+    found = [*_hull(study), *_relaxation(study), *_phases(study), *protocols.figures(study)]
     skipped = []
     if study.train is None:
         skipped = [

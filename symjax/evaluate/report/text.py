@@ -5,7 +5,8 @@ Nothing is cut off: long names go over several lines. Away from a terminal the w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from symjax.evaluate.report.reading import (
     DASH,
@@ -69,6 +70,9 @@ def show(report: Report, console: Console | None = None) -> None:
         console.print(
             Text("* like real data: of as many real crystals more than one set in twenty is as far off (p > 0.05)")
         )
+    if report.get("protocols"):
+        console.print()
+        _show_protocols(report["protocols"], console)
     _show_unusable(report, console)
     skipped = skipped_of(report)
     if skipped:
@@ -110,6 +114,33 @@ def _table(family: Family) -> Table:
         label = Text(clean(row.get("name") or row.get("key") or DASH), overflow="fold")
         table.add_row(label, *(Text(cells[index], overflow="fold") for cells in kept.values()))
     return table
+
+
+def _show_protocols(protocols: Any, console: Console) -> None:
+    """Both protocols side by side, and what is published under one of them."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    title = f"stability, two protocols side by side, per cent of {protocols['num']} rows, {protocols['potential']}"
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("figure", overflow="fold")
+    for name in protocols["columns"].values():
+        table.add_column(clean(name), justify="right")
+    for row in protocols["rows"]:
+        cells = []
+        for key in protocols["columns"]:
+            cell = row.get(key)
+            low, high = (cell or {}).get("interval") or (math.nan, math.nan)
+            cells.append(DASH if cell is None else f"{100 * cell['value']:.1f} [{100 * low:.0f}, {100 * high:.0f}]")
+        table.add_row(clean(row["name"]), *cells)
+    console.print(table)
+    other = protocols["published"]
+    listed = ", ".join(f"{name} {value:g}" for name, value in other["rows"].items())
+    console.print(Text(f"hull: {clean(protocols['hull'])}", overflow="fold"))
+    console.print(
+        Text(f"published, n = {other['num']}: {other['what']}: {listed} ({other['source']})", overflow="fold")
+    )
 
 
 def _show_unusable(report: Report, console: Console) -> None:

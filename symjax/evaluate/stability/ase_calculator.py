@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -23,29 +24,23 @@ PREFIX = "ase:"
 
 
 class AseCalculator:
-    """A calculator found by its import path.
+    """A calculator of ASE with energy, forces and stress.
 
     Args:
-        path: ``package.module:factory``, or with the prefix ``ase:``.
-
-    Raises:
-        InputError: the path is not of that form, the module or factory is not there, or it gives no calculator with energy, forces
-            and stress.
+        name: how rows and files call it.
+        version: of package, weights and parameters; part of every cache key.
+        make: gives the calculator, in each process once; must be picklable.
 
     Attributes:
-        name: ``ase:`` and the path.
-        version: of the module's distribution, class and parameters of the calculator; part of every cache key. A file of weights
-            that is exchanged under the same name is not seen: give it another.
+        name, version: see there.
         batch: 1; crystals go one by one.
     """
 
     batch = 1
 
-    def __init__(self, path: str) -> None:
-        self.path = path.removeprefix(PREFIX)
-        self.name = PREFIX + self.path
+    def __init__(self, name: str, version: str, make: Callable[[], Any]) -> None:
+        self.name, self.version, self._make = name, version, make
         self._calculator: Any = None
-        self.version = _version(self.path, self._loaded())
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_calculator": None}
@@ -81,8 +76,28 @@ class AseCalculator:
 
     def _loaded(self) -> Any:
         if self._calculator is None:
-            self._calculator = _calculator(self.path)
+            self._calculator = self._make()
         return self._calculator
+
+
+def from_path(path: str) -> AseCalculator:
+    """The calculator of an import path.
+
+    Its version is that of the module's distribution with the calculator's class and parameters. A file of weights that is exchanged
+    under the same name is not seen: give it another.
+
+    Args:
+        path: ``package.module:factory``, or with the prefix ``ase:``.
+
+    Raises:
+        InputError: the path is not of that form, the module or factory is not there, or it gives no calculator with energy, forces
+            and stress.
+    """
+    path = path.removeprefix(PREFIX)
+    made = _calculator(path)
+    found = AseCalculator(PREFIX + path, _version(path, made), partial(_calculator, path))
+    found._calculator = made
+    return found
 
 
 def _right_handed(cell: AtomicStructure) -> AtomicStructure:

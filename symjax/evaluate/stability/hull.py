@@ -119,7 +119,9 @@ class Hull:
         own = f"{len(self.entries) - added} reference crystals" + (
             f" and {added} elements from prototypes" if added else ""
         )
-        return f"{own}, {self.potential}, {how}, data {self.data_hash[:12] or 'unknown'}{lacking}"
+        systems = len({tuple(z for z, _ in comp) for comp in self.lowest})
+        covers = f"{len(self.lowest)} compositions of {systems} chemical systems, {len(self.references)} elements"
+        return f"{own} ({covers}), {self.potential}, {how}, data {self.data_hash[:12] or 'unknown'}{lacking}"
 
     def save(self, path: Path | str) -> None:
         """Write one JSON file (gzip where the name ends in .gz), all at once: a kill leaves the old file or the new one."""

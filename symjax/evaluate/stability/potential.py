@@ -17,6 +17,7 @@ import numpy as np
 
 from symjax.crystals.io.convert import to_pymatgen
 from symjax.crystals.types import AtomicStructure
+from symjax.errors import InputError
 
 GPA = 160.21766208
 """GPa in one eV/angstrom^3, the constant that CHGNet multiplies by."""
@@ -82,6 +83,21 @@ def unfit(cell: AtomicStructure) -> str | None:
     return None
 
 
+def torch_device(device: str | None, gpu: bool) -> str:
+    """The device that is meant: a GPU where torch sees one (``gpu``), unless another is asked for.
+
+    Raises:
+        InputError: no such device.
+    """
+    if device is None:
+        return "cuda" if gpu else "cpu"
+    if device.startswith("cuda") and not gpu:
+        raise InputError(f"device {device!r} was asked for, but torch sees no GPU; use device='cpu'")
+    if device != "cpu" and not device.startswith("cuda"):
+        raise InputError(f"device must be 'cpu' or 'cuda', got {device!r}")
+    return device
+
+
 class Chgnet:
     """CHGNet 0.3.0. The model is loaded at first use, in each process that uses it.
 
@@ -106,7 +122,7 @@ class Chgnet:
         energies, stresses = np.full(num, np.nan), np.full((num, 3, 3), np.nan)
         out: list[np.ndarray] = [np.zeros((0, 3))] * num
         reasons: list[str | None] = [None] * num
-        with _one_thread(self.device == "cpu"), warnings.catch_warnings():
+        with one_thread(self.device == "cpu"), warnings.catch_warnings():
             # chgnet turns a tensor that needs a gradient into a number, and asks for electronegativities of noble gases
             warnings.simplefilter("ignore", UserWarning)
             model = self._loaded()
@@ -137,7 +153,7 @@ class Chgnet:
 
 
 @contextlib.contextmanager
-def _one_thread(wanted: bool) -> Iterator[None]:
+def one_thread(wanted: bool) -> Iterator[None]:
     """Torch on one thread inside: its threads cost more than they give on graphs of this size, and results then do not
     depend on them.
     """
