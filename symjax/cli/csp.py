@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symjax import systems
+from symjax.cli.csp_records import GIVEN, SUBSTITUTION, Records
 from symjax.cli.generate import add_own, add_realise, own_options
 from symjax.cli.numbers import count, ratio, seed
 from symjax.errors import InputError, SymjaxError
@@ -27,12 +28,6 @@ if TYPE_CHECKING:
     from symjax.generate.request import Request
     from symjax.generate.system import System
 
-GIVEN = {
-    "formula": "formula given, symmetry not",
-    "group": "formula and space group given",
-    "operations": "formula and operations given",
-}
-SUBSTITUTION = "substitution"
 BENCHMARKS = ("perov-5", "carbon-24", "mp-20", "mpts-52")
 EPILOG = """\
 The folder OUT gets report.json (all figures), structures.csv, and a JSON line a crystal in formula.jsonl and the like, written as
@@ -144,7 +139,6 @@ def request_of(target: Target, given: str) -> Request:
 def run(args: argparse.Namespace) -> int:
     """Predict what is not done yet, then print and write the figures."""
     from symjax.cli import csp_report
-    from symjax.cli.csp_records import Records
     from symjax.cli.output import check_folder
     from symjax.data.dataset import load
     from symjax.data.files import locked

@@ -11,10 +11,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from symjax.data.files import write_text
 from symjax.errors import InputError
 
 RUN = "run.json"
+GIVEN = {
+    "formula": "formula given, symmetry not",
+    "group": "formula and space group given",
+    "operations": "formula and operations given",
+}
+"""Parts of a run: what is told of a crystal."""
+SUBSTITUTION = "substitution"
+"""What stands beside every model."""
 
 
 class Records:
@@ -29,6 +36,8 @@ class Records:
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any]):
+        from symjax.data.files import write_text
+
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         settings = json.loads(json.dumps(settings))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symjax.cli.csp import GIVEN, SUBSTITUTION
+from symjax.cli.csp_records import GIVEN, SUBSTITUTION
 from symjax.cli.generate import hardware
 from symjax.evaluate.figure import Figure, plain
 from symjax.evaluate.metrics.prediction import Try, tries_figures
