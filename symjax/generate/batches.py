@@ -1,8 +1,8 @@
 """Which crystals are drawn together: few padded shapes, so that few programs are compiled.
 
 Compiling a program costs more than padding a few crystals. So crystals are sorted into buckets of padded sizes, a bucket with few
-of them joins the next larger one, and batches are padded to powers of two. Random numbers belong to the crystal
-(`symjax.diffusion.rng`), so a plan decides how long drawing takes and not what is drawn.
+of them joins the next larger one, batches are padded to powers of two, and what is compiled already is used again. Random numbers
+belong to the crystal (`symjax.diffusion.rng`), so a plan decides how long drawing takes and not what is drawn.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from symjax.data.buckets import assign_buckets
 from symjax.errors import InputError
 
 _SMALLEST = 8  # rows of the smallest padded batch
+_MUCH = 16  # times the work of a shape of its own; compiling that takes longer than padding to this
 
 
 class Batch(NamedTuple):
@@ -43,6 +44,7 @@ def plan_batches(
     few: int,
     whole: bool = True,
     names: Sequence[str] = ("orbits",),
+    shapes: set[tuple[int, int]] | None = None,
 ) -> list[Batch]:
     """Batches of at most `batch_size` crystals, smaller buckets first.
 
@@ -53,6 +55,8 @@ def plan_batches(
         few: a bucket with fewer crystals joins the larger ones, each crystal the first that holds it, where any of them is used.
         whole: what is left after full batches is padded to a full one, which is compiled already; otherwise to a power of two.
         names: what the sizes count, for the message.
+        shapes: (bucket, padded rows) that are compiled already; these are taken where they hold a batch and are not much larger
+            than its own, and new ones are added. So drawing a few crystals again compiles nothing.
 
     Raises:
         InputError: a crystal is larger than the largest bucket.
@@ -74,8 +78,22 @@ def plan_batches(
         for start in range(0, len(rows), batch_size):
             part = rows[start : start + batch_size]
             power = min(batch_size, max(_SMALLEST, 1 << (len(part) - 1).bit_length()))
-            plan.append(Batch(bucket, part, batch_size if whole and len(rows) >= batch_size else power))
+            own = bucket, batch_size if whole and len(rows) >= batch_size else power
+            if shapes is not None:
+                own = _known(own, len(part), buckets, shapes)
+            plan.append(Batch(own[0], part, own[1]))
     return plan
+
+
+def _known(
+    own: tuple[int, int], num: int, buckets: Sequence[Sequence[int]], shapes: set[tuple[int, int]]
+) -> tuple[int, int]:
+    """The least of the shapes that hold so many crystals of a shape's bucket, or the shape itself, which is then known."""
+    work = lambda shape: buckets[shape[0]][-1] * shape[1]
+    large_enough = [one for one in shapes if one[0] >= own[0] and one[1] >= num and work(one) <= _MUCH * work(own)]
+    chosen = min(large_enough, key=lambda one: (work(one), one), default=own)
+    shapes.add(chosen)
+    return chosen
 
 
 def _listed(values: Sequence[int] | np.ndarray, names: Sequence[str]) -> str:

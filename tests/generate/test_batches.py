@@ -48,3 +48,20 @@ def test_what_fits_nowhere_is_named():
     np.testing.assert_array_equal(assign_buckets([[4, 24], [4, 25], [21, 30]], PAIRS), [0, 1, -1])
     with pytest.raises(InputError, match=r"row 1: 4 orbits and 300 atoms .* 20 orbits and 200 atoms"):
         plan_batches(np.array([[4, 20], [4, 300]]), PAIRS, 8, few=2, names=("orbits", "atoms"))
+
+
+@settings(deadline=None, max_examples=40)
+@given(num=st.integers(1, 200), seed=st.integers(0, 2**16), batch=st.sampled_from([16, 64]))
+def test_drawing_some_again_needs_no_new_shape(num, seed, batch):
+    """Whatever part is drawn again: shapes are those of the first plan, unless they are sixteen times too large."""
+    sizes, shapes = sizes_of(num, seed), set()
+    first = plan_batches(sizes, PAIRS, batch, few=batch // 2, shapes=shapes)
+    assert shapes == {(part.bucket, part.size) for part in first}
+    rows = np.random.default_rng(seed).permutation(num)[: max(1, num // 5)]
+    again = plan_batches(sizes[rows], PAIRS, batch, few=batch // 2, shapes=shapes.copy())
+    for part in again:
+        assert (sizes[rows][part.rows] <= PAIRS[part.bucket]).all() and len(part.rows) <= part.size
+        own = PAIRS[assign_buckets(sizes[rows][part.rows].max(0)[None], PAIRS)[0]][-1] * 8
+        assert (part.bucket, part.size) in shapes or all(
+            PAIRS[b][-1] * n > 16 * own for b, n in shapes if n >= len(part.rows)
+        )

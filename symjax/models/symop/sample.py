@@ -7,7 +7,7 @@ setting of its type. Samples that a constraint or a size limit leaves no way out
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -65,7 +65,7 @@ class StructureTypeSamples:
     rejected: int = 0
 
 
-DrawOperations = Callable[[Array, np.ndarray, Demands], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
+DrawOperations = Callable[[Sequence[Array], np.ndarray, Demands], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
 """two keys, species z (b, m), demands -> types (b,) of sets of operations, (b,) True where none was found that meets the demands,
 and the classes (b, steps) that a walk passed (None: no walk). `draw_types_by_walk` with its weights bound is one."""
 
@@ -223,7 +223,7 @@ def draw_walks(
 
 
 def draw_types_by_walk(
-    net: OperationsNet, params: Any, keys: Array, z: np.ndarray, demands: Demands
+    net: OperationsNet, params: Any, keys: Sequence[Array], z: np.ndarray, demands: Demands
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Types of the sets that walks end at (a `DrawOperations` with `net` and `params` bound)."""
     final, failed, passed = draw_walks(net, params, keys[0], z, demands)
@@ -326,10 +326,10 @@ def sample_structure_types(
     parts: list[tuple[np.ndarray, ...]] = []
     found = rejected = 0
     for round_index in range(max_rounds):
-        keys = jax.random.split(jax.random.fold_in(key, round_index), 5)
+        keys = _round_keys(key, round_index)
         z = draw_species(net, params, keys[0], demands, batch_size)
-        numbers, failed, passed = operations(keys[jnp.array([1, 4])], z, demands)
-        types, good = _typed(net, params, keys[2:4], z, numbers, failed, demands)
+        numbers, failed, passed = operations((keys[1], keys[4]), z, demands)
+        types, good = _typed(net, params, (keys[2], keys[3]), z, numbers, failed, demands)
         if accept is None:
             good = good[: num - found]
         else:
@@ -364,10 +364,17 @@ def sample_structure_types(
     )
 
 
+@jax.jit
+def _round_keys(key: Array, round_index: int) -> list[Array]:
+    """Five keys of one batch."""
+    parts = jax.random.split(jax.random.fold_in(key, round_index), 5)
+    return [parts[i] for i in range(5)]
+
+
 def _typed(
     net: OperationsNet,
     params: Any,
-    keys: Array,
+    keys: Sequence[Array],
     z: np.ndarray,
     numbers: np.ndarray,
     failed: np.ndarray,

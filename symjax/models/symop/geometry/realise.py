@@ -52,6 +52,7 @@ def draw_geometry(
     batch_size: int,
     start: Start | None = None,
     progress: Callable[[int], object] | None = None,
+    shapes: set[tuple[int, int]] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Lattice and coordinates of structure types, drawn again while atoms sit too close.
 
@@ -66,6 +67,7 @@ def draw_geometry(
         batch_size: crystals at a time.
         start: a geometry to start from instead of noise.
         progress: called with the number of crystals finished.
+        shapes: what is compiled already, kept from call to call; None for a new one.
 
     Returns:
         k (b, 6), x (b, m, 3), the smallest ratio of a distance to covalent radii (b,) and the number of draws (b,).
@@ -74,6 +76,7 @@ def draw_geometry(
         InputError: a structure type is larger than the largest bucket.
     """
     num, options = len(types.z), weights.options
+    shapes = set() if shapes is None else shapes
     rows, draws = np.arange(num), np.zeros(num, int)
     k, x, best = np.zeros((num, 6)), np.zeros((*types.z.shape, 3)), np.full(num, -1.0)
     for attempt in range(max_draws if min_ratio > 0 else 1):
@@ -87,6 +90,7 @@ def draw_geometry(
             batch_size=batch_size if attempt == 0 else min(batch_size, 32),
             start=None if start is None else start.take(rows),
             progress=None if attempt else progress,
+            shapes=shapes,
         )
         draws[rows] += 1
         ratio = closest_ratios(part, new_k, new_x)
@@ -109,6 +113,7 @@ class Diffusion:
         min_ratio, max_draws: drawn again while atoms sit closer than this share of covalent radii, so many times at most.
         batch_size: crystals at a time.
         progress: called with a stage name and a number of crystals finished.
+        shapes: padded shapes that are compiled already.
     """
 
     weights: GeometryWeights
@@ -117,6 +122,7 @@ class Diffusion:
     max_draws: int = 4
     batch_size: int = 64
     progress: Progress | None = None
+    shapes: set[tuple[int, int]] = dataclasses.field(default_factory=set, compare=False)
 
     def __call__(self, types: StructureTypes, key: jax.Array) -> Realised:
         """Draw; structure types larger than the network's largest bucket are refused, one by one."""
@@ -134,6 +140,7 @@ class Diffusion:
                 max_draws=self.max_draws,
                 batch_size=self.batch_size,
                 progress=None if told is None else (lambda done: told("lattice and coordinates", done)),
+                shapes=self.shapes,
             )
         why = f"more than {most_atoms} atoms or {most_orbits} orbits, too large for the geometry network"
         return Realised(k, x, [why if one else "" for one in large], {"min_ratio": ratio, "geometry_draws": draws})

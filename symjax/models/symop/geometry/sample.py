@@ -101,6 +101,7 @@ def sample_geometry(
     batch_size: int = 128,
     start: Start | None = None,
     progress: Callable[[int], object] | None = None,
+    shapes: set[tuple[int, int]] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw lattice and coordinates for structure types.
 
@@ -110,6 +111,7 @@ def sample_geometry(
             rounding, whatever else is drawn with them.
         start: a geometry of each structure type to start from instead of noise.
         progress: called with the number of crystals finished, after each batch.
+        shapes: what is compiled already (`symjax.generate.batches.plan_batches`).
 
     Returns:
         `k (b, 6)` float64 log-lattice coefficients and `x (b, m, 3)` float64 representatives, exactly on their flats.
@@ -118,7 +120,9 @@ def sample_geometry(
         InputError: a structure type is larger than the largest bucket.
     """
     sizes = np.stack([types.orbit_mask.sum(1), types.num_atoms()], axis=1)
-    plan = plan_batches(sizes, options.buckets, batch_size, few=batch_size // 4, names=("orbits", "atoms"))
+    plan = plan_batches(
+        sizes, options.buckets, batch_size, few=batch_size // 2, names=("orbits", "atoms"), shapes=shapes
+    )
     keys = key if key.ndim else rng.row_keys(key, np.arange(len(types.z)))
     k = np.zeros((len(types.z), 6))
     x = np.zeros((*types.z.shape, 3))
