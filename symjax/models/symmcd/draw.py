@@ -44,6 +44,7 @@ class SymmcdSampler:
 
     def __init__(self, weights: SymmcdWeights, request: Request, num: int, settings: Settings):
         options, counts = weights.options, weights.counts
+        self.shapes: set[tuple[int, int]] = set()
         self.weights, self.request, self.settings = weights, request, settings
         self.sampling = SymmcdSampling(num_steps=settings.steps)
         if options.unit_cell and request.orbits is not None:
@@ -93,6 +94,7 @@ class SymmcdSampler:
             decide=None if self.decide is None else functools.partial(self.decide, rows),
             hold_sites=self.request.formula is not None,
             progress=None if attempt else self.settings.report("diffusion"),
+            shapes=self.shapes,
         )
         z = np.where(mask, drawn.types + 1, 0)
         finite = np.isfinite(drawn.k).all(axis=1) & np.isfinite(drawn.x).all(axis=(1, 2))

@@ -195,7 +195,9 @@ def _deal(key: Array) -> StepKeys:
     )
 
 
-def plan(num_orbits: np.ndarray, options: SymmcdOptions, batch_size: int) -> list[Batch]:
+def plan(
+    num_orbits: np.ndarray, options: SymmcdOptions, batch_size: int, shapes: set[tuple[int, int]] | None = None
+) -> list[Batch]:
     """Which crystals run together (see `symjax.generate.batches`).
 
     Raises:
@@ -208,6 +210,7 @@ def plan(num_orbits: np.ndarray, options: SymmcdOptions, batch_size: int) -> lis
         few=max(8, batch_size // 8),
         whole=False,
         names=(options.nodes_are,),
+        shapes=shapes,
     )
 
 
@@ -224,6 +227,7 @@ def sample_all(
     progress: Callable[[int], object] | None = None,
     decide: Decide | None = None,
     hold_sites: bool = True,
+    shapes: set[tuple[int, int]] | None = None,
 ) -> tuple[Drawn, np.ndarray]:
     """Draw crystals batch by batch.
 
@@ -235,6 +239,7 @@ def sample_all(
         decide: chooses types and sites at `DECIDE` of the time; None leaves them to the diffusion.
         hold_sites: whether it chooses sites too; else its `Held` have None.
         progress: called with the number of crystals finished, after each batch.
+        shapes: what is compiled already, kept from call to call.
 
     Returns:
         Host arrays padded to the largest number of orbits, and their mask `(c, m)`.
@@ -247,7 +252,7 @@ def sample_all(
     mask = np.arange(width) < num_orbits[:, None]
     whole = _empty(len(number), width)
     types = jnp.ones(NUM_TYPES) if allowed is None else jnp.asarray(allowed, jnp.float32)
-    for batch in plan(num_orbits, options, batch_size):
+    for batch in plan(num_orbits, options, batch_size, shapes):
         slots, rows, padded = options.buckets[batch.bucket], batch.rows, batch.padded
         real = np.arange(slots) < num_orbits[padded][:, None]
         run = functools.partial(

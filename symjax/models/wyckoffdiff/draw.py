@@ -40,6 +40,7 @@ class WyckoffdiffSampler:
         self.elements = allowed_elements(weights, self.masks)
         groups = groups_of(weights, self.masks)
         self.asked = asked_of(weights, self.masks, settings.options, self.elements)
+        self.shapes: set[tuple[int, int]] = set()
         self.num_steps = settings.options.get("reverse_steps")
         steps_of(weights.options, self.num_steps)  # refuses too many before anything is drawn
         self.number = draw_groups(weights.group_counts, groups, num, np.random.default_rng(settings.seed))
@@ -55,7 +56,7 @@ class WyckoffdiffSampler:
             self.weights.options,
             row_keys(jax.random.fold_in(self.type_key, attempt), rows),
             self.number[rows],
-            Plan(self.asked, demand, used, self.num_steps, self.settings.batch_size),
+            Plan(self.asked, demand, used, self.num_steps, self.settings.batch_size, self.shapes),
             progress=None if attempt else self.settings.report("protostructures"),
         )
         types = structure_types(orbits, self.sets, self.set_index[rows])

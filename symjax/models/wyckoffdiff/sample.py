@@ -201,6 +201,7 @@ class Plan:
         elements: `(100,)` bool those that a demand may use.
         num_steps: reverse steps; None for the default.
         batch_size: crystals at a time.
+        shapes: padded shapes that are compiled already, kept from call to call.
     """
 
     asked: Asked
@@ -208,6 +209,7 @@ class Plan:
     elements: np.ndarray
     num_steps: int | None
     batch_size: int
+    shapes: set[tuple[int, int]] = dataclasses.field(default_factory=set)
 
     @property
     def guided(self) -> bool:
@@ -247,7 +249,13 @@ def sample(
     done = np.ones(len(number), bool)
     names = ("positions without freedom", "positions with freedom")
     batches = plan_batches(
-        sizes, options.buckets, plan.batch_size, few=max(8, plan.batch_size // 8), whole=False, names=names
+        sizes,
+        options.buckets,
+        plan.batch_size,
+        few=max(8, plan.batch_size // 8),
+        whole=False,
+        names=names,
+        shapes=plan.shapes,
     )
     for batch in batches:
         slots, rows, padded = options.buckets[batch.bucket], batch.rows, batch.padded
