@@ -1,6 +1,6 @@
 """Crystals per second of each metric, and the ratio to the plain sequential public way to the same result, in one run.
 
-Run: python benchmarks/evaluate.py [--data test.npz] [--num 200] [--peer-num 60] [--json FILE]
+Run: python -m benchmarks.evaluate [--data test.npz] [--num 200] [--peer-num 60] [--json FILE]
 
 "one core" is this package in one process, "all cores" with its workers (their start included); the peer runs one crystal after
 another in one process, as its users write it, on the first --peer-num of the same crystals, and its results are compared with
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.timing import watched
 from symjax.crystals.io.convert import to_pymatgen
 from symjax.crystals.types import AtomicStructure
 from symjax.evaluate import stages
@@ -223,4 +224,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    watched(main)

@@ -1,6 +1,6 @@
 """Speed of group-subgroup navigation against moyopy and pyxtal, in one run on the same machine, with the results compared.
 
-Run: python benchmarks/navigation.py [--quick] [--groups 47,225] [--num 10000] [--cpu] [--json FILE]
+Run: python -m benchmarks.navigation [--quick] [--groups 47,225] [--num 10000] [--cpu] [--json FILE]
 
 Three parts. (a) Translationengleiche subgroups of all 230 groups; moyopy (Rust) enumerates sets and conjugacy classes, without
 types and settings; pyxtal reads a table. (b) Klassengleiche subgroups of index 2, 3 and 4 of some groups, P mmm (the slowest)
@@ -22,6 +22,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from benchmarks.timing import watched
 
 Row = dict[str, Any]
 _clock = time.perf_counter
@@ -350,4 +352,4 @@ def main(argv: list[str] | None = None) -> list[Row]:
 
 
 if __name__ == "__main__":
-    main()
+    watched(main)

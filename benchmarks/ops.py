@@ -1,6 +1,6 @@
 """Speed of the algebra of operations against pymatgen, gemmi and spglib, in one run on the same machine.
 
-Run: python benchmarks/ops.py [--quick] [--batch 1024] [--number 225] [--json FILE]
+Run: python -m benchmarks.ops [--quick] [--batch 1024] [--number 225] [--json FILE]
 
 Each line is one job, in time per set (best of several repeats, after compilation). "x pymatgen" is pymatgen's time
 divided by ours: above 1 we are quicker. The other libraries do one set at a time, from Python, as their users do.
@@ -28,6 +28,7 @@ import spglib
 from pymatgen.core.operations import SymmOp
 from pymatgen.symmetry.groups import SpaceGroup
 
+from benchmarks.timing import watched
 from symjax.groups import (
     OpSet,
     close,
@@ -360,4 +361,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    watched(main)

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.timing import best_of
+from benchmarks.timing import best_of, watched
 from configs.symmcd import SIZES, get_config
 from symjax.data.buckets import assign_buckets
 from symjax.models.symmcd.network import NUM_AXES, NUM_GROUP_FEATURES, NUM_KINDS, NUM_TYPES, NetworkOptions, Nodes
@@ -291,4 +291,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    watched(main)

@@ -1,6 +1,6 @@
 """How many real crystals come back from SymmCD's representation: ours, and the published code's replication and lattice.
 
-    python benchmarks/symmcd_decode.py val.npz --num 200 [--noise 0.01]
+    python -m benchmarks.symmcd_decode val.npz --num 200 [--noise 0.01]
 
 Each crystal of a prepared data set is encoded (space group, k, atom nearest to the centre, site symmetries) and decoded with these
 perfect values (with --noise, coordinates carry Gaussian noise of that size, in fractions of the cell); StructureMatcher with its
@@ -25,6 +25,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks.timing import watched
 from symjax.crystals.io import to_pymatgen
 from symjax.crystals.types import Crystal
 from symjax.data.dataset import CrystalDataset, load
@@ -184,4 +185,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    watched(main)

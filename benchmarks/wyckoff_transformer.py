@@ -25,7 +25,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.timing import best_of
+from benchmarks.timing import best_of, watched
 from symjax.models.wyckoff_transformer.network import Context, NetworkOptions, WyckoffNet
 from symjax.models.wyckoff_transformer.sample import NUM_SLOTS, sample
 from symjax.models.wyckoff_transformer.vocabulary import Vocabulary
@@ -157,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    watched(main)

@@ -20,6 +20,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from benchmarks.timing import watched
 from symjax.generate.request import Request
 from symjax.generate.system import Settings
 from symjax.models.wyckoffaugen.draw import AugenSampler
@@ -52,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    watched(main)

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.timing import best_of
+from benchmarks.timing import best_of, watched
 from symjax.configs.wyckoffdiff import FREQUENT, SIZES, get_config
 from symjax.diffusion import schedules
 from symjax.models.wyckoffdiff.occupations import NUM_ELEMENTS, Occupations, nodes
@@ -147,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    watched(main)
