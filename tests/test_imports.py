@@ -46,7 +46,15 @@ ALLOWED = {  # what a folder may import besides itself and ANYWHERE; models.X st
     "cli": (*CORE, "data", "navigate", "draw", "generate", "train", "evaluate", "systems", "models.symop.derive"),
     "testing": (*CORE, "data"),
 }
-ANYWHERE = ("errors", "elements", "options", "parallel", "versions", "_beside")  # single files below every folder
+ANYWHERE = (
+    "errors",
+    "elements",
+    "options",
+    "parallel",
+    "versions",
+    "_beside",
+    "_later",
+)  # single files below every folder
 CRYSTALLOGRAPHY = {"pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy", "matminer", "chgnet", "torch"}
 MAY_USE_CRYSTALLOGRAPHY = ("data", "evaluate", "crystals.io", "groups.identify", "generate.pyxtal", "draw")
 

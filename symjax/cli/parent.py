@@ -131,11 +131,10 @@ def _plain_origin(p: np.ndarray, P: np.ndarray) -> np.ndarray:
 
 def formula_text(z: np.ndarray) -> str:
     """The reduced formula of atoms with elements by electronegativity, as in BaTiO3, and no brackets."""
-    from symjax.evaluate.composition import formula_of, plain_formula
+    from symjax.elements import plain_formula
 
     values, counts = np.unique(np.asarray(z), return_counts=True)
-    formula = formula_of(tuple((int(v), int(n)) for v, n in zip(values, counts, strict=True)))
-    return plain_formula(formula)
+    return plain_formula({int(v): int(n) for v, n in zip(values, counts, strict=True)})
 
 
 def low_phase(path: str | Path, structure: AtomicStructure, symprec: float) -> Phase:

@@ -9,12 +9,12 @@ Tables list it, not of the atom chosen: so it belongs to the orbit. Source: Symm
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Self
 
-import flax.struct
 import numpy as np
 
+from symjax._later import pytree
 from symjax.data import derived
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import InputError
@@ -27,7 +27,7 @@ NUM_ELEMENTS = 94
 """Atomic numbers 1 to 94, hydrogen to plutonium, are represented: those of MP-20."""
 
 
-@flax.struct.dataclass
+@pytree
 class AsymmetricUnits:
     """c crystals of at most m orbits, padded at the end.
 
@@ -73,7 +73,7 @@ class AsymmetricUnits:
             values = getattr(part, name)[:, :num_orbits]
             widths = [(0, max(num_orbits - have, 0) if axis == 1 else 0) for axis in range(values.ndim)]
             changed[name] = np.pad(values, widths, constant_values=value)
-        return part.replace(**changed)  # type: ignore[attr-defined]
+        return replace(part, **changed)
 
 
 def _check_slots(counts: np.ndarray, slots: int) -> None:

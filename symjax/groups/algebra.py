@@ -13,10 +13,9 @@ import dataclasses
 import math
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from symjax._later import jax, jnp
 from symjax.errors import InputError, NotAGroupError
 from symjax.groups.axioms import cayley_table, check_group, is_group
 from symjax.groups.closure import check_opset

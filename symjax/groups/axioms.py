@@ -12,10 +12,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from symjax._later import is_tracer, jax, jit, jnp
 from symjax.errors import NotAGroupError
 from symjax.groups import sublattice
 from symjax.groups.closure import check_opset, check_shapes, rotation_name
@@ -73,7 +72,7 @@ def is_group(opset: OpSet, *, method: str = "auto") -> Array:
         return np.bool_(not _failures(opset))
     check_opset(opset)
     if method == "auto":
-        known = not isinstance(opset.W, jax.core.Tracer) and _all_tabulated(opset)
+        known = not is_tracer(opset.W) and _all_tabulated(opset)
         method = "tables" if known else "any"
     return _is_group(opset, method)
 
@@ -83,12 +82,12 @@ def _all_tabulated(opset: OpSet) -> bool:
     return bool(_tabulated(opset.W, opset.mask))
 
 
-@jax.jit
+@jit()
 def _tabulated(W: Array, mask: Array) -> Array:
     return ((rotation_index(W, jnp) < NUM_ROTATIONS) | ~mask).all()
 
 
-@partial(jax.jit, static_argnames=("method",))
+@jit(static_argnames=("method",))
 def _is_group(opset: OpSet, method: str) -> Array:
     one = _is_group_by_tables if method == "tables" else _is_group_of_any
     W, w, mask = _flat(opset)
@@ -165,7 +164,7 @@ def _is_group_of_any(W: Array, w: Array, mask: Array, *, den: int) -> Array:
     return good & is_identity.any() & (num <= size)
 
 
-@jax.jit
+@jit()
 def cayley_table(opset: OpSet) -> Array:
     """(..., n, n) int32 index of the product "row after column" in the set; n where it is no member (or padding).
 
@@ -197,7 +196,7 @@ def _cayley(W: Array, w: Array, mask: Array, *, den: int) -> Array:
     return jnp.where(found, order[at], n)
 
 
-@jax.jit
+@jit()
 def defects(opset: OpSet) -> Defects:
     """Counts what keeps each set from being a group, by forming all products; see `Defects` and `cayley_table`."""
     W, w, mask = _flat(opset)

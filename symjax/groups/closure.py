@@ -10,13 +10,11 @@ group of integer matrices, which reduction modulo 3 maps one to one (Minkowski),
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from symjax._later import is_tracer, jax, jit, jnp
 from symjax.errors import InputError
 from symjax.groups import sublattice
 from symjax.groups.rotations import MAX_ROTATIONS, NUM_ROTATIONS, pack, rotation_index, rotation_tables, unpack
@@ -58,7 +56,7 @@ def close(generators: OpSet, num_ops: int = MAX_OPS, *, method: str = "auto") ->
     if method not in ("auto", "tables", "any"):
         raise InputError(f"close: method must be 'auto', 'tables' or 'any', got {method!r}")
     if method == "auto":
-        method = "any" if isinstance(generators.W, jax.core.Tracer) else "tables"
+        method = "any" if is_tracer(generators.W) else "tables"
         result = _close(generators, num_ops, method)
         if method == "any" or bool(np.all(np.asarray(result.order) > 0)):
             return result
@@ -92,7 +90,7 @@ class _Plan(NamedTuple):
     order: Array
 
 
-@partial(jax.jit, static_argnames=("method",))
+@jit(static_argnames=("method",))
 def _plan(generators: OpSet, method: str) -> _Plan:
     batch, den = generators.mask.shape[:-1], generators.den
     k = generators.mask.shape[-1]
@@ -112,7 +110,7 @@ def _plan(generators: OpSet, method: str) -> _Plan:
     return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), _Plan(matrices, index, t, lattice, total))
 
 
-@partial(jax.jit, static_argnames=("num_ops", "den"))
+@jit(static_argnames=("num_ops", "den"))
 def _list(plan: _Plan, num_ops: int, den: int) -> tuple[Array, Array, Array]:
     """Rotation numbers, packed translations and mask (..., num_ops) of all operations, in canonical order."""
 
@@ -130,7 +128,7 @@ def _list(plan: _Plan, num_ops: int, den: int) -> tuple[Array, Array, Array]:
     return jax.tree.map(lambda a: a.reshape(*batch, num_ops), jax.vmap(one)(*flat))
 
 
-@partial(jax.jit, static_argnames=("den",))
+@jit(static_argnames=("den",))
 def _expand(plan: _Plan, rot: Array, packed: Array, mask: Array, den: int) -> OpSet:
     """Operations from rotation numbers (-1: the identity of the padding) and packed translations."""
     if plan.matrices is None:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
+from symjax._later import jnp
 from symjax.errors import InputError
 from symjax.groups.sets import OpSet
 from symjax.ops import exact

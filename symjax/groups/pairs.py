@@ -10,13 +10,11 @@ bytes of one integer, which are then reduced modulo den together.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from symjax._later import jit, jnp
 from symjax.errors import InputError
 from symjax.groups.closure import check_opset
 from symjax.groups.rotations import group_of_rotations, rotation_index, rotation_tables
@@ -54,7 +52,7 @@ def compose_pairs(opset: OpSet) -> Array:
     return _combine(*_prepare(opset), den=opset.den)
 
 
-@jax.jit
+@jit()
 def _prepare(opset: OpSet) -> tuple:
     """Per operation: the packed parts that `_combine` multiplies, as contiguous (..., n) arrays."""
     den = opset.den
@@ -70,7 +68,7 @@ def _prepare(opset: OpSet) -> tuple:
     return (*split, own.astype(jnp.float32), mask)
 
 
-@partial(jax.jit, static_argnames=("den",))
+@jit(static_argnames=("den",))
 def _combine(by_column: tuple, by_row: tuple, lanes: tuple, w: tuple, own: Array, mask: Array, *, den: int) -> Array:
     # float32 multiplies and adds faster than int32 on CPUs, and every number here is an integer below 2^24: exact
     turned, moved = jnp.float32(_CENTER), own[..., :, None]

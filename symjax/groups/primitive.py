@@ -128,12 +128,26 @@ def _divide(W: np.ndarray, w: np.ndarray, den: int) -> PrimitiveForm | None:
 
 def _closes(form: PrimitiveForm) -> bool:
     """Whether the product of any two operations is one of them modulo the lattice."""
-    products = exact.matmul(form.W[:, None], form.W[None])
-    target = [form.index.get(W.tobytes(), -1) for W in np.ascontiguousarray(products).reshape(-1, 3, 3)]
-    if min(target) < 0:
+    target = rows_among(form.W, exact.matmul(form.W[:, None], form.W[None]).reshape(-1, 3, 3))
+    if target is None:
         return False
     moved = (exact.matvec(form.W[:, None], form.w[None]) + form.w[:, None]).reshape(-1, 3)
     return bool(((moved - form.w[target]) % form.den == 0).all())
+
+
+_KEYS = np.array([1, 3, 9, 27, 81, 243, 729, 2187, 6561], np.int64) * 1_000_003 + np.arange(9) ** 5
+
+
+def rows_among(W: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
+    """Rows (b,) of distinct matrices (m, 3, 3) at which the matrices (b, 3, 3) stand; None if one is not among them."""
+    keys, asked = W.reshape(-1, 9) @ _KEYS, wanted.reshape(-1, 9) @ _KEYS  # found by a hash, then compared
+    order = np.argsort(keys, kind="stable")
+    if (np.diff(keys[order]) == 0).any():  # two matrices with one hash
+        index = {one.tobytes(): i for i, one in enumerate(np.ascontiguousarray(W, np.int64))}
+        found = np.array([index.get(one.tobytes(), -1) for one in np.ascontiguousarray(wanted, np.int64)], np.int64)
+        return None if (found < 0).any() else found
+    at = order[np.minimum(np.searchsorted(keys[order], asked), len(keys) - 1)]
+    return at if (W[at] == wanted).all() else None
 
 
 def solve_origin(W: np.ndarray, difference: np.ndarray, den: int) -> tuple[np.ndarray, int] | None:

@@ -14,9 +14,9 @@ import itertools
 from functools import cache
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
+from symjax._later import jnp
 from symjax.ops import exact
 
 Array = Any

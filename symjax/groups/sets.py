@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import flax.struct
 import numpy as np
 
+from symjax._later import pytree, static
 from symjax.errors import InputError
 from symjax.ops import exact
 from symjax.ops.types import DEN
@@ -26,7 +26,7 @@ Array = Any  # numpy or jax array
 MAX_OPS = 192
 
 
-@flax.struct.dataclass
+@pytree
 class OpSet:
     """A set (or a batch of sets) of operations, padded to one length.
 
@@ -40,7 +40,7 @@ class OpSet:
     W: Array
     w: Array
     mask: Array
-    den: int = flax.struct.field(pytree_node=False, default=DEN)
+    den: int = static(default=DEN)
 
     @property
     def capacity(self) -> int:

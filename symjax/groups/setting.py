@@ -21,10 +21,10 @@ from functools import cache
 
 import numpy as np
 
-from symjax.errors import InputError, SymjaxError
+from symjax.errors import InputError, NotAGroupError, SymjaxError
 from symjax.groups.identify import compact_basis, identify
 from symjax.groups.integer import as_rows, kernel
-from symjax.groups.primitive import PrimitiveForm, origin_solutions, primitive_form
+from symjax.groups.primitive import PrimitiveForm, origin_solutions, primitive_form, rows_among
 from symjax.groups.sets import OpSet
 from symjax.groups.symbols import short_symbol
 from symjax.groups.tables import standard_setting
@@ -200,9 +200,10 @@ def _table(number: int) -> _Table:
 
 def rotation_products(W: np.ndarray) -> np.ndarray:
     """(m, m) row of the product "row after column" of a point group (m, 3, 3)."""
-    index = {g.tobytes(): i for i, g in enumerate(np.ascontiguousarray(W))}
-    products = np.ascontiguousarray(np.einsum("aij,bjk->abik", W, W))
-    return np.array([[index[g.tobytes()] for g in line] for line in products], np.int64)
+    rows = rows_among(W, exact.matmul(W[:, None], W[None]).reshape(-1, 3, 3))
+    if rows is None:
+        raise NotAGroupError("the rotation parts do not close")
+    return rows.reshape(len(W), len(W))
 
 
 def generating_rows(product: np.ndarray) -> tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]]:
@@ -246,10 +247,11 @@ def _isomorphisms(product: np.ndarray, kinds: np.ndarray, table: _Table) -> Iter
 
 def _intertwiners(W: np.ndarray, table: _Table, sigma: np.ndarray, factor: int) -> np.ndarray:
     """(k, 3, 3) int64 X of determinant 1 with W[sigma(g)] X = X W_table[g], coefficients in a box."""
-    one = np.eye(3, dtype=np.int64)
-    gens = list(table.generators)
-    rows = [np.kron(W[sigma[g]], one) - np.kron(one, table.W[g].T) for g in gens]
-    basis = kernel(as_rows(np.concatenate(rows))) if rows else np.eye(9, dtype=np.int64)
+    one, gens = np.eye(3, dtype=np.int64), list(table.generators)
+    # rows (i, j) of W X - X W_table over the entries (k, l) of X
+    rows = W[sigma[gens]][:, :, None, :, None] * one[:, None, :]
+    rows = (rows - one[:, None, :, None] * table.W[gens].swapaxes(1, 2)[:, None, :, None, :]).reshape(-1, 9)
+    basis = kernel(as_rows(rows)) if gens else np.eye(9, dtype=np.int64)
     dim = len(basis)
     if dim == 9:
         X = np.array(

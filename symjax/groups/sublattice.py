@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
+from symjax._later import jax, jnp
 
 Array = Any
 

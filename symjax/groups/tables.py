@@ -67,6 +67,20 @@ def standard_setting(number: int) -> OpSet:
     return hall_setting(default_hall(number))
 
 
+def standard_number(opset: OpSet) -> int | None:
+    """Type whose standard setting a set is, operation by operation and in its order; None for any other set."""
+    if opset.den != DEN or not np.asarray(opset.mask).all() or np.ndim(opset.W) != 3:
+        return None
+    return _standard_sets().get((np.asarray(opset.W, np.int32).tobytes(), np.asarray(opset.w, np.int32).tobytes()))
+
+
+@cache
+def _standard_sets() -> dict[tuple[bytes, bytes], int]:
+    """Bytes of the operations of each standard setting."""
+    sets = ((number, standard_setting(number)) for number in range(1, NUM_TYPES + 1))
+    return {(opset.W.tobytes(), opset.w.tobytes()): number for number, opset in sets}
+
+
 def wyckoff_letters(number: int) -> str:
     """Wyckoff letter of each of `wyckoff_positions(standard_setting(number))`, in their order.
 

@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import flax.struct
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from symjax._later import jax, jit, jnp, pytree
 from symjax.crystals.distances import shortest_images
 from symjax.crystals.types import Crystal
 from symjax.errors import InputError
@@ -43,7 +41,7 @@ _MEGABYTES = 32
 _ENTRIES = 8_000_000
 
 
-@flax.struct.dataclass
+@pytree
 class Plan:
     """What a compiled call needs: m orbits, q atoms of an orbit, k modes, 6 strains, b larger groups, all padded.
 
@@ -80,7 +78,7 @@ class Plan:
     length: Array
 
 
-@flax.struct.dataclass
+@pytree
 class Batch:
     """b structures along one relation, still padded.
 
@@ -231,14 +229,14 @@ def derive_batch(plan: Plan, key: Array, num: int, amplitude: float, strain: flo
         return jax.tree.map(lambda a: np.asarray(a)[:num], out)
 
 
-@partial(jax.jit, static_argnames=("num", "width"))
+@jit(static_argnames=("num", "width"))
 def _normal(key: Array, *, num: int, width: int) -> Array:
     """(num, CANDIDATES, width) normal numbers; row i depends on the key and i alone."""
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(num, dtype=jnp.uint32))
     return jax.vmap(lambda one: jax.random.normal(one, (CANDIDATES, width), float))(keys)
 
 
-@partial(jax.jit, static_argnames="size")
+@jit(static_argnames="size")
 def _move(plan: Plan, normal: Array, amplitude: Array, strain: Array, *, size: int) -> Batch:
     """All structures, `size` of them at a time."""
     return jax.lax.map(lambda one: _one(plan, one, amplitude, strain), normal, batch_size=size)

@@ -170,7 +170,7 @@ def t_relations(
     for one in (maximal_t_subgroups if maximal else t_subgroups)(parent):
         if number not in (None, one.number):
             continue
-        setting = find_setting(take(parent, np.flatnonzero(one.masks[0])), metric=metric)
+        setting = find_setting(take(parent, np.flatnonzero(one.masks[0])), metric=metric, numbers=(one.number,))
         setting = _simplest(setting, parent, metric)
         found.append(Relation(parent, setting, one.index, 1, len(one.masks), True if maximal else None))
     return found

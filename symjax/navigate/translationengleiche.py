@@ -15,13 +15,12 @@ from functools import cache
 import numpy as np
 
 from symjax.groups.identify import identify
-from symjax.groups.packaged import NUM_TYPES, arrays
+from symjax.groups.packaged import arrays
 from symjax.groups.primitive import PrimitiveForm, primitive_form
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import rotation_products
 from symjax.groups.symbols import short_symbol
-from symjax.groups.tables import standard_setting
-from symjax.ops.types import DEN
+from symjax.groups.tables import standard_number, standard_setting
 
 
 @dataclass(frozen=True)
@@ -70,22 +69,8 @@ def worked_out(opset: OpSet) -> list[TSubgroup]:
 
 def _tabulated(opset: OpSet) -> tuple[TSubgroup, ...] | None:
     """The classes of a set that is a standard setting, operation by operation and in its order; None for any other."""
-    mask = np.asarray(opset.mask, bool)
-    if opset.den != DEN or not mask.all():
-        return None
-    W, w = np.asarray(opset.W, np.int32), np.asarray(opset.w, np.int32)
-    number = _standard_sets().get((W.tobytes(), w.tobytes()))
+    number = standard_number(opset)
     return None if number is None else _from_table(number)
-
-
-@cache
-def _standard_sets() -> dict[tuple[bytes, bytes], int]:
-    """Bytes of the operations of each standard setting."""
-    found = {}
-    for number in range(1, NUM_TYPES + 1):
-        opset = standard_setting(number)
-        found[np.asarray(opset.W, np.int32).tobytes(), np.asarray(opset.w, np.int32).tobytes()] = number
-    return found
 
 
 @cache

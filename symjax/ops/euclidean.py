@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 
+from symjax._later import jax
 from symjax.ops import exact
 from symjax.ops.checks import BasisError, OperationError
 from symjax.ops.types import DEN, Array, Den, Motion, Op, is_concrete, namespace, per_axis

@@ -12,9 +12,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+
+from symjax._later import is_array, is_tracer, jnp
 
 Array: TypeAlias = Any  # np.ndarray or jax.Array; the two have no common static type
 Den: TypeAlias = Any  # int, or an integer array (...,) with one denominator per operation
@@ -53,12 +53,12 @@ class Motion(NamedTuple):
 
 def namespace(*arrays: Any) -> ModuleType:
     """`jax.numpy` when any of the arrays is a JAX array or tracer, else `numpy`."""
-    return jnp if any(isinstance(array, jax.Array) for array in arrays) else np
+    return jnp if any(is_array(array) for array in arrays) else np
 
 
 def is_concrete(*arrays: Any) -> bool:
     """Whether the values can be looked at now (False inside jit, vmap and grad)."""
-    return not any(isinstance(array, jax.core.Tracer) for array in arrays)
+    return not any(is_tracer(array) for array in arrays)
 
 
 def per_axis(den: Den) -> Any:

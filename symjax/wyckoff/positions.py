@@ -3,6 +3,8 @@
 Owns `WyckoffPositions` and `wyckoff_positions` (atoms are assigned in `symjax.wyckoff.orbits`). No table, no label, any
 basis and origin; letters are a convention and do not come out of this.
 
+For standard settings the result is packaged (it is asked for by almost everything); for all others it is worked out.
+
 How: the points fixed by one operation (W, w) solve (W - I) x = -w modulo Z^3, that is finitely many points, lines or planes
 of the torus (Smith normal form, exact integers). Intersections of planes give lines, intersections of lines and planes give
 points, and every set of points with one stabilizer is such a flat. Each flat keeps its pointwise stabilizer; flats that
@@ -17,14 +19,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
 from symjax.errors import NotAGroupError, SymjaxError
 from symjax.groups.integer import Rows, as_rows, hermite, kernel, right_inverse, smith, solve_torus
+from symjax.groups.packaged import arrays, rows_of
 from symjax.groups.sets import OpSet
+from symjax.groups.tables import standard_number, standard_setting
+from symjax.ops.types import DEN
 
 _STABILIZER_BOUND = 48
 
@@ -236,6 +241,36 @@ def _coset_representatives(W: np.ndarray, w: np.ndarray, flats: _Flats, point: n
     return np.sort(first)
 
 
+@cache
+def _from_table(number: int) -> WyckoffPositions:
+    """The positions of one standard setting, from wyckoff/positions.npz (scripts/make_positions.py).
+
+    The file has a point and the directions of each position; which operations fix it and how it is moved follow here.
+    """
+    opset, table, rows = standard_setting(number), arrays("wyckoff/positions"), rows_of("wyckoff/positions", number)
+    W, w, modulus = opset.W.astype(np.int64), opset.w.astype(np.int64), 2 * DEN
+    x0, basis, dof = table["x0"][rows].astype(np.int64), table["basis"][rows].astype(np.int64), table["dof"][rows]
+    moved = (np.einsum("nij,pj->pni", W, x0) + 2 * w) % modulus
+    turned = np.einsum("nij,pjk->pnik", W, basis)
+    stab = (moved == x0[:, None]).all(-1) & (turned == basis[:, None]).all((-1, -2))
+    images = np.full(stab.shape, -1, np.int32)
+    keys = np.concatenate([moved, turned.reshape(*stab.shape, 9)], -1)
+    for i, key in enumerate(keys):
+        first = np.sort(np.unique(key, axis=0, return_index=True)[1])
+        images[i, : len(first)] = first
+    out = WyckoffPositions(
+        stab=stab,
+        x0=x0 / modulus,
+        basis=basis.astype(float),
+        dof=dof.astype(np.int32),
+        multiplicity=(len(W) // stab.sum(1)).astype(np.int32),
+        images=images,
+    )
+    for array in (out.stab, out.x0, out.basis, out.dof, out.multiplicity, out.images):
+        array.setflags(write=False)
+    return out
+
+
 def wyckoff_positions(opset: OpSet) -> WyckoffPositions:
     """Wyckoff positions of one closed set in any basis and origin (host, exact, deterministic).
 
@@ -248,6 +283,13 @@ def wyckoff_positions(opset: OpSet) -> WyckoffPositions:
     mask = np.asarray(opset.mask)
     if mask.ndim != 1:
         raise SymjaxError(f"wyckoff_positions takes one set, got a batch of shape {mask.shape[:-1]}")
+    number = standard_number(opset)
+    return worked_out(opset) if number is None else _from_table(number)
+
+
+def worked_out(opset: OpSet) -> WyckoffPositions:
+    """`wyckoff_positions` without the table of standard settings."""
+    mask = np.asarray(opset.mask)
     W = np.asarray(opset.W)[mask].astype(np.int64)
     scale = _STABILIZER_BOUND
     modulus = scale * opset.den

@@ -12,10 +12,9 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
-import flax.struct
-import jax
 import numpy as np
 
+from symjax._later import jax, pytree
 from symjax.errors import InputError
 from symjax.groups.sets import OpSet, members
 from symjax.groups.tables import NUM_TYPES, standard_setting, vocabulary
@@ -26,7 +25,7 @@ from symjax.wyckoff.positions import wyckoff_positions
 Array = Any  # numpy or jax array
 
 
-@flax.struct.dataclass
+@pytree
 class SetTable:
     """s sets of at most n operations and p positions, padded at the end.
 

@@ -1,5 +1,7 @@
 """Closure checks, defects, the Cayley table, packed products and the message for people."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -149,7 +151,7 @@ def test_packed_products(den):
 def test_message_names_the_failing_pair():
     opset = standard_setting(14)  # P2_1/c: x,y,z; -x,y+1/2,-z+1/2; -x,-y,-z; x,-y+1/2,z+1/2
     check_group(opset)
-    broken = opset.replace(w=opset.w + 6 * (np.arange(4)[:, None] == 1))
+    broken = dataclasses.replace(opset, w=opset.w + 6 * (np.arange(4)[:, None] == 1))
     with pytest.raises(
         NotAGroupError, match=r"POSCAR is not a group: operation . .* after operation .* gives .* no member"
     ):

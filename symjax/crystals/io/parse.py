@@ -10,11 +10,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from symjax.crystals.distances import ENTRIES
 from symjax.crystals.io.atoms import read_extxyz, read_plain, read_poscar, read_pymatgen
 from symjax.crystals.io.cif_read import read_cif
 from symjax.crystals.io.report import Reading, UnusableCrystal
 from symjax.crystals.types import AtomicStructure
+from symjax.lattice.reduction import reduced_basis
 
+_NEIGHBOURS = np.array(np.meshgrid(*[(-1, 0, 1)] * 3)).reshape(3, -1).T
 MIN_DISTANCE = 0.5  # angstrom; closer atoms overlap (the shortest bond, H-H, is 0.74)
 READERS: dict[str, Callable[[str], Reading]] = {
     "cif": read_cif,
@@ -56,8 +59,6 @@ def check_structure(structure: AtomicStructure, min_distance: float = MIN_DISTAN
     Raises:
         UnusableCrystal: no atoms, numbers that are not finite, zero volume, or atoms (or a lattice vector) too close.
     """
-    from pymatgen.core import Lattice
-
     if len(structure.z) == 0:
         raise UnusableCrystal("empty", "no atoms")
     if not (np.isfinite(structure.L).all() and np.isfinite(structure.x).all()):
@@ -70,25 +71,35 @@ def check_structure(structure: AtomicStructure, min_distance: float = MIN_DISTAN
     if structure.volume < 1e-3 or structure.volume < 1e-3 * np.prod(edges):
         reason = f"zero volume: {structure.volume:.3g} cubic angstrom with edges {np.round(edges, 4).tolist()}"
         raise UnusableCrystal("zero volume", reason)
-    shortest = _shortest_vector(structure.L)
+    basis = reduced_basis(structure.L).T
+    reduced = basis @ structure.L
+    shortest = float(np.linalg.norm(reduced[0]))
     if shortest < min_distance:
         raise UnusableCrystal(
             "overlap", f"the lattice has a vector of {shortest:.3f} angstrom, less than {min_distance}"
         )
     if len(structure.z) > 1 and min_distance > 0:
-        distances = Lattice(structure.L).get_all_distances(structure.x, structure.x)
-        np.fill_diagonal(distances, np.inf)
-        i, j = np.unravel_index(int(np.argmin(distances)), distances.shape)
-        if distances[i, j] < min_distance:
-            reason = f"overlapping atoms: {i + 1} and {j + 1} are {distances[i, j]:.3f} angstrom apart"
+        distance, i, j = _nearest_pair(reduced, structure.x @ np.linalg.inv(basis))
+        if distance < min_distance:
+            reason = f"overlapping atoms: {i + 1} and {j + 1} are {distance:.3f} angstrom apart"
             raise UnusableCrystal("overlap", reason)
 
 
-def _shortest_vector(L: np.ndarray) -> float:
-    """Length of the shortest lattice vector, angstrom: among the 26 neighbours in an LLL-reduced basis."""
-    from pymatgen.core import Lattice
-
-    reduced = Lattice(L).get_lll_reduced_lattice().matrix
-    offsets = np.array(np.meshgrid(*[(-1, 0, 1)] * 3)).reshape(3, -1).T
-    lengths = np.linalg.norm(offsets @ reduced, axis=1)
-    return float(np.sort(lengths)[1])
+def _nearest_pair(L: np.ndarray, x: np.ndarray) -> tuple[float, int, int]:
+    """Shortest distance of two different atoms, angstrom, and which; the basis is reduced, so the nearest images are neighbours."""
+    moves = _NEIGHBOURS @ L
+    best = (np.inf, 0, 0)
+    step = max(1, ENTRIES // (len(x) * len(moves)))
+    for start in range(0, len(x), step):
+        difference = x[start : start + step, None] - x[None]
+        there = (difference - np.rint(difference)) @ L
+        squared = np.full(there.shape[:2], np.inf)
+        for move in moves:
+            image = there + move
+            np.minimum(squared, np.einsum("ijk,ijk->ij", image, image), out=squared)
+        rows = np.arange(len(there))
+        squared[rows, start + rows] = np.inf
+        i, j = np.unravel_index(int(np.argmin(squared)), squared.shape)
+        if squared[i, j] < best[0]:
+            best = (float(squared[i, j]), start + int(i), int(j))
+    return float(np.sqrt(best[0])), best[1], best[2]

@@ -310,13 +310,15 @@ def _tabulated() -> dict[bytes, int]:
 
 def _key(opset: OpSet) -> bytes:
     """Bytes that depend on the set only, not on its order (translations in 24ths)."""
-    rows = np.concatenate([np.asarray(opset.W).reshape(-1, 9), np.asarray(opset.w) * (24 // opset.den)], axis=1)
-    return np.unique(rows.astype(np.int8), axis=0).tobytes()
+    W, w = np.asarray(opset.W), np.asarray(opset.w) * (24 // opset.den)
+    codes = (W.reshape(-1, 9) + 1) @ 3 ** np.arange(9) * 24**3 + w @ 24 ** np.arange(3)
+    return np.unique(codes).astype(np.int64).tobytes()
 
 
 def tabulated_type(opset: OpSet) -> int:
     """Space-group number of a set that is one of the 530 tabulated settings as it stands, else 0."""
-    return 0 if 24 % opset.den else _tabulated().get(_key(opset), 0)
+    W = np.asarray(opset.W)
+    return 0 if 24 % opset.den or np.abs(W).max(initial=0) > 1 else _tabulated().get(_key(opset), 0)
 
 
 def type_number(opset: OpSet) -> int:
