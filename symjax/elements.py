@@ -116,12 +116,12 @@ No 7 3 f 1.3 2.00 1 3 2,3
 Lr 7 3 d 1.3 2.00 0 3 3
 """
 
-_BY_ELECTRONEGATIVITY = """
-Fr Cs K Rb Ba Ra Na Sr Li Ca Ac La Tb Yb Ce Pm Pr Nd Sm Eu Gd Dy Y Ho Er Tm Lu Pu Am Bk Cf Cm Es Fm Hf Lr Md
-No Th Mg Zr Np Sc U Pa Ta Ti Mn Be Nb Al Tl V Zn Cr Cd In Ga Fe Co Cu Re Si Tc Ni Ag Sn Hg Po Ge Bi B Sb Te Mo
-As P At H Ir Os Pd Rn Ru Pt Rh Pb W Au C Se S Xe I Br Kr N Cl O F Ar Bh Cn Db Ds Fl He Hs Lv Mc Mt Ne Nh Og Rf
-Rg Sg Ts
-""".split()  # Pauling scale with Pb(IV) and Tl(III), as pymatgen orders formulas; equal ones by symbol, unknown ones last
+_ORDER = """
+Fr Cs K Rb Ba Ra Na Sr Li Ca Ac La Tb Yb Ce Pm Pr Nd Sm Eu Gd Dy Y Ho Er Tm Lu Pu Am Bk Cf Cm Es Fm Hf Lr Md No Th Mg Zr
+Np Sc U Pa Ta Ti Mn Be Nb Al Tl V Zn Cr Cd In Ga Fe Co Cu Re Si Tc Ni Ag Sn Hg Po Ge Bi B Sb Te Mo As P At H Ir Os Pd Rn
+Ru Pt Rh Pb W Au C Se S Xe I Br Kr N Cl O F Ar Bh Cn Db Ds Fl He Hs Lv Mc Mt Ne Nh Og Rf Rg Sg Ts
+"""  # by electronegativity: Pauling's with Pb(IV) and Tl(III), as pymatgen orders formulas; equal ones by symbol, unknown ones last
+_BY_ELECTRONEGATIVITY = {name: place for place, name in enumerate(_ORDER.split())}
 _NOT_REDUCED = {name: f"{name}2" for name in ("H", "N", "O", "F", "Cl")} | {
     f"{name}O": f"{name}2O2" for name in ("Li", "Na", "K", "H", "Cs", "Rb")
 }
@@ -214,7 +214,7 @@ def plain_formula(counts: dict[int, int]) -> str:
     """
     divisor = int(np.gcd.reduce(list(counts.values())))
     parts = sorted(
-        ((symbol(z), n // divisor) for z, n in counts.items()), key=lambda part: _BY_ELECTRONEGATIVITY.index(part[0])
+        ((symbol(z), n // divisor) for z, n in counts.items()), key=lambda part: _BY_ELECTRONEGATIVITY[part[0]]
     )
     formula = "".join(f"{name}{count if count > 1 else ''}" for name, count in parts)
     return _NOT_REDUCED.get(formula, formula)

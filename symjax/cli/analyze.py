@@ -19,8 +19,19 @@ def add_parser(subparsers: Any) -> None:
         "from its operations.",
     )
     parser.add_argument("file", type=Path, help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
-    parser.add_argument("--symprec", type=float, default=0.1, help="tolerance of the symmetry search, angstrom (0.1)")
-    parser.add_argument("--angle-tolerance", type=float, default=5.0, help="its angle tolerance, degrees (5)")
+    parser.add_argument(
+        "--symprec",
+        type=float,
+        metavar="A",
+        help="tolerance of the symmetry search, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+    )
+    parser.add_argument(
+        "--angle-tolerance",
+        type=float,
+        default=-1.0,
+        metavar="DEGREES",
+        help="of the lattice's angles, degrees (-1: judged as lengths, by --symprec)",
+    )
     parser.add_argument(
         "--all", action="store_true", help=f"show all operations, not only the first {OPERATIONS_SHOWN}"
     )
@@ -39,8 +50,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Analyze a file and print what was found; returns the exit code."""
-    from symjax.cli.parent import formula_text, symmetry_ladder
-    from symjax.crystals.io import UnusableCrystal, read_file
+    import sys
+
+    from symjax.cli.parent import formula_text, tolerance_for
+    from symjax.crystals.io import UnusableCrystal, check_structure, read_file
     from symjax.data.analysis import analyze_structure
     from symjax.data.equivalents import equivalent_representations
     from symjax.errors import DataError
@@ -50,11 +63,16 @@ def run(args: argparse.Namespace) -> int:
     if args.strict and reading.notes:
         raise DataError(f"{args.file}: {'; '.join(note.text for note in reading.notes)} (--strict)")
     try:
+        check_structure(structure)
+        chosen = tolerance_for(structure, args.symprec)
+        for text in chosen.warnings(str(args.file), "it is analyzed"):
+            print(f"symjax: warning: {text}", file=sys.stderr)
+        args.symprec = chosen.symprec
         report = analyze_structure(structure, args.symprec, args.angle_tolerance)
         report["formula"] = formula_text(structure.z)
         report["stated_symmetry"] = reading.symmetry or None
         report["notes"] = [note._asdict() for note in reading.notes]
-        report["ladder"] = {f"{tolerance:g}": n for tolerance, n in symmetry_ladder(structure, args.symprec).items()}
+        report["symmetry_ladder"] = {f"{tolerance:g}": n for tolerance, n in chosen.ladder.items()}
         if args.equivalent:
             found = equivalent_representations(structure, args.symprec, args.angle_tolerance)
             report["equivalent"] = [one.to_dict() for one in found]
@@ -126,9 +144,10 @@ def _facts(report: dict[str, Any]) -> dict[str, str]:
     used = (
         "the identity alone"
         if report["symprec"] == 0
-        else f"{report['symprec']} angstrom, {report['angle_tolerance']} degrees"
+        else f"{report['symprec']:g} angstrom"
+        + (f", {report['angle_tolerance']:g} degrees" if report["angle_tolerance"] >= 0 else "")
     )
-    ladder = {float(tolerance): number for tolerance, number in report.get("ladder", {}).items()}
+    ladder = {float(tolerance): number for tolerance, number in report.get("symmetry_ladder", {}).items()}
     lengths = ", ".join(f"{v:.4f}" for v in lattice["lengths"])
     angles = ", ".join(f"{v:.3f}" for v in lattice["angles"])
     facts = {

@@ -70,7 +70,10 @@ def add_parser(subparsers: Any) -> None:
         help="atoms nearer than D angstrom collide (0.7 of the parent's shortest distance)",
     )
     parser.add_argument(
-        "--symprec", type=float, default=0.01, help="tolerance of the parent's symmetry, angstrom (0.01)"
+        "--symprec",
+        type=float,
+        metavar="A",
+        help="tolerance of the parent's symmetry, angstrom (0.01; where that leaves P1, that at which the group jumps)",
     )
     parser.add_argument(
         "--setting",

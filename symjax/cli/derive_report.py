@@ -99,7 +99,7 @@ def _parent_entry(parent: Parent, cell: AtomicStructure, relaxed: list[dict[str,
         "formula": formula_of(tuple(cell.counts.items())),
         "group": {"number": parent.number, "symbol": parent.symbol},
         "num_atoms": len(cell.z),
-        "ladder": {f"{t:g}": n for t, n in parent.ladder.items()},
+        "symmetry_ladder": {f"{t:g}": n for t, n in parent.ladder.items()},
     }
     if relaxed:
         entry |= {"energy_relaxed": relaxed[0]["energy_final"]} | {

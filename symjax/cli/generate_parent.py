@@ -25,7 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "direction": "below",
     "measure": None,
     "strength": None,
-    "symprec": 0.01,
+    "symprec": None,
     "tolerance": 0.3,
     "strain": 5.0,
     "keep_parent": False,
@@ -54,7 +54,10 @@ def add_options(group: Any) -> None:
         "operations; both: their geometric mean (default; type with --direction above or --max-cell)",
     )
     group.add_argument(
-        "--symprec", type=float, metavar="A", help="symmetry search of the parent, angstrom (default 0.01)"
+        "--symprec",
+        type=float,
+        metavar="A",
+        help="symmetry search of the parent, angstrom (0.01; where that leaves P1, that at which the group jumps)",
     )
     group.add_argument(
         "--tolerance", type=float, metavar="A", help="above: largest move of an atom, angstrom (default 0.3)"
@@ -146,7 +149,7 @@ def for_index(parent: Parent, found: Derivatives) -> tuple[dict[str, Any], list[
     about = {
         "parent": {
             "group": {"number": parent.number, "symbol": parent.symbol},
-            "group_by_tolerance": {f"{tolerance:g}": number for tolerance, number in parent.ladder.items()},
+            "symmetry_ladder": {f"{tolerance:g}": number for tolerance, number in parent.ladder.items()},
             "share_of_its_own_group": float(np.exp(found.candidates.log_parent)),
         },
         "subgroups": [{**_row(row), "drawn": int(count)} for row, count in zip(rows, drawn, strict=True)],

@@ -37,7 +37,12 @@ def add_parser(subparsers: Any) -> None:
         "high", type=Path, metavar="HIGH", help="the parent: CIF, POSCAR, .vasp or .extxyz, plain or .gz"
     )
     parser.add_argument("low", type=Path, metavar="LOW", help="the distorted structure")
-    parser.add_argument("--symprec", type=float, default=0.01, metavar="A", help="of both groups, angstrom (0.01)")
+    parser.add_argument(
+        "--symprec",
+        type=float,
+        metavar="A",
+        help="of both groups, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+    )
     parser.add_argument(
         "--max-cell", type=int, default=16, metavar="K", help="primitive cells of HIGH in one of LOW, at most (16)"
     )

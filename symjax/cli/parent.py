@@ -1,7 +1,8 @@
 """The parent crystal that a navigation command starts from: read, brought to its standard setting, its symmetry questioned.
 
-A parent must have its group exactly, because everything after it is exact. So the group is looked for at three tolerances; where
-they disagree, or fewer operations than expected fit the atoms, the reader says so with the ladder of tolerances.
+A parent must have its group exactly, because everything after it is exact. So the group is looked for at several tolerances; where
+they disagree, or fewer operations than expected fit the atoms, the reader says so with the ladder of tolerances and names the one
+at which the group jumps. `tolerance_for` is that rule, of all commands.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from symjax.navigate.transition import Phase
 
 LADDER = (0.001, 0.01, 0.1)
-"""Tolerances of the ladder, angstrom."""
+"""Tolerances at which the group is looked for, angstrom."""
 DEFAULT_SYMPREC = 0.01
-"""Tolerance of every command that walks the symmetry of a structure, angstrom."""
+"""Tolerance of every command that looks for the group of a structure, angstrom (`symjax data prepare` has that of the papers)."""
 NOISE = (0.02, 0.03, 0.05, 0.08)
-"""Tolerances tried for structures without any symmetry at the default, angstrom."""
+"""Tolerances looked at besides where those of `LADDER` disagree, angstrom."""
 LENGTH_RULE = -1.0
 """spglib's angle tolerance that judges angles by the same length as positions; 5 degrees would call BiVO4 tetragonal."""
 
@@ -74,12 +75,12 @@ class Parent:
             print(f"symjax: warning: {text}", file=sys.stderr)
 
 
-def read_parent(path: str | Path, symprec: float = 0.01) -> Parent:
+def read_parent(path: str | Path, symprec: float | None = None) -> Parent:
     """Read a structure file and bring the crystal to the standard setting of the group found at a tolerance.
 
     Args:
         path: CIF, POSCAR, .vasp or .extxyz, plain or gzipped.
-        symprec: tolerance of the symmetry search, angstrom.
+        symprec: tolerance of the symmetry search, angstrom; by the rule of `tolerance_for` where left out.
 
     Raises:
         InputError: no such file or an unknown kind of file.
@@ -97,12 +98,12 @@ def read_parent(path: str | Path, symprec: float = 0.01) -> Parent:
         raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error
 
 
-def parent_of(structure: AtomicStructure, symprec: float = 0.01, *, name: str = "the structure") -> Parent:
+def parent_of(structure: AtomicStructure, symprec: float | None = None, *, name: str = "the structure") -> Parent:
     """As `read_parent`, for a structure at hand.
 
     Args:
         structure: any cell, any origin.
-        symprec: tolerance, angstrom.
+        symprec: tolerance, angstrom; by the rule of `tolerance_for` where left out.
         name: how warnings call it.
 
     Raises:
@@ -113,14 +114,23 @@ def parent_of(structure: AtomicStructure, symprec: float = 0.01, *, name: str = 
     from symjax.data.standardize import standardize, to_crystal
     from symjax.groups.symbols import short_symbol
 
-    RowOptions(symprec=symprec)  # checks the tolerance
+    RowOptions(symprec=DEFAULT_SYMPREC if symprec is None else symprec)  # checks the tolerance
     check_structure(structure)
-    result = standardize(structure, symprec, LENGTH_RULE)
-    ladder = symmetry_ladder(structure, symprec)
-    warnings = _warnings(name, ladder, result.symprec, symprec)
-    symbol = short_symbol(result.number)
-    P = np.linalg.inv(result.transform)
-    return Parent(to_crystal(result), result.number, symbol, ladder, warnings, P, _plain_origin(-P @ result.origin, P))
+    chosen = tolerance_for(structure, symprec)
+    result = standardize(structure, chosen.symprec, LENGTH_RULE)
+    warnings = chosen.warnings(name, "the atoms are moved onto it")
+    if result.symprec != chosen.symprec:
+        fell = (
+            "no tolerance; the identity alone is left" if result.symprec == 0 else f"{result.symprec:g} angstrom only"
+        )
+        warnings.append(
+            f"{name}: at {chosen.symprec:g} angstrom the atoms do not keep to the group found (their average leaves them by more "
+            f"than that); they do at {fell}"
+        )
+    symbol, P = short_symbol(result.number), np.linalg.inv(result.transform)
+    return Parent(
+        to_crystal(result), result.number, symbol, chosen.ladder, warnings, P, _plain_origin(-P @ result.origin, P)
+    )
 
 
 def _plain_origin(p: np.ndarray, P: np.ndarray) -> np.ndarray:
@@ -137,7 +147,7 @@ def formula_text(z: np.ndarray) -> str:
     return plain_formula({int(v): int(n) for v, n in zip(values, counts, strict=True)})
 
 
-def low_phase(path: str | Path, structure: AtomicStructure, symprec: float) -> Phase:
+def low_phase(path: str | Path, structure: AtomicStructure, symprec: float | None = None) -> Phase:
     """A structure in its primitive cell with its group; warns where the group depends on the tolerance.
 
     Raises:
@@ -151,11 +161,81 @@ def low_phase(path: str | Path, structure: AtomicStructure, symprec: float) -> P
         check_structure(structure)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    phase = phase_of(structure, symprec)
-    used = f"; {phase.symbol} ({phase.number}) is used and the atoms are moved onto it (--symprec)"
-    for text in ladder_warnings(str(path), symmetry_ladder(structure, symprec), used):
+    chosen = tolerance_for(structure, symprec)
+    for text in chosen.warnings(str(path), "the atoms are moved onto it"):
         print(f"symjax: warning: {text}", file=sys.stderr)
-    return phase
+    return phase_of(structure, chosen.symprec)
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """At which tolerance a structure's group is taken.
+
+    Attributes:
+        symprec: the tolerance, angstrom.
+        asked: whether the user gave it.
+        ladder: tolerance in angstrom -> space-group number found there (0: the search failed).
+        jump: where the ladder disagrees and none was asked for: the first tolerance above the default at which there is another
+            group that twice that tolerance finds as well; 0 where there is none.
+    """
+
+    symprec: float
+    asked: bool
+    ladder: dict[float, int]
+    jump: float = 0.0
+
+    def warnings(self, name: str, used: str) -> list[str]:
+        """What to tell of a structure whose group depends on the tolerance, with what comes of it; nothing of any other."""
+        from symjax.groups.symbols import short_symbol
+
+        if len(set(self.ladder.values())) < 2:
+            return []
+
+        def at(tolerance: float) -> str:
+            number = self.ladder[tolerance]
+            return f"{short_symbol(number)} ({number})" if number else "nothing"
+
+        text = f"{name}: the symmetry depends on the tolerance: {ladder_text(self.ladder)}. {at(self.symprec)} at {self.symprec:g} "
+        if self.symprec == self.jump:
+            return [
+                f"{text}angstrom is used, where the group jumps, because {DEFAULT_SYMPREC:g} leaves translations alone; {used} "
+                f"(--symprec {DEFAULT_SYMPREC:g} for P1)"
+            ]
+        hint = "choose another with --symprec"
+        if self.jump:
+            hint = f"it jumps to {at(self.jump)} at {self.jump:g}: if that is noise, give --symprec {self.jump:g}"
+        return [f"{text}angstrom is used; {used}; {hint}"]
+
+
+def tolerance_for(structure: AtomicStructure, asked: float | None) -> Tolerance:
+    """The tolerance of a structure's group: one rule for all commands.
+
+    It is `DEFAULT_SYMPREC` unless asked for. A structure relaxed without symmetry misses its group by noise: where the default
+    leaves P1, the tolerance is taken at which the group jumps; where it leaves another group, that tolerance is proposed and not
+    taken, because a small distortion looks just like noise.
+
+    Raises:
+        InputError: a tolerance that cannot be meant.
+    """
+    from symjax.errors import InputError
+    from symjax.evaluate.symmetry import detected_number
+
+    symprec = DEFAULT_SYMPREC if asked is None else asked
+    if not (np.isfinite(symprec) and symprec > 0):
+        raise InputError(f"--symprec must be a positive number of angstrom, got {symprec:g}")
+    ladder = symmetry_ladder(structure, symprec)
+    if len(set(ladder.values())) < 2:
+        return Tolerance(symprec, asked is not None, ladder)
+    for tolerance in NOISE:
+        ladder.setdefault(tolerance, detected_number(structure, tolerance, LENGTH_RULE))
+    ladder = dict(sorted(ladder.items()))
+    own, jump = ladder[DEFAULT_SYMPREC], 0.0
+    for tolerance in NOISE if asked is None else ():
+        twice = detected_number(structure, 2 * tolerance, LENGTH_RULE)
+        if ladder[tolerance] not in (0, 1, own) and ladder[tolerance] == twice:
+            jump = tolerance
+            break
+    return Tolerance(jump if jump and own <= 1 else symprec, asked is not None, ladder, jump)
 
 
 def symmetry_ladder(structure: AtomicStructure, symprec: float = 0.01) -> dict[float, int]:
@@ -163,36 +243,6 @@ def symmetry_ladder(structure: AtomicStructure, symprec: float = 0.01) -> dict[f
     from symjax.evaluate.symmetry import detected_number
 
     return {tolerance: detected_number(structure, tolerance, LENGTH_RULE) for tolerance in sorted({*LADDER, symprec})}
-
-
-def own_tolerance(structure: AtomicStructure, asked: float | None) -> tuple[float, str]:
-    """The tolerance for a structure's own group, angstrom, and why it is another than the default.
-
-    The default is `DEFAULT_SYMPREC`. A structure relaxed without symmetry misses its group by noise. Where the default leaves P1,
-    the first tolerance of `NOISE` is taken at which there is more, as long as twice that tolerance finds the same; where the
-    default leaves another group, such a tolerance is proposed and not taken: a small distortion looks just like that.
-    """
-    from symjax.evaluate.symmetry import detected_number
-    from symjax.groups.symbols import short_symbol
-
-    if asked is not None:
-        return asked, ""
-    own = detected_number(structure, DEFAULT_SYMPREC, LENGTH_RULE)
-    found = [detected_number(structure, tolerance, LENGTH_RULE) for tolerance in NOISE]
-    for tolerance, number in zip(NOISE, found, strict=True):
-        if number in (0, 1, own) or number != detected_number(structure, 2 * tolerance, LENGTH_RULE):
-            continue
-        jump = f"the group jumps to {short_symbol(number)} ({number}) at {tolerance:g} angstrom"
-        if own <= 1:
-            return tolerance, (
-                f"at {DEFAULT_SYMPREC:g} angstrom the atoms have translations alone (P1); {jump}, which is used "
-                f"(--symprec {DEFAULT_SYMPREC:g} for P1)"
-            )
-        return DEFAULT_SYMPREC, (
-            f"at {DEFAULT_SYMPREC:g} angstrom the group is {short_symbol(own)} ({own}), which is used; {jump}: if "
-            f"that is noise, give --symprec {tolerance:g}"
-        )
-    return DEFAULT_SYMPREC, ""
 
 
 def ladder_text(ladder: dict[float, int]) -> str:
@@ -209,26 +259,3 @@ def ladder_text(ladder: dict[float, int]) -> str:
         named = f"{short_symbol(number)} ({number})" if number else "nothing"
         parts.append(f"{named} at {' and '.join(at) if len(at) < 3 else f'{at[0]} to {at[-1]}'}")
     return f"{', '.join(parts)} angstrom"
-
-
-def ladder_warnings(name: str, ladder: dict[float, int], used: str) -> list[str]:
-    """What to tell of a structure whose group depends on the tolerance, with what is used; nothing of any other."""
-    if len(set(ladder.values())) < 2:
-        return []
-    return [f"{name}: the symmetry depends on the tolerance: {ladder_text(ladder)}{used}"]
-
-
-def _warnings(name: str, ladder: dict[float, int], used: float, asked: float) -> list[str]:
-    """What to tell about a search."""
-    found = ladder_warnings(
-        name,
-        ladder,
-        f". The group at {asked:g} angstrom is used and the atoms are moved onto it; choose another with --symprec",
-    )
-    if used != asked:
-        fell = "no tolerance; the identity alone is left" if used == 0 else f"{used:g} angstrom only"
-        found.append(
-            f"{name}: at {asked:g} angstrom the atoms do not keep to the group found (their average leaves them by more than "
-            f"that); they do at {fell}"
-        )
-    return found

@@ -50,7 +50,10 @@ def add_parser(subparsers: Any) -> None:
         "--which", type=int, default=1, metavar="K", help="the path in that list to interpolate (1, the cheapest)"
     )
     parser.add_argument(
-        "--symprec", type=float, default=0.01, metavar="A", help="of both phases' groups, angstrom (0.01)"
+        "--symprec",
+        type=float,
+        metavar="A",
+        help="of both phases' groups, angstrom (0.01; where that leaves P1, that at which the group jumps)",
     )
     parser.add_argument("--out", metavar="DIR", help="write the images (CIF), index.json and path.png there")
     parser.add_argument("--no-picture", action="store_true", help="write no path.png")
@@ -94,7 +97,7 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--max-strain must be above 0 and at most 60 percent, got {args.max_strain:g}")
 
 
-def _phase(path: Path, symprec: float) -> Phase:
+def _phase(path: Path, symprec: float | None) -> Phase:
     """Read one end and find its group."""
     from symjax.cli.output import read_noted
     from symjax.cli.parent import low_phase

@@ -41,7 +41,12 @@ def add_parser(subparsers: Any) -> None:
         metavar="X=Y",
         help="element X counts as Y in both files (repeatable)",
     )
-    parser.add_argument("--symprec", type=float, default=0.01, metavar="A", help="of both groups, angstrom (0.01)")
+    parser.add_argument(
+        "--symprec",
+        type=float,
+        metavar="A",
+        help="of both groups, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+    )
     parser.add_argument("--max-cell", type=int, default=8, metavar="K", help="primitive cells in the common cell (8)")
     parser.add_argument(
         "--max-strain", type=float, default=15.0, metavar="PERCENT", help="largest strain, percent (15)"
@@ -114,7 +119,7 @@ def report_of(
     args: argparse.Namespace, ends: list[Parent], plain: list[AtomicStructure], files: list[AtomicStructure]
 ) -> dict[str, Any]:
     """What was found, as JSON values."""
-    from symjax.cli.parent import formula_text
+    from symjax.cli.parent import formula_text, tolerance_for
     from symjax.errors import DataError
     from symjax.navigate.notation import CONVENTION, basis_text, fractions_of, origin_text
     from symjax.navigate.symmetry_modes import analyse
@@ -131,7 +136,7 @@ def report_of(
         "substituted": list(args.substitute),
         "convention": CONVENTION,
     }
-    phases = [phase_of(one, args.symprec) for one in plain]
+    phases = [phase_of(one, tolerance_for(one, args.symprec).symprec) for one in plain]
     order = sorted((0, 1), key=lambda i: (-len(phases[i].motions) / len(phases[i].cell.z), i))
     why = []
     for high, low in ((order[0], order[1]), (order[1], order[0])):

@@ -53,7 +53,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--group", metavar="N", help="a space group by number or symbol instead of a file: relations only"
     )
-    parser.add_argument("--symprec", type=float, default=0.01, help="tolerance of the symmetry search, angstrom (0.01)")
+    parser.add_argument(
+        "--symprec",
+        type=float,
+        metavar="A",
+        help="tolerance of the symmetry search, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+    )
     parser.add_argument(
         "--max-index",
         type=int,

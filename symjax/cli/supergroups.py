@@ -64,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Search, write, and show what was found; returns the exit code."""
     from symjax.cli.output import check_folder, read_noted
-    from symjax.cli.parent import ladder_warnings, own_tolerance, symmetry_ladder
+    from symjax.cli.parent import tolerance_for
     from symjax.crystals.io import check_structure
     from symjax.errors import DataError
 
@@ -74,14 +74,11 @@ def run(args: argparse.Namespace) -> int:
         check_structure(structure)
     except DataError as error:
         raise DataError(f"{args.file}: {error}") from error
-    args.symprec, why = own_tolerance(structure, args.symprec)
-    if why:
-        print(f"symjax: warning: {args.file}: {why}", file=sys.stderr)
-    ladder = symmetry_ladder(structure, args.symprec)
-    search = _search(args, structure)
-    used = f"; the supergroups are those of {search.symbol} ({search.number}), found at {args.symprec:g} angstrom (--symprec)"
-    for text in ladder_warnings(args.file, ladder, used):
+    chosen_tolerance = tolerance_for(structure, args.symprec)
+    args.symprec, ladder = chosen_tolerance.symprec, chosen_tolerance.ladder
+    for text in chosen_tolerance.warnings(str(args.file), "the supergroups are those of that"):
         print(f"symjax: warning: {text}", file=sys.stderr)
+    search = _search(args, structure)
     if not search.complete:
         print(
             f"symjax: warning: the walk stopped after {args.max_groups} groups (--max-groups): the highest groups and the minimal "
@@ -153,7 +150,7 @@ def report_of(
             tuple((int(z), int((structure.z == z).sum())) for z in sorted(set(structure.z.tolist())))
         ),
         "group": {"number": search.number, "symbol": search.symbol, "symprec": args.symprec},
-        "tolerance_ladder": {f"{tolerance:g}": number for tolerance, number in ladder.items()},
+        "symmetry_ladder": {f"{tolerance:g}": number for tolerance, number in ladder.items()},
         "atoms_in_primitive_cell": len(search.cell.z),
         "tolerance": args.tolerance,
         "strain_tolerance": args.strain_tolerance,

@@ -31,13 +31,15 @@ from symjax.ops.symbols import format_xyz
 from symjax.wyckoff.site_symbols import oriented_symbols
 
 
-def analyze_structure(structure: AtomicStructure, symprec: float = 0.1, angle_tolerance: float = 5.0) -> dict[str, Any]:
+def analyze_structure(
+    structure: AtomicStructure, symprec: float = 0.01, angle_tolerance: float = -1.0
+) -> dict[str, Any]:
     """The report on one structure.
 
     Args:
         structure: any cell, any origin.
         symprec: tolerance of the symmetry search, angstrom.
-        angle_tolerance: its angle tolerance, degrees.
+        angle_tolerance: its angle tolerance, degrees; -1 judges angles as lengths, by ``symprec``.
 
     Returns:
         JSON values. ``transformation`` T and ``origin_shift`` p lead from the given cell to the reported one: x' = T x + p.

@@ -27,7 +27,7 @@ class RowOptions:
 
     Attributes:
         symprec: tolerance of the symmetry search, angstrom.
-        angle_tolerance: its angle tolerance, degrees.
+        angle_tolerance: its angle tolerance, degrees; -1 judges angles as lengths, by ``symprec``.
         min_distance: atoms closer than this overlap, angstrom.
         max_atoms: largest number of atoms in the primitive cell, 0 for no limit.
         max_orbits: largest number of orbits, 0 for no limit.
@@ -45,6 +45,8 @@ class RowOptions:
         """Refuse tolerances that cannot be meant."""
         for name in ("symprec", "angle_tolerance", "min_distance", "max_atoms", "max_orbits"):
             value = getattr(self, name)
+            if name == "angle_tolerance" and value == -1:
+                continue
             if not np.isfinite(value) or value < 0:
                 raise DataError(f"option {name} must be a finite number of at least 0, got {value!r}")
         if self.symprec == 0:

@@ -83,7 +83,10 @@ def test_command_line_tells_notes(tmp_path, capsys):
     assert main(["analyze", str(tmp_path / "a.cif"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert [note["kind"] for note in report["notes"]] == ["hydrogens missing"]
-    assert report["stated_symmetry"] == "symbol 'P 1': P 1" and report["ladder"]["0.1"] == report["group"]["number"]
+    assert (
+        report["stated_symmetry"] == "symbol 'P 1': P 1"
+        and report["symmetry_ladder"]["0.01"] == report["group"]["number"]
+    )
     assert "".join(orbit["letter"] for orbit in report["orbits"]).isalpha()
     assert main(["analyze", str(tmp_path / "a.cif")]) == 0
     text = capsys.readouterr().out

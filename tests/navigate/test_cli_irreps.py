@@ -1,6 +1,7 @@
 """The commands about irreps: `modes`, `related`, `subgroups --irrep`, `derive --irrep`."""
 
 import json
+import time
 
 import gemmi
 import numpy as np
@@ -100,13 +101,25 @@ def test_derive_along_an_irrep(files, capsys):
 
 
 def test_noise_of_a_relaxation_is_told_from_symmetry(tmp_path, capsys):
-    """LaMnO3 with noise of 0.005 angstrom in each coordinate has P1 at 0.01; the jump to Pnma is found and used, and said."""
-    from symjax.cli.parent import own_tolerance
+    """LaMnO3 with noise of 0.005 angstrom in each coordinate has P1 at 0.01; commands find the jump to Pnma, use it, say it."""
+    from symjax.cli.parent import tolerance_for
+    from symjax.crystals.io import format_poscar
     from symjax.crystals.types import AtomicStructure
 
     exact = lamno3()
     noise = np.random.default_rng(3).normal(size=exact.x.shape) * 0.005
     noisy = AtomicStructure(L=exact.L, z=exact.z, x=exact.x + noise @ np.linalg.inv(exact.L))
-    tolerance, why = own_tolerance(noisy, None)
-    assert 0.02 <= tolerance <= 0.08 and "jumps to Pnma (62)" in why
-    assert own_tolerance(exact, None) == (0.01, "") and own_tolerance(noisy, 0.001) == (0.001, "")
+    found = tolerance_for(noisy, None)
+    assert 0.02 <= found.symprec == found.jump <= 0.08 and found.ladder[0.01] == 1 and found.ladder[found.jump] == 62
+    assert tolerance_for(exact, None).symprec == 0.01 and not tolerance_for(exact, None).warnings("x", "y")
+    assert tolerance_for(noisy, 0.001).symprec == 0.001
+    file = tmp_path / "noisy.vasp"
+    file.write_text(format_poscar(noisy))
+    start = time.process_time()
+    for command in (("analyze", file), ("supergroups", file, "--tolerance", "0.1", "--quiet")):
+        assert main([*map(str, command), "--json"]) == 0
+        text = capsys.readouterr()
+        assert "(62) at" in text.err and "where the group jumps" in text.err and f"{found.jump:g}" in text.err
+        report = json.loads(text.out)
+        assert report["group"]["number"] == 62 and report["symmetry_ladder"]["0.01"] == 1
+    assert time.process_time() - start < 20  # it was two minutes, with 325 supergroups of P1
