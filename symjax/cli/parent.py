@@ -54,14 +54,9 @@ class Parent:
     @property
     def transformation(self) -> dict[str, Any]:
         """The way from the file's axes to the standard setting, for reports: text, P by rows and p as fractions."""
-        from symjax.navigate.notation import change_text, fraction_texts
+        from symjax.navigate.notation import way_texts
 
-        rows = fraction_texts(self.P)
-        return {
-            "file_to_standard": change_text(self.P, self.p),
-            "file_to_standard_P": [rows[i : i + 3] for i in (0, 3, 6)],
-            "file_to_standard_p": fraction_texts(self.p),
-        }
+        return way_texts(self.P, self.p)
 
     @property
     def opset(self) -> OpSet:
@@ -129,11 +124,23 @@ def parent_of(structure: AtomicStructure, symprec: float | None = None, *, name:
         )
     symbol, P = short_symbol(result.number), np.linalg.inv(result.transform)
     return Parent(
-        to_crystal(result), result.number, symbol, chosen.ladder, warnings, P, _plain_origin(-P @ result.origin, P)
+        to_crystal(result), result.number, symbol, chosen.ladder, warnings, P, plain_origin(-P @ result.origin, P)
     )
 
 
-def _plain_origin(p: np.ndarray, P: np.ndarray) -> np.ndarray:
+def way_to_standard(structure: AtomicStructure, phase: Phase) -> dict[str, Any]:
+    """As `Parent.transformation`, for a structure of which only the primitive cell was looked at."""
+    from symjax.groups.setting import find_setting
+    from symjax.navigate.notation import way_texts
+    from symjax.navigate.placing import way_from_file
+
+    C, o = way_from_file(structure, phase.cell)
+    setting = find_setting(phase.motions.opset(), metric=phase.cell.metric)
+    P = C @ setting.matrix
+    return way_texts(P, plain_origin(o + C @ setting.origin, P))
+
+
+def plain_origin(p: np.ndarray, P: np.ndarray) -> np.ndarray:
     """(3,) an origin moved by lattice vectors of the file's cell to the place nearest to zero, the same where the cells agree."""
     moved = p - np.rint(p - 1e-9) if abs(abs(float(np.linalg.det(P))) - 1) < 1e-6 else p
     return np.where(np.abs(moved) < 5e-6, 0.0, moved)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
+    from symjax.crystals.types import AtomicStructure
     from symjax.navigate.transition import Phase, Transition
 
 EPILOG = """\
@@ -56,6 +57,7 @@ def add_parser(subparsers: Any) -> None:
         help="of both phases' groups, angstrom (0.01; where that leaves P1, that at which the group jumps)",
     )
     parser.add_argument("--out", metavar="DIR", help="write the images (CIF), index.json and path.png there")
+    parser.add_argument("--setting", metavar="SYMBOL", help="of the images: Pbnm, ... (the standard one)")
     parser.add_argument("--no-picture", action="store_true", help="write no path.png")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -63,19 +65,22 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search, interpolate, write, and show; returns the exit code."""
-    from symjax.cli.output import check_folder
+    from symjax.cli.output import check_folder, read_noted, setting_of
+    from symjax.cli.parent import low_phase
 
     _check(args)
     folder = None if args.out is None else check_folder(args.out)
-    A, B = (_phase(path, args.symprec) for path in (args.first, args.second))
+    files = [read_noted(path) for path in (args.first, args.second)]
+    A, B = (low_phase(path, file, args.symprec) for path, file in zip((args.first, args.second), files, strict=True))
     paths, tried = _search(args, A, B)
     if args.which > len(paths):
         raise InputError(f"--which {args.which}: only {len(paths)} paths were found")
     chosen = paths[args.which - 1]
+    hall = setting_of(args.setting, {chosen.number})
     images = images_of(chosen, args.images)
-    report = report_of(args, A, B, paths, images) | {"correspondences": tried}
+    report = report_of(args, (A, B), files, paths, images) | {"correspondences": tried}
     if folder is not None:
-        write(folder, chosen, report, picture=not args.no_picture)
+        write(folder, chosen, report, picture=not args.no_picture, hall=hall)
     if args.json:
         print(json.dumps(report))
     else:
@@ -95,14 +100,6 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError(f"{name} must be {low} to {high}, got {value}")
     if not 0 < args.max_strain <= 60:
         raise InputError(f"--max-strain must be above 0 and at most 60 percent, got {args.max_strain:g}")
-
-
-def _phase(path: Path, symprec: float | None) -> Phase:
-    """Read one end and find its group."""
-    from symjax.cli.output import read_noted
-    from symjax.cli.parent import low_phase
-
-    return low_phase(path, read_noted(path), symprec)
 
 
 def _search(args: argparse.Namespace, A: Phase, B: Phase) -> tuple[list[Transition], dict[str, int]]:
@@ -156,12 +153,17 @@ def images_of(path: Transition, num: int) -> list[dict[str, Any]]:
 
 
 def report_of(
-    args: argparse.Namespace, A: Phase, B: Phase, paths: list[Transition], images: list[dict[str, Any]]
+    args: argparse.Namespace,
+    phases: tuple[Phase, Phase],
+    files: list[AtomicStructure],
+    paths: list[Transition],
+    images: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Everything found, as JSON values; lengths in angstrom, strains in percent."""
-    from symjax.evaluate.composition import formula_of
+    from symjax.cli.parent import formula_text, way_to_standard
+    from symjax.navigate.notation import CONVENTION
 
-    z = A.cell.z.tolist()
+    A, B = phases
     ends = [
         {
             "file": str(path),
@@ -169,10 +171,12 @@ def report_of(
             "symbol": phase.symbol,
             "atoms_in_primitive_cell": len(phase.cell.z),
         }
-        for path, phase in ((args.first, A), (args.second, B))
+        | way_to_standard(file, phase)
+        for path, phase, file in zip((args.first, args.second), phases, files, strict=True)
     ]
     return {
-        "formula": formula_of(tuple((n, z.count(n)) for n in sorted(set(z)))),
+        "formula": formula_text(A.cell.z),
+        "convention": CONVENTION,
         "first": ends[0],
         "second": ends[1],
         "symprec": args.symprec,
@@ -185,7 +189,9 @@ def report_of(
 
 
 def _entry(path: Transition, A: Phase, B: Phase, *, detailed: bool) -> dict[str, Any]:
-    """One path as JSON values."""
+    """One path as JSON values; `transformation` from the standard setting of an end to that of the common subgroup."""
+    from symjax.navigate.notation import basis_text, origin_text
+
     relations = path.relations(A, B)
     entry: dict[str, Any] = {
         "number": path.number,
@@ -204,10 +210,12 @@ def _entry(path: Transition, A: Phase, B: Phase, *, detailed: bool) -> dict[str,
         ("in_first", "in_second"), relations, (path.indices_first, path.indices_second), strict=True
     ):
         setting = relation.setting
+        text = f"{basis_text(setting)}; {origin_text(setting)}"
         entry[name] = {
             "index": t * k,
             "t_index": t,
             "k_index": k,
+            "transformation": text,
             "basis": [[_round(v) for v in row] for row in setting.matrix],
             "origin": [_round(v) for v in setting.origin],
         }
@@ -260,25 +268,18 @@ def _mapping(path: Transition) -> list[dict[str, Any]]:
     return rows
 
 
-def write(folder: Path, path: Transition, report: dict[str, Any], *, picture: bool) -> None:
-    """The images as CIF in the common subgroup's standard setting, the index and the picture, into a folder."""
+def write(folder: Path, path: Transition, report: dict[str, Any], *, picture: bool, hall: int | None = None) -> None:
+    """The images as CIF in the common subgroup's standard setting, or another, the index and the picture, into a folder."""
     from symjax import __version__
-    from symjax.cli.output import INDEX, staged_folder, write_json
-    from symjax.crystals.io import write_cif
+    from symjax.cli.output import INDEX, cif_text, staged_folder, write_json
     from symjax.draw import path as path_picture
-    from symjax.evaluate.composition import plain_formula
-    from symjax.evaluate.describe import setting_symbol
 
     with staged_folder(folder) as stage:
         crystals = [path.crystal(image["s"]) for image in report["images"]]
         for at, (crystal, image) in enumerate(zip(crystals, report["images"], strict=True)):
-            image["file"] = f"{at:03d}-{plain_formula(report['formula'])}.cif"
-            write_cif(
-                stage / image["file"],
-                crystal,
-                symbol=setting_symbol(path.number, crystal.W, crystal.w),
-                number=path.number,
-            )
+            image["file"] = f"{at:03d}-{report['formula']}.cif"
+            text = cif_text(crystal, path.number, name=image["file"].removesuffix(".cif"), hall=hall)
+            (stage / image["file"]).write_text(text, encoding="utf-8")
         if picture:
             path_picture.draw(stage / "path.png", crystals, report)
         files = sorted({file.name for file in stage.iterdir()} | {INDEX})
@@ -332,6 +333,13 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
     _show_mapping(console, report, chosen)
     for end, name in ((first, "in_first"), (second, "in_second")):
         _show_chains(console, f"{end['symbol']} ({end['number']})", chosen[name]["chains"])
+    for end, name in ((first, "in_first"), (second, "in_second")):
+        console.print(
+            f"{end['file']}: from the file's axes [{end['file_to_standard']}] to {end['symbol']}, from there "
+            f"[{chosen[name]['transformation']}] to {chosen['symbol']}",
+            markup=False,
+        )
+    console.print(report["convention"], markup=False)
     higher = [image for image in report["images"][1:-1] if image["higher"]]
     if higher:
         texts = ", ".join(f"{image['symbol']} ({image['number']}) at {image['s']:g}" for image in higher)

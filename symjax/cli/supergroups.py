@@ -57,6 +57,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="write the symmetrized parents (CIF, standard setting) and index.json there"
     )
+    parser.add_argument(
+        "--setting", metavar="SYMBOL", help="of the parents of its type in --out: Pbnm, ... (the standard one)"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -67,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
     from symjax.cli.parent import tolerance_for
     from symjax.crystals.io import check_structure
     from symjax.errors import DataError
+    from symjax.groups.symbols import parse_setting
 
+    _check(args)
+    hall = None if args.setting is None else parse_setting(args.setting)
     folder = None if args.out is None else check_folder(args.out)
     structure = read_noted(args.file)
     try:
@@ -88,12 +94,23 @@ def run(args: argparse.Namespace) -> int:
     chosen = choose(search, args.num, minimal=args.minimal)
     report = report_of(args, structure, search, chosen, ladder)
     if folder is not None:
-        write(folder, search, chosen, report)
+        write(folder, search, chosen, report, hall=hall)
     if args.json:
         print(json.dumps(report))
     else:
         show(args, report, folder)
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse numbers that cannot be meant."""
+    if not 0 < args.strain_tolerance <= 30:
+        raise InputError(f"--strain-tolerance must be above 0 and at most 30 percent, got {args.strain_tolerance:g}")
+    for name, value in (("--num", args.num), ("--max-groups", args.max_groups)):
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, got {value}")
+    if args.setting is not None and args.out is None:
+        raise InputError("--setting is that of the parents written; give --out as well")
 
 
 def choose(search: Search, num: int, *, minimal: bool = False) -> list[Supergroup]:
@@ -113,11 +130,6 @@ def _search(args: argparse.Namespace, structure: AtomicStructure) -> Search:
 
     from symjax.navigate.supergroups import find_supergroups
 
-    if not 0 < args.strain_tolerance <= 30:
-        raise InputError(f"--strain-tolerance must be above 0 and at most 30 percent, got {args.strain_tolerance:g}")
-    for name, value in (("--num", args.num), ("--max-groups", args.max_groups)):
-        if value < 1:
-            raise InputError(f"{name} must be at least 1, got {value}")
     with tqdm(desc="groups looked at", unit="group", disable=args.quiet or args.json or None, file=sys.stderr) as bar:
 
         def progress(done: int, known: int) -> None:
@@ -142,13 +154,17 @@ def report_of(
     ladder: dict[float, int],
 ) -> dict[str, Any]:
     """Everything found, as JSON values; lengths in angstrom, strains in percent."""
-    from symjax.evaluate.composition import formula_of
+    from symjax.cli.parent import formula_text, way_to_standard
+    from symjax.navigate.notation import CONVENTION
+    from symjax.navigate.placing import way_from_file
+    from symjax.navigate.transition import Phase
 
+    ways = way_from_file(structure, search.cell)
     return {
         "file": str(args.file),
-        "formula": formula_of(
-            tuple((int(z), int((structure.z == z).sum())) for z in sorted(set(structure.z.tolist())))
-        ),
+        "formula": formula_text(structure.z),
+        **way_to_standard(structure, Phase(search.number, search.symbol, search.cell, search.motions)),
+        "convention": CONVENTION,
         "group": {"number": search.number, "symbol": search.symbol, "symprec": args.symprec},
         "symmetry_ladder": {f"{tolerance:g}": number for tolerance, number in ladder.items()},
         "atoms_in_primitive_cell": len(search.cell.z),
@@ -156,18 +172,25 @@ def report_of(
         "strain_tolerance": args.strain_tolerance,
         "complete": search.complete,
         "found": len(search.supergroups),
-        "supergroups": [_entry(search, found) for found in chosen],
+        "supergroups": [_entry(search, found, ways) for found in chosen],
     }
 
 
-def _entry(search: Search, found: Supergroup) -> dict[str, Any]:
-    """One supergroup as JSON values."""
+def _entry(search: Search, found: Supergroup, ways: tuple[Any, Any]) -> dict[str, Any]:
+    """One supergroup as JSON values; ``ways``: the cell of the search in the file's axes."""
+    from symjax.cli.parent import plain_origin
     from symjax.elements import symbol
+    from symjax.groups.setting import find_setting
     from symjax.navigate.amplitudes import decompose
+    from symjax.navigate.notation import way_texts
 
     modes = decompose(search, found)
     setting = modes.relation.setting
+    upper, (C, o) = find_setting(found.motions.opset(), metric=found.cell.metric), ways
+    P = C @ found.columns @ upper.matrix
+    p = o + C @ (found.origin + found.columns @ upper.origin)
     return {
+        **way_texts(P, plain_origin(p, P), "file_to_parent"),
         "number": found.number,
         "symbol": found.symbol,
         "found_in_atoms": _detected(modes.parent),
@@ -263,24 +286,27 @@ def _detected(parent: Any) -> int:
     return detected_number(as_structure(parent), 1e-4, -1.0)
 
 
-def write(folder: Path, search: Search, chosen: list[Supergroup], report: dict[str, Any]) -> None:
-    """The parents as CIF, and the index, into a folder."""
+def write(
+    folder: Path, search: Search, chosen: list[Supergroup], report: dict[str, Any], *, hall: int | None = None
+) -> None:
+    """The parents as CIF, those of the type of a setting (Hall number) in that, and the index, into a folder."""
     from symjax import __version__
-    from symjax.cli.output import INDEX, staged_folder, write_json
-    from symjax.crystals.io import write_cif
-    from symjax.evaluate.composition import plain_formula
-    from symjax.evaluate.describe import setting_symbol
+    from symjax.cli.output import INDEX, cif_text, staged_folder, write_json
+    from symjax.groups.symbols import setting_name
+    from symjax.groups.tables import hall_to_number
     from symjax.navigate.amplitudes import parent_and_relation
 
+    number = None if hall is None else hall_to_number(hall)
+    if hall is not None and number not in [found.number for found in chosen]:
+        listed = ", ".join(f"{found.symbol} ({found.number})" for found in chosen)
+        raise InputError(f"--setting: {setting_name(hall)} is none of the supergroups found: {listed or 'none'}")
     with staged_folder(folder) as stage:
         for at, (found, entry) in enumerate(zip(chosen, report["supergroups"], strict=True)):
             parent, _ = parent_and_relation(search, found)
-            entry["file"] = f"{at:02d}-{plain_formula(report['formula'])}-{found.number}.cif"
-            write_cif(
-                stage / entry["file"],
-                parent,
-                symbol=setting_symbol(found.number, parent.W, parent.w),
-                number=found.number,
+            entry["file"] = f"{at:02d}-{report['formula']}-{found.number}.cif"
+            own = hall if found.number == number else None
+            (stage / entry["file"]).write_text(
+                cif_text(parent, found.number, name=entry["file"].removesuffix(".cif"), hall=own), encoding="utf-8"
             )
         files = sorted([*(entry["file"] for entry in report["supergroups"]), INDEX])
         write_json(stage / INDEX, {"program": "symjax supergroups", "version": __version__, "files": files, **report})
@@ -338,6 +364,7 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
         "freed from the parent; amplitude: angstrom, in the primitive cell of the structure; nearly has: an operation of the "
         "parent and by how much the atoms miss it"
     )
+    _show_ways(console, report)
     if report["found"] > len(report["supergroups"]):
         console.print(
             f"{len(report['supergroups'])} of {report['found']} supergroups found are shown (--num, --minimal)"
@@ -348,6 +375,15 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
         console.print(f"spglib finds {entry['found_in_atoms']} in the parent of {entry['symbol']} ({entry['number']})")
     if folder is not None:
         console.print(f"{len(report['supergroups'])} parents written to {folder}", markup=False)
+
+
+def _show_ways(console: Any, report: dict[str, Any]) -> None:
+    """Where the standard settings lie in the file's axes."""
+    own = report["group"]["symbol"]
+    ways = [f"standard setting of {own} in the file's axes: [{report['file_to_standard']}]"]
+    ways += [f"of {entry['symbol']}: [{entry['file_to_parent']}]" for entry in report["supergroups"]]
+    console.print("; ".join(ways), markup=False)
+    console.print(report["convention"], markup=False)
 
 
 def _show_modes(console: Any, entry: dict[str, Any], report: dict[str, Any]) -> None:

@@ -42,6 +42,12 @@ def change_text(P: np.ndarray, p: np.ndarray) -> str:
     return f"{basis}; {','.join(str(_near_fraction(float(v))) for v in p)}"
 
 
+def way_texts(P: np.ndarray, p: np.ndarray, name: str = "file_to_standard") -> dict[str, Any]:
+    """A change of basis and origin for reports: in one line, P by rows and p, as fractions."""
+    rows = fraction_texts(P)
+    return {name: change_text(P, p), f"{name}_P": [rows[i : i + 3] for i in (0, 3, 6)], f"{name}_p": fraction_texts(p)}
+
+
 IDENTITY = "a,b,c; 0,0,0"
 """The change that changes nothing, as `change_text` writes it."""
 

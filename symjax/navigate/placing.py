@@ -1,7 +1,8 @@
 """From motions of an arrangement to the standard setting: crystals with their orbits, and subgroups seen from their supergroup.
 
-Owns `crystal_in_setting` and `relation_below`. Motions are exact about the centroid of the atoms (`navigate.pseudosymmetry`),
-so the way into the standard setting (`symjax.groups.setting`) is exact too; only coordinates and lattices are real.
+Owns `crystal_in_setting`, `relation_below` and `way_from_file`. Motions are exact about the centroid of the atoms
+(`navigate.pseudosymmetry`), so the way into the standard setting (`symjax.groups.setting`) is exact too; only coordinates and
+lattices are real.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import numpy as np
 
 from symjax.crystals.types import AtomicStructure, Crystal
-from symjax.errors import InputError
+from symjax.errors import InputError, SymjaxError
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import Setting, find_setting
 from symjax.groups.tables import standard_setting
@@ -97,3 +98,38 @@ def relation_below(
     return Relation(
         parent=standard, setting=setting, t_index=len(W_upper) // rotations, k_index=k // translations, num_conjugates=0
     )
+
+
+def way_from_file(structure: AtomicStructure, cell: AtomicStructure) -> tuple[np.ndarray, np.ndarray]:
+    """The cell that a search works in, in the axes of the structure that it was made from.
+
+    Args:
+        structure: as read.
+        cell: the same atoms, averaged or not, in a primitive cell with any origin, not turned.
+
+    Returns:
+        C (3, 3) columns, rational, and o (3,): x_structure = C y + o. Of equivalent origins the one nearest to zero.
+
+    Raises:
+        SymjaxError: the atoms are not the same.
+    """
+    size = max(len(structure.z), 1)
+    C = np.rint((cell.L @ np.linalg.inv(structure.L)).T * size) / size
+    inverse = np.linalg.inv(C)
+    first = int(np.argmin([(cell.z == z).sum() for z in cell.z]))
+    best: tuple | None = None
+    for j in np.flatnonzero(structure.z == cell.z[first]):
+        origin = structure.x[j] - C @ cell.x[first]
+        gap = ((structure.x - origin) @ inverse.T)[:, None] - cell.x
+        gap -= np.rint(gap)
+        length = np.linalg.norm(gap @ cell.L, axis=-1)
+        length[structure.z[:, None] != cell.z] = np.inf
+        miss = gap[np.arange(size), length.argmin(axis=1)]
+        origin = origin + C @ miss.mean(axis=0)  # that of all atoms, not of one
+        origin -= np.rint(origin - 1e-9)
+        found = (round(float(length.min(axis=1).max()), 3), round(float(np.abs(origin).sum()), 6), tuple(origin))
+        if best is None or found < best:
+            best = found
+    if best is None or best[0] > 1.0:
+        raise SymjaxError("the atoms of the cell are not those of the structure")
+    return C, np.array(best[2])
