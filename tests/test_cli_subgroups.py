@@ -178,10 +178,10 @@ def test_ladder_of_tolerances(tmp_path, capsys):
     assert parent.number == 99 and parent.symbol == "P4mm"
     assert {t: parent.ladder[t] for t in LADDER} == {0.001: 99, 0.01: 99, 0.1: 221}
     assert ladder_text({0.001: 99, 0.01: 99, 0.1: 221}) == "P4mm (99) at 0.001 and 0.01, Pm-3m (221) at 0.1 angstrom"
-    assert len(parent.warnings) == 1 and "it jumps to Pm-3m (221) at 0.0" in parent.warnings[0]
+    assert len(parent.warnings) == 1 and "Pm-3m (221) at 0.1 angstrom. P4mm" in parent.warnings[0]
     assert main(["subgroups", str(tmp_path / "off.vasp"), "--max-index", "1", "--json"]) == 0
     text = capsys.readouterr()
-    assert "depends on the tolerance" in text.err and "Pm-3m (221) at 0.0" in text.err
+    assert "depends on the tolerance" in text.err and "Pm-3m (221) at 0.1" in text.err
     assert json.loads(text.out)["symmetry_ladder"] == {f"{t:g}": n for t, n in parent.ladder.items()}
     assert read_parent(tmp_path / "off.vasp", 0.1).number == 221
 

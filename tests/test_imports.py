@@ -219,3 +219,21 @@ def test_import_drags_nothing_in(names):
 
 def test_importing_the_top_level_starts_no_jax():
     assert run_python("import sys, symjax; print('jax' in sys.modules)").strip() == "False"
+
+
+def test_walking_symmetry_starts_no_jax(repository):
+    """`analyze` and `subgroups` need neither JAX nor pymatgen; JAX imported later, by whomever, knows the pytrees."""
+    file = repository / "docs" / "examples" / "BaTiO3-tetragonal.cif"
+    code = f"""
+import io, sys, contextlib
+from symjax.cli.main import main
+with contextlib.redirect_stdout(io.StringIO()):
+    main(["analyze", {str(file)!r}])
+    main(["subgroups", {str(file)!r}, "--max-index", "1"])
+print([name for name in ("jax", "flax", "pymatgen", "scipy", "matplotlib") if name in sys.modules])
+from symjax.groups import close, standard_setting
+import jax
+opset = standard_setting(62)
+print(len(jax.tree.leaves(opset)), jax.tree.structure(opset) == jax.tree.structure(standard_setting(225)))
+"""
+    assert run_python(code).split("\n")[:2] == ["[]", "3 True"]

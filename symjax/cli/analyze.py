@@ -101,6 +101,8 @@ def show(file: Path, report: dict[str, Any], limit: int | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from symjax.navigate.notation import coordinate_text
+
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     facts = Table(title=f"{file}: {report['formula']}", title_justify="left", show_header=False)
     for name, value in _facts(report).items():
@@ -116,7 +118,7 @@ def show(file: Path, report: dict[str, Any], limit: int | None) -> None:
             orbit["site_symmetry"],
             str(orbit["free_coordinates"]),
             orbit["position"],
-            ", ".join(f"{v:.5f}" for v in orbit["representative"]),
+            coordinate_text(orbit["representative"], 5),
         )
     console.print(orbits)
     operations = Table(title="operations", title_justify="left")

@@ -47,7 +47,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--direction",
         metavar="DIR",
-        help="of its order parameter, such as '(a,a,0)': equal letters are equal components (all directions in turn)",
+        help="of its order parameter, such as '(a,a,0)': equal letters are equal components; or numbers, '(1,0.5,0)' "
+        "(all directions in turn)",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
     parser.add_argument("--num", type=int, default=20, metavar="N", help="structures to draw (20)")

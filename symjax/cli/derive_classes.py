@@ -58,13 +58,16 @@ def irrep_classes(parent: Parent, args: argparse.Namespace) -> list[Class]:
     for i, one in enumerate(asked, 1):
         relation = isotropy_relation(parent.number, [(irrep, one.generic)], count=one.count)
         kept = irrep.fixed_by(*relation.operations(), relation.setting.P, relation.setting.P_den)
-        if args.direction is not None and round(float(kept.trace())) != one.dim:
+        along = None
+        if args.direction is not None and not any(c.isalpha() for c in args.direction):
+            along = one.generic  # numbers: that very vector, whatever else its isotropy subgroup keeps
+        elif args.direction is not None and round(float(kept.trace())) != one.dim:
             full = Direction(irrep, kept, 0)
             raise InputError(
                 f"--direction {args.direction}: what {relation.symbol} ({relation.number}) keeps of {irrep.label} is {full.text}; "
                 "give that, or a direction of more symmetry"
             )
-        modes, problem = modes_of_irrep(parent.crystal, irrep, relation), ""
+        modes, problem = modes_of_irrep(parent.crystal, irrep, relation, along=along), ""
         try:
             require_realized(modes, displacement=args.amplitude > 0, strain=args.strain > 0)
         except InputError as error:

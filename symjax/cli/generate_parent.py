@@ -149,6 +149,7 @@ def for_index(parent: Parent, found: Derivatives) -> tuple[dict[str, Any], list[
     about = {
         "parent": {
             "group": {"number": parent.number, "symbol": parent.symbol},
+            **parent.transformation,
             "symmetry_ladder": {f"{tolerance:g}": number for tolerance, number in parent.ladder.items()},
             "share_of_its_own_group": float(np.exp(found.candidates.log_parent)),
         },

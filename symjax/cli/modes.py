@@ -129,6 +129,8 @@ def _irrep(one: IrrepAmplitude, found: ModeAnalysis, orbits: list[dict[str, Any]
     """One irrep as JSON values."""
     import numpy as np
 
+    from symjax.groups.irrep_names import characters_text
+
     part = one.part
     named = part.irrep.named
     return {
@@ -136,6 +138,7 @@ def _irrep(one: IrrepAmplitude, found: ModeAnalysis, orbits: list[dict[str, Any]
         "label_is_standard": named.standard,
         "k": named.name,
         "k_vector": named.irreps.k.text,
+        "star": list(named.irreps.star),
         "arms": part.irrep.arms,
         "dimension": part.irrep.dim,
         "direction": part.plain,
@@ -146,9 +149,7 @@ def _irrep(one: IrrepAmplitude, found: ModeAnalysis, orbits: list[dict[str, Any]
             "symbol": part.relation.symbol,
             "index": part.relation.index,
         },
-        "characters": None
-        if named.standard
-        else [[_round(c.real), _round(c.imag)] for c in named.irreps.small[part.irrep.irrep].characters],
+        "characters": None if named.standard else characters_text(named, part.irrep.irrep),
         "amplitude": _round(one.amplitude),
         "amplitude_parent_normalised": _round(found.parent_normalised(one.amplitude)),
         "max_displacement": _round(float(np.linalg.norm(one.field, axis=1).max())),
@@ -184,19 +185,23 @@ def _atoms(found: ModeAnalysis) -> list[dict[str, Any]]:
 
 def _write_cif(path: Path, found: ModeAnalysis, report: dict[str, Any], hall: int | None) -> None:
     """LOW, in its standard setting or --setting, with the amplitudes under the names that ISODISTORT's files use."""
-    from symjax.cli.output import cif_text
-    from symjax.errors import InputError
+    import numpy as np
 
-    text = cif_text(found.transition.crystal(1.0), found.relation.number, name=path.stem, hall=hall)
-    rows, at = [], 0
-    for one in report["irreps"]:
-        for mode in one["modes"]:
-            at += 1
-            label = f"{report['high']['symbol']}[{one['k_vector'][1:-1]}]{one['irrep']}{one['direction']}"
-            rows.append(f" {at} '{label}[{mode['element']}:{mode['position']}:dsp]' {mode['amplitude']:.6f}")
-    loop = ["loop_", "_iso_displacivemode_ID", "_iso_displacivemode_label", "_iso_displacivemode_value", *rows]
+    from symjax.cli.modes_cif import iso_items
+    from symjax.cli.output import cif_text
+    from symjax.crystals.setting import crystal_in_setting_of, setting_change
+    from symjax.errors import InputError
+    from symjax.groups.tables import default_hall
+
+    crystal, number = found.transition.crystal(1.0), found.relation.number
+    linear = np.linalg.inv(found.transition.setting.matrix)
+    text = cif_text(crystal, number, name=path.stem, hall=hall)
+    if hall not in (None, default_hall(number)):
+        assert hall is not None
+        crystal, linear = crystal_in_setting_of(crystal, hall), setting_change(hall).matrix @ linear
+    text = text.rstrip("\n") + "\n\n" + iso_items(found, report, crystal, linear)
     try:
-        path.write_text(text.rstrip("\n") + "\n\n" + "\n".join(loop if rows else []) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -251,10 +256,9 @@ def show(report: dict[str, Any]) -> None:
         f"all displacements: A {report['amplitude']:.5f} Å, A_p {report['amplitude_parent_normalised']:.5f} Å; primary: "
         + (" or ".join(" + ".join(chosen) for chosen in report["primary"][:6]) or "none (strain alone)")
     )
-    if not all(one["label_is_standard"] for one in report["irreps"]):
-        console.print(
-            "irreps at k without a standard label are numbered here by dimension and characters (characters: --json)"
-        )
+    for one in report["irreps"]:
+        if not one["label_is_standard"]:
+            console.print(f"{one['irrep']} is no standard label; {one['characters']}")
     console.print(report["convention"])
 
 

@@ -128,18 +128,6 @@ def parent_of(structure: AtomicStructure, symprec: float | None = None, *, name:
     )
 
 
-def way_to_standard(structure: AtomicStructure, phase: Phase) -> dict[str, Any]:
-    """As `Parent.transformation`, for a structure of which only the primitive cell was looked at."""
-    from symjax.groups.setting import find_setting
-    from symjax.navigate.notation import way_texts
-    from symjax.navigate.placing import way_from_file
-
-    C, o = way_from_file(structure, phase.cell)
-    setting = find_setting(phase.motions.opset(), metric=phase.cell.metric)
-    P = C @ setting.matrix
-    return way_texts(P, plain_origin(o + C @ setting.origin, P))
-
-
 def plain_origin(p: np.ndarray, P: np.ndarray) -> np.ndarray:
     """(3,) an origin moved by lattice vectors of the file's cell to the place nearest to zero, the same where the cells agree."""
     moved = p - np.rint(p - 1e-9) if abs(abs(float(np.linalg.det(P))) - 1) < 1e-6 else p

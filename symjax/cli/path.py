@@ -160,8 +160,9 @@ def report_of(
     images: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Everything found, as JSON values; lengths in angstrom, strains in percent."""
-    from symjax.cli.parent import formula_text, way_to_standard
+    from symjax.cli.parent import formula_text, parent_of, tolerance_for
     from symjax.navigate.notation import CONVENTION
+    from symjax.navigate.placing import way_from_file
 
     A, B = phases
     ends = [
@@ -171,9 +172,10 @@ def report_of(
             "symbol": phase.symbol,
             "atoms_in_primitive_cell": len(phase.cell.z),
         }
-        | way_to_standard(file, phase)
+        | parent_of(file, tolerance_for(file, args.symprec).symprec).transformation
         for path, phase, file in zip((args.first, args.second), phases, files, strict=True)
     ]
+    cells = [way_from_file(file, phase.cell) for phase, file in zip(phases, files, strict=True)]
     return {
         "formula": formula_text(A.cell.z),
         "convention": CONVENTION,
@@ -182,15 +184,16 @@ def report_of(
         "symprec": args.symprec,
         "max_cell": args.max_cell,
         "max_strain": args.max_strain,
-        "paths": [_entry(path, A, B, detailed=at == args.which - 1) for at, path in enumerate(paths)],
+        "paths": [_entry(path, A, B, cells, detailed=at == args.which - 1) for at, path in enumerate(paths)],
         "which": args.which,
         "images": images,
     }
 
 
-def _entry(path: Transition, A: Phase, B: Phase, *, detailed: bool) -> dict[str, Any]:
-    """One path as JSON values; `transformation` from the standard setting of an end to that of the common subgroup."""
-    from symjax.navigate.notation import basis_text, origin_text
+def _entry(path: Transition, A: Phase, B: Phase, cells: list[Any], *, detailed: bool) -> dict[str, Any]:
+    """One path as JSON values; ``cells``: the primitive cell of each end in the axes of its file."""
+    from symjax.cli.parent import plain_origin
+    from symjax.navigate.notation import way_texts
 
     relations = path.relations(A, B)
     entry: dict[str, Any] = {
@@ -206,16 +209,20 @@ def _entry(path: Transition, A: Phase, B: Phase, *, detailed: bool) -> dict[str,
         "common_cell_in_second": path.V.tolist(),
         "given_up": path.broken,
     }
-    for name, relation, (t, k) in zip(
-        ("in_first", "in_second"), relations, (path.indices_first, path.indices_second), strict=True
+    for name, relation, (t, k), way, (C, o) in zip(
+        ("in_first", "in_second"),
+        relations,
+        (path.indices_first, path.indices_second),
+        path.ways(A, B),
+        cells,
+        strict=True,
     ):
-        setting = relation.setting
-        text = f"{basis_text(setting)}; {origin_text(setting)}"
+        setting, P = relation.setting, C @ way[0]
         entry[name] = {
             "index": t * k,
             "t_index": t,
             "k_index": k,
-            "transformation": text,
+            **way_texts(P, plain_origin(o + C @ way[1], P), "file_to_images"),
             "basis": [[_round(v) for v in row] for row in setting.matrix],
             "origin": [_round(v) for v in setting.origin],
         }
@@ -335,8 +342,8 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
         _show_chains(console, f"{end['symbol']} ({end['number']})", chosen[name]["chains"])
     for end, name in ((first, "in_first"), (second, "in_second")):
         console.print(
-            f"{end['file']}: from the file's axes [{end['file_to_standard']}] to {end['symbol']}, from there "
-            f"[{chosen[name]['transformation']}] to {chosen['symbol']}",
+            f"in the axes of {end['file']}: {end['symbol']} [{end['file_to_standard']}], the images in {chosen['symbol']} "
+            f"[{chosen[name]['file_to_images']}]",
             markup=False,
         )
     console.print(report["convention"], markup=False)

@@ -265,6 +265,8 @@ def show(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from symjax.navigate.notation import coordinate_text
+
     console = Console(width=None if sys.stdout.isatty() else 132, highlight=False, markup=False)
     for one in report["structures"]:
         change = "" if one["file_to_standard"] == "a,b,c; 0,0,0" else f", standard setting [{one['file_to_standard']}]"
@@ -313,7 +315,7 @@ def show(report: dict[str, Any]) -> None:
         cells = [
             text
             for end in ("high", "low")
-            for text in (f"{row[end]['element']} {row[end]['atom']}", ", ".join(f"{v:.5f}" for v in row[end]["x"]))
+            for text in (f"{row[end]['element']} {row[end]['atom']}", coordinate_text(row[end]["x"], 5))
         ]
         table.add_row(*cells, f"{row['displacement']:.4f}")
     console.print(table)

@@ -12,6 +12,7 @@ from symjax.errors import InputError
 if TYPE_CHECKING:
     from symjax.cli.parent import Parent
     from symjax.crystals.types import Crystal
+    from symjax.groups.order_parameter import Direction, RealIrrep
     from symjax.groups.sets import OpSet
     from symjax.navigate.relation import Relation
     from symjax.navigate.selection import Selection
@@ -74,7 +75,11 @@ def add_parser(subparsers: Any) -> None:
         "--max-cell", type=int, metavar="K", help="primitive cells up to K times the parent's, 1 to 8; to 27 with --to"
     )
     chosen.add_argument(
-        "--irrep", metavar="IRREP", help="isotropy subgroups of this irrep: R4+, GM4-, or of any k: '(0,0,1/3)[1]'"
+        "--irrep",
+        action="append",
+        metavar="IRREP",
+        help="isotropy subgroups of this irrep: R4+, GM4-, or of any k: '(0,0,1/3)[1]'; with a direction, 'R4+ (a,a,0)', that one "
+        "subgroup; repeated with directions, that of their sum",
     )
     chosen.add_argument("--polar", action="store_true", help="with a direction that all operations keep")
     chosen.add_argument("--chiral", action="store_true", help="rotations and screws only")
@@ -99,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from symjax.navigate.notation import CONVENTION
     from symjax.navigate.tree import describe_group
 
+    _check(args)
     number, parent, given = _parent(args)
     crystal = None if parent is None else parent.crystal
     kinds, removed = _split_removed(args.remove)
@@ -106,10 +112,8 @@ def run(args: argparse.Namespace) -> int:
     selection = _selection(args, number)
     if removed and not (selection.empty and args.irrep is None):
         raise InputError("--remove with an operation stands alone; with other demands give kinds of operations")
-    _check_limits(args, selection)
-    for path in (args.dot, args.svg, args.png):
-        if path is not None:
-            _check_writable(path)
+    if args.depth > 1 and not selection.empty:
+        raise InputError("--depth goes with the tree of maximal subgroups; a selection or --to has its paths instead")
     report: dict[str, Any] = {"program": "symjax subgroups", "file": None if args.file is None else str(args.file)}
     if parent is not None:
         report |= {
@@ -159,8 +163,6 @@ def graph_of_branches(number: int, branches: tuple[Branch, ...], crystal: Crysta
 
 def _parent(args: argparse.Namespace) -> tuple[int, Parent | None, dict[str, Any]]:
     """Type of the parent; from a file, the crystal; and the way from the axes given to the standard setting."""
-    if (args.file is None) == (args.group is None):
-        raise InputError("give either a structure file or --group, such as --group 221")
     if args.group is not None:
         from symjax.crystals.setting import setting_change
         from symjax.groups.symbols import parse_setting, setting_name
@@ -223,10 +225,13 @@ def _selection(args: argparse.Namespace, number: int) -> Selection:
     return selection
 
 
-def _check_limits(args: argparse.Namespace, selection: Selection) -> None:
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be meant before anything is read."""
     from symjax.navigate.klassengleiche import MAX_INDEX, MAX_TARGET_INDEX
 
-    target = MAX_INDEX if selection.number is None else MAX_TARGET_INDEX
+    if (args.file is None) == (args.group is None):
+        raise InputError("give either a structure file or --group, such as --group 221")
+    target = MAX_INDEX if args.to is None else MAX_TARGET_INDEX
     for name, value, largest in (("--max-index", args.max_index, MAX_INDEX), ("--max-cell", args.max_cell, target)):
         if value is not None and not 1 <= value <= largest:
             more = "" if largest > MAX_INDEX else f" ({MAX_TARGET_INDEX} with --to; any with --irrep)"
@@ -235,8 +240,9 @@ def _check_limits(args: argparse.Namespace, selection: Selection) -> None:
             )
     if args.depth < 1:
         raise InputError(f"--depth {args.depth}: at least one level")
-    if args.depth > 1 and not selection.empty:
-        raise InputError("--depth goes with the tree of maximal subgroups; a selection or --to has its paths instead")
+    for path in (args.dot, args.svg, args.png):
+        if path is not None:
+            _check_writable(path)
 
 
 def _check_writable(path: Path) -> None:
@@ -285,36 +291,65 @@ def _removed(number: int, crystal: Crystal | None, texts: list[str], report: dic
 def _isotropy(
     args: argparse.Namespace, number: int, crystal: Crystal | None, selection: Selection, report: dict[str, Any]
 ) -> None:
-    """The isotropy subgroups of one irrep that meet the selection, and their drawing."""
-    from symjax.groups.irrep_names import parse_irrep
-    from symjax.groups.order_parameter import real_irrep
+    """The isotropy subgroups of one irrep, or the one of a sum of directions, that meet the selection, and their drawing."""
+    from symjax.groups.order_parameter import directions
     from symjax.groups.symbols import short_symbol
-    from symjax.navigate.irreps import IrrepPart, isotropy_subgroups
+    from symjax.navigate.irreps import IrrepPart, isotropy_relation, isotropy_subgroups
     from symjax.navigate.selection import select
     from symjax.navigate.tree import describe_part, describe_subgroup
 
-    irrep = real_irrep(*parse_irrep(number, args.irrep))
-    named = irrep.named
-    report["asked"]["irrep"] = {
-        "irrep": irrep.label,
-        "k": named.text,
-        "arms": irrep.arms,
-        "dimension": irrep.dim,
-        "standard": named.standard,
-    }
+    asked = [_order_parameter(number, text) for text in args.irrep]
+    irreps = [irrep for irrep, _ in asked]
+    if len(asked) == 1 and asked[0][1] is None:
+        rows = [(relation, [one]) for one, relation in isotropy_subgroups(number, irreps[0])]
+    else:
+        for irrep, direction in asked:
+            if direction is None:
+                some = ", ".join(f"'{irrep.label} {one.text}'" for one in directions(irrep)[:3])
+                raise InputError(f"--irrep {irrep.label}: in a sum each has a direction, such as {some}")
+        chosen = [direction for _, direction in asked if direction is not None]
+        rows = [(isotropy_relation(number, [(one.irrep, one.generic) for one in chosen]), chosen)]
+    report["asked"]["irrep"] = [
+        {
+            "irrep": irrep.label,
+            "k": irrep.named.text,
+            "star": list(irrep.named.irreps.star),
+            "arms": irrep.arms,
+            "dimension": irrep.dim,
+            "standard": irrep.named.standard,
+        }
+        for irrep in irreps
+    ]
     report["subgroups"], relations = [], []
-    for direction, relation in isotropy_subgroups(number, irrep):
+    for relation, kept in rows:
         if select([relation], selection):
-            part = IrrepPart(irrep, direction.projector)
+            parts = [IrrepPart(one.irrep, one.projector) for one in kept]
             about = describe_subgroup(number, relation, crystal)
-            report["subgroups"].append(about | {"primary": [[describe_part(part)]]})
+            texts = [describe_part(part) | {"direction": part.text} for part in parts]  # as asked for, not the simplest
+            report["subgroups"].append(about | {"primary": [texts]})
             relations.append(relation)
     if not relations:
-        raise InputError(f"no isotropy subgroup of {irrep.label} of {short_symbol(number)} is {selection.describe()}")
+        raise InputError(
+            f"no isotropy subgroup of {' + '.join(args.irrep)} of {short_symbol(number)} is {selection.describe()}"
+        )
     if args.dot or args.svg or args.png:
         from symjax.navigate.graph import graph_to
 
         _draw(args, report, graph_to(number, relations, crystal))
+
+
+def _order_parameter(number: int, text: str) -> tuple[RealIrrep, Direction | None]:
+    """An irrep, and its direction where the text has one, such as ``R4+ (a,a,0)``."""
+    import re
+
+    from symjax.groups.irrep_names import parse_irrep
+    from symjax.groups.order_parameter import Direction, parse_direction, real_irrep
+
+    found = re.fullmatch(r"(.*\S)\s*(\([^()]*\))", text.strip())
+    if found is None or found.group(1).strip().lower() == "k":
+        return real_irrep(*parse_irrep(number, text)), None
+    irrep = real_irrep(*parse_irrep(number, found.group(1)))
+    return irrep, Direction(irrep, parse_direction(irrep, found.group(2)), 0)
 
 
 def _selected(

@@ -23,7 +23,19 @@ def show(report: dict[str, Any]) -> None:
     for about in report["subgroups"]:
         _grow(tree, about)
     console.print(tree)
+    for label, text in _without_name(report["subgroups"]).items():
+        console.print(f"{label} is no standard label; {text}")
     console.print(CONVENTION)
+
+
+def _without_name(subgroups: list[dict[str, Any]]) -> dict[str, str]:
+    """Characters of the irreps that have no standard label, by what they are called here."""
+    found: dict[str, str] = {}
+    for about in subgroups:
+        for chosen in about.get("primary", [])[:SETS_SHOWN]:
+            found |= {one["irrep"]: one["characters"] for one in chosen if "characters" in one}
+        found |= _without_name(about.get("children", []))
+    return found
 
 
 def _grow(tree: Any, about: dict[str, Any]) -> None:
@@ -70,13 +82,12 @@ def _parent_lines(report: dict[str, Any]) -> list[str]:
         lines.append(f"standard setting in the axes of {given}: [{report['file_to_standard']}]")
     asked, classes = report["asked"], _count(len(report["subgroups"]), "class", "classes")
     if "irrep" in asked:
-        irrep = asked["irrep"]
-        arms = _count(irrep["arms"], "arm")
-        own = "" if irrep["standard"] else "; no standard label: numbered here by dimension and characters"
-        lines.append(
-            f"{classes} of isotropy subgroups of {irrep['irrep']}: {irrep['k']}, {arms}, "
-            f"{_count(irrep['dimension'], 'component')}{own}"
+        named = "; ".join(
+            f"{one['irrep']}: {one['k']}, {_count(one['arms'], 'arm')}, {_count(one['dimension'], 'component')}"
+            + ("" if one["standard"] else "; no standard label: numbered here by dimension and characters, given below")
+            for one in asked["irrep"]
         )
+        lines.append(f"{classes} of isotropy subgroups of {named}")
     elif asked["selection"] == "any" and not asked["all"]:
         k = f" and klassengleiche up to index {asked['max_index']}" if asked["max_index"] > 1 else ""
         lines.append(f"{classes} of maximal subgroups: all translationengleiche{k}")

@@ -154,16 +154,13 @@ def report_of(
     ladder: dict[float, int],
 ) -> dict[str, Any]:
     """Everything found, as JSON values; lengths in angstrom, strains in percent."""
-    from symjax.cli.parent import formula_text, way_to_standard
+    from symjax.cli.parent import formula_text, parent_of
     from symjax.navigate.notation import CONVENTION
-    from symjax.navigate.placing import way_from_file
-    from symjax.navigate.transition import Phase
 
-    ways = way_from_file(structure, search.cell)
     return {
         "file": str(args.file),
         "formula": formula_text(structure.z),
-        **way_to_standard(structure, Phase(search.number, search.symbol, search.cell, search.motions)),
+        **parent_of(structure, args.symprec).transformation,
         "convention": CONVENTION,
         "group": {"number": search.number, "symbol": search.symbol, "symprec": args.symprec},
         "symmetry_ladder": {f"{tolerance:g}": number for tolerance, number in ladder.items()},
@@ -172,21 +169,20 @@ def report_of(
         "strain_tolerance": args.strain_tolerance,
         "complete": search.complete,
         "found": len(search.supergroups),
-        "supergroups": [_entry(search, found, ways) for found in chosen],
+        "supergroups": [_entry(search, found) for found in chosen],
     }
 
 
-def _entry(search: Search, found: Supergroup, ways: tuple[Any, Any]) -> dict[str, Any]:
-    """One supergroup as JSON values; ``ways``: the cell of the search in the file's axes."""
+def _entry(search: Search, found: Supergroup) -> dict[str, Any]:
+    """One supergroup as JSON values."""
     from symjax.cli.parent import plain_origin
     from symjax.elements import symbol
-    from symjax.groups.setting import find_setting
     from symjax.navigate.amplitudes import decompose
     from symjax.navigate.notation import way_texts
 
     modes = decompose(search, found)
     setting = modes.relation.setting
-    upper, (C, o) = find_setting(found.motions.opset(), metric=found.cell.metric), ways
+    upper, (C, o) = search.setting_of(found), search.way
     P = C @ found.columns @ upper.matrix
     p = o + C @ (found.origin + found.columns @ upper.origin)
     return {

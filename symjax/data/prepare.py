@@ -36,7 +36,7 @@ _STAMP, _LOCK = "job.txt", "run.lock"
 _OURS = re.compile(
     r"job\.txt|run\.lock|shard-\d{6,}\.json|\.(job\.txt|shard-\d+\.json)\..*\.tmp"
 )  # what lies in a work folder
-_REVISION = 3  # raise when the treatment of rows changes, so that shards of an older version are not reused
+_REVISION = 4  # raise when the treatment of rows changes, so that shards of an older version are not reused
 _DECISIVE = ("gemmi", "numpy", "pymatgen", "spglib")  # packages that decide the numbers
 
 

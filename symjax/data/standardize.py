@@ -26,6 +26,7 @@ from symjax.groups.spglib_notice import without_notice
 from symjax.wyckoff.set_table import SetTable
 
 FALLBACK_SYMPREC = (1e-2, 1e-3)
+_ALL_PAIRS = 1000  # atoms up to which all distances are worked out at once
 
 
 @dataclass(frozen=True)
@@ -226,14 +227,27 @@ def _fill_cell(
     base = structure.x @ transform.T + origin
     x = np.mod((base[:, None, :] + shifts[None]).reshape(-1, 3), 1.0)
     z = np.repeat(structure.z, len(shifts))
-    keep: list[int] = []
-    for i in range(len(z)):  # first atom of each cluster wins; averaging over the group follows later
-        same = [j for j in keep if z[j] == z[i]]
-        delta = x[same] - x[i]
-        delta -= np.rint(delta)
-        if not same or np.linalg.norm(delta @ columns.T, axis=1).min() > tolerance:
-            keep.append(i)
-    return (z[keep], x[keep]) if len(keep) == round(expected) else None
+    keep = np.ones(len(z), bool)
+    for i in _crowded(
+        z, x, columns, tolerance
+    ):  # first atom of each cluster wins; averaging over the group follows later
+        if keep[i]:
+            later = i + 1 + np.flatnonzero(keep[i + 1 :] & (z[i + 1 :] == z[i]))
+            keep[later[_distances(x[later] - x[i], columns) <= tolerance]] = False
+    return (z[keep], x[keep]) if keep.sum() == round(expected) else None
+
+
+def _distances(delta: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(...) lengths of differences (..., 3) of fractional coordinates, each brought near to zero."""
+    return np.linalg.norm((delta - np.rint(delta)) @ columns.T, axis=-1)
+
+
+def _crowded(z: np.ndarray, x: np.ndarray, columns: np.ndarray, tolerance: float) -> np.ndarray:
+    """Atoms that may have another one of their species after them within the tolerance."""
+    if len(z) > _ALL_PAIRS:
+        return np.arange(len(z))
+    near = (_distances(x[:, None] - x, columns) <= tolerance) & (z[:, None] == z)
+    return np.flatnonzero(np.triu(near, 1).any(axis=1))
 
 
 def _unique_points(points: np.ndarray) -> np.ndarray:
@@ -297,11 +311,11 @@ def _symmetrize(
     atoms = np.unique(members)
     best: tuple[float, int, np.ndarray] | None = None
     for position in np.flatnonzero(table.pos_mask[0] & (table.pos_mult[0] == len(atoms))).tolist():
-        for y in x[atoms]:
-            point = nearest_on_flat(
-                table.pos_x0[0, position], table.pos_basis[0, position], int(table.pos_dof[0, position]), y
-            )
-            offset = float(np.linalg.norm(cartesian @ (point - y)))
+        points = nearest_on_flat(
+            table.pos_x0[0, position], table.pos_basis[0, position], int(table.pos_dof[0, position]), x[atoms]
+        )
+        offsets = np.linalg.norm((points - x[atoms]) @ cartesian.T, axis=1)
+        for offset, point in zip(offsets.tolist(), points, strict=True):
             if best is None or offset < best[0] - 1e-9:
                 best = (offset, position, point)
     if best is None or best[0] > tolerance:
@@ -322,16 +336,21 @@ def _symmetrize(
 
 
 def nearest_on_flat(x0: np.ndarray, basis: np.ndarray, dof: int, y: np.ndarray) -> np.ndarray:
-    """The point of (x0 + basis R^dof) + Z^3 close to ``y`` (3,): nearest for points nearly on it, which is what is asked here."""
+    """The points of (x0 + basis R^dof) + Z^3 close to ``y`` (..., 3): nearest for points nearly on it, which is asked here."""
     if dof == 3:
         return y.copy()
     if dof == 0:
         return x0 + np.rint(y - x0)
-    unimodular = _completion(tuple(map(tuple, np.rint(basis[:, :dof]).astype(int).tolist())))
-    c = np.linalg.solve(unimodular, y - x0)
-    shift = unimodular[:, dof:] @ np.rint(c[dof:])
-    free = np.linalg.lstsq(basis[:, :dof], y - x0 - shift, rcond=None)[0]
-    return x0 + shift + basis[:, :dof] @ free
+    unimodular, inverse, along = _flat_maps(tuple(map(tuple, np.rint(basis[:, :dof]).astype(int).tolist())))
+    shift = np.rint((y - x0) @ inverse[dof:].T) @ unimodular[:, dof:].T
+    return x0 + shift + (y - x0 - shift) @ along.T
+
+
+@cache
+def _flat_maps(columns: tuple[tuple[int, ...], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of a flat's directions: a unimodular completion, its inverse (of integers), and the projector on them."""
+    unimodular, directions = _completion(columns), np.array(columns, float)
+    return unimodular, np.rint(np.linalg.inv(unimodular)), directions @ np.linalg.pinv(directions)
 
 
 def wrap_on_flat(x0: np.ndarray, basis: np.ndarray, dof: int, point: np.ndarray) -> np.ndarray:

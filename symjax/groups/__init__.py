@@ -18,7 +18,7 @@ from symjax.groups.algebra import (
     with_den,
 )
 from symjax.groups.axioms import Defects, cayley_table, check_group, defects, is_group
-from symjax.groups.closure import Closed, close
+from symjax.groups.closure import Closed, close, close_by_order
 from symjax.groups.identify import Identified, identify, identify_many, identify_motions
 from symjax.groups.indexed import (
     ClosedIndices,
@@ -73,6 +73,7 @@ __all__ = [
     "center",
     "check_group",
     "close",
+    "close_by_order",
     "close_indices",
     "close_mask",
     "compose_pairs",

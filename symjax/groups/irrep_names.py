@@ -1,11 +1,13 @@
 """Standard names of special k-vectors and of their irreps.
 
-Owns `NamedK`, `special_k`, `named_k` and `parse_irrep`. Names are those of Cracknell, Davies, Miller & Love, Kronecker Product
-Tables (1979), as the Bilbao Crystallographic Server gives them for the standard settings (Aroyo et al., Acta Cryst. A62, 115, 2006;
-Elcoro et al., J. Appl. Cryst. 50, 1457, 2017): GM, X, M, R, ... and GM4-, R4+, with the sign of the inversion where k keeps it.
-Only names are packaged (groups/irrep_labels.npz, made by scripts/make_irrep_labels.py); irreps are worked out. Names exist for the
-1,350 special k-vectors of maximal symmetry; any other k is named by its coordinates and its irreps are numbered by dimension, then
-characters: such a number is ours and no convention (`NamedK.standard` is False).
+Owns `NamedK`, `special_k`, `named_k`, `characters_text` and `parse_irrep`. Names are those of Cracknell, Davies, Miller &
+Love, Kronecker Product Tables (1979), as the Bilbao Crystallographic Server gives them for the standard settings (Aroyo et
+al., Acta Cryst. A62, 115, 2006; Elcoro et al., J. Appl. Cryst. 50, 1457, 2017): GM, X, M, R, ... and GM4-, R4+, with the
+sign of the inversion where k keeps it. Only names are packaged (groups/irrep_labels.npz, made by
+scripts/make_irrep_labels.py); irreps are worked out. Names exist for the 1,350 special k-vectors of maximal symmetry; any
+other k (on a line, on a plane, in general position) is named by its coordinates and its irreps are numbered by dimension,
+then characters: such a number is ours and no convention (`NamedK.standard` is False), so what is printed goes with the
+characters.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from symjax.groups.irreps import Irreps, KVector, irreps_at
 from symjax.groups.packaged import arrays, check_number
 from symjax.groups.symbols import short_symbol
 from symjax.groups.tables import standard_setting
+from symjax.ops.symbols import format_xyz
+from symjax.ops.types import Op
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,32 @@ def named_k(number: int, k: KVector | str) -> NamedK:
     irreps = _at(number, k.text[1:-1])
     name = f"k{k.text}"
     return NamedK(number, name, irreps, tuple(f"{name}[{i + 1}]" for i in range(len(irreps.small))), False)
+
+
+def characters_text(named: NamedK, irrep: int) -> str:
+    """What an irrep without a standard name is: k, and the characters of the small irrep.
+
+    Such as ``characters of the little group of k (0,0,1/3): 1 of x,y,z -x,-y,z; -1 of -y,x,z y,-x,z``; one operation of each
+    rotation part, in the standard setting.
+    """
+    irreps = named.irreps
+    chi = irreps.small[irrep].characters
+    texts = format_xyz(Op(irreps.W[irreps.rows].astype(np.int32), irreps.w[irreps.rows].astype(np.int32)), irreps.den)
+    by_value: dict[str, list[str]] = {}
+    for value, text in zip(chi, texts, strict=True):
+        by_value.setdefault(_number(complex(value)), []).append(str(text))
+    parts = [f"{value} of {' '.join(ops)}" for value, ops in sorted(by_value.items(), key=lambda one: one[0] == "0")]
+    return f"characters of the little group of k {irreps.k.text}: {'; '.join(parts)}"
+
+
+def _number(value: complex) -> str:
+    """Such as ``-1``, ``i`` or ``-0.5+0.866i``."""
+    real, imaginary = round(value.real, 3) + 0.0, round(value.imag, 3) + 0.0
+    if not imaginary:
+        return f"{real:g}"
+    size = "" if abs(imaginary) == 1 else f"{abs(imaginary):g}"
+    sign = "-" if imaginary < 0 else "+" if real else ""
+    return f"{f'{real:g}' if real else ''}{sign}{size}i"
 
 
 def parse_irrep(number: int, text: str) -> tuple[NamedK, int]:

@@ -133,6 +133,11 @@ class Irreps:
         """(s, 3) int64 in units of 1/k.den."""
         return self.k_moved[self.arm_row]
 
+    @property
+    def star(self) -> tuple[str, ...]:
+        """The arms as texts such as ``(1/2,0,1/2)``."""
+        return tuple(KVector(arm, self.k.den).text for arm in self.arms)
+
     @cached_property
     def k_moved(self) -> np.ndarray:
         """(n, 3) int64 k W^-1 for every rotation part, in units of 1/k.den."""

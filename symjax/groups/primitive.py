@@ -7,7 +7,7 @@ of origin shifts. Numpy only, no compilation, so a single set costs about a mill
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -60,9 +60,20 @@ def primitive_form(opset: OpSet, *, name: str = "the set of operations") -> Prim
     if mask.ndim != 1 or not mask.any():
         raise SymjaxError(f"{name}: one set with at least one operation is needed, got a mask of shape {mask.shape}")
     W, w = np.asarray(opset.W)[mask].astype(np.int64), np.asarray(opset.w)[mask].astype(np.int64) % opset.den
-    form = _divide(W, w, opset.den)
-    if form is None or not _closes(form):
+    form = _form(W.tobytes(), w.tobytes(), opset.den)
+    if form is None:
         raise _not_a_group(W, w, opset.den, name)
+    return form
+
+
+@lru_cache(maxsize=256)
+def _form(W: bytes, w: bytes, den: int) -> PrimitiveForm | None:
+    """The form of a set given by its bytes (walks ask for the same ones over and over); None if it is no group."""
+    form = _divide(np.frombuffer(W, np.int64).reshape(-1, 3, 3), np.frombuffer(w, np.int64).reshape(-1, 3), den)
+    if form is None or not _closes(form):
+        return None
+    for array in (form.W, form.w, form.columns):
+        array.setflags(write=False)
     return form
 
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from symjax.crystals.types import Crystal
 from symjax.errors import DataError
-from symjax.groups.setting import find_setting
 from symjax.navigate.modes import Modes, modes_of
 from symjax.navigate.placing import crystal_in_setting, relation_below
 from symjax.navigate.relation import Relation
@@ -52,7 +51,7 @@ class Decomposition:
 
 def parent_and_relation(search: Search, found: Supergroup) -> tuple[Crystal, Relation]:
     """The symmetrized parent in its standard setting, and the structure's group below it."""
-    upper = find_setting(found.motions.opset(), metric=found.cell.metric)
+    upper = search.setting_of(found)
     return crystal_in_setting(found.cell, found.motions, upper), relation_below(
         upper, search.motions, found.columns, found.origin
     )
@@ -68,7 +67,7 @@ def decompose(search: Search, found: Supergroup) -> Decomposition:
     Raises:
         DataError: an atom of the parent is not found again in its orbits (it is not symmetric).
     """
-    upper = find_setting(found.motions.opset(), metric=found.cell.metric)
+    upper = search.setting_of(found)
     parent, relation = parent_and_relation(search, found)
     split = split_crystal(parent, relation)
     modes = modes_of(split)
@@ -122,7 +121,7 @@ def near_operations(search: Search, found: Supergroup) -> list[NearOperation]:
     Operations of the parent map the structure's displacement field u on itself only nearly: the image of atom i misses the atom at
     its place by |u_gi - R u_i|.
     """
-    upper = find_setting(found.motions.opset(), metric=found.cell.metric)
+    upper = search.setting_of(found)
     back = np.linalg.inv(upper.matrix)
     B = np.rint(np.linalg.inv(found.columns)).astype(np.int64)
     symmetrized = np.linalg.inv(found.columns).T @ found.cell.L

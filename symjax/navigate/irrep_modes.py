@@ -22,35 +22,57 @@ from symjax.navigate.symmetry_modes import IrrepAction, primitive_cell
 _CLOSE = 1e-4
 
 
-def modes_of_irrep(crystal: Crystal, irrep: RealIrrep, relation: Relation) -> Modes:
+def modes_of_irrep(crystal: Crystal, irrep: RealIrrep, relation: Relation, *, along: np.ndarray | None = None) -> Modes:
     """Freedoms of a crystal along an isotropy subgroup that belong to one irrep.
 
     Args:
         crystal: the parent, with the operations of the standard setting of its type.
         irrep: of that type.
         relation: one of its isotropy subgroups, from `symjax.navigate.irreps.isotropy_relation`.
+        along: (D,) the order parameter up to its size, kept by that subgroup; everything that the subgroup keeps where left out.
 
     Raises:
-        InputError: the crystal has neither displacements nor strains of that irrep.
+        InputError: the crystal has neither displacements nor strains of that irrep, or vectors of the irrep mean nothing because it
+            is of complex or quaternionic type (its matrices commute with rotations of the vector).
     """
+    if along is not None and irrep.reality != 1:
+        raise InputError(
+            f"{irrep.label} has no fixed directions: a turn of its order parameter can be taken up by a phase; give letters"
+        )
     split = split_crystal(crystal, relation)
     modes, space = modes_of(split), ModeSpace(split)
     action = IrrepAction(crystal, primitive_cell(crystal), irrep.named.number)
-    displacement = space.vectors(_basis(_projector(split, space, action, irrep)))
+    own = _projector(split, space, action, irrep)
+    weight = None if along is None else _partner(space, irrep, along)
+    if weight is not None:
+        own = own @ space.mean(weight) @ own
+    displacement = space.vectors(_basis(own))
     strain = np.zeros((0, 3, 3))
     if irrep.named.name == "GM" and len(modes.strain):
         a = space.strain_coordinates(modes.strain)
         own = a @ a.T @ action.strain_projector(irrep) @ a @ a.T
+        if weight is not None:
+            own = own @ space.strain_mean(weight) @ own
         strain = np.einsum("as,aij->sij", _basis(0.5 * (own + own.T)), K_BASIS)
     if not len(displacement) and not len(strain):
         raise InputError(
             f"this crystal has no displacements and no strains of {irrep.label} along that direction: its atoms lie on positions "
             "whose vectors hold no such irrep (`symjax subgroups FILE --irrep` lists what it has)"
         )
-    own = replace(
+    found = replace(
         modes, displacement=displacement, strain=strain, num_primary=len(displacement), num_primary_strain=len(strain)
     )
-    return replace(own, realized=realized_group(own))
+    return replace(found, realized=realized_group(found))
+
+
+def _partner(space: ModeSpace, irrep: RealIrrep, along: np.ndarray) -> np.ndarray:
+    """(n,) weights of the cosets whose sum projects on fields that belong to one vector of an irrep of real type.
+
+    (D / |G|) sum_g (v D(g) v) g for a unit vector v (the orthogonality of matrix elements).
+    """
+    v = along / np.linalg.norm(along)
+    matrices = irrep.operations(*space.operations())
+    return irrep.dim / len(matrices) * np.einsum("i,gij,j->g", v, matrices, v)
 
 
 def _projector(split: SplitCrystal, space: ModeSpace, action: IrrepAction, irrep: RealIrrep) -> np.ndarray:

@@ -121,6 +121,10 @@ class ModeSpace:
 
     def projector(self, mask: np.ndarray) -> np.ndarray:
         """(dim, dim) orthogonal projector of Inv(H) on Inv(K), K the cosets of the mask (n,)."""
+        return self.mean(mask / mask.sum())
+
+    def mean(self, weight: np.ndarray) -> np.ndarray:
+        """(dim, dim) sum over the cosets of weight (n,) times their action, projected on Inv(H); symmetric part."""
         count = len(self.U)
         U = np.zeros((count, 3, 3))
         for i, columns in enumerate(self.U):
@@ -129,7 +133,7 @@ class ModeSpace:
         blocks: dict[int, np.ndarray] = {}
         for g, p in enumerate(self.split.parent_position.tolist()):
             if p not in blocks:
-                blocks[p] = self._block(p, mask)
+                blocks[p] = self._block(p, weight)
             mine = np.flatnonzero(self.split.parent_orbit == g)
             ratio = self.scale[mine][:, None] / self.scale[mine]
             piece = np.einsum(
@@ -140,18 +144,30 @@ class ModeSpace:
         full = out.reshape(3 * count, 3 * count)[np.ix_(live, live)]
         return 0.5 * (full + full.T)
 
-    def _block(self, position: int, mask: np.ndarray) -> np.ndarray:
-        """(k, k, 3, 3) mean over the cosets of K of R_e^-1 R_h, by orbit and the orbit that it is sent to."""
+    def _block(self, position: int, weight: np.ndarray) -> np.ndarray:
+        """(k, k, 3, 3) weighted sum over the cosets of R_e^-1 R_h, by orbit and the orbit that it is sent to."""
         orbit, row = self._targets[position]
         k, m = len(orbit), len(self.R)
-        count = np.zeros((k, k, m))
-        np.add.at(count, (np.arange(k)[:, None], orbit[:, mask], row[:, mask]), 1.0)
-        return np.einsum("ijr,rab->ijab", count, self.R) / int(mask.sum())
+        count, live = np.zeros((k, k, m)), weight != 0
+        np.add.at(count, (np.arange(k)[:, None], orbit[:, live], row[:, live]), weight[live])
+        return np.einsum("ijr,rab->ijab", count, self.R)
+
+    def operations(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """Of each coset one operation in the parent's conventional basis: (n, 3, 3), and (n, 3) in units of the last."""
+        s = self.cosets
+        C = s.C / s.C_den
+        W = np.rint(C @ s.form.W @ np.linalg.inv(C)).astype(np.int64)[s.row]
+        return W, s.w @ s.C.T, s.unit * s.C_den
 
     def strain_projector(self, mask: np.ndarray) -> np.ndarray:
         """(6, 6) orthogonal projector of symmetric tensors (coefficients of `K_BASIS`) on those that the rotation parts keep."""
-        R = self.R[np.unique(self.cosets.row[mask])]
-        return np.einsum("aij,gik,bkl,gjl->ab", K_BASIS, R, K_BASIS, R, optimize=True) / len(R)
+        return self.strain_mean(mask / mask.sum())
+
+    def strain_mean(self, weight: np.ndarray) -> np.ndarray:
+        """(6, 6) sum over the cosets of weight (n,) times their action on symmetric tensors; symmetric part."""
+        by_row = np.bincount(self.cosets.row, weights=weight, minlength=len(self.R))
+        out = np.einsum("g,aij,gik,bkl,gjl->ab", by_row, K_BASIS, self.R, K_BASIS, self.R, optimize=True)
+        return 0.5 * (out + out.T)
 
     @cached_property
     def translations(self) -> np.ndarray:

@@ -86,12 +86,12 @@ def _vector(coefficients: list[Any]) -> str:
     return text.removeprefix("+")
 
 
-def coordinate_text(x: np.ndarray) -> str:
-    """Coordinates (3,) modulo 1: exact fractions where they are ones of small denominator, else four digits."""
+def coordinate_text(x: np.ndarray, digits: int = 4) -> str:
+    """Coordinates (3,) modulo 1: exact fractions where they are ones of small denominator, else so many digits."""
     parts = []
     for value in np.mod(np.asarray(x, float) + _CLOSE, 1.0) - _CLOSE:
         near = Fraction(float(value)).limit_denominator(24)
-        parts.append(str(near) if abs(float(near) - value) < 2 * _CLOSE else f"{value:.4f}")
+        parts.append(str(near) if abs(float(near) - value) < 2 * _CLOSE else f"{value:.{digits}f}")
     return ",".join(parts)
 
 

@@ -1,6 +1,6 @@
 """From motions of an arrangement to the standard setting: crystals with their orbits, and subgroups seen from their supergroup.
 
-Owns `crystal_in_setting`, `relation_below` and `way_from_file`. Motions are exact about the centroid of the atoms
+Owns `crystal_in_setting`, `relation_below`, `way_from_file` and `nearest_origin`. Motions are exact about the centroid of the atoms
 (`navigate.pseudosymmetry`), so the way into the standard setting (`symjax.groups.setting`) is exact too; only coordinates and
 lattices are real.
 """
@@ -13,8 +13,9 @@ import numpy as np
 
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.errors import InputError, SymjaxError
+from symjax.groups.primitive import origin_solutions
 from symjax.groups.sets import OpSet
-from symjax.groups.setting import Setting, find_setting
+from symjax.groups.setting import Setting, find_setting, make_setting
 from symjax.groups.tables import standard_setting
 from symjax.navigate.motions import Motions
 from symjax.navigate.relation import Relation
@@ -133,3 +134,31 @@ def way_from_file(structure: AtomicStructure, cell: AtomicStructure) -> tuple[np
     if best is None or best[0] > 1.0:
         raise SymjaxError("the atoms of the cell are not those of the structure")
     return C, np.array(best[2])
+
+
+def nearest_origin(setting: Setting, C: np.ndarray, o: np.ndarray) -> Setting:
+    """Of the origins that a standard setting leaves open the one that is simplest in other axes.
+
+    A type does not change when its origin is moved by a translation of its normalizer, (W - I) n in Z^3 for every rotation part;
+    along polar directions the origin stays where it is.
+
+    Args:
+        setting: from a cell to the standard setting.
+        C, o: (3, 3) and (3,) the cell in other axes, x = C y + o.
+    """
+    opset = standard_setting(setting.number)
+    W, pure = np.asarray(opset.W, np.int64), (np.asarray(opset.W) == np.eye(3)).all(axis=(1, 2))
+    solved = origin_solutions(np.unique(W, axis=0), np.zeros((len(np.unique(W, axis=0)), 3), np.int64), 1)
+    points, unit = (np.zeros((1, 3), np.int64), 1) if solved is None else solved
+    steps = [(n, unit) for n in points] + [(t, opset.den) for t in np.asarray(opset.w, np.int64)[pure]]
+    best: tuple | None = None
+    for n, den in steps:
+        scale = math.lcm(setting.p_den, setting.P_den * den)
+        p = setting.p * (scale // setting.p_den) + setting.P @ n * (scale // (setting.P_den * den))
+        place = o + C @ (p / scale)
+        gap = np.abs(place - np.rint(place))
+        cost = (int((gap > 1e-3).sum()), round(float(gap.sum()), 3))
+        if best is None or cost < best[0]:
+            best = (cost, p, scale)
+    assert best is not None
+    return make_setting(setting.number, setting.symbol, (setting.P, setting.P_den), (best[1], best[2]))

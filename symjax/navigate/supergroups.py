@@ -22,7 +22,9 @@ import numpy as np
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.groups.identify import identify
+from symjax.groups.setting import Setting, find_setting
 from symjax.navigate.motions import Distortion, Motions, closure, compose
+from symjax.navigate.placing import nearest_origin, way_from_file
 from symjax.navigate.pseudosymmetry import (
     centred,
     divide,
@@ -111,6 +113,7 @@ class Search:
         motions: H in that cell.
         supergroups: by index, then displacement; equivalent ones as one.
         complete: False where the walk was cut short at ``max_groups``.
+        way: (C, o) that cell in the axes of the structure as given, x = C y + o (`symjax.navigate.placing.way_from_file`).
     """
 
     number: int
@@ -119,6 +122,13 @@ class Search:
     motions: Motions
     supergroups: list[Supergroup]
     complete: bool
+    way: tuple[np.ndarray, np.ndarray]
+
+    def setting_of(self, found: Supergroup) -> Setting:
+        """From a supergroup's own cell to its standard setting, the origin simple in the axes of the structure as given."""
+        C, o = self.way
+        setting = find_setting(found.motions.opset(), metric=found.cell.metric)
+        return nearest_origin(setting, C @ found.columns, o + C @ found.origin)
 
 
 @dataclass
@@ -222,7 +232,7 @@ def find_supergroups(
         done += 1
         if progress is not None:
             progress(done, len(nodes))
-    return _collect(base, nodes, limits, complete=not waiting)
+    return _collect(base, nodes, limits, complete=not waiting, way=way_from_file(structure, base))
 
 
 def _start(structure: AtomicStructure, symprec: float) -> tuple[AtomicStructure, _Node]:
@@ -306,7 +316,9 @@ def _above(base: AtomicStructure, node: _Node, limits: _Limits) -> list[_Node]:
     return found
 
 
-def _collect(base: AtomicStructure, nodes: list[_Node], limits: _Limits, *, complete: bool) -> Search:
+def _collect(
+    base: AtomicStructure, nodes: list[_Node], limits: _Limits, *, complete: bool, way: tuple[np.ndarray, np.ndarray]
+) -> Search:
     """The nodes as supergroups, equivalent ones put together."""
     start = nodes[0]
     indirect = set()
@@ -345,7 +357,7 @@ def _collect(base: AtomicStructure, nodes: list[_Node], limits: _Limits, *, comp
         else:
             found.append(one)
     found.sort(key=lambda g: (g.index, g.rms_displacement, g.number))
-    return Search(start.number, start.symbol, base, start.motions, found, complete)
+    return Search(start.number, start.symbol, base, start.motions, found, complete, way)
 
 
 def _equivalent(one: Supergroup, other: Supergroup) -> bool:

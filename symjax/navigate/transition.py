@@ -102,10 +102,25 @@ class Transition(Distortion):
 
         Along polar directions, where the setting leaves the origin free, it lies at the heaviest atom of A.
         """
+        return crystal_in_setting(self.image(s), self.motions, self.setting, origin=self.origin)
+
+    @cached_property
+    def origin(self) -> np.ndarray:
+        """(3,) that of `crystal`, in the common cell."""
         free = self.motions.W.mean(axis=0)  # projects on what all operations keep
         anchor = self.first.x[int(self.first.z.argmax())]
-        origin = self.setting.origin + free @ (anchor - self.setting.origin)
-        return crystal_in_setting(self.image(s), self.motions, self.setting, origin=origin)
+        return self.setting.origin + free @ (anchor - self.setting.origin)
+
+    def ways(self, A: Phase, B: Phase) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+        """(P, p) from the primitive cell of each end to the cell of `crystal`: y = P x + p."""
+        found = []
+        for phase, columns, x, atom in (
+            (A, self.S, self.first.x, 0),
+            (B, self.V, self.second.x, int(self.origin_in_B[0])),
+        ):
+            p = phase.cell.x[atom] + columns @ (self.origin - x[0])
+            found.append((columns @ self.setting.matrix, p))
+        return found[0], found[1]
 
     def detected(self, s: float, symprec: float = 1e-3) -> Identified:
         """The whole group of the image at a tolerance in angstrom: K, or a supergroup of it."""

@@ -19,6 +19,7 @@ import numpy as np
 from symjax.crystals.types import Crystal
 from symjax.elements import symbol as element
 from symjax.errors import InputError
+from symjax.groups.irrep_names import characters_text
 from symjax.groups.properties import GroupProperties, properties
 from symjax.groups.sets import OpSet
 from symjax.groups.setting import Setting
@@ -264,7 +265,7 @@ def describe_part(part: IrrepPart) -> dict[str, Any]:
         "dimension": part.irrep.dim,
         "direction": part.plain,
         "direction_here": part.text,
-    }
+    } | ({} if named.standard else {"characters": characters_text(named, part.irrep.irrep)})
 
 
 def describe_paths(number: int, relation: Relation, crystal: Crystal | None = None) -> dict[str, Any]:

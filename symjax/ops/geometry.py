@@ -25,6 +25,7 @@ import numpy as np
 
 from symjax.ops import exact
 from symjax.ops.checks import OperationError, as_op, check_den
+from symjax.ops.kept import Kept
 from symjax.ops.symbols import format_xyz
 from symjax.ops.types import DEN, Array, Op, namespace
 
@@ -305,15 +306,22 @@ def describe(op: Op, den: int = DEN, *, radius: int = 1) -> Any:
     op = as_op(op.W, op.w)
     if op.W.ndim > 3:
         return [describe(Op(W, w), den, radius=radius) for W, w in zip(op.W, op.w)]
-    single = op.W.ndim == 2
-    op = Op(op.W.reshape(-1, 3, 3), op.w.reshape(-1, 3))
+    flat = Op(op.W.reshape(-1, 3, 3), op.w.reshape(-1, 3))
+    result = _DESCRIBED.of(flat, (den, radius), lambda some: _described(some, den, radius))
+    return result[0] if op.W.ndim == 2 else result
+
+
+_DESCRIBED = Kept()
+
+
+def _described(op: Op, den: int, radius: int) -> list[Description]:
+    """Descriptions of operations (n,)."""
     found = geometry(op, den, radius=radius)
     if np.any(found.kind == Kind.NONE):
         bad = int(np.flatnonzero(found.kind == Kind.NONE)[0])
         text = format_xyz(Op(op.W[bad], op.w[bad]), den)
         raise OperationError(f"operation {bad} ({text}) has infinite order: no lattice is invariant under it")
-    result = [_describe_one(Geometry(*(field[i] for field in found)), op, i, den) for i in range(len(op.W))]
-    return result[0] if single else result
+    return [_describe_one(Geometry(*(field[i] for field in found)), op, i, den) for i in range(len(op.W))]
 
 
 def _describe_one(g: Geometry, op: Op, index: int, den: int) -> Description:

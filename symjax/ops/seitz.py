@@ -18,6 +18,7 @@ import numpy as np
 
 from symjax.ops import exact, geometry
 from symjax.ops.checks import BasisError, OperationError, ParseError, as_op, check_den
+from symjax.ops.kept import Kept
 from symjax.ops.types import DEN, HEXAGONAL, Op
 
 _SYMBOL = re.compile(
@@ -61,8 +62,19 @@ def seitz(op: Op, den: int = DEN) -> Any:
     check_den(den)
     op = as_op(op.W, op.w)
     batch = op.W.shape[:-2]
+    flat = Op(op.W.reshape(-1, 3, 3), op.w.reshape(-1, 3) % den)
+    texts = _SPELLED.of(flat, den, lambda some: _spelled(some, den)) if len(flat.W) <= _FEW else _spelled(flat, den)
+    return np.array(texts, dtype=object).reshape(batch).tolist() if batch else str(texts[0])
+
+
+_SPELLED = Kept()
+_FEW = 10_000  # more operations than this are spelled by their distinct parts
+
+
+def _spelled(op: Op, den: int) -> list[str]:
+    """Seitz symbols of operations (n,), translations in [0, den)."""
     W, which_W = _distinct(op.W.reshape(-1, 9), exact.rotation_code(op.W) if np.abs(op.W).max(initial=0) <= 4 else None)
-    w, which_w = _distinct(op.w.reshape(-1, 3) % den, exact.translation_code(op.w, den) if den <= 1290 else None)
+    w, which_w = _distinct(op.w, exact.translation_code(op.w, den) if den <= 1290 else None)
     order, axis, _ = geometry.axis_data(W.reshape(-1, 3, 3))
     if np.any(order == 0):
         bad = int(np.flatnonzero(order == 0)[0])
@@ -73,7 +85,7 @@ def seitz(op: Op, den: int = DEN) -> Any:
     shifts = [" ".join(str(Fraction(int(x), den)) for x in row) for row in w]
     pairs, which = np.unique(which_W.ravel() * len(w) + which_w.ravel(), return_inverse=True)
     texts = np.array([f"{{{rotations[p // len(w)]}|{shifts[p % len(w)]}}}" for p in pairs.tolist()], dtype=object)
-    return texts[which.ravel()].reshape(batch).tolist() if batch else str(texts[which.ravel()[0]])
+    return texts[which.ravel()].tolist()
 
 
 def rotation_about(order: int, axis: Any, sense: int, basis: Any) -> np.ndarray:

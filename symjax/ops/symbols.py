@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -102,13 +103,14 @@ def format_translation(units: int, den: int = DEN) -> str:
     return str(value)
 
 
-def _format_row(row: np.ndarray, units: int, den: int) -> str:
+@lru_cache(maxsize=1 << 14)
+def _format_row(row: tuple[int, ...], units: int, den: int) -> str:
     text = ""
-    for coefficient, axis in zip(row.tolist(), _AXES):
+    for coefficient, axis in zip(row, _AXES):
         if coefficient:
             size = "" if abs(coefficient) == 1 else str(abs(coefficient))
             text += ("-" if coefficient < 0 else "+") + size + axis
-    units = int(units) % den
+    units %= den
     if units or not text:
         text += "+" + format_translation(units, den)
     return text.removeprefix("+")
@@ -129,4 +131,4 @@ def format_xyz(op: Op, den: int = DEN) -> str | list:
         raise OperationError(f"format_xyz: shapes {W.shape} and {w.shape} are not (..., 3, 3) and (..., 3)")
     if W.ndim > 2:
         return [format_xyz(Op(W[i], w[i]), den) for i in range(len(W))]
-    return ",".join(_format_row(row, units, den) for row, units in zip(W, w))
+    return ",".join(_format_row(tuple(row), int(units), int(den)) for row, units in zip(W.tolist(), w.tolist()))

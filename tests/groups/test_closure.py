@@ -9,7 +9,7 @@ from groups_helpers import as_tuples, conjugated, random_basis, settings_in_any_
 from hypothesis import given, settings
 
 from symjax.errors import InputError
-from symjax.groups import canonicalize, close, hall_setting, make_opset, pad, same_set, stack, take
+from symjax.groups import canonicalize, close, close_by_order, hall_setting, make_opset, pad, same_set, stack, take
 from symjax.ops import exact
 
 
@@ -36,6 +36,24 @@ def test_both_methods_give_the_slow_closure_in_canonical_order(generator_batch):
         ordered = canonicalize(found)
         np.testing.assert_array_equal(ordered.W, found.W)
         np.testing.assert_array_equal(ordered.w, found.w)
+
+
+def test_buckets_hold_the_same_groups(generator_batch):
+    """Every row once, in the smallest bucket that it fits; behind them empty sets."""
+    some = jax.tree.map(lambda a: a[::5], generator_batch)
+    whole, seen = close(some, method="tables"), []
+    for rows, opset in close_by_order(some):
+        size = opset.mask.shape[-1]
+        assert not np.asarray(opset.mask)[len(rows) :].any()
+        for at, row in enumerate(rows.tolist()):
+            order = int(whole.order[row])
+            assert order <= size and not any(order <= other < size for other in (16, 48, 192))
+            for a, b in zip(jax.tree.leaves(pick(opset, at)), jax.tree.leaves(pick(whole.opset, row)), strict=True):
+                np.testing.assert_array_equal(a[:order], b[:order])
+        seen += rows.tolist()
+    assert sorted(seen) == list(range(len(whole.order)))
+    with pytest.raises(InputError, match="one batch axis"):
+        close_by_order(pick(some, 0))
 
 
 @pytest.mark.slow

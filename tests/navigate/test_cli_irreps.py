@@ -6,10 +6,16 @@ import time
 import gemmi
 import numpy as np
 import pytest
-from test_symmetry_modes import lamno3, parent_of, perovskite
+from test_symmetry_modes import axis_of_arm, lamno3, parent_of, perovskite
 
 from symjax.cli.main import main
+from symjax.cli.parent import read_parent
 from symjax.crystals.io import write_cif
+from symjax.groups.irrep_names import parse_irrep
+from symjax.groups.order_parameter import real_irrep
+from symjax.navigate.irrep_modes import _partner, modes_of_irrep
+from symjax.navigate.irreps import isotropy_relation
+from symjax.navigate.modes import ModeSpace
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,27 @@ def test_modes_of_lamno3(files, capsys):
     assert np.linalg.norm(values) == pytest.approx(report["amplitude"], abs=1e-5)
     small = gemmi.make_small_structure_from_block(block)
     assert len(small.get_all_unit_cell_sites()) == 20
+    check_iso_items(block)
+
+
+def check_iso_items(block):
+    """As many variables as modes; deltas = matrix times (norm times values), coordinates = formulas, as readers take it."""
+
+    def column(name):
+        return [gemmi.cif.as_string(v) for v in block.find_values(f"_iso_{name}")]
+
+    names, delta = column("deltacoordinate_label"), np.array(column("deltacoordinate_value"), float)
+    values, norm = (np.array(column(f"displacivemode{name}_value"), float) for name in ("", "norm"))
+    matrix = np.zeros((len(names), len(values)))
+    places = [np.array(column(f"displacivemodematrix_{name}"), int) - 1 for name in ("row", "col")]
+    matrix[places[0], places[1]] = np.array(column("displacivemodematrix_value"), float)
+    assert len(names) == len(values) and abs(np.linalg.det(matrix)) > 0
+    assert np.abs(matrix @ (norm * values) - delta).max() < 1e-6
+    variables = dict(zip(names, delta.tolist(), strict=True))
+    formulas = dict(zip(column("coordinate_label"), column("coordinate_formula"), strict=True))
+    for label, *fracts in block.find("_atom_site_", ["label", "fract_x", "fract_y", "fract_z"]):
+        for axis, value in zip("xyz", fracts, strict=True):
+            assert eval(formulas[f"{label}_{axis}"], {}, variables) == pytest.approx(float(value), abs=2e-5)
 
 
 def test_modes_text_names_origin_and_convention(files, capsys):
@@ -77,9 +104,21 @@ def test_subgroups_of_an_irrep(files, capsys):
     text = output(capsys, "subgroups", files["high"], "--irrep", "R4+")
     for words in ("6 classes of isotropy subgroups of R4+: R (1/2,1/2,1/2), 1 arm, 3 components", "irrep: R4+ (a,a,0)"):
         assert words in text
+    text = output(capsys, "subgroups", "--group", "221", "--irrep", "k(0,0,1/3)[1]")
+    assert "k(0,0,1/3)[1] is no standard label; characters of the little group of k (0,0,1/3): 1 of x,y,z" in text
     report = json.loads(output(capsys, "subgroups", "--group", "221", "--irrep", "k(0,0,1/3)[1]", "--json"))
-    assert not report["asked"]["irrep"]["standard"] and {one["k_index"] for one in report["subgroups"]} >= {3}
+    assert not report["asked"]["irrep"][0]["standard"] and {one["k_index"] for one in report["subgroups"]} >= {3}
     assert "there is no" in output(capsys, "subgroups", "--group", "221", "--irrep", "R7+", code=2)
+    place = axis_of_arm(*parse_irrep(221, "M3+")).index(0)
+    in_phase = ";".join("a" if i == place else "0" for i in range(3))
+    tilts = ("--irrep", "R4+ (0,a,a)", "--irrep", f"M3+ ({in_phase})")  # Glazer's a+b-b-
+    report = json.loads(output(capsys, "subgroups", "--group", "221", *tilts, "--json"))
+    (one,) = report["subgroups"]
+    assert one["symbol"] == "Pnma" and [part["irrep"] for part in one["primary"][0]] == ["R4+", "M3+"]
+    assert [len(irrep["star"]) for irrep in report["asked"]["irrep"]] == [1, 3]
+    assert "has a direction" in output(
+        capsys, "subgroups", "--group", "221", "--irrep", "R4+", "--irrep", "M3+", code=2
+    )
     report = json.loads(output(capsys, "subgroups", "--group", "221", "--max-index", "1", "--json"))
     assert [one["primary"][0][0]["irrep"] for one in report["subgroups"]] == ["GM2-", "GM1-", "GM2+", "GM3+", "GM5+"]
 
@@ -96,8 +135,27 @@ def test_derive_along_an_irrep(files, capsys):
     assert set(moved) == {"R4+"}  # that order parameter and nothing else
     # two of three oxygen pairs turn about one axis each: four O of the cell by 0.3, eight by 0.3 / 2 or as the direction asks
     assert report["irreps"][0]["max_displacement"] == pytest.approx(0.3, abs=1e-3)
+    numbers = ("--irrep", "R4+", "--direction", "(1,0.5,0)", "--amplitude", "0.3", "--num", "1", "--no-picture")
+    output(capsys, "derive", files["high"], *numbers, "--out", folder)
+    (one,) = json.loads((folder / "index.json").read_text())["structures"]
+    assert one["group"]["symbol"] == "C2/m" and one["as_asked"]
     assert "give either --to" in output(capsys, "derive", files["high"], "--out", folder, code=2)
     assert "no displacements" in output(capsys, "derive", files["high"], "--irrep", "GM1-", "--out", folder, code=2)
+
+
+def test_a_numeric_direction_is_that_very_one(files):
+    """R4+ (2,1,0): the field has components in that ratio along the two directions that its isotropy subgroup keeps."""
+    parent = read_parent(files["high"])
+    irrep = real_irrep(*parse_irrep(221, "R4+"))
+    v = np.array([2.0, 1.0, 0.0])
+    relation = isotropy_relation(221, [(irrep, v)])
+    assert len(modes_of_irrep(parent.crystal, irrep, relation).displacement) == 2
+    modes = modes_of_irrep(parent.crystal, irrep, relation, along=v)
+    assert len(modes.displacement) == 1 and modes.realized is None
+    space = ModeSpace(modes.split)
+    a = space.coordinates(modes.displacement)[:, 0]
+    parts = [np.linalg.norm(space.mean(_partner(space, irrep, np.eye(3)[i])) @ a) for i in range(3)]
+    assert np.allclose(parts, [2 / np.sqrt(5), 1 / np.sqrt(5), 0], atol=1e-6)
 
 
 def test_noise_of_a_relaxation_is_told_from_symmetry(tmp_path, capsys):

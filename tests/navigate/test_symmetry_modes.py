@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from textbook import structure
 
 from symjax.cli.parent import parent_of
 from symjax.crystals.types import AtomicStructure
@@ -123,6 +124,47 @@ def test_the_name_of_a_tilt_depends_on_the_origin(origin, label):
     assert amplitudes(found)[label] == pytest.approx(2 * 0.03 * 0.5 * 3.905, abs=1e-4)
 
 
+def test_tungsten_trioxide():
+    """WO3 over the cubic parent of ReO3 (W at the origin): the tetragonal phase is M3- alone, with R4+ it is P4/ncc.
+
+    Howard, Luca & Knight, J. Phys. Condens. Matter 14, 377 (2002): W off its centre along c, neighbours in the plane against it.
+    """
+    a, off = 3.75, 0.06
+    z, x = [], []
+    for i, j in np.ndindex(2, 2):
+        z += [74, 8, 8, 8]
+        x += [[i, j, off * (-1) ** (i + j)], [i + 0.5, j, 0], [i, j + 0.5, 0], [i, j, 0.5]]
+    low = AtomicStructure(L=np.diag([2 * a, 2 * a, a]), z=np.array(z), x=np.array(x) / [2, 2, 1])
+    cubic = AtomicStructure(
+        L=np.eye(3) * a, z=np.array([74, 8, 8, 8]), x=np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]])
+    )
+    found = analyse(parent_of(cubic).crystal, phase_of(low))
+    assert (found.relation.symbol, found.relation.index, found.cells) == ("P4/nmm", 6, 2)
+    assert amplitudes(found) == {"M3-": pytest.approx(np.sqrt(2) * off * a, abs=1e-6)}
+    M, R = (real_irrep(*parse_irrep(221, label)) for label in ("M3-", "R4+"))
+    k = next(i for i, arm in enumerate(M.named.irreps.arms) if arm[2] == 0)
+    assert isotropy_relation(221, [(M, np.eye(3)[k])]).symbol == "P4/nmm"
+    assert isotropy_relation(221, [(M, np.eye(3)[k]), (R, np.array([0.0, 0.0, 1.0]))]).symbol == "P4/ncc"
+
+
+def test_quartz():
+    """High to low quartz: one irrep of GM that the twofold axes along a keep and the sixfold and those between reverse."""
+    found = analyse(parent_of(structure("quartz beta 180")).crystal, phase_of(structure("quartz alpha 154")))
+    assert (found.relation.number, found.relation.index) == (154, 2)
+    primary = next(one for one in found.irreps if not one.part.trivial)
+    assert {one.part.irrep.label for one in found.irreps if one.modes} <= {primary.part.irrep.label, "GM1"}
+    assert primary.part.relation.number == 154 and primary.part.irrep.named.name == "GM"
+    irreps = primary.part.irrep.named.irreps
+    chi = irreps.small[primary.part.irrep.irrep].characters.real
+    about_a, sixfold = np.diag([1, -1, -1]), np.array([[1, -1, 0], [1, 0, 0], [0, 0, 1]])
+    about_a[0, 1] = -1
+    assert [chi[[(W == g).all() for W in irreps.W]].item() for g in (about_a, sixfold)] == [1.0, -1.0]
+    silicon = [
+        m.amplitude for m in primary.modes if found.parent.z[m.orbit] == 14
+    ]  # 0.5 - 0.4697 along a, three of them
+    assert np.linalg.norm(silicon) == pytest.approx(0.0303 * 4.9977 * np.sqrt(3), abs=2e-3)
+
+
 def test_a_group_that_is_no_subgroup_is_refused():
     hexagonal = AtomicStructure(
         L=np.diag([3.0, 3.0, 5.0]), z=np.array([56, 22, 8, 8, 8]), x=np.random.default_rng(0).random((5, 3))
@@ -174,7 +216,15 @@ def test_glazer_tilts(glazer, in_phase, out_of_phase, symbol):
     else:
         m[:] = plus
     pairs = [(real, vector) for real, vector in ((M, m), (R, minus)) if np.any(vector)]
-    assert isotropy_relation(221, pairs).symbol == symbol, glazer
+    relation = isotropy_relation(221, pairs)
+    assert relation.symbol == symbol, glazer
+    # and back: the group tells which tilts lead to it, and in which direction
+    W, w, den = relation.operations()
+    cell = (relation.setting.P, relation.setting.P_den)
+    free = {real.label: round(float(np.trace(real.fixed_by(W, w, den, *cell)))) for real, _ in pairs}
+    parts = irreps_of(221, relation)
+    assert free.items() <= {one.irrep.label: one.dim for one in parts}.items()
+    assert sorted(free) in [sorted(one.irrep.label for one in chosen) for chosen in primary_irreps(relation, parts)]
 
 
 def test_isotropy_subgroups_of_m3():

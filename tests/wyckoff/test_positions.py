@@ -11,6 +11,7 @@ from symjax.groups import canonicalize, hall_setting, make_opset, standard_setti
 from symjax.lattice import choose_frame, k_projector, lattice_from_log, project_k
 from symjax.wyckoff import build_set_table, wyckoff_positions
 from symjax.wyckoff.orbits import assign_orbits
+from symjax.wyckoff.positions import worked_out
 from symjax.wyckoff.set_table import SetTable
 
 
@@ -119,6 +120,24 @@ def test_any_basis_and_origin_gives_the_same_positions(hall, seed, num_shears):
     for p in range(len(b)):
         x = b.x0[p] + b.basis[p] @ rng.random(3)
         assert (stabilizer(moved, x) == b.stab[p]).all()
+
+
+def same_positions(number):
+    found, table = worked_out(standard_setting(number)), wyckoff_positions(standard_setting(number))
+    for name in ("stab", "x0", "basis", "dof", "multiplicity", "images"):
+        a, b = getattr(found, name), getattr(table, name)
+        assert a.dtype == b.dtype and np.array_equal(a, b), (number, name)
+
+
+@pytest.mark.parametrize("number", [1, 62, 148, 205, 216])
+def test_the_table_is_what_the_algorithm_makes(number):
+    same_positions(number)
+
+
+@pytest.mark.slow
+def test_the_whole_table():
+    for number in range(1, 231):
+        same_positions(number)
 
 
 def test_sets_that_do_not_close_are_refused():

@@ -1,0 +1,111 @@
+"""The `_iso_` items of a CIF: amplitudes of symmetry modes and how coordinates follow from them, as ISODISTORT's files have them.
+
+No dictionary of these items is published; the names and their meaning are those that readers of such files rely on (GSAS-II's CIF
+reader: coordinates = formula, deltas = matrix times (norm times mode values)). One variable stands for each free coordinate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from symjax.crystals.types import Crystal
+    from symjax.navigate.symmetry_modes import ModeAnalysis
+
+
+def iso_items(found: ModeAnalysis, report: dict[str, Any], crystal: Crystal, linear: np.ndarray) -> str:
+    """The loops for one file.
+
+    Args:
+        found: the analysis.
+        report: that of `symjax modes`; its modes in the order of ``found``.
+        crystal: the distorted structure as the file has it, atoms called as `symjax.crystals.io.cif.format_cif` does.
+        linear: (3, 3) from fractions of the common cell to those of the file.
+    """
+    from symjax.elements import symbol
+
+    path = found.transition
+    kept = np.unique(path.motions.perm.min(axis=0))  # the representatives, see `crystal_in_setting`
+    frame = np.linalg.inv(path.first.L) @ linear.T
+    steps = [mode.vector[kept] @ frame for one in found.irreps for mode in one.modes]
+    amplitudes = [mode.amplitude for one in found.irreps for mode in one.modes]
+    labels = [f"{symbol(int(z))}{i}" for i, z in enumerate(crystal.z)]
+    free = [_free(crystal, i) for i in range(len(labels))]
+    variables = [(i, axis) for i, rows in enumerate(free) for axis, _ in rows]
+    delta = sum((a * step for a, step in zip(amplitudes, steps, strict=True)), np.zeros((len(labels), 3)))
+    loops = [
+        _loop(
+            ("_iso_displacivemode_ID", "_iso_displacivemode_label", "_iso_displacivemode_value"),
+            [f"{n} '{label}' {a:.6f}" for n, (label, a) in enumerate(zip(_names(report), amplitudes, strict=True), 1)],
+        ),
+        _loop(
+            ("_iso_displacivemodenorm_ID", "_iso_displacivemodenorm_value"),
+            [f"{n} 1.000000" for n in range(1, len(steps) + 1)],
+        ),
+        _loop(
+            ("_iso_deltacoordinate_ID", "_iso_deltacoordinate_label", "_iso_deltacoordinate_value"),
+            [f"{n} {labels[i]}_d{'xyz'[axis]} {delta[i, axis]:.8f}" for n, (i, axis) in enumerate(variables, 1)],
+        ),
+        _loop(("_iso_coordinate_label", "_iso_coordinate_formula"), _formulas(crystal, labels, free, delta)),
+        _loop(
+            ("_iso_displacivemodematrix_row", "_iso_displacivemodematrix_col", "_iso_displacivemodematrix_value"),
+            [
+                f"{row} {column} {step[i, axis]:.8f}"
+                for row, (i, axis) in enumerate(variables, 1)
+                for column, step in enumerate(steps, 1)
+                if abs(step[i, axis]) > 1e-9
+            ],
+        ),
+        _loop(
+            ("_iso_strainmode_ID", "_iso_strainmode_label", "_iso_strainmode_value"),
+            [
+                f"{n} '{report['high']['symbol']}{_irrep(one)}[strain]' {value / 100:.8f}"
+                for n, (one, value) in enumerate(((one, v) for one in report["irreps"] for v in one["strain"]), 1)
+            ],
+        ),
+    ]
+    return "\n\n".join(loop for loop in loops if loop) + "\n"
+
+
+def _irrep(one: dict[str, Any]) -> str:
+    return f"[{one['k_vector'][1:-1]}]{one['irrep']}{one['direction']}"
+
+
+def _names(report: dict[str, Any]) -> list[str]:
+    return [
+        f"{report['high']['symbol']}{_irrep(one)}[{mode['element']}:{mode['position']}:dsp]"
+        for one in report["irreps"]
+        for mode in one["modes"]
+    ]
+
+
+def _free(crystal: Crystal, orbit: int) -> list[tuple[int, np.ndarray]]:
+    """For each free parameter of an orbit the coordinate that it is called after and the step (3,) of all three."""
+    from symjax.groups.order_parameter import reduced_rows
+
+    kept = crystal.W[crystal.stab[orbit]].mean(axis=0)  # projects on what the stabilizer keeps
+    return [(int(np.argmax(np.abs(row) > 1e-6)), row) for row in reduced_rows(kept.T)]
+
+
+def _formulas(
+    crystal: Crystal, labels: list[str], free: list[list[tuple[int, np.ndarray]]], delta: np.ndarray
+) -> list[str]:
+    """Each coordinate as the undistorted value and its variables."""
+    from symjax.navigate.notation import fraction_texts
+
+    lines = []
+    for i, label in enumerate(labels):
+        for axis, start in enumerate(fraction_texts(crystal.x[i] - delta[i])):
+            text = start
+            for pivot, row in free[i]:
+                if abs(row[axis]) > 1e-6:
+                    size = "" if abs(abs(row[axis]) - 1) < 1e-6 else f"{fraction_texts([abs(row[axis])])[0]}*"
+                    text += f" {'-' if row[axis] < 0 else '+'} {size}{label}_d{'xyz'[pivot]}"
+            lines.append(f'{label}_{"xyz"[axis]} "{text}"')
+    return lines
+
+
+def _loop(names: tuple[str, ...], rows: list[str]) -> str:
+    return "\n".join(["loop_", *names, *(f" {row}" for row in rows)]) if rows else ""
