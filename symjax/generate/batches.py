@@ -14,7 +14,6 @@ from symjax.data.buckets import assign_buckets
 from symjax.errors import InputError
 
 _SMALLEST = 8  # rows of the smallest padded batch
-_MUCH = 16  # times the work of a shape of its own; compiling that takes longer than padding to this
 
 
 class Batch(NamedTuple):
@@ -45,6 +44,8 @@ def plan_batches(
     whole: bool = True,
     names: Sequence[str] = ("orbits",),
     shapes: set[tuple[int, int]] | None = None,
+    much: int = 16,
+    padded: Sequence[int] = (),
 ) -> list[Batch]:
     """Batches of at most `batch_size` crystals, smaller buckets first.
 
@@ -57,6 +58,9 @@ def plan_batches(
         names: what the sizes count, for the message.
         shapes: (bucket, padded rows) that are compiled already; these are taken where they hold a batch and are not much larger
             than its own, and new ones are added. So drawing a few crystals again compiles nothing.
+        much: so many times the work of its own shape a batch may cost in one that is compiled already.
+        padded: numbers of rows that batches are padded to, beside a full one; empty for powers of two. Few of them are few
+            programs, whatever number of crystals is asked for.
 
     Raises:
         InputError: a crystal is larger than the largest bucket.
@@ -78,19 +82,23 @@ def plan_batches(
         for start in range(0, len(rows), batch_size):
             part = rows[start : start + batch_size]
             power = min(batch_size, max(_SMALLEST, 1 << (len(part) - 1).bit_length()))
+            if padded:
+                power = min(
+                    (size for size in (*padded, batch_size) if len(part) <= size <= batch_size), default=batch_size
+                )
             own = bucket, batch_size if whole and len(rows) >= batch_size else power
             if shapes is not None:
-                own = _known(own, len(part), buckets, shapes)
+                own = _known(own, len(part), buckets, shapes, much)
             plan.append(Batch(own[0], part, own[1]))
     return plan
 
 
 def _known(
-    own: tuple[int, int], num: int, buckets: Sequence[Sequence[int]], shapes: set[tuple[int, int]]
+    own: tuple[int, int], num: int, buckets: Sequence[Sequence[int]], shapes: set[tuple[int, int]], much: int
 ) -> tuple[int, int]:
     """The least of the shapes that hold so many crystals of a shape's bucket, or the shape itself, which is then known."""
     work = lambda shape: buckets[shape[0]][-1] * shape[1]
-    large_enough = [one for one in shapes if one[0] >= own[0] and one[1] >= num and work(one) <= _MUCH * work(own)]
+    large_enough = [one for one in shapes if one[0] >= own[0] and one[1] >= num and work(one) <= much * work(own)]
     chosen = min(large_enough, key=lambda one: (work(one), one), default=own)
     shapes.add(chosen)
     return chosen

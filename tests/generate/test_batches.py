@@ -28,16 +28,18 @@ def sizes_of(num, seed):
     few=st.integers(0, 20),
     whole=st.booleans(),
     pairs=st.booleans(),
+    padded=st.sampled_from([(), (8, 64)]),
 )
-def test_everybody_is_in_one_batch_that_holds_them(num, seed, batch, few, whole, pairs):
+def test_everybody_is_in_one_batch_that_holds_them(num, seed, batch, few, whole, pairs, padded):
     buckets = PAIRS if pairs else SINGLE
     sizes = sizes_of(num, seed)[:, : len(buckets[0])]
-    plan = plan_batches(sizes, buckets, batch, few=few, whole=whole)
+    plan = plan_batches(sizes, buckets, batch, few=few, whole=whole, padded=padded)
     np.testing.assert_array_equal(np.sort(np.concatenate([part.rows for part in plan])), np.arange(num))
     for part in plan:
         assert (sizes[part.rows] <= buckets[part.bucket]).all()
         assert len(part.rows) <= part.size <= max(batch, 8) and set(part.padded) == set(part.rows)
         assert part.size >= 8 and part.size & (part.size - 1) == 0
+        assert not padded or part.size in (*padded, max(batch, 8), 1 << (batch - 1).bit_length())
     used = [part.bucket for part in plan]
     assert used == sorted(used)
     if not pairs:  # nested buckets: all but the largest that is used hold enough

@@ -121,7 +121,13 @@ def sample_geometry(
     """
     sizes = np.stack([types.orbit_mask.sum(1), types.num_atoms()], axis=1)
     plan = plan_batches(
-        sizes, options.buckets, batch_size, few=batch_size // 2, names=("orbits", "atoms"), shapes=shapes
+        sizes,
+        options.buckets,
+        batch_size,
+        few=batch_size // 2,
+        names=("orbits", "atoms"),
+        shapes=shapes,
+        padded=(8, 64),
     )
     keys = key if key.ndim else rng.row_keys(key, np.arange(len(types.z)))
     k = np.zeros((len(types.z), 6))
