@@ -1,12 +1,16 @@
 """Stage 3 of symop on random structure types: what holds by construction, with untrained weights."""
 
+import json
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from symjax.data.structure_types import StructureTypes, dataset_from_types
-from symjax.errors import InputError
+from symjax.errors import InputError, WeightsError
 from symjax.evaluate.distances import shortest
 from symjax.evaluate.symmetry import find_symmetry
 from symjax.groups.tables import standard_setting
@@ -15,6 +19,8 @@ from symjax.models.symop.geometry import network
 from symjax.models.symop.geometry.inputs import GeometryTargets, build_inputs, free_coordinates, search_offsets
 from symjax.models.symop.geometry.sample import GeometrySampling, reverse_diffusion, sample_geometry
 from symjax.models.symop.geometry.task import diffusion_loss, fit_statistics
+from symjax.models.symop.weights import load_geometry
+from symjax.train.weights import save_params, shipped_weights
 from symjax.wyckoff.set_table import build_set_table
 
 OPTIONS = network.GeometryOptions(
@@ -194,3 +200,23 @@ def test_bad_input_is_named():
     with pytest.raises(InputError, match="num_steps"):
         GeometrySampling(num_steps=0)
     assert (search_offsets(8)[0] == 0).all() and len(search_offsets(48)) == 27
+
+
+def test_weights_of_another_form_are_said(tmp_path):
+    """The shipped weights fit in another folder; with an array more, one less, or another shape they do not."""
+    shutil.copytree(shipped_weights("symop") / "geometry", tmp_path / "geometry")
+    found = load_geometry(tmp_path)
+    net = found.params["net"]["params"]
+    name = next(iter(net))
+    for changed, words in (
+        (net | {"another": net[name]}, "older or newer form"),
+        (net | {name: {}}, "older or newer form"),
+    ):
+        save_params(tmp_path / "geometry", {"net": {"params": changed}, "stats": found.params["stats"]}, found.config)
+        with pytest.raises(WeightsError, match=words):
+            load_geometry(tmp_path)
+    wider = json.loads((shipped_weights("symop") / "geometry" / "config.json").read_text())
+    wider["model"]["geometry"]["radial_hidden"] += 1
+    save_params(tmp_path / "geometry", found.params, ConfigDict(wider))
+    with pytest.raises(WeightsError, match="another preset"):
+        load_geometry(tmp_path)

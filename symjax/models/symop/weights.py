@@ -4,10 +4,20 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from symjax.data.structure_types import StructureTypes
+from symjax.elements import NUM_ELEMENTS
 from symjax.errors import ConfigError, WeightsError
+from symjax.groups.tables import standard_setting
+from symjax.models.symop.geometry.inputs import build_inputs
+from symjax.models.symop.geometry.network import Statistics, init_params
 from symjax.models.symop.geometry.realise import GeometryWeights
 from symjax.models.symop.network import options_from_config
-from symjax.train.weights import load_params, shipped_weights
+from symjax.train.weights import check_shapes, load_params, shipped_weights
+from symjax.wyckoff.set_table import build_set_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +51,26 @@ def load_geometry(folder: str | Path | None = None) -> GeometryWeights:
     """Read `folder/geometry` alone, which realises the structure types of every system.
 
     Raises:
-        WeightsError: it is missing or not of symop.
+        WeightsError: it is missing, not of symop, or an older form or another preset than its configuration says.
     """
-    return GeometryWeights(*load_params(_root(folder) / "geometry"))
+    found = GeometryWeights(*load_params(_root(folder) / "geometry"))
+    if folder is not None:  # those of the package fit (tested), and tracing the network takes a second
+        check_shapes(found.params, _geometry_shapes(found), _root(folder) / "geometry")
+    return found
+
+
+def _geometry_shapes(weights: GeometryWeights) -> Any:
+    """Shapes of the parameters that a configuration asks for."""
+    try:
+        options = weights.options
+    except (KeyError, ConfigError) as error:
+        raise WeightsError(f"the configuration is not one of symop's geometry: {error}") from error
+    one = StructureTypes(
+        build_set_table([standard_setting(1)]), np.zeros(1, int), np.full((1, 1), 1), np.zeros((1, 1), int)
+    )
+    inputs = build_inputs(one.take(np.zeros(1, int), options.buckets[0][0]), options.buckets[0][1])
+    stats = Statistics(jnp.zeros(NUM_ELEMENTS), jnp.ones(6))
+    return jax.eval_shape(lambda key: init_params(key, options, inputs, stats), jax.random.key(0))
 
 
 def _root(folder: str | Path | None) -> Path:
