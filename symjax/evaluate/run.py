@@ -49,7 +49,7 @@ class Options:
         processes: worker processes; None for one a core.
         progress: whether to show progress bars on stderr.
         inputs: what the user gives besides crystals: ``operations`` (W, w, mask), ``likelihoods`` {own, orders}, ``seconds``,
-            ``cutoffs``.
+            ``cutoffs``, ``energy_model`` (`symjax.evaluate.energy_model.EnergyModel`).
         stability: how to make energies; None for none. See `symjax.evaluate.stability.pipeline`.
     """
 
@@ -115,6 +115,8 @@ def evaluate(
         samples = _draw(samples, options.draw, options.seed)
     store = cache if cache is not None else Cache()
     needs = {need for family in families for need in family.needs}
+    if "energy_model" in options.inputs:
+        needs.add("bonds")
     measured = measure([part for part in (samples, reference, train) if part is not None], store, needs, options)
     study = Study(
         measured[0],
@@ -145,6 +147,8 @@ def measure(sources: Sequence[Crystals], cache: Cache, needs: set[str], options:
             wanted.append(stages.fingerprint())
         if "chemistry" in needs and i < 2:
             wanted.append(stages.CHEMISTRY)
+        if "bonds" in needs and i < 2:
+            wanted.append(stages.BONDS)
         if "operations" in needs and i < 2:
             wanted.append(stages.STEADINESS)
         if i == 0 and "operations" in needs and any(cell is not None and len(cell.W) for cell in crystals.cells):
@@ -161,6 +165,7 @@ def measure(sources: Sequence[Crystals], cache: Cache, needs: set[str], options:
             part.get("fingerprint"),
             part.get("steadiness"),
             part.get("chemistry"),
+            part.get("bonds"),
         )
         for (crystals, _), part in zip(work, rows)
     ]
@@ -244,7 +249,16 @@ def _ladder(figures: Sequence[Figure]) -> dict[str, Any]:
 def _failed(part: Measured) -> list[dict[str, str]]:
     """Crystals for which a stage failed, by name with the reason."""
     rows = []
-    for stage in ("geometry", "composition", "symmetry", "operations", "fingerprint", "steadiness", "chemistry"):
+    for stage in (
+        "geometry",
+        "composition",
+        "symmetry",
+        "operations",
+        "fingerprint",
+        "steadiness",
+        "chemistry",
+        "bonds",
+    ):
         results = getattr(part, stage)
         if results is not None:
             rows += [

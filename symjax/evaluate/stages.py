@@ -150,11 +150,18 @@ def _fingerprint(cell: AtomicStructure) -> dict[str, Any]:
     return fingerprint_stage(cell)
 
 
+def _bonds(cell: AtomicStructure) -> dict[str, Any]:
+    from symjax.evaluate.energy_model.graphs import bonds
+
+    return bonds(cell)
+
+
 GEOMETRY = Stage("geometry", 2, geometry, packages=("numpy", "pymatgen"))
 COMPOSITION = Stage("composition", 2, composition, packages=("pymatgen", "smact"))
 SYMMETRY = Stage("symmetry", 2, symmetry, packages=("numpy", "spglib"))
 STEADINESS = Stage("steadiness", 1, steadiness, packages=("numpy", "spglib"))
 CHEMISTRY = Stage("chemistry", 1, chemistry, packages=("numpy", "pymatgen"))
+BONDS = Stage("bonds", 1, _bonds, packages=("numpy", "pymatgen", "scipy"))
 OPERATIONS = Stage("ladder", 1, ladder, operations=True, packages=("numpy", "spglib"))
 
 

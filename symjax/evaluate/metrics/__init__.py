@@ -10,6 +10,7 @@ from symjax.evaluate.metrics import (
     adaptor,
     chemistry,
     coverage,
+    invariants,
     lemat,
     operations,
     stability,
@@ -49,6 +50,7 @@ FAMILIES = {
         Family("adaptor", "WyckoffDiff-Adaptor: requested groups", adaptor.figures),
         Family("operations", "Operations (symjax)", operations.figures, ("operations",)),
         Family("chemistry", "Chemistry: charges, contacts, bonds (symjax)", chemistry.figures, ("chemistry",)),
+        Family("invariants", "Continuous novelty and diversity (AMD, PDD)", invariants.figures),
         Family("lemat", "LeMat-GenBench style", lemat.figures),
         Family("stability", "Stability with a universal potential", stability.figures, ("stability",)),
     )

