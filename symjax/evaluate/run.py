@@ -290,6 +290,7 @@ def distributions(study: Study) -> dict[str, Any]:
             "Crystal systems", "", lambda p: dict(Counter(crystal_system(int(n)) for n in p.number if n > 0))
         ),
         "elements": counts("Elements", "sum of atomic fractions", _element_weights),
+        "species": counts("Elements in a crystal", "distinct elements", lambda p: _count(p.species[p.species > 0])),
         "sites": counts("Orbits", "occupied Wyckoff positions", lambda p: _count(p.sites[p.sites > 0])),
         "atoms": counts(
             "Atoms", "atoms in the primitive cell", lambda p: _count(p.primitive_atoms[np.isfinite(p.primitive_atoms)])

@@ -20,6 +20,8 @@ from symjax.evaluate.stability import (
     relaxation_change,
     subgroup_distance,
 )
+from symjax.evaluate.stability.change import farthest_move
+from symjax.evaluate.stability.relax import GPA, RelaxOptions, advance, prepare, result
 from symjax.groups import standard_setting
 from tests.evaluate.test_stability_relax import rock_salt
 
@@ -27,6 +29,26 @@ from tests.evaluate.test_stability_relax import rock_salt
 def operations(number):
     ops = standard_setting(number)
     return Operations(np.asarray(ops.W, np.int64), np.asarray(ops.w, np.float64) / 24)
+
+
+def test_farthest_move():
+    """A shift of all atoms, also over the edge of the cell, is no move; one atom of eight that goes 0.4 goes 7/8 of it."""
+    cell = rock_salt()
+    shifted = AtomicStructure(cell.L, cell.z, (cell.x + 0.5) % 1)
+    assert farthest_move(cell, shifted) == pytest.approx(0, abs=1e-9)
+    x = shifted.x.copy()
+    x[3] += np.array([0.4, 0, 0]) @ np.linalg.inv(cell.L)
+    assert farthest_move(cell, AtomicStructure(cell.L, cell.z, x)) == pytest.approx(0.4 * 7 / 8)
+
+
+def test_pressure_of_the_start():
+    """Minus a third of the trace of the first stress, in GPa: positive where the crystal wants to grow."""
+    options = RelaxOptions(primitive=False)
+    prepared, state = prepare(rock_salt(), options)
+    forces = np.zeros((len(state.cell.z), 3))
+    state = advance(prepared, state, -1.0, forces, -0.02 * np.eye(3), options=options)
+    state = advance(prepared, state, -1.1, forces, 0.5 * np.eye(3), options=options)
+    assert result(prepared, state, 0.0)["pressure_initial"] == pytest.approx(0.02 * GPA)
 
 
 def test_heat_map_by_hand():

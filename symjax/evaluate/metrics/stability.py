@@ -13,7 +13,7 @@ import numpy as np
 from symjax.evaluate.figure import Figure
 from symjax.evaluate.metrics import protocols
 from symjax.evaluate.metrics.common import Findings, Skipped, Study, mean_of
-from symjax.evaluate.statistics import Rows, permutation_test, share_interval
+from symjax.evaluate.statistics import Rows, share_interval
 
 THRESHOLDS = (
     (0.08, "stable", "WyckoffTransformer, evaluator of its code (e_hull <= 0.08 eV/atom)"),
@@ -156,9 +156,8 @@ def _hull(study: Study) -> list[Figure]:
 
 def _unrelaxed(study: Study, more: dict[str, Any]) -> list[Figure]:
     """Crystals as they were generated: under the hull, and how much relaxation lowers them."""
-    first, drop = study.stability["e_hull_initial"], study.stability["energy_drop"]
+    first = study.stability["e_hull_initial"]
     known = study.stability.get("calibration_e_hull_initial", np.zeros(0))
-    real = study.stability.get("calibration_energy_drop", np.zeros(0))
     found = [
         study.share(
             "symmcd.initial_stable",
@@ -170,29 +169,89 @@ def _unrelaxed(study: Study, more: dict[str, Any]) -> list[Figure]:
             **more,
         )
     ]
-    rows = [Rows(values, np.isfinite(values), counted=np.isfinite(values)) for values in (drop, real)]
-    ours, theirs = rows[0].as_samples(), rows[1].as_reference()
-    if len(ours):
-        test = permutation_test(
-            lambda drawn, _: float(np.median(drawn)), rows[0], rows[1], draws=study.draws, seed=study.seed
-        )
+    return [*found, *_medians(study, more), *_same(study, more)]
+
+
+MEDIANS = (
+    (
+        "energy_drop",
+        "median energy drop",
+        "eV/atom",
+        "energy of the unrelaxed less that of the relaxed structure; over crystals with both",
+    ),
+    (
+        "move",
+        "median farthest move",
+        "Å",
+        "how far the atom that moved farthest went, in the relaxed cell, without a shift of all; over crystals that were relaxed",
+    ),
+    (
+        "pressure",
+        "median size of the pressure",
+        "GPa",
+        "size of the hydrostatic pressure of the unrelaxed structure by the potential; over crystals with a stress",
+    ),
+)
+"""Key, name, unit and definition of what relaxation tells of the crystals as they were generated."""
+
+
+def _medians(study: Study, more: dict[str, Any]) -> list[Figure]:
+    """Medians over samples beside those of real crystals through the same pipeline, with the test of one source."""
+    found = []
+    for key, name, unit, definition in MEDIANS:
+        sides = [study.stability.get(f"{part}{key}", np.zeros(0)) for part in ("", "calibration_")]
+        rows = [
+            Rows(np.abs(side) if key == "pressure" else side, np.isfinite(side), counted=np.isfinite(side))
+            for side in sides
+        ]
+        if not len(rows[0].as_samples()):
+            continue
+        known = rows[1].as_reference()
         found.append(
-            Figure(
-                "stability.energy_drop",
-                "median energy drop",
-                float(np.median(ours)),
-                len(ours),
-                "energy of the unrelaxed less that of the relaxed structure; over crystals with both",
+            study.compare(
+                f"stability.{key}",
+                name,
+                lambda drawn, _: float(np.median(drawn)),
+                (rows[0], rows[1]),
+                definition,
                 source="symjax",
-                unit="eV/atom",
+                unit=unit,
+                reference=float(np.median(known)) if len(known) else float("nan"),
+                note=more["note"],
+            )
+            if len(known)
+            else Figure(
+                f"stability.{key}",
+                name,
+                float(np.median(rows[0].as_samples())),
+                len(rows[0].as_samples()),
+                definition,
+                source="symjax",
+                unit=unit,
                 better="lower",
-                p=test.p,
-                reference=float(np.median(theirs)) if len(theirs) else float("nan"),
-                num_reference=len(theirs),
                 note=more["note"],
             )
         )
     return found
+
+
+def _same(study: Study, more: dict[str, Any]) -> list[Figure]:
+    """Share of samples that are still the same structure after relaxation, beside that of real crystals."""
+    sides = [study.stability.get(f"{part}same", np.zeros(0)) for part in ("", "calibration_")]
+    ours, theirs = (side[np.isfinite(side)] > 0 for side in sides)
+    if not len(ours):
+        return []
+    return [
+        study.share(
+            "stability.same_structure",
+            "still the same structure",
+            ours,
+            "StructureMatcher(ltol 0.2, stol 0.3, angle 5) matches the relaxed structure to the one given; over relaxed crystals",
+            source="symjax",
+            reference=theirs if len(theirs) else None,
+            **more,
+        )
+    ]
 
 
 def _sun(study: Study) -> list[Figure]:

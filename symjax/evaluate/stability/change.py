@@ -21,6 +21,20 @@ from symjax.groups.packaged import NUM_TYPES
 from symjax.groups.symbols import CRYSTAL_SYSTEMS
 
 
+def farthest_move(before: AtomicStructure, after: AtomicStructure) -> float:
+    """How far the atom that moved farthest went against the others, angstrom: in the cell after, without the mean shift.
+
+    Args:
+        before: a crystal.
+        after: the same atoms in the same order, in a cell with the same basis.
+    """
+    moved = after.x - before.x
+    moved -= moved[0]  # so that a shift of all of them by half a cell is none
+    moved -= np.round(moved)
+    moved -= moved.mean(axis=0)
+    return float(np.linalg.norm(moved @ after.L, axis=1).max())
+
+
 class HeatMap(NamedTuple):
     """Requested space group against crystal system after relaxation (WyckoffDiff-Adaptor, figure 2).
 

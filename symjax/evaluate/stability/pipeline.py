@@ -19,8 +19,9 @@ from symjax.crystals.types import AtomicStructure
 from symjax.draw.phases import draw_phase_diagram
 from symjax.errors import InputError
 from symjax.evaluate.cache import Cache
+from symjax.evaluate.matching import unique_and_novel
 from symjax.evaluate.stability.batch import relax_many
-from symjax.evaluate.stability.change import relaxation_change
+from symjax.evaluate.stability.change import farthest_move, relaxation_change
 from symjax.evaluate.stability.hull import Hull, energies_above_hull, formation_energy
 from symjax.evaluate.stability.named import load_potential
 from symjax.evaluate.stability.phases import phase_diagram
@@ -43,6 +44,9 @@ class Relaxed(NamedTuple):
         e_hull: eV/atom above the hull.
         initial: eV/atom above the hull of the crystals as they were given.
         drop: eV/atom by which relaxation lowered the energy.
+        move: how far the atom that moved farthest went, angstrom.
+        pressure: of the crystals as they were given, GPa.
+        same: 1 where StructureMatcher calls the relaxed crystal the one given, 0 where not.
         formation: formation energy, eV/atom.
         converged: whether the relaxation ended within its tolerance.
         elements_only: whether nothing but elements stands behind the hull of the row's chemical system.
@@ -54,6 +58,9 @@ class Relaxed(NamedTuple):
     e_hull: np.ndarray
     initial: np.ndarray
     drop: np.ndarray
+    move: np.ndarray
+    pressure: np.ndarray
+    same: np.ndarray
     formation: np.ndarray
     converged: np.ndarray
     elements_only: np.ndarray
@@ -102,6 +109,9 @@ class StabilityRun:
             "e_hull": samples.e_hull,
             "e_hull_initial": samples.initial,
             "energy_drop": samples.drop,
+            "move": samples.move,
+            "pressure": samples.pressure,
+            "same": samples.same,
             "energy": samples.energy,
             "formation_energy": samples.formation,
             "elements_only": samples.elements_only,
@@ -117,6 +127,9 @@ class StabilityRun:
                 "calibration_e_hull": known.e_hull,
                 "calibration_e_hull_initial": known.initial,
                 "calibration_energy_drop": known.drop,
+                "calibration_move": known.move,
+                "calibration_pressure": known.pressure,
+                "calibration_same": known.same,
                 "reference_formation_energy": formation,
             }
         told = self._told(study, hull, potential, samples)
@@ -175,7 +188,7 @@ def through(
     relaxed: list[AtomicStructure | None] = [None] * len(cells)
     starts = [outcome.get("energy_initial") for outcome in outcomes]
     given = energies_above_hull(hull, [cell.reduced for cell in live], starts)
-    energy, e_hull, initial, drop, formation = (np.full(len(cells), np.nan) for _ in range(5))
+    energy, e_hull, initial, drop, move, pressure, same, formation = (np.full(len(cells), np.nan) for _ in range(8))
     converged, alone, reasons = np.zeros(len(cells), bool), np.zeros(len(cells), bool), ["no crystal"] * len(cells)
     for row, cell, outcome, distance, first in zip(rows, live, outcomes, distances, given):
         relaxed[row] = relaxed_cell(cell, outcome)
@@ -183,10 +196,29 @@ def through(
         e_hull[row], initial[row] = distance.value, first.value
         if outcome["energy_final"] is not None and outcome.get("energy_initial") is not None:
             drop[row] = outcome["energy_initial"] - outcome["energy_final"]
+        if outcome.get("pressure_initial") is not None:  # finished crystals of older caches have none
+            pressure[row] = outcome["pressure_initial"]
         formation[row] = formation_energy(hull, cell.reduced, outcome["energy_final"])
         converged[row], alone[row] = outcome["converged"], distance.elements_only
         reasons[row] = str(outcome["reason"] or distance.reason or "")
-    return Relaxed(tuple(relaxed), energy, e_hull, initial, drop, formation, converged, alone, tuple(reasons))
+    pairs: list[Any] = [(cell, relaxed[row]) for row, cell in zip(rows, live) if relaxed[row] is not None]
+    places = [row for row in rows if relaxed[row] is not None]
+    moves = map_items(_moved, pairs, processes=processes, lost=_not_moved, label="structure after", progress=progress)
+    for row, (far, kept) in zip(places, moves):
+        move[row], same[row] = far, kept
+    return Relaxed(
+        tuple(relaxed), energy, e_hull, initial, drop, move, pressure, same, formation, converged, alone, tuple(reasons)
+    )
+
+
+def _moved(pair: tuple[AtomicStructure, AtomicStructure]) -> tuple[float, float]:
+    """Farthest move, and 1 where the relaxed crystal is still the one given."""
+    kept = unique_and_novel([pair[1]], [pair[0]], processes=1).novel[0]
+    return farthest_move(*pair), float(not kept)
+
+
+def _not_moved(pair: tuple[AtomicStructure, AtomicStructure], reason: str) -> tuple[float, float]:
+    return float("nan"), float("nan")
 
 
 def _diagram(system: tuple[int, ...], study: Study, hull: Hull, samples: Relaxed) -> dict[str, Any]:

@@ -88,6 +88,10 @@ class RelaxOptions:
         return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()[:12]
 
 
+GPA = 160.21766208
+"""GPa in one eV per cubic angstrom."""
+
+
 class Relaxation(NamedTuple):
     """A relaxation under way; `begin` makes one, `advance` the next.
 
@@ -98,6 +102,7 @@ class Relaxation(NamedTuple):
         energies: first and last energy in eV/atom.
         fmaxes: first and last fmax.
         volume: at the start.
+        pressure: at the start, GPa; positive where the crystal wants to grow.
         done: whether it is over.
         converged: whether it ended within the tolerance.
         failed: whether it ended without a usable crystal.
@@ -110,6 +115,7 @@ class Relaxation(NamedTuple):
     energies: tuple[float, float] = (float("nan"), float("nan"))
     fmaxes: tuple[float, float] = (float("nan"), float("nan"))
     volume: float = 1.0
+    pressure: float = float("nan")
     done: bool = False
     converged: bool = False
     failed: bool = False
@@ -174,6 +180,8 @@ def advance(
     rows = generalized_forces(state.cell, forces, stress, prepared.projector, strain=options.cell)
     fmax = float(np.linalg.norm(rows, axis=1).max())
     first = state.steps == 0
+    if first:
+        state = state._replace(pressure=-float(np.trace(stress)) / 3 * GPA)
     state = state._replace(
         energies=(energy if first else state.energies[0], energy), fmaxes=(fmax if first else state.fmaxes[0], fmax)
     )
@@ -231,7 +239,8 @@ def result(prepared: Prepared, state: Relaxation, seconds: float) -> dict[str, A
     """The outcome as JSON values.
 
     Returns:
-        ``energy_initial``, ``energy_final`` (eV/atom), ``fmax_initial``, ``fmax_final``, ``steps``, ``converged``,
+        ``energy_initial``, ``energy_final`` (eV/atom), ``pressure_initial`` (GPa), ``fmax_initial``, ``fmax_final``, ``steps``,
+        ``converged``,
         ``reason`` (None where converged), ``lattice``, ``frac``, ``numbers`` of the crystal in the cell it was given in,
         ``volume_ratio`` and ``seconds``. A crystal that diverged, ran out of time or met a potential that has no energy
         for it has None for ``energy_final`` and for the geometry; one that used up its steps has the values of its last
@@ -240,6 +249,7 @@ def result(prepared: Prepared, state: Relaxation, seconds: float) -> dict[str, A
     out: dict[str, Any] = {
         "energy_initial": _number(state.energies[0]),
         "energy_final": None,
+        "pressure_initial": _number(state.pressure),
         "fmax_initial": _number(state.fmaxes[0]),
         "fmax_final": _number(state.fmaxes[1]),
         "steps": state.steps,
