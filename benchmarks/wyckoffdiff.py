@@ -104,7 +104,7 @@ def one_step(params: dict[str, Any], options: WyckoffdiffOptions, num: int, repe
 
 def crystals(folder: str | None, num: int, realise: str) -> dict[str, float]:
     """Seconds for Li-O crystals as CIF files by the command's own functions, the second time: protostructures, and in all."""
-    from symjax.cli.generate_files import write
+    from symjax.cli.generate_files import describe, write
     from symjax.cli.main import build_parser
     from symjax.generate.request import Request
     from symjax.systems import generate
@@ -119,7 +119,8 @@ def crystals(folder: str | None, num: int, realise: str) -> dict[str, float]:
         made = generate("wyckoffdiff", num, weights=folder, request=request, realise=realise)
         with tempfile.TemporaryDirectory() as place:
             command = ["generate", "--num", str(num), "--out", place, "--model", "wyckoffdiff", "--no-picture"]
-            write(Path(place), made.dataset, build_parser().parse_args(command), {}, None)
+            args = build_parser().parse_args(command)
+            write(Path(place), describe(made.dataset, args), args, {})
         found["crystals_s"] = time.perf_counter() - start
     return found
 

@@ -6,8 +6,8 @@
 `symjax train` is the same program, and `--config symop:small` names a file of the package. Every field of the configuration can be
 set as --config.a.b=value. The work folder receives checkpoints, metrics.jsonl, TensorBoard events, config.json, versions.json and,
 at the end, `weights`; its `state.json` says how the run ended. The same command resumes; SIGTERM and Ctrl-C save first, and the
-exit code is then 75. On several hosts start it on each with --coordinator=host0:port --num_processes=N --process_id=I. Wrong input
-exits with code 2.
+exit code is then 75. Under SLURM, on a TPU slice, in GKE and by Open MPI start the same line in every process; elsewhere give each
+--coordinator=host0:port --num_processes=N --process_id=I. Wrong input exits with code 2.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ml_collections import ConfigDict, config_flags
 
 from symjax._beside import config_file
 from symjax.errors import ConfigError, SymjaxError
+from symjax.train.state import STOPPED
 
 
 def define_flags() -> flags.FlagValues:
@@ -30,9 +31,10 @@ def define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "configuration file, as configs/symop.py:small", flag_values=values)
     flags.DEFINE_string("workdir", None, "folder for checkpoints, metrics and weights", flag_values=values)
-    flags.DEFINE_string("coordinator", "", "host:port of process 0, for several hosts", flag_values=values)
-    flags.DEFINE_integer("num_processes", 1, "hosts in the run", flag_values=values)
-    flags.DEFINE_integer("process_id", 0, "which host this is, from 0", flag_values=values)
+    flags.DEFINE_string("coordinator", "", "host:port of process 0, where JAX cannot find it", flag_values=values)
+    flags.DEFINE_integer("num_processes", None, "processes in the run; 1 to train alone", flag_values=values)
+    flags.DEFINE_integer("process_id", None, "which process this is, from 0", flag_values=values)
+    flags.DEFINE_integer("join_seconds", 300, "how long to wait for the other processes", flag_values=values)
     flags.DEFINE_bool("help", False, "show this help", short_name="h", flag_values=values)
     return values
 
@@ -148,7 +150,6 @@ def train(config: ConfigDict, workdir: str) -> int:
     from symjax.train.config import validate
     from symjax.train.loop import Trainer
     from symjax.train.mesh import is_main
-    from symjax.train.state import STOPPED
 
     entry = registry.entry(config.get("model", {}).get("name", ""))
     validate(config, needs_data=entry.needs_data)
@@ -173,9 +174,10 @@ def main(argv: Sequence[str] | None = None, *, name: str = "experiments.train") 
         for needed in ("config", "workdir"):
             if values[needed].value is None:
                 raise ConfigError(f"--{needed} is missing (see --help)")
-        from symjax.train import mesh
+        from symjax.train import hosts
 
-        mesh.connect(values.coordinator, values.num_processes, values.process_id)
+        joined = values.coordinator, values.num_processes, values.process_id
+        hosts.connect(*joined, seconds=values.join_seconds)
         return train(values.config, values.workdir)
     except (
         SymjaxError,

@@ -249,7 +249,7 @@ def realiser(
         steps: diffusion steps; None for the default.
         min_ratio, max_draws, batch_size: of the diffusion (`symjax.models.symop.geometry.realise.Diffusion`).
         progress: told what is finished.
-        limits: `attempts` and `seconds` of PyXtal.
+        limits: `attempts`, `seconds` and `processes` of PyXtal.
 
     Raises:
         InputError: no such realiser.

@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -29,17 +30,33 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "symjax.cli.main"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
-NUM = 400
+NUM = 320
+EMT = ("--relax", "--potential", "ase:ase.calculators.emt:EMT", "--fmax", "0.02", "--steps", "60")
+
+
+def write_source(path, num=NUM, elements=("Na", "Cl")):
+    """A CSV of different crystals of two atoms."""
+    text = GOOD.replace("Na", elements[0]).replace("Cl", elements[1])
+    with open(path, "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["material_id", "cif"])
+        writer.writerows([f"m-{i}", text.replace("5.1\n", f"{5.1 + 0.001 * i:.3f}\n")] for i in range(num))
 
 
 @pytest.fixture
 def source(tmp_path):
-    """A CSV of different crystals."""
-    with open(tmp_path / "in.csv", "w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["material_id", "cif"])
-        writer.writerows([f"m-{i}", GOOD.replace("5.1\n", f"{5.1 + 0.001 * i:.3f}\n")] for i in range(NUM))
+    write_source(tmp_path / "in.csv")
     return tmp_path / "in.csv"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What the commands make of the source where nothing goes wrong: the array file, and the figures."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_source(folder / "in.csv")
+    finish(prepare("whole.npz", folder), 0)
+    out = finish(evaluate(folder, "--cache", "whole.sqlite", "--json"), 0)[0]
+    return {"prepare": (folder / "whole.npz").read_bytes(), "evaluate": json.loads(out)["figures"], "folder": folder}
 
 
 def start(*arguments, cwd):
@@ -62,13 +79,27 @@ def finish(process, code):
     return out, err
 
 
-def prepare(out, cwd):
-    return start("data", "prepare", "in.csv", "--out", out, "--workers", 2, "--quiet", cwd=cwd)
+def prepare(out, cwd, where=("--workers", 2)):
+    return start("data", "prepare", "in.csv", "--out", out, *where, "--quiet", cwd=cwd)
 
 
-def evaluate(cwd, *more):
+def evaluate(cwd, *more, where=("--workers", 2)):
     metrics = "--metrics=symmcd,lemat"
-    return start("evaluate", "in.csv", "-r", "in.csv", metrics, "--workers", 2, "--quiet", *more, cwd=cwd)
+    return start("evaluate", "in.csv", "-r", "in.csv", metrics, *where, "--quiet", *more, cwd=cwd)
+
+
+def relax(out, cwd, where=("--workers", 2)):
+    """A hull of relaxed crystals, by a potential that takes no time."""
+    options = ("--cache", f"{out}.sqlite", *where, "--quiet")
+    return start("evaluate", "hull", "build", "metals.csv", "--out", out, *EMT, *options, cwd=cwd)
+
+
+def kept(path):
+    """What a cache holds, without how long relaxations took on the clock."""
+    with sqlite3.connect(path) as database:
+        rows = database.execute("SELECT stage, version, key, value FROM results").fetchall()
+    values = [(stage, version, key, json.loads(text.partition(" ")[2])) for stage, version, key, text in rows]
+    return sorted((*place, {k: v for k, v in value.items() if k != "seconds"}) for *place, value in values)
 
 
 def workers(parent):
@@ -96,9 +127,8 @@ def gone(pids):
 
 
 @pytest.mark.parametrize("fault", ["worker killed", "parent killed", "SIGTERM", "Ctrl-C"])
-def test_prepare(source, tmp_path, fault):
+def test_prepare(source, whole, tmp_path, fault):
     """The file is the same bytes as without the fault, after the same command again where the command ended."""
-    finish(prepare("whole.npz", tmp_path), 0)
     running = prepare("out.npz", tmp_path)
     wait_for(lambda: list(tmp_path.glob("out.npz.work/shard-*")))
     pids = workers(running)
@@ -114,14 +144,13 @@ def test_prepare(source, tmp_path, fault):
         gone(pids)
         finish(prepare("out.npz", tmp_path), 0)
     gone(pids)
-    assert (tmp_path / "out.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    assert (tmp_path / "out.npz").read_bytes() == whole["prepare"]
     assert not (tmp_path / "out.npz.work").exists()
 
 
 @pytest.mark.parametrize("fault", ["worker killed", "parent killed", "SIGTERM"])
-def test_evaluate(source, tmp_path, fault):
+def test_evaluate(source, whole, tmp_path, fault):
     """The same figures, and no worker left."""
-    whole = json.loads(finish(evaluate(tmp_path, "--no-cache", "--json"), 0)[0])
     running = evaluate(tmp_path, "--cache", "c.sqlite", "--json")
     pids = wait_for(lambda: len(found := workers(running)) == 2 and found)
     time.sleep(1)
@@ -133,7 +162,53 @@ def test_evaluate(source, tmp_path, fault):
         finish(running, -9 if fault == "parent killed" else 143)
         gone(pids)
         out = finish(evaluate(tmp_path, "--cache", "c.sqlite", "--json"), 0)[0]
-    assert json.loads(out)["figures"] == whole["figures"]
+    assert json.loads(out)["figures"] == whole["evaluate"]
+
+
+def dask(module, *arguments, cwd):
+    command = [sys.executable, "-m", f"distributed.cli.dask_{module}", "--no-dashboard", *arguments]
+    return subprocess.Popen(command, cwd=cwd, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_scheduler(source, whole, tmp_path):
+    """Prepare, evaluate and relax on two workers of a Dask scheduler, one of them killed in each: the bytes of one machine."""
+    pytest.importorskip("distributed")
+    file, where = tmp_path / "scheduler.json", ("--scheduler", "scheduler.json")
+    write_source(tmp_path / "metals.csv", 80, ("Cu", "Ni"))
+    finish(relax("local.json.gz", tmp_path), 0)
+    started = [dask("scheduler", "--port", "0", "--scheduler-file", file, cwd=tmp_path)]
+    worker = lambda: dask("worker", "--scheduler-file", file, "--nthreads", "1", "--no-nanny", cwd=tmp_path)
+    rows_of = lambda name: len(kept(tmp_path / name)) if (tmp_path / name).exists() else 0
+    begin = {
+        "prepare": lambda: prepare("out.npz", tmp_path, where),
+        "evaluate": lambda: evaluate(tmp_path, "--cache", "c.sqlite", "--json", where=where),
+        "relax": lambda: relax("out.json.gz", tmp_path, where),
+    }
+    under_way = {
+        "prepare": lambda: list(tmp_path.glob("out.npz.work/shard-*")),
+        "evaluate": lambda: rows_of("c.sqlite") > NUM + 64,  # all texts are read, and some crystals looked at
+        "relax": lambda: rows_of("out.json.gz.sqlite") > 85,
+    }
+    out = {}
+    try:
+        started += [worker()]
+        for name, command in begin.items():
+            started += [worker()]
+            running = command()
+            wait_for(under_way[name], 900)
+            assert running.poll() is None
+            started[-2].kill()
+            out[name] = finish(running, 0)[0]
+    finally:
+        for process in started[::-1]:
+            process.kill()
+            process.wait()
+    assert (tmp_path / "out.npz").read_bytes() == whole["prepare"]
+    assert json.loads(out["evaluate"])["figures"] == whole["evaluate"]
+    assert kept(tmp_path / "c.sqlite") == kept(whole["folder"] / "whole.sqlite")
+    assert kept(tmp_path / "out.json.gz.sqlite") == kept(tmp_path / "local.json.gz.sqlite")
+    local, far = (gzip.decompress((tmp_path / name).read_bytes()) for name in ("local.json.gz", "out.json.gz"))
+    assert json.loads(local) == json.loads(far)
 
 
 @pytest.fixture
@@ -147,6 +222,33 @@ def small_disk(tmp_path):
         pytest.skip("cannot mount here")
     yield place
     subprocess.run(["umount", place], check=True)
+
+
+SHOWN = {
+    "generate": (["--num", "3", "--steps", "4", "--no-picture"], "3 crystals"),
+    "derive": (["{parent}", "--to", "99", "--num", "3", "--no-picture"], "structures have exactly"),
+    "path": (["{parent}", "{parent}", "--no-picture"], "shortest distance along the path"),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_disk_full_shows_first(tmp_path, small_disk, name):
+    """What was worked out is on the screen, though it cannot be written; nothing is left behind."""
+    (small_disk / "full").write_bytes(bytes(60 * 1024))
+    arguments, shown = SHOWN[name]
+    parent = ROOT / "docs" / "examples" / "BaTiO3.cif"
+    arguments = [word.format(parent=parent) for word in arguments]
+    out, err = finish(start(name, *arguments, "--out", small_disk / "out", cwd=tmp_path), 2)
+    assert shown in out and "No space left" in err.splitlines()[-1]
+    assert [file.name for file in small_disk.iterdir()] == ["full"]
+
+
+def test_printed_to_a_full_disk(tmp_path):
+    """One line and code 2, and no complaint of the interpreter while it ends."""
+    with open("/dev/full", "w") as full:
+        command = [*COMMAND, "subgroups", "--group", "99"]
+        done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "symjax: error: cannot write: No space left on device\n")
 
 
 def test_disk_full(source, tmp_path, small_disk):

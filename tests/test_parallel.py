@@ -1,11 +1,13 @@
 """The pool of workers: what an item that kills, hangs or fills memory costs, and what is left when a run is ended."""
 
+import contextlib
 import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -132,6 +134,51 @@ def test_no_worker_outlives_its_parent(tmp_path, number):
         time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     assert said.count("Traceback") == (number == signal.SIGINT)  # the script's own
+
+
+def swell(item):
+    """Far more than a pipe holds, there and back."""
+    time.sleep(0.01)
+    return item + item
+
+
+def worker_processes():
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"spawn_main" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.parametrize("when", ["while they start", "again and again"])
+def test_killed_at_any_moment(when, caplog):
+    """Before a worker has taken anything, while it waits, while it writes: no item waits for ever, and only its own is lost."""
+    ended = threading.Event()
+
+    def kill():
+        for i in range(2 if when == "while they start" else 12):
+            while not (pids := worker_processes()) and not ended.is_set():
+                time.sleep(0.001)
+            if ended.wait(0 if when == "while they start" else 0.7):
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pids[i % len(pids)], signal.SIGKILL)
+
+    items = [chr(65 + i % 26) * 60_000 for i in range(300)]
+    killer = threading.Thread(target=kill)
+    killer.start()
+    found = map_items(swell, items, total=300, processes=Workers(2), lost=reason, chunk=2)
+    ended.set()
+    killer.join()
+    wrong = [value for item, value in zip(items, found, strict=True) if value != item + item]
+    assert all("worker process died" in value for value in wrong) and len(wrong) == len(caplog.records) <= 2
+    assert when == "again and again" or not wrong
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +102,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Derive, relax if asked, write, and show what was made."""
     from symjax.cli.derive_classes import draw, find_classes, irrep_classes
-    from symjax.cli.derive_report import show, write
-    from symjax.cli.output import check_folder, setting_of, staged_folder
+    from symjax.cli.derive_report import describe, show, write
+    from symjax.cli.output import check_folder, setting_of, show_then_write, staged_folder
     from symjax.cli.parent import read_parent
     from symjax.groups.symbols import parse_space_group
 
@@ -121,14 +122,21 @@ def run(args: argparse.Namespace) -> int:
     hall = setting_of(args.setting, {one.relation.number for one in classes})
     sets = draw(parent, classes, args)
     relaxed = _relax(parent, sets, potential, args) if args.relax else None
-    with staged_folder(folder) as stage:
-        index = write(stage, parent, classes, sets, relaxed=relaxed, args=args, hall=hall)
-    if args.json:
-        import json
+    found = describe(parent, classes, sets, relaxed=relaxed, args=args, hall=hall)
 
-        print(json.dumps(index))
-    elif not args.quiet:
-        show(index, folder)
+    def shown() -> None:
+        if args.json:
+            print(json.dumps(found.index))
+        elif not args.quiet:
+            show(found.index, folder)
+
+    def written() -> None:
+        with staged_folder(folder) as stage:
+            write(stage, parent, found)
+
+    show_then_write(shown, written)
+    if not args.json and not args.quiet:
+        print(f"written to {folder}{'' if str(folder).endswith('/') else '/'}")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,24 @@ LOOSE = (0.01, 0.1)
 ROWS_ON_SCREEN = 40
 
 
-def write(
-    stage: Path,
+PICTURE, TABLE = "structures.png", "table.csv"
+
+
+class Described(NamedTuple):
+    """What is known of the structures before anything is written.
+
+    Attributes:
+        index: as it is written, entries in the order of the screen.
+        cells: atoms of the structures in that order.
+        texts: name -> text of each CIF file.
+    """
+
+    index: dict[str, Any]
+    cells: list[AtomicStructure]
+    texts: dict[str, str]
+
+
+def describe(
     parent: Parent,
     classes: list[Class],
     sets: list[tuple[Class, Derived]],
@@ -32,16 +48,14 @@ def write(
     relaxed: list[dict[str, Any]] | None,
     args: argparse.Namespace,
     hall: int | None = None,
-) -> dict[str, Any]:
-    """Write all files into ``stage``, structures in a setting (Hall number) if asked; returns the index."""
+) -> Described:
+    """Index, atoms and CIF texts of all structures, in a setting (Hall number) if asked."""
     from symjax import __version__
-    from symjax.cli.output import INDEX, write_json
-    from symjax.draw.derived import draw
-    from symjax.evaluate.composition import formula_of
+    from symjax.cli.output import INDEX
     from symjax.navigate.notation import CONVENTION
 
     own = parent.crystal.atoms()
-    _write_cif(stage / "parent.cif", parent.crystal, parent.number)
+    texts = {"parent.cif": _cif("parent.cif", parent.crystal, parent.number)}
     entries: list[dict[str, Any]] = []
     cells: list[AtomicStructure] = []
     by_class = {one.number: derived for one, derived in sets}
@@ -51,20 +65,16 @@ def write(
         for place in range(len(derived.crystals)):
             cell = derived.crystals[place].atoms()
             entry = _entry(len(entries), one, derived, place=place, cell=cell)
-            _write_cif(stage / entry["file"], derived.crystals[place], one.relation.number, hall)
+            texts[entry["file"]] = _cif(entry["file"], derived.crystals[place], one.relation.number, hall)
             if relaxed:
                 after = next(outcomes)
                 entry |= _relaxed_entry(
-                    stage, entry, derived.crystals[place], cell, outcome=after, reference=reference, hall=hall
+                    texts, entry, derived.crystals[place], cell, outcome=after, reference=reference, hall=hall
                 )
             entries.append(entry)
             cells.append(cell)
     order = sorted(range(len(entries)), key=lambda i: _rank(entries[i]))
     entries, cells = [entries[i] for i in order], [cells[i] for i in order]
-    if not args.no_picture:
-        formula = formula_of(tuple(own.counts.items()))
-        draw(stage / "structures.png", own, cells, formula=formula, number=parent.number, entries=entries)
-    _write_csv(stage / "table.csv", entries)
     index = {
         "program": "symjax derive",
         "version": __version__,
@@ -78,17 +88,31 @@ def write(
         "target": {"number": classes[0].relation.number, "symbol": classes[0].relation.symbol},
         "classes": [_class_entry(one, by_class.get(one.number)) for one in classes],
         "collisions": _collisions(sets),
-        "files": sorted({file.name for file in stage.iterdir()} | {INDEX}),
+        "files": sorted([*texts, TABLE, INDEX, *([] if args.no_picture else [PICTURE])]),
         "structures": entries,
     }
-    write_json(stage / INDEX, index)
-    return index
+    return Described(index, cells, texts)
 
 
-def _write_cif(path: Path, crystal: Crystal, number: int, hall: int | None = None) -> None:
+def write(stage: Path, parent: Parent, found: Described) -> None:
+    """Write all files into ``stage``."""
+    from symjax.cli.output import INDEX, write_json
+    from symjax.draw.derived import draw
+
+    entries = found.index["structures"]
+    for name, text in found.texts.items():
+        (stage / name).write_text(text, encoding="utf-8")
+    if PICTURE in found.index["files"]:
+        formula, own = found.index["parent"]["formula"], parent.crystal.atoms()
+        draw(stage / PICTURE, own, found.cells, formula=formula, number=parent.number, entries=entries)
+    _write_csv(stage / TABLE, entries)
+    write_json(stage / INDEX, found.index)
+
+
+def _cif(name: str, crystal: Crystal, number: int, hall: int | None = None) -> str:
     from symjax.cli.output import cif_text
 
-    path.write_text(cif_text(crystal, number, name=path.stem, hall=hall), encoding="utf-8")
+    return cif_text(crystal, number, name=name.removesuffix(".cif"), hall=hall)
 
 
 def _parent_entry(parent: Parent, cell: AtomicStructure, relaxed: list[dict[str, Any]] | None) -> dict[str, Any]:
@@ -182,7 +206,7 @@ def _entry(index: int, one: Class, derived: Derived, *, place: int, cell: Atomic
 
 
 def _relaxed_entry(
-    stage: Path,
+    texts: dict[str, str],
     entry: dict[str, Any],
     crystal: Crystal,
     cell: AtomicStructure,
@@ -191,7 +215,7 @@ def _relaxed_entry(
     reference: float | None,
     hall: int | None,
 ) -> dict[str, Any]:
-    """What relaxation made of a structure; the relaxed structure is written beside it."""
+    """What relaxation made of a structure; the text of the relaxed structure joins the others."""
     from symjax.evaluate.stability import relaxed_cell
     from symjax.evaluate.symmetry import detected_number
 
@@ -217,7 +241,7 @@ def _relaxed_entry(
             stab=crystal.stab,
             den=crystal.den,
         )
-        _write_cif(stage / out["file_relaxed"], moved, entry["group"]["number"], hall)
+        texts[out["file_relaxed"]] = _cif(out["file_relaxed"], moved, entry["group"]["number"], hall)
     return out
 
 
@@ -312,7 +336,6 @@ def show(index: dict[str, Any], folder: Path) -> None:
     console.print(f"{hit['skipped']} left out: atoms nearer than {hit['min_distance']:.2f} angstrom{near}")
     if "energy_relaxed" in parent and parent["energy_relaxed"] is None:
         console.print(f"the parent has no relaxed energy to compare with: {parent['reason']}")
-    console.print(f"written to {folder}{'' if str(folder).endswith('/') else '/'}", soft_wrap=True)
 
 
 def _class_table(index: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
 
 def judge(args: argparse.Namespace) -> int:
     """Read the sources, evaluate, print, write; 1 where no sample is a crystal, after the report that says so."""
+    from symjax.cli.output import check_folder, show_then_write
     from symjax.errors import InputError
     from symjax.evaluate.metrics import choose
     from symjax.evaluate.report import show, write_report
@@ -133,8 +135,6 @@ def judge(args: argparse.Namespace) -> int:
     families = {family.key for family in choose(args.metrics)}
     options = _options(args, families)
     if args.out is not None:
-        from symjax.cli.output import check_folder
-
         check_folder(args.out)
     with _cache(args) as cache:
         samples, reference = _read(args.samples, args, cache), _read(args.reference, args, cache)
@@ -143,16 +143,10 @@ def judge(args: argparse.Namespace) -> int:
     found.report["command"] = (
         "symjax evaluate " + " ".join(sys.argv[2:]) if sys.argv[1:2] == ["evaluate"] else "symjax evaluate"
     )
-    try:  # what was worked out is shown, whether or not it can be written, and written, whether or not anybody reads on
-        if args.json:
-            import json
-
-            print(json.dumps(found.report, allow_nan=False), flush=True)
-        else:
-            show(found.report)
-    finally:
-        if args.out is not None:
-            write_report(args.out, found)
+    show_then_write(
+        lambda: print(json.dumps(found.report, allow_nan=False)) if args.json else show(found.report),
+        lambda: write_report(args.out, found) if args.out is not None else None,
+    )
     if args.out is not None and not args.json:
         print(f"written to {args.out}/report.json and {args.out}/report.html")
     if not samples.usable.any():

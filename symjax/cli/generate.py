@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symjax import systems
 from symjax.cli import generate_asked, generate_parent, generate_relax
-from symjax.cli.generate_files import FORMATS, write
+from symjax.cli.generate_files import FORMATS, describe, write
 from symjax.cli.numbers import count, ratio, seed
+from symjax.cli.workers import add_worker_options, workers_of
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def add_parser(subparsers: Any) -> None:
     generate_parent.add_options(
         parser.add_argument_group("from a parent crystal", "its symmetry lowered or raised by the model")
     )
+    add_worker_options(parser.add_argument_group("processes", "of --realise pyxtal and --relax"))
     for one in every:
         add_own(parser, one)
 
@@ -195,23 +197,33 @@ class Drawn(NamedTuple):
 
 def run(args: argparse.Namespace) -> int:
     """Generate, write, and show what was made."""
-    from symjax.cli.output import check_folder, staged_folder
+    from symjax.cli.output import check_folder, show_then_write, staged_folder
 
     folder = check_folder(args.out)
+    workers_of(args)
     chosen, request, own = check(args)
     started = time.perf_counter()
     drawn = _from_parent(args, chosen) if args.parent is not None else _generate(args, chosen, request, own)
     drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": hardware()}
-    with staged_folder(folder) as stage:
-        drawn.files(stage)
-        cells, entries = write(stage, drawn.dataset, args, drawing | drawn.about, drawn.each)
+    found = describe(drawn.dataset, args, drawn.each)
+
+    def shown() -> None:
+        if not args.quiet:
+            drawn.before(found.cells)
+            if drawn.dataset is not None:
+                show(found.entries, folder)
+            drawn.after()
+            if args.relax:
+                print(generate_relax.summary(found.entries))
+
+    def written() -> None:
+        with staged_folder(folder) as stage:
+            drawn.files(stage)
+            write(stage, found, args, drawing | drawn.about)
+
+    show_then_write(shown, written)
     if not args.quiet:
-        drawn.before(cells)
-        if drawn.dataset is not None:
-            show(entries, cells, folder, args)
-        drawn.after()
-        if args.relax:
-            print(generate_relax.summary(entries))
+        print(f"written to {folder}{'/' if not str(folder).endswith('/') else ''}")
     if drawn.missing:
         print(
             f"symjax: {drawn.missing} of {args.num} crystals are missing: every draw for them failed; the others are written",
@@ -231,6 +243,7 @@ def _generate(args: argparse.Namespace, chosen: System, request: Request, own: d
     from symjax.generate.progress import StageBar
 
     limits = {name: getattr(args, name) for name in ("attempts", "seconds") if getattr(args, name) is not None}
+    limits["processes"] = workers_of(args)
     with StageBar(args.num, show=not args.quiet) as bar:
         made = systems.generate(
             chosen.name,
@@ -348,7 +361,7 @@ def hardware() -> str:
     return f"{len(devices)} {devices[0].device_kind} device(s), {os.cpu_count()} CPU cores"
 
 
-def show(entries: list[dict[str, Any]], cells: list[AtomicStructure], folder: Path, args: argparse.Namespace) -> None:
+def show(entries: list[dict[str, Any]], folder: Path) -> None:
     """Print the table of crystals and a summary."""
     from rich.console import Console
     from rich.table import Table
@@ -379,6 +392,5 @@ def show(entries: list[dict[str, Any]], cells: list[AtomicStructure], folder: Pa
     more = sum(entry["group_found_in_atoms"]["has_more"] for entry in entries)
     console.print(
         f"{len(groups)} space groups, {formulas} formulas; the generated operations were found again in the atoms of "
-        f"{whole} of {len(entries)} (spglib, 0.01 Å), and a larger group in {more}\n"
-        f"written to {folder}{'/' if not str(folder).endswith('/') else ''}"
+        f"{whole} of {len(entries)} (spglib, 0.01 Å), and a larger group in {more}"
     )

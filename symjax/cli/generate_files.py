@@ -7,57 +7,88 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symjax.cli import generate_relax
 from symjax.cli.potential import potential_of
+from symjax.cli.workers import workers_of
 
 if TYPE_CHECKING:
-    from symjax.crystals.types import AtomicStructure
+    from symjax.crystals.types import AtomicStructure, Crystal
     from symjax.data.dataset import CrystalDataset
 
 FORMATS = ("cif", "extxyz", "json")
 PICTURED = 18
 
 
-def write(
-    stage: Path,
-    dataset: CrystalDataset | None,
-    args: argparse.Namespace,
-    drawing: dict[str, Any],
-    each: list[dict[str, Any]] | None = None,
-) -> tuple[list[AtomicStructure], list[dict[str, Any]]]:
-    """Write all files into ``stage``; returns the crystals and their index entries.
+class Described(NamedTuple):
+    """What is known of the crystals before anything is written.
+
+    Attributes:
+        dataset: the crystals; None where there are only representations of crystals.
+        cells: their atoms.
+        entries: their entries of the index.
+        relaxed: those that were relaxed and have an energy, by their place.
+    """
+
+    dataset: CrystalDataset | None
+    cells: list[AtomicStructure]
+    entries: list[dict[str, Any]]
+    relaxed: dict[int, Crystal]
+
+
+def describe(
+    dataset: CrystalDataset | None, args: argparse.Namespace, each: list[dict[str, Any]] | None = None
+) -> Described:
+    """Index entries of the crystals, which are relaxed if asked for.
 
     Args:
-        stage: folder.
         dataset: the crystals, if there are any.
         args: the command line.
-        drawing: how long drawing took (compilation included) and on what, and anything else for the index.
         each: more values for the entry of each crystal.
     """
     from tqdm import tqdm
 
-    from symjax import __version__
-    from symjax.cli.output import INDEX, write_json
     from symjax.evaluate.describe import describe_all
 
-    cells: list[AtomicStructure] = []
-    entries: list[dict[str, Any]] = []
-    if dataset is not None:
-        for cell, entry in tqdm(
-            describe_all(dataset), total=len(dataset), desc=f"{'group, files':<24}", unit="crystal", disable=args.quiet
-        ):
-            cells.append(cell)
-            entries.append(entry)
-        for entry, more in zip(entries, each or []):
-            entry.update(more)
-        _write_crystals(stage, dataset, entries, args.format)
-        if args.relax:
-            generate_relax.relax_crystals(stage, dataset, cells, entries, potential_of(args), progress=not args.quiet)
-        dataset.save(stage / "crystals.npz")
+    found = Described(dataset, [], [], {})
+    if dataset is None:
+        return found
+    for cell, entry in tqdm(
+        describe_all(dataset), total=len(dataset), desc=f"{'group, sizes':<24}", unit="crystal", disable=args.quiet
+    ):
+        found.cells.append(cell)
+        found.entries.append(entry)
+    for entry, more in zip(found.entries, each or []):
+        entry.update(more)
+    if not args.relax:
+        return found
+    relaxed = generate_relax.relax_crystals(
+        dataset, found.cells, found.entries, potential_of(args), processes=workers_of(args), progress=not args.quiet
+    )
+    return found._replace(relaxed=relaxed)
+
+
+def write(stage: Path, found: Described, args: argparse.Namespace, drawing: dict[str, Any]) -> None:
+    """Write all files into ``stage``.
+
+    Args:
+        stage: folder.
+        found: the crystals.
+        args: the command line.
+        drawing: how long drawing took (compilation included) and on what, and anything else for the index.
+    """
+    from symjax import __version__
+    from symjax.cli.output import INDEX, write_json, write_standard
+
+    if found.dataset is not None:
+        _write_crystals(stage, found.dataset, found.entries, args.format)
+        for index, crystal in found.relaxed.items():
+            entry = found.entries[index]
+            write_standard(stage / entry["relaxed"]["file"], crystal, entry)
+        found.dataset.save(stage / "crystals.npz")
         if not args.no_picture:
-            _draw(stage / "crystals.png", cells, entries)
+            _draw(stage / "crystals.png", found.cells, found.entries)
     files = sorted({file.name for file in stage.iterdir()} | {INDEX})
     asked = {name: value for name, value in vars(args).items() if name not in ("command", "debug", "quiet", "out")}
     write_json(
@@ -68,10 +99,9 @@ def write(
             "options": asked,
             **drawing,
             "files": files,
-            "crystals": entries,
+            "crystals": found.entries,
         },
     )
-    return cells, entries
 
 
 def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str, Any]], kind: str) -> None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symjax.cli.potential import add_potential_option, potential_of
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
-    from symjax.crystals.types import AtomicStructure
+    from symjax.crystals.types import AtomicStructure, Crystal
     from symjax.data.dataset import CrystalDataset
     from symjax.evaluate.stability import Potential
+    from symjax.parallel import Processes
 
 FMAX, STEPS = 0.05, 500
 
@@ -47,23 +47,23 @@ def check(args: argparse.Namespace) -> None:
 
 
 def relax_crystals(
-    stage: Path,
     dataset: CrystalDataset,
     cells: list[AtomicStructure],
     entries: list[dict[str, Any]],
     potential: Potential,
     *,
+    processes: Processes,
     progress: bool,
-) -> None:
-    """Relax all crystals, write those that have an energy as CIF, and say in each entry what came out (`relaxed`)."""
-    from symjax.cli.output import write_standard
+) -> dict[int, Crystal]:
+    """Relax all crystals and say in each entry what came out (`relaxed`); returns those that have an energy, by their place."""
     from symjax.evaluate import stability
     from symjax.evaluate.cache import Cache, default_path
     from symjax.evaluate.symmetry import detected_number
 
     options = stability.RelaxOptions(fmax=FMAX, steps=STEPS, symmetric=True)
     with Cache(default_path()) as cache:
-        found = stability.relax_many(cells, potential, options, cache=cache, progress=progress)
+        found = stability.relax_many(cells, potential, options, cache=cache, processes=processes, progress=progress)
+    relaxed = {}
     for index, (cell, entry, outcome) in enumerate(zip(cells, entries, found, strict=True)):
         names = ("energy_initial", "energy_final", "steps", "converged", "reason", "volume_ratio")
         entry["relaxed"] = {name: outcome[name] for name in names} | {"file": None, "group_found": None}
@@ -73,9 +73,9 @@ def relax_crystals(
             continue
         crystal = dataset.crystal(index)
         # representatives of a cell are the first atoms of its orbits
-        moved = replace(crystal, L=after.L, x=after.x[cell.representatives])
+        relaxed[index] = replace(crystal, L=after.L, x=after.x[cell.representatives])
         entry["relaxed"] |= {"file": f"{index:05d}-relaxed.cif", "group_found": detected_number(after, 0.01, -1.0)}
-        write_standard(stage / entry["relaxed"]["file"], moved, entry)
+    return relaxed
 
 
 def summary(entries: list[dict[str, Any]]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import _thread
 import argparse
+import errno
 import importlib
 import io
 import multiprocessing
@@ -19,7 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from symjax import __version__
@@ -27,6 +28,7 @@ from symjax.cli.compiled import keep_programs
 from symjax.errors import SymjaxError
 
 INTERRUPTED, TERMINATED = 130, 128 + signal.SIGTERM
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _last_signal = 0  # that ended the command
 COMMANDS = (
     "generate",
@@ -85,9 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if args.debug or error.filename is None:
+        if args.debug or (error.filename is None and error.errno not in UNWRITABLE):
             raise
-        return _fail(f"{error.filename}: {error.strerror}")
+        if error.filename is None:  # what is printed went to a full disk: Python must not try again while it shuts down
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _fail(f"{error.filename or 'cannot write'}: {error.strerror}")
     except KeyboardInterrupt:
         print("symjax: interrupted", file=sys.stderr)
         return TERMINATED if _last_signal == signal.SIGTERM else INTERRUPTED

@@ -61,7 +61,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Decompose and show; returns the exit code."""
-    from symjax.cli.output import read_noted, setting_of
+    from symjax.cli.output import read_noted, setting_of, show_then_write
     from symjax.cli.parent import low_phase, read_parent
     from symjax.errors import InputError
     from symjax.navigate.symmetry_modes import analyse
@@ -80,16 +80,16 @@ def run(args: argparse.Namespace) -> int:
     )
     hall = setting_of(args.setting, {found.relation.number})
     report = report_of(args, parent, found)
-    if args.png is not None:
-        from symjax.draw.modes import draw
 
-        draw(args.png, report)
-    if args.out is not None:
-        _write_cif(args.out, found, report, hall)
-    if args.json:
-        print(json.dumps(report))
-    else:
-        show(report)
+    def written() -> None:
+        if args.out is not None:
+            _write_cif(args.out, found, report, hall)
+        if args.png is not None:
+            from symjax.draw.modes import draw
+
+            draw(args.png, report)
+
+    show_then_write(lambda: print(json.dumps(report)) if args.json else show(report), written)
     return 0
 
 

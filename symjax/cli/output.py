@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,17 @@ def staged_folder(folder: Path) -> Iterator[Path]:
         raise InputError(f"{error.filename or folder}: cannot write there ({error.strerror or error})") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def show_then_write(show: Callable[[], object], write: Callable[[], object]) -> None:
+    """What was worked out is shown, whether or not it can be written, and written, whether or not anybody reads on."""
+    try:
+        show()
+        sys.stdout.flush()
+    except (OSError, SystemExit):  # nobody reads on (rich ends the program then), or a full disk
+        write()
+        raise
+    write()
 
 
 def read_noted(path: str | Path) -> AtomicStructure:

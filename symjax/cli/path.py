@@ -65,7 +65,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search, interpolate, write, and show; returns the exit code."""
-    from symjax.cli.output import check_folder, read_noted, setting_of
+    from symjax.cli.output import check_folder, read_noted, setting_of, show_then_write
     from symjax.cli.parent import low_phase
 
     _check(args)
@@ -79,12 +79,14 @@ def run(args: argparse.Namespace) -> int:
     hall = setting_of(args.setting, {chosen.number})
     images = images_of(chosen, args.images)
     report = report_of(args, (A, B), files, paths, images) | {"correspondences": tried}
-    if folder is not None:
-        write(folder, chosen, report, picture=not args.no_picture, hall=hall)
-    if args.json:
-        print(json.dumps(report))
-    else:
-        show(args, report, folder)
+    for at, image in enumerate(images if folder is not None else []):
+        image["file"] = f"{at:03d}-{report['formula']}.cif"
+    show_then_write(
+        lambda: print(json.dumps(report)) if args.json else show(args, report),
+        lambda: None if folder is None else write(folder, chosen, report, picture=not args.no_picture, hall=hall),
+    )
+    if folder is not None and not args.json:
+        print(f"{len(images)} images written to {folder}")
     return 0
 
 
@@ -283,8 +285,7 @@ def write(folder: Path, path: Transition, report: dict[str, Any], *, picture: bo
 
     with staged_folder(folder) as stage:
         crystals = [path.crystal(image["s"]) for image in report["images"]]
-        for at, (crystal, image) in enumerate(zip(crystals, report["images"], strict=True)):
-            image["file"] = f"{at:03d}-{report['formula']}.cif"
+        for crystal, image in zip(crystals, report["images"], strict=True):
             text = cif_text(crystal, path.number, name=image["file"].removesuffix(".cif"), hall=hall)
             (stage / image["file"]).write_text(text, encoding="utf-8")
         if picture:
@@ -293,7 +294,7 @@ def write(folder: Path, path: Transition, report: dict[str, Any], *, picture: bo
         write_json(stage / INDEX, {"program": "symjax path", "version": __version__, "files": files, **report})
 
 
-def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) -> None:
+def show(args: argparse.Namespace, report: dict[str, Any]) -> None:
     """Print the tables."""
     from rich.console import Console
     from rich.table import Table
@@ -357,8 +358,6 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
         )
     nearest = min(report["images"], key=lambda image: image["shortest_distance"])
     console.print(f"shortest distance along the path: {nearest['shortest_distance']:.3f} Å at {nearest['s']:g}")
-    if folder is not None:
-        console.print(f"{len(report['images'])} images written to {folder}", markup=False)
 
 
 def _index(entry: dict[str, Any]) -> str:

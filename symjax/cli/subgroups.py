@@ -100,7 +100,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Find the subgroups, print them, draw them; returns the exit code."""
+    from symjax.cli.output import show_then_write
     from symjax.cli.parent import formula_text
+    from symjax.cli.subgroups_text import show
     from symjax.navigate.notation import CONVENTION
     from symjax.navigate.tree import describe_group
 
@@ -129,28 +131,31 @@ def run(args: argparse.Namespace) -> int:
         "depth": args.depth,
         "all": args.all,
     }
+    relations: list[Relation] = []
+    branches: tuple[Branch, ...] | None = None
     if removed:
         _removed(number, crystal, removed, report)
     elif args.irrep is not None:
-        _isotropy(args, number, crystal, selection, report)
+        relations = _isotropy(args, number, crystal, selection, report)
     elif selection.empty and not args.all:
         branches = _maximal(args, number, crystal, report)
-        if args.dot or args.svg or args.png:
-            _draw(args, report, graph_of_branches(number, branches, crystal))
     else:
         relations = _selected(args, number, crystal, selection, report)
         _describe_selected(args, number, crystal, relations, report)
-        if args.dot or args.svg or args.png:
-            from symjax.navigate.graph import graph_to
-
-            _draw(args, report, graph_to(number, relations, crystal))
     _from_file(report)
-    if args.json:
-        print(json.dumps(report))
-    else:
-        from symjax.cli.subgroups_text import show
 
-        show(report)
+    def written() -> None:
+        from symjax.navigate.graph import graph_to
+
+        if relations:
+            _draw(args, report, graph_to(number, relations, crystal))
+        elif branches is not None:
+            _draw(args, report, graph_of_branches(number, branches, crystal))
+
+    show_then_write(
+        lambda: print(json.dumps(report)) if args.json else show(report),
+        written if args.dot or args.svg or args.png else lambda: None,
+    )
     return 0
 
 
@@ -290,8 +295,8 @@ def _removed(number: int, crystal: Crystal | None, texts: list[str], report: dic
 
 def _isotropy(
     args: argparse.Namespace, number: int, crystal: Crystal | None, selection: Selection, report: dict[str, Any]
-) -> None:
-    """The isotropy subgroups of one irrep, or the one of a sum of directions, that meet the selection, and their drawing."""
+) -> list[Relation]:
+    """The isotropy subgroups of one irrep, or the one of a sum of directions, that meet the selection."""
     from symjax.groups.order_parameter import directions
     from symjax.groups.symbols import short_symbol
     from symjax.navigate.irreps import IrrepPart, isotropy_relation, isotropy_subgroups
@@ -332,10 +337,7 @@ def _isotropy(
         raise InputError(
             f"no isotropy subgroup of {' + '.join(args.irrep)} of {short_symbol(number)} is {selection.describe()}"
         )
-    if args.dot or args.svg or args.png:
-        from symjax.navigate.graph import graph_to
-
-        _draw(args, report, graph_to(number, relations, crystal))
+    return relations
 
 
 def _order_parameter(number: int, text: str) -> tuple[RealIrrep, Direction | None]:

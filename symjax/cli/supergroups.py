@@ -66,7 +66,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search, write, and show what was found; returns the exit code."""
-    from symjax.cli.output import check_folder, read_noted
+    from symjax.cli.output import check_folder, read_noted, show_then_write
     from symjax.cli.parent import tolerance_for
     from symjax.crystals.io import check_structure
     from symjax.errors import DataError
@@ -93,12 +93,14 @@ def run(args: argparse.Namespace) -> int:
         )
     chosen = choose(search, args.num, minimal=args.minimal)
     report = report_of(args, structure, search, chosen, ladder)
-    if folder is not None:
-        write(folder, search, chosen, report, hall=hall)
-    if args.json:
-        print(json.dumps(report))
-    else:
-        show(args, report, folder)
+    for at, entry in enumerate(report["supergroups"] if folder is not None else []):
+        entry["file"] = f"{at:02d}-{report['formula']}-{entry['number']}.cif"
+    show_then_write(
+        lambda: print(json.dumps(report)) if args.json else show(args, report),
+        lambda: None if folder is None else write(folder, search, chosen, report, hall=hall),
+    )
+    if folder is not None and not args.json:
+        print(f"{len(report['supergroups'])} parents written to {folder}")
     return 0
 
 
@@ -297,9 +299,8 @@ def write(
         listed = ", ".join(f"{found.symbol} ({found.number})" for found in chosen)
         raise InputError(f"--setting: {setting_name(hall)} is none of the supergroups found: {listed or 'none'}")
     with staged_folder(folder) as stage:
-        for at, (found, entry) in enumerate(zip(chosen, report["supergroups"], strict=True)):
+        for found, entry in zip(chosen, report["supergroups"], strict=True):
             parent, _ = parent_and_relation(search, found)
-            entry["file"] = f"{at:02d}-{report['formula']}-{found.number}.cif"
             own = hall if found.number == number else None
             (stage / entry["file"]).write_text(
                 cif_text(parent, found.number, name=entry["file"].removesuffix(".cif"), hall=own), encoding="utf-8"
@@ -308,7 +309,7 @@ def write(
         write_json(stage / INDEX, {"program": "symjax supergroups", "version": __version__, "files": files, **report})
 
 
-def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) -> None:
+def show(args: argparse.Namespace, report: dict[str, Any]) -> None:
     """Print the table."""
     from rich.console import Console
     from rich.table import Table
@@ -369,8 +370,6 @@ def show(args: argparse.Namespace, report: dict[str, Any], folder: Path | None) 
     wrong = [e for e in report["supergroups"] if e["found_in_atoms"] != e["number"]]
     for entry in wrong:
         console.print(f"spglib finds {entry['found_in_atoms']} in the parent of {entry['symbol']} ({entry['number']})")
-    if folder is not None:
-        console.print(f"{len(report['supergroups'])} parents written to {folder}", markup=False)
 
 
 def _show_ways(console: Any, report: dict[str, Any]) -> None:

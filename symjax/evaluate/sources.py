@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from symjax.data.rows import read_row
 from symjax.errors import DataError, SymjaxError
 from symjax.evaluate.cache import Cache, content_key, stamp
 from symjax.evaluate.canonical import canonical
-from symjax.parallel import Processes, map_items
+from symjax.parallel import Processes, imap_items
 
 if TYPE_CHECKING:
     from symjax.data.dataset import CrystalDataset
@@ -275,11 +276,9 @@ def _parse_all(
     stage, version = PARSED[0], stamp(*PARSED[1:])
     known = cache.get_many(stage, version, keys)
     new = {key: row for key, row in zip(keys, rows) if key not in known}
-    for start in range(0, len(new), 512):
-        part = list(new)[start : start + 512]
-        options: dict[str, Any] = {"processes": processes, "lost": _lost, "label": label, "progress": progress}
-        texts = map_items(_parse, [new[key] for key in part], **options)
-        found = {key: json.loads(text) for key, text in zip(part, texts)}
+    options: dict[str, Any] = {"processes": processes, "lost": _lost, "label": label, "progress": progress}
+    texts = zip(new, imap_items(_parse, list(new.values()), **options))
+    while found := {key: json.loads(text) for key, text in islice(texts, 512)}:
         cache.put_many(stage, version, [(key, value) for key, value in found.items() if "lost" not in value])
         known |= found
     return [_parsed(row, known[key]) for row, key in zip(rows, keys)]

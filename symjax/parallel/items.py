@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 SMALL = 64
 """Fewer items than this run in this process, with the limit of time but not of memory: starting workers costs seconds."""
-_BREAKS = 5  # times that all workers may end in a row before there is an error
+_BREAKS = 10  # times that every worker may end in a row, before it was given anything, until there is an error
 _LEAST_MEMORY = 2**30
 _LOG = logging.getLogger("symjax")
 
@@ -226,7 +226,11 @@ def _drive(
     waiting: deque[_Task] = deque()
     running: dict[Future[list[Outcome]], _Task] = {}
     ready: dict[int, tuple[Any, Outcome]] = {}
-    given, taken, breaks = 0, 0, 0  # items given out, items taken in, times in a row that all workers ended
+    given, taken, breaks = (
+        0,
+        0,
+        0,
+    )  # items given out, items taken in, workers in a row that ended before they were given any
     while True:
         while len(running) < window and (waiting or taken - given < window * chunk):
             task = waiting.popleft() if waiting else next(fresh, None)
@@ -242,7 +246,7 @@ def _drive(
             try:
                 outcomes = engine.result(future)
             except Broken as error:
-                broken = str(error)
+                broken, breaks = str(error), breaks + 1
                 waiting.append(task)
                 continue
             except Died as error:
@@ -255,8 +259,7 @@ def _drive(
                 outcomes = [Outcome(None, str(error))]
             breaks = 0
             ready |= {task.place + i: pair for i, pair in enumerate(zip(task.items, outcomes, strict=True))}
-        breaks += bool(broken)
-        if breaks >= _BREAKS:
+        if breaks >= _BREAKS * engine.count:
             raise SymjaxError(f"worker processes end as soon as they start ({broken})")
         while (place := given if ordered else next(iter(ready), -1)) in ready:
             yield place, *ready.pop(place)

@@ -67,7 +67,7 @@ def do(items: Sequence[Any], seconds: Sequence[float | None]) -> list[Outcome]:
     assert _WORK is not None
     total = hard_limit(seconds)
     if total is not None:
-        faulthandler.dump_traceback_later(total + GRACE, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
+        faulthandler.dump_traceback_later(total, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
     try:
         return [attempt(_WORK, item, limit) for item, limit in zip(items, seconds, strict=True)]
     finally:

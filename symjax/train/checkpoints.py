@@ -1,17 +1,22 @@
 """Checkpoints: the whole training state, atomic, newest and best kept, restored on any number of devices.
 
-A checkpoint holds the state (orbax) and a JSON record: what made it, and a checksum of every byte of the state, because a damaged
-file does not always fail to read. Whatever goes wrong becomes a `WeightsError` that names the checkpoint and what to do.
+A checkpoint holds the state (orbax) and a JSON record: what made it, and a checksum of every byte of the state and of the record
+itself, because a damaged file does not always fail to read. A folder may come from anywhere: nothing in it is run, followed out of
+it or believed before it is checked. Whatever goes wrong becomes a `WeightsError` that names the checkpoint and what to do.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import logging
 import math
+import os
+import re
 import shutil
 import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +28,22 @@ from orbax.checkpoint import checkpoint_managers
 from symjax.errors import WeightsError
 from symjax.train.step import TrainState
 
-FORMAT = "symjax checkpoint 1"
+FORMAT = "symjax checkpoint 2"
+_EARLIER = "symjax checkpoint 1"  # records without a checksum of their own
 _LOSS = "loss"
+_STEP = re.compile(r"0|[1-9]\d{0,17}")
+_NEEDED = ("digest", "config", "data_hash")
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "digest": lambda value: isinstance(value, int),
+    "config": lambda value: isinstance(value, dict),
+    "data_hash": lambda value: isinstance(value, dict),
+    "metrics": lambda value: isinstance(value, dict) and _numbers(value.values()),
+    "best": lambda value: value is None or (isinstance(value, list) and len(value) == 2 and _numbers(value)),
+    "meter": lambda value: _numbers(value[:1]) and _numbers(value[1].values()),
+    "batch": lambda value: value is None or _numbers(value),
+    "ended": lambda value: isinstance(value, bool),
+}
+"""What the loop reads of a record, and whether a value can be meant."""
 
 
 def digest(state: TrainState) -> int:
@@ -52,6 +71,7 @@ class Checkpoints:
         for name in ("absl", "asyncio"):  # orbax tells every stage of a save; its errors come as exceptions as well
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._writing: int | None = None  # step of the save under way
+        self.notes = self._unrank()
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(n=keep),
@@ -74,6 +94,12 @@ class Checkpoints:
             raise WeightsError(f"cannot use {self.folder} for checkpoints: {_line(error)}") from error
 
     def __enter__(self) -> Checkpoints:
+        strange = sorted({*self._manager.all_steps()} - {*self.steps()})  # orbax takes 060 and other digits for 60
+        if strange:
+            said = ", ".join(str(step)[:20] for step in strange[:3])
+            raise WeightsError(
+                f"{self.folder} holds folders that no run named, and are taken for steps {said}; remove them"
+            )
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
@@ -87,7 +113,20 @@ class Checkpoints:
         """Steps of the checkpoints that are complete on disk, oldest first."""
         if not self.folder.is_dir():
             return []
-        return sorted(int(p.name) for p in self.folder.iterdir() if p.is_dir() and p.name.isdigit())
+        return sorted(int(p.name) for p in self.folder.iterdir() if _STEP.fullmatch(p.name) and p.is_dir())
+
+    def _unrank(self) -> list[str]:
+        """Take away losses that cannot be read: without them a checkpoint is not ranked, with them orbax opens none at all."""
+        notes = []
+        for step in self.steps():
+            folder = self.folder / str(step) / "metrics"
+            if not folder.exists() or (not _strange(folder) and _readable(folder / "metrics")):
+                continue
+            if jax.process_count() > 1:
+                raise WeightsError(f"{folder} is damaged; remove it")
+            place = self._move(folder, f"{step}-metrics")
+            notes.append(f"DAMAGED: the loss of {self.folder / str(step)} cannot be read; moved to {place}")
+        return notes
 
     def best(self) -> int | None:
         """Step of the complete checkpoint with the lowest loss; None if none was ranked."""
@@ -120,6 +159,7 @@ class Checkpoints:
         self._writing = step
         self._check_space(state)
         record = {"format": FORMAT, "step": step, "digest": digest(state), **record}
+        record["sum"] = _record_sum(record)
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record))
         metrics = {_LOSS: loss} if loss is not None and math.isfinite(loss) else None
         try:
@@ -153,16 +193,29 @@ class Checkpoints:
         Raises:
             WeightsError: there is none, or it was written by something else.
         """
+        if strange := _strange(self.folder / str(step)):
+            raise self._unreadable(step, strange)
         try:
             restored = self._manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore()))
             record = restored["record"]
-        except Exception as error:
+        except (Exception, RecursionError) as error:
             raise self._unreadable(step, error) from error
-        if not isinstance(record, dict) or record.get("format") != FORMAT:
+        if not isinstance(record, dict) or record.get("format") not in (FORMAT, _EARLIER):
             raise self._unreadable(step, "it was not written by symjax")
+        if record["format"] == FORMAT and record.get("sum") != _record_sum(record):
+            raise self._unreadable(step, "the checksum of its record does not fit")
+        for name, fits in _FIELDS.items():
+            try:
+                good = name not in (*record, *_NEEDED) or fits(record.get(name))
+            except Exception:  # a list where a mapping is meant, and the like
+                good = False
+            if not good:
+                raise self._unreadable(step, f"its record has no proper {name!r}")
+        if record.get("step") != step:
+            raise self._unreadable(step, f"it is of step {record.get('step')}")
         return record
 
-    def restore(self, step: int, like: TrainState, checksum: int | None) -> TrainState:
+    def restore(self, step: int, like: TrainState, checksum: int) -> TrainState:
         """Read a state.
 
         Args:
@@ -178,7 +231,7 @@ class Checkpoints:
             state = self._manager.restore(step, args=items)["state"]
         except Exception as error:
             raise self._unreadable(step, error) from error
-        if checksum is not None and digest(state) != checksum:
+        if digest(state) != checksum:
             raise self._unreadable(step, "its checksum does not fit its content")
         return state
 
@@ -188,15 +241,19 @@ class Checkpoints:
         Raises:
             WeightsError: it cannot be moved.
         """
-        place = self.folder.parent / "damaged"
-        number = next(i for i in itertools.count() if not (place / f"{step}-{i}").exists())
-        try:
-            place.mkdir(exist_ok=True)
-            (self.folder / str(step)).rename(place / f"{step}-{number}")
-        except OSError as error:
-            raise WeightsError(f"cannot move {self.folder / str(step)} out of the way: {error.strerror}") from error
+        place = self._move(self.folder / str(step), str(step))
         self._manager.reload()
-        return place / f"{step}-{number}"
+        return place
+
+    def _move(self, what: Path, name: str) -> Path:
+        folder = self.folder.parent / "damaged"
+        place = next(folder / f"{name}-{i}" for i in itertools.count() if not (folder / f"{name}-{i}").exists())
+        try:
+            folder.mkdir(exist_ok=True)
+            what.rename(place)
+        except OSError as error:
+            raise WeightsError(f"cannot move {what} out of the way: {error.strerror}") from error
+        return place
 
     def _unreadable(self, step: int, reason: Exception | str) -> WeightsError:
         others = [s for s in self.steps() if s != step]
@@ -211,6 +268,36 @@ class Checkpoints:
     def _failed(self, error: Exception) -> WeightsError:
         where = f"{self.folder / str(self._writing)}"
         return WeightsError(f"could not write checkpoint {where}: {_reason(error)}; {self.describe_last()}")
+
+
+def _readable(path: Path) -> bool:
+    """Whether a file of orbax's holds a loss."""
+    try:
+        return math.isfinite(json.loads(path.read_text(encoding="utf-8"))[_LOSS])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
+
+
+def _numbers(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, int | float) for value in values)
+
+
+def _record_sum(record: dict[str, Any]) -> int:
+    """CRC-32 of a record without this number itself; equal for what JSON makes of it."""
+    said = {name: value for name, value in record.items() if name != "sum"}
+    return zlib.crc32(json.dumps(json.loads(json.dumps(said)), sort_keys=True).encode())
+
+
+def _strange(folder: Path) -> str:
+    """What in a folder no save leaves there and reading might follow or wait for: a link, a pipe, a device; empty if nothing."""
+    if folder.is_symlink():
+        return "it is a link"
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                return f"{path.relative_to(folder)} is no plain file"
+    return ""
 
 
 def _reason(error: Exception) -> str:

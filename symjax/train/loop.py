@@ -24,6 +24,7 @@ from ml_collections import ConfigDict
 
 from symjax.data.files import locked, write_text
 from symjax.errors import ConfigError, SymjaxError, WeightsError
+from symjax.train import hosts
 from symjax.train import mesh as meshes
 from symjax.train.batches import BatchPlan, evaluation_indices
 from symjax.train.checkpoints import Checkpoints
@@ -35,7 +36,7 @@ from symjax.train.plateau import observe
 from symjax.train.state import LOCK, RunState
 from symjax.train.step import LOSS, TrainState, init_state, make_dispatch, make_evaluate, make_optimizer
 from symjax.train.weights import save_params, to_json
-from symjax.versions import training_versions
+from symjax.versions import TRAINING, training_versions, versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Trainer:
         self.data_hash = dict(data_hash or {})
         self.mesh = meshes.make_mesh()
         buckets = task.buckets()
+        hosts.agree(self._common(buckets))
         self.plan = BatchPlan(
             [_num_examples(b, f"bucket {i} of {task.name}") for i, b in enumerate(buckets)],
             [b.weight for b in buckets],
@@ -128,6 +130,16 @@ class Trainer:
         self._facts = facts | {"processes": jax.process_count()}
         self._state = RunState(self.workdir, self._facts, active=meshes.is_main())
 
+    def _common(self, buckets: Sequence[Bucket]) -> dict[str, str]:
+        """What must be the same on every host; data may lie under another name there, and is told by its content."""
+        config = {name: value for name, value in flat(self.config).items() if not name.startswith("data.")}
+        sizes = [(b.batch_size, b.weight, [np.shape(leaf) for leaf in jax.tree.leaves(b.arrays)]) for b in buckets]
+        return {
+            "configuration": json.dumps(config, sort_keys=True),
+            "data": json.dumps([self.data_hash, repr(sizes)], sort_keys=True),
+            "versions": json.dumps(versions(TRAINING)),
+        }
+
     def _fresh(self) -> Any:
         """The program that makes the first state."""
         arrays, batch = self.arrays[0], self.plan.batch_sizes[0]
@@ -142,6 +154,7 @@ class Trainer:
         """A fresh state, or that of the newest checkpoint."""
         init, arrays = self._fresh()
         check_patterns(jax.eval_shape(init, arrays).params, self.train)
+        self._notes += checkpoints.notes
         while steps := checkpoints.steps():
             try:
                 record = checkpoints.record(steps[-1])
@@ -176,7 +189,7 @@ class Trainer:
         like = jax.tree.map(
             lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), jax.eval_shape(init, arrays)
         )
-        return checkpoints.restore(step, like, record.get("digest"))
+        return checkpoints.restore(step, like, record["digest"])
 
     def _compare(self, record: Mapping[str, Any], path: Path) -> None:
         """Refuse a checkpoint of another model, configuration or data set."""

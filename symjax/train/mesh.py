@@ -11,32 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from symjax.errors import SymjaxError
-
 DATA = "data"
-
-
-def connect(coordinator: str, num_processes: int, process_id: int) -> None:
-    """Join the other hosts of a run; call it before anything else touches jax. Without a coordinator it does nothing.
-
-    Args:
-        coordinator: `host:port` of process 0.
-        num_processes: hosts in the run.
-        process_id: which one this is, from 0.
-
-    Raises:
-        SymjaxError: numbers that do not fit together, or the others could not be reached.
-    """
-    if not coordinator:
-        if num_processes > 1 or process_id > 0:
-            raise SymjaxError("--num_processes and --process_id need --coordinator=host:port")
-        return
-    if not 0 <= process_id < num_processes:
-        raise SymjaxError(f"--process_id={process_id}: must be from 0 to --num_processes - 1 = {num_processes - 1}")
-    try:
-        jax.distributed.initialize(coordinator, num_processes=num_processes, process_id=process_id)
-    except (RuntimeError, ValueError) as error:
-        raise SymjaxError(f"cannot join the run at --coordinator={coordinator}: {error}") from error
 
 
 def make_mesh() -> Mesh:

@@ -35,13 +35,12 @@ class Writer:
         self._active, self._begin = active, time.monotonic()
         if not active:
             return
-        from tensorboardX import SummaryWriter
         from tqdm import tqdm
 
         path = folder / METRICS
         _drop_after(path, start)
         self._file = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+        self._board = _Board(folder / "tensorboard", start)
         interval = 0.2 if sys.stderr.isatty() else 20.0
         self._bar = tqdm(
             total=total, initial=start, unit="step", mininterval=interval, file=sys.stderr, dynamic_ncols=True
@@ -55,8 +54,7 @@ class Writer:
         row |= {k: float(v) if math.isfinite(v) else None for k, v in sorted(values.items())}  # JSON has no NaN
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(f"{split}/{name}", float(np.float64(value)), step)
+        self._board.add(step, {f"{split}/{name}": float(np.float64(value)) for name, value in values.items()})
         if split == "train":
             self._bar.set_postfix_str(f"loss {values['loss']:.4g}", refresh=False)
 
@@ -76,6 +74,37 @@ class Writer:
             self._file.close()
             self._board.close()
             self._bar.close()
+
+
+class _Board:
+    """TensorBoard's events, written by whom they are told.
+
+    tensorboardX's usual writer has a thread, which ends where the clock is set back or the disk is full, and a queue, for whose
+    space a run then waits for ever.
+    """
+
+    def __init__(self, folder: Path, start: int):
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        folder.mkdir(exist_ok=True)
+        self._writer = EventsWriter(str(folder / "events"))
+        self._writer.write_event(
+            Event(step=start, session_log=SessionLog(status=SessionLog.START))
+        )  # hides later steps
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Scalars of a step."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        for name, value in values.items():
+            self._writer.write_event(Event(wall_time=time.time(), step=step, summary=scalar(name, value)))
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
 
 
 class Meter:

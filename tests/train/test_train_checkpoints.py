@@ -1,15 +1,23 @@
 """Checkpoints that are damaged, foreign, or cannot be written: a clear error, and nothing that was good is lost."""
 
+import itertools
 import json
+import os
 import shutil
+import sys
+import time
 
 import pytest
-from train_helpers import digests, finish, run, start
+from toy_task import ToyTask
+from train_helpers import config, digests, finish, run, start
 
-from symjax.errors import WeightsError
-from symjax.train.checkpoints import Checkpoints
+from symjax.errors import ConfigError, WeightsError
+from symjax.train.checkpoints import Checkpoints, _record_sum, digest
+from symjax.train.loop import Trainer
+from symjax.train.metrics import read
 
 pytestmark = pytest.mark.faults
+TIMED = ("seconds", "steps_per_second")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,8 @@ def truncate(newest):
 def change_digest(newest):
     path = newest / "record" / "metadata"
     record = json.loads(path.read_text())
-    path.write_text(json.dumps(record | {"digest": record["digest"] ^ 1}))
+    record["digest"] ^= 1
+    path.write_text(json.dumps(record | {"sum": _record_sum(record)}))
 
 
 def foreign_record(newest):
@@ -71,6 +80,149 @@ def test_damaged_newest_is_told_and_the_one_before_taken(workdir, trained, damag
     assert "resumed from step 20" in err and "Traceback" not in err and "Event loop" not in err
     assert (workdir / "damaged" / "40-0").is_dir()
     assert result.step == 40 and digests(workdir) == digests(trained)
+
+
+def begun(trainer, workdir):
+    """Digest of the state that a run in this folder starts from, and what it says."""
+    trainer.workdir, trainer._notes = workdir, []
+    with Checkpoints(workdir / "checkpoints", 9) as checkpoints:
+        return digest(trainer._start(checkpoints)), trainer._notes
+
+
+def flip(data):
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 16]) + data[len(data) // 2 + 1 :] if data else b"x"
+
+
+CUT = {"emptied": lambda data: b"", "cut": lambda data: data[: len(data) // 2], "zeroed": lambda data: bytes(len(data))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*CUT, "flipped", "removed"])
+def test_every_file_damaged_one_by_one(trained, tmp_path, kind):
+    """The state of this checkpoint to the bit, or that of the one before with a note; never another, never an error."""
+    c = config()
+    trainer = Trainer(ToyTask(c), c, tmp_path)
+    newest = trained / "checkpoints" / "40"
+    whole, before = digests(trained)[40], digests(trained)[20]
+    files = sorted(p.relative_to(newest) for p in newest.rglob("*") if p.is_file())
+    assert len(files) > 8
+    told = 0
+    for i, name in enumerate(files):
+        workdir = shutil.copytree(trained, tmp_path / str(i))
+        path = workdir / "checkpoints" / "40" / name
+        if kind == "removed":
+            path.unlink()
+        else:
+            path.write_bytes({**CUT, "flipped": flip}[kind](path.read_bytes()))
+        state, notes = begun(trainer, workdir)
+        assert (state, len(notes)) in ((whole, 0), (whole, 1), (before, 1)), (name, notes)
+        told += len(notes)
+    assert told >= 3  # the parameters, the record and what describes them
+
+
+def pipe(newest):
+    os.mkfifo(newest / "state" / "d" / "pipe")
+
+
+def link_out(newest):
+    (newest / "state" / "manifest").symlink_to("/dev/zero")
+
+
+def whole_is_a_link(newest):
+    shutil.move(newest, newest.parent.parent / "elsewhere")
+    newest.symlink_to(newest.parent.parent / "elsewhere")
+
+
+def deep(newest):
+    (newest / "record" / "metadata").write_text("[" * 10**5)
+
+
+def step_of_another(newest):
+    shutil.rmtree(newest)
+    shutil.copytree(newest.parent / "20", newest)
+
+
+def changed(**values):
+    def change(newest):
+        path = newest / "record" / "metadata"
+        record = json.loads(path.read_text()) | values
+        path.write_text(json.dumps(record | {"sum": _record_sum(record)}))
+
+    change.__name__ = str(values)
+    return change
+
+
+def classes(newest):
+    """What orbax writes about the state names classes for its own registry; nothing may be imported by that name."""
+    path = newest / "state" / "_METADATA"
+    path.write_text(path.read_text().replace('"value_type": "', '"value_type": "unittest.__main__.'))
+
+
+HOSTILE = [pipe, link_out, whole_is_a_link, deep, step_of_another, classes]
+HOSTILE += [
+    changed(best=["x", 1]),
+    changed(meter="x"),
+    changed(meter=[1, [2]]),
+    changed(config=[]),
+    changed(digest=None),
+]
+
+
+@pytest.mark.parametrize("make", HOSTILE, ids=lambda make: make.__name__)
+def test_hostile_checkpoints(trained, workdir, make):
+    """Nothing is followed, waited for or imported; the one before is taken, or what can be read is right."""
+    c = config()
+    before, made = sorted(sys.modules), Trainer(ToyTask(c), c, workdir)
+    make(workdir / "checkpoints" / "40")
+    state, notes = begun(made, workdir)
+    known = digests(trained)
+    assert (
+        (state, len(notes)) in ((known[20], 1), (known[40], 0)) if make is classes else (state == known[20] and notes)
+    )
+    assert "unittest.__main__" not in {*sys.modules} - {*before}
+
+
+def test_names_that_are_no_steps(workdir):
+    for name in ("-1", "60.0", "x60"):
+        (workdir / "checkpoints" / name).mkdir()
+    (workdir / "checkpoints" / "80").write_text("a file")
+    assert run(workdir, train__steps=60).step == 60
+    for name in ("٧٠", "070", "9" * 40):
+        shutil.copytree(workdir / "checkpoints" / "60", workdir / "checkpoints" / name)
+        with pytest.raises(WeightsError, match="folders that no run named"):
+            run(workdir, train__steps=70)
+        shutil.rmtree(workdir / "checkpoints" / name)
+
+
+def test_checkpoints_of_another_model(trained, workdir, tmp_path):
+    """Named as such by its record; where the record lies, by the state that does not fit; nothing is lost either way."""
+    newest = workdir / "checkpoints" / "40"
+    config = json.loads((newest / "record" / "metadata").read_text())["config"]
+    changed(config=config | {"model.name": "symmcd"})(newest)
+    with pytest.raises(ConfigError, match=r"config\.model\.name: symmcd -> toy"):
+        run(workdir)
+    run(tmp_path / "wider", model__width=7)
+    shutil.rmtree(newest)
+    shutil.copytree(tmp_path / "wider" / "checkpoints" / "40", newest)
+    with pytest.raises(ConfigError, match=r"config\.model\.width: 7 -> "):
+        run(workdir)
+    changed(config=config)(newest)  # a lie
+    result = run(workdir)
+    assert (workdir / "damaged" / "40-0").is_dir() and digests(workdir) == digests(trained) and result.step == 40
+
+
+def test_a_clock_that_goes_backwards(trained, tmp_path, monkeypatch):
+    """The newest checkpoint is the one of most steps, whatever the clock said when it was written."""
+    back = itertools.count(1_800_000_000, -3600)
+    monkeypatch.setattr(time, "time", lambda: float(next(back)))
+    run(tmp_path / "run", train__steps=20)
+    os.utime(tmp_path / "run" / "checkpoints" / "20", (2e9, 2e9))
+    run(tmp_path / "run")
+    os.utime(tmp_path / "run" / "checkpoints" / "40", (1, 1))
+    assert run(tmp_path / "run").step == 40
+    assert digests(tmp_path / "run") == digests(trained)
+    rows = [{k: v for k, v in row.items() if k not in TIMED} for row in read(tmp_path / "run" / "metrics.jsonl")]
+    assert rows == [{k: v for k, v in row.items() if k not in TIMED} for row in read(trained / "metrics.jsonl")]
 
 
 def test_a_file_of_orbax_that_is_not_needed(workdir):

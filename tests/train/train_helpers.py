@@ -39,14 +39,18 @@ def digests(workdir):
         return {step: checkpoints.record(step)["digest"] for step in checkpoints.steps()}
 
 
-def start(workdir, *options, devices=1, flags=(), longest_file=0):
+def start(workdir, *options, devices=1, flags=(), longest_file=0, environ=None):
     """Start the training program on the toy task."""
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": str(ROOT),
-        "TOY_LONGEST_FILE": str(longest_file),
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
+    environment = (
+        os.environ
+        | (environ or {})
+        | {
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": str(ROOT),
+            "TOY_LONGEST_FILE": str(longest_file),
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        }
+    )
     values = [f"--config.{k}={v}" for k, v in SHORT.items()] + [f"--config.{o}" for o in options]
     command = [
         sys.executable,

@@ -135,7 +135,8 @@ def _compute(jobs: list[Job], potential: Potential, processes: Processes) -> Ite
     if not jobs:
         return
     options, workers = jobs[0][1], workers_of(processes)
-    if potential.batch > 1 or workers.count == 0 or len(jobs) < FEW[options is not None]:
+    few = len(jobs) < FEW[options is not None] and workers.scheduler is None
+    if potential.batch > 1 or workers.count == 0 or few:
         yield from _inline(jobs, potential)
         return
     if options is not None:  # it ends by itself between two steps; this is for a step that does not end
