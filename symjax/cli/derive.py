@@ -126,9 +126,9 @@ def run(args: argparse.Namespace) -> int:
 
     def shown() -> None:
         if args.json:
-            print(json.dumps(found.index))
+            print(json.dumps(found.report))
         elif not args.quiet:
-            show(found.index, folder)
+            show(found.report, folder)
 
     def written() -> None:
         with staged_folder(folder) as stage:

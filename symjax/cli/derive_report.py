@@ -30,12 +30,12 @@ class Described(NamedTuple):
     """What is known of the structures before anything is written.
 
     Attributes:
-        index: as it is written, entries in the order of the screen.
+        report: the index as it is written, entries in the order of the screen.
         cells: atoms of the structures in that order.
         texts: name -> text of each CIF file.
     """
 
-    index: dict[str, Any]
+    report: dict[str, Any]
     cells: list[AtomicStructure]
     texts: dict[str, str]
 
@@ -99,14 +99,14 @@ def write(stage: Path, parent: Parent, found: Described) -> None:
     from symjax.cli.output import INDEX, write_json
     from symjax.draw.derived import draw
 
-    entries = found.index["structures"]
+    entries = found.report["structures"]
     for name, text in found.texts.items():
         (stage / name).write_text(text, encoding="utf-8")
-    if PICTURE in found.index["files"]:
-        formula, own = found.index["parent"]["formula"], parent.crystal.atoms()
+    if PICTURE in found.report["files"]:
+        formula, own = found.report["parent"]["formula"], parent.crystal.atoms()
         draw(stage / PICTURE, own, found.cells, formula=formula, number=parent.number, entries=entries)
     _write_csv(stage / TABLE, entries)
-    write_json(stage / INDEX, found.index)
+    write_json(stage / INDEX, found.report)
 
 
 def _cif(name: str, crystal: Crystal, number: int, hall: int | None = None) -> str:

@@ -27,13 +27,13 @@ class Announced(NamedTuple):
 
     Attributes:
         by: who started it.
-        count: how many processes there are; None where only JAX can ask.
+        num: how many processes there are; None where only JAX can ask.
         where: what says so.
         start: how processes are started there so that they find each other.
     """
 
     by: str
-    count: int | None
+    num: int | None
     where: str
     start: str
 
@@ -88,7 +88,7 @@ def connect(
             f"--process_id={process_id}: must be from 0 to --num_processes - 1 = {(num_processes or 1) - 1}"
         )
     if not coordinator:
-        if num_processes == 1 or (num_processes is None and (found is None or found.count == 1)):
+        if num_processes == 1 or (num_processes is None and (found is None or found.num == 1)):
             return
         if found is None or process_id is not None:
             raise SymjaxError("--num_processes and --process_id need --coordinator=host:port")
@@ -105,7 +105,7 @@ def connect(
             f"{found.start}, or give --coordinator=host:port, or --num_processes=1 to train alone"
         ) from error
     _check_even()
-    wanted = num_processes or (found.count if found else None)
+    wanted = num_processes or (found.num if found else None)
     if wanted is not None and jax.process_count() != wanted:
         raise SymjaxError(f"{wanted} processes were to train together, and JAX joined {jax.process_count()}")
 

@@ -35,7 +35,7 @@ SAID = [
 @pytest.mark.parametrize("environ, found", SAID)
 def test_what_the_environment_says(environ, found):
     said = announced(environ)
-    assert (said and (said.by, said.count)) == found
+    assert (said and (said.by, said.num)) == found
 
 
 @pytest.fixture
