@@ -88,7 +88,8 @@ def connect(
             f"--process_id={process_id}: must be from 0 to --num_processes - 1 = {(num_processes or 1) - 1}"
         )
     if not coordinator:
-        if num_processes == 1 or (num_processes is None and (found is None or found.num == 1)):
+        alone = num_processes is None and (found is None or found.num == 1)
+        if process_id in (None, 0) and (num_processes == 1 or alone):
             return
         if found is None or process_id is not None:
             raise SymjaxError("--num_processes and --process_id need --coordinator=host:port")
