@@ -19,6 +19,7 @@ Where neither measures a table (training speed, a regression), the experiment th
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -61,6 +62,9 @@ def parse(argv: Sequence[str] | None = None, name: str = "experiments.tables") -
         default=[],
         help="what the row of a report is called; one for each --report, in order",
     )
+    parser.add_argument(
+        "--columns", metavar="A,B", help="only these columns, by the keys that --format json shows; fits 80 columns so"
+    )
     parser.add_argument("--format", choices=tuple(FORMS), default="text")
     parser.add_argument("--out", metavar="FILE", help="write there instead of printing")
     return parser.parse_args(argv)
@@ -99,17 +103,33 @@ def tables(args: argparse.Namespace) -> str:
         raise InputError(f"{len(args.name)} --name for {len(args.report)} --report; give one for each, or none")
     if args.table == "all" and args.format == "csv":
         raise InputError(
-            "the columns of tables differ: --format csv takes one table; `all` goes as text, markdown or json"
+            "the columns of tables differ: --format csv takes one table; `all` goes as text, markdown, latex or json"
         )
     reports = [read(path, name) for path, name in zip(args.report, args.name or [None] * len(args.report))]
     for path, report in zip(args.report, reports):
         if isinstance(report, own.Rows) and args.table not in (report.table, "all"):
             raise InputError(f"{path} has rows of {report.table}, not of {args.table}")
     chosen = list(TABLES.values()) if args.table == "all" else [TABLES[args.table]]
+    if args.columns is not None:
+        chosen = [_with_columns(table, args.columns) for table in chosen]
     filled = [(table, lines_of(table, reports), definitions(table, reports)) for table in chosen]
     if args.table == "all" and args.format == "json":
         return json.dumps([document(*parts) for parts in filled], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return "\n\n".join(render(*parts, args.format).rstrip("\n") for parts in filled) + "\n"
+
+
+def _with_columns(table: Table, text: str) -> Table:
+    """A table of some of its columns, in the order given.
+
+    Raises:
+        InputError: it has none of that key; the message lists those it has.
+    """
+    by_key = {column.key: column for column in table.columns}
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    if not wanted or (unknown := [name for name in wanted if name not in by_key]):
+        said = f"no column {unknown[0]!r}" if wanted else "no columns"
+        raise InputError(f"--columns: {said} in {table.key}; it has {', '.join(by_key)}")
+    return dataclasses.replace(table, columns=tuple(by_key[name] for name in wanted))
 
 
 def emit(text: str, out: str | None) -> None:

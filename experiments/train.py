@@ -31,6 +31,7 @@ def define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "configuration file, as configs/symop.py:small", flag_values=values)
     flags.DEFINE_string("workdir", None, "folder for checkpoints, metrics and weights", flag_values=values)
+    flags.DEFINE_string("init", None, "weights to start from (config.train.init_from)", flag_values=values)
     flags.DEFINE_string("coordinator", "", "host:port of process 0, where JAX cannot find it", flag_values=values)
     flags.DEFINE_integer("num_processes", None, "processes in the run; 1 to train alone", flag_values=values)
     flags.DEFINE_integer("process_id", None, "which process this is, from 0", flag_values=values)
@@ -174,6 +175,8 @@ def main(argv: Sequence[str] | None = None, *, name: str = "experiments.train") 
         for needed in ("config", "workdir"):
             if values[needed].value is None:
                 raise ConfigError(f"--{needed} is missing (see --help)")
+        if values.init:
+            values.config.train.init_from = values.init
         from symjax.train import hosts
 
         joined = values.coordinator, values.num_processes, values.process_id

@@ -23,6 +23,8 @@ from symjax.errors import ConfigError, InputError, SymjaxError
 from symjax.generate.system import Progress, Realiser, Settings, System
 
 if TYPE_CHECKING:
+    from symjax.data.dataset import CrystalDataset
+    from symjax.generate.likelihood import Scores
     from symjax.generate.loop import Generated
     from symjax.generate.request import Request
     from symjax.train.interface import Task
@@ -351,6 +353,56 @@ def generate(
         )
     redraw = Redraw(min_ratio if own else 0.0, max_draws, MIN_DISTANCE if min_ratio > 0 else 0.0)
     return generate_with(chosen, loaded, num, request=request, settings=settings, realise=realised, redraw=redraw)
+
+
+def system_of(weights: Any) -> System:
+    """The system whose weights these are, by the model that defines their class.
+
+    Raises:
+        InputError: they are of none.
+    """
+    home = ".".join(type(weights).__module__.split(".")[:-1])
+    for name in system_names():
+        if type(system(name)).__module__.rpartition(".")[0] == home:
+            return system(name)
+    raise InputError(f"{type(weights).__name__}: weights of no system; systems are {', '.join(system_names())}")
+
+
+def log_likelihood(
+    weights: str | Path | Any, dataset: CrystalDataset, *, model: str | None = None, orders: int = 10, seed: int = 0
+) -> Scores:
+    """How likely crystals are under a model.
+
+    Args:
+        weights: name of a system (its shipped weights), a folder of weights (with `model`), or what `system(name).load` gave.
+        dataset: prepared crystals; those that the model cannot hold get the reason.
+        model: name of the system, where `weights` is a folder.
+        orders: random orders of the sites that are averaged, for models that have no canonical one.
+        seed: of the orders.
+
+    Raises:
+        InputError: the system has no likelihood, and why; or nobody knows which system is meant.
+        WeightsError: no such weights, or of another model.
+    """
+    from symjax.generate.likelihood import Scoring
+
+    if model is not None:
+        chosen = system(model)
+        loaded = chosen.load(weights) if weights is None or isinstance(weights, str | Path) else weights
+    elif isinstance(weights, str) and weights in system_names():
+        chosen = system(weights)
+        loaded = chosen.load(None)
+    elif isinstance(weights, str | Path):
+        raise InputError(
+            f"{weights}: no name of a system ({', '.join(system_names())}); of a folder say which by model="
+        )
+    else:
+        chosen, loaded = system_of(weights), weights
+    if not isinstance(chosen, Scoring):
+        why = getattr(chosen, "no_likelihood", "it has no method `log_likelihood`")
+        scoring = ", ".join(name for name in system_names() if isinstance(system(name), Scoring))
+        raise InputError(f"{chosen.name} has no likelihood: {why}; systems that have one: {scoring}")
+    return chosen.log_likelihood(loaded, dataset, orders=orders, seed=seed)
 
 
 def names() -> tuple[str, ...]:

@@ -133,7 +133,8 @@ def test_generate_again_gives_the_same_bytes(generated, tmp_path):
     first = {file.name: file.read_bytes() for file in (tmp_path / "out").glob("*.cif")}
     assert first == {file.name: file.read_bytes() for file in folder.glob("*.cif")}
     (tmp_path / "out" / "mine.txt").write_text("keep")
-    run(*arguments, "--num", 6, "--format", "extxyz", cwd=tmp_path)
+    assert "--overwrite to replace them" in run(*arguments, "--num", 6, cwd=tmp_path, code=2).stderr
+    run(*arguments, "--num", 6, "--format", "extxyz", "--overwrite", cwd=tmp_path)
     names = {file.name for file in (tmp_path / "out").iterdir()}
     assert names == {"crystals.extxyz", "crystals.npz", "genes.jsonl", "index.json", "mine.txt"}
     from ase.io import read

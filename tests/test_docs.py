@@ -41,6 +41,8 @@ def _names(body):
             found |= {name.id: {} for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             found[node.target.id] = {}
+        elif isinstance(node, ast.If):  # names for type checkers, found on first use
+            found |= _names(node.body)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             found |= {(alias.asname or alias.name).split(".")[0]: {} for alias in node.names}
     return found
@@ -104,6 +106,16 @@ def test_commands_parse(path):
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("symjax ") and "--help" not in line:
                 build_parser().parse_args(shlex.split(line, comments=True)[1:])
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
+def test_python_blocks(path):
+    """They parse, and every name that they import from this project exists."""
+    for block in re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.S):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("symjax", "experiments"):
+                for alias in node.names:
+                    assert exists(f"{node.module}.{alias.name}"), f"{node.module} has no {alias.name}"
 
 
 def test_every_reference_can_be_opened():

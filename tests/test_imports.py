@@ -42,8 +42,21 @@ ALLOWED = {  # what a folder may import besides itself and ANYWHERE; models.X st
     "train": (*CORE, "nn", "data.dataset", "data.files"),
     "evaluate": (*CORE, "data", "draw"),
     "models": (*CORE, "nn", "diffusion", "data", "generate", "train"),
-    "systems": (*CORE, "models", "generate", "train"),
-    "cli": (*CORE, "data", "navigate", "draw", "generate", "train", "evaluate", "systems", "models.symop.derive"),
+    "systems": (*CORE, "data.dataset", "models", "generate", "train"),
+    "discover": (*CORE, "data", "draw", "generate", "systems", "evaluate"),
+    "cli": (
+        *CORE,
+        "data",
+        "navigate",
+        "draw",
+        "generate",
+        "train",
+        "evaluate",
+        "systems",
+        "discover",
+        "models.symop.derive",
+    ),
+    "facade": (*CORE, "data", "navigate", "generate", "systems", "evaluate"),
     "testing": (*CORE, "data"),
 }
 ANYWHERE = (
@@ -54,9 +67,10 @@ ANYWHERE = (
     "versions",
     "_beside",
     "_later",
+    "_namesake",
 )  # single files below every folder
 CRYSTALLOGRAPHY = {"pymatgen", "spglib", "pyxtal", "ase", "gemmi", "smact", "moyopy", "matminer", "chgnet", "torch"}
-MAY_USE_CRYSTALLOGRAPHY = ("data", "evaluate", "crystals.io", "groups.identify", "generate.pyxtal", "draw")
+MAY_USE_CRYSTALLOGRAPHY = ("data", "evaluate", "discover", "crystals.io", "groups.identify", "generate.pyxtal", "draw")
 
 
 def modules():

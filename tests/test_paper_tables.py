@@ -13,7 +13,7 @@ import pytest
 import symjax
 from experiments import tables
 from experiments.published import SYSTEMS, TABLES, owner
-from experiments.published.render import FORMS, Cell
+from experiments.published.render import FORMS, Cell, escaped
 from symjax.errors import InputError
 
 
@@ -264,8 +264,12 @@ def test_every_table_in_every_format(key, form, path, capsys):
     assert code == 0 and not err
     table = TABLES[key]
     for row in table.rows:
-        assert row.system in out
+        assert (escaped(row.system) if form == "latex" else row.system) in out
     assert "measured" in out
+    if form == "latex":
+        body = out.split("\\midrule")[1].split("\\bottomrule")[0]
+        columns = {len(line.split(" & ")) for line in body.strip().splitlines()}
+        assert columns == {len(table.columns) + 4} and not re.search(r"(?<!\\)[%_#]", body)
     if form == "json":
         found = json.loads(out)
         assert [column["key"] for column in found["columns"]] == [column.key for column in table.columns]
@@ -527,3 +531,11 @@ def test_unknown_key_of_a_column():
 def test_read_raises_the_project_error(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.json"):
         tables.read(tmp_path / "nothing.json")
+
+
+def test_some_columns_only(path, capsys):
+    """What fits 80 columns is for the reader to choose."""
+    code, out, _ = run(capsys, "symmcd-2", "--report", path, "--name", "symop", "--columns", "d_sg,struct")
+    assert code == 0 and "d_sg" in out and "precision" not in out.split("Before comparing")[0].splitlines()[3]
+    code, _, err = run(capsys, "symmcd-2", "--columns", "nothing")
+    assert code == 2 and "no column 'nothing' in symmcd-2; it has" in err

@@ -31,7 +31,7 @@ def build(folder):
         shutil.copy(ROOT / name, source / name)
     pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source]
     finished(pip, folder)
-    return next(folder.glob("symjax-*.whl"))
+    return next(folder.glob("symjax_crystals-*.whl"))
 
 
 def install(folder, wheel):

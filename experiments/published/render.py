@@ -203,5 +203,37 @@ def _markdown(table: Table, lines: Sequence[Line], told: Sequence[str]) -> str:
     return "\n".join(out) + "\n"
 
 
-FORMS = {"text": _text, "markdown": _markdown, "csv": _csv, "json": _json}
+_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_SPECIAL |= {letter: f"\\{letter}" for letter in "&%$#_{}"}
+_SPECIAL |= {
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "Å": r"\AA{}",
+    "≤": r"$\le$",
+    "<": r"$<$",
+    ">": r"$>$",
+}
+
+
+def escaped(text: str) -> str:
+    """Text for LaTeX: nothing in it is a command."""
+    return "".join(_SPECIAL.get(letter, letter) for letter in text)
+
+
+def _latex(table: Table, lines: Sequence[Line], told: Sequence[str]) -> str:
+    """A table for the package booktabs, sources as notes below it; sets no column of words."""
+    heads, rows, notes = _grid(table, lines)
+    out = ["% needs \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{escaped(table.title)}}}"]
+    out += [f"\\begin{{tabular}}{{ll{'r' * (len(heads) - 2)}}}", "\\toprule"]
+    out += [" & ".join(map(escaped, heads)) + " \\\\", "\\midrule"]
+    out += [" & ".join(map(escaped, row)) + " \\\\" for row in rows]
+    out += ["\\bottomrule", "\\end{tabular}", "\\par\\smallskip\\footnotesize\\raggedright"]
+    out += [f"{{}}{escaped(f'[{i + 1}] {note}')}" + "\\\\" for i, note in enumerate(notes)]  # else \\\\[1] is a length
+    out += [escaped(f"Measured as: {line}") + "\\\\" for line in told]
+    out += [escaped(caveat) + "\\\\" for caveat in table.caveats]
+    return "\n".join([*out, "\\end{table}"]) + "\n"
+
+
+FORMS = {"text": _text, "markdown": _markdown, "csv": _csv, "json": _json, "latex": _latex}
 """Names of the formats -> how they are written."""

@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
         "--symprec",
         type=float,
         metavar="A",
-        help="tolerance of the symmetry search, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+        help="tolerance of the symmetry search, Å (0.01; where that leaves P1, that at which the group jumps)",
     )
     parser.add_argument(
         "--angle-tolerance",

@@ -81,7 +81,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="R",
         help="as in generate: too close atoms are drawn again (0.6)",
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no table")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar and no table")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_realise(
         parser.add_argument_group("lattice and coordinates", "for the elements and positions a model has drawn")

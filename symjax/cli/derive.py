@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli.energies import add_relaxation, relaxation_of
+from symjax.cli.output import add_overwrite
 from symjax.cli.potential import add_potential_option, potential_of
 from symjax.cli.workers import add_worker_options, workers_of
 from symjax.errors import InputError
@@ -53,9 +55,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write (made if it is not there)")
     parser.add_argument("--num", type=int, default=20, metavar="N", help="structures to draw (20)")
-    parser.add_argument(
-        "--amplitude", type=float, default=0.1, metavar="A", help="largest displacement, angstrom (0.1)"
-    )
+    parser.add_argument("--amplitude", type=float, default=0.1, metavar="A", help="largest displacement, Å (0.1)")
     parser.add_argument("--strain", type=float, default=1.0, metavar="S", help="largest principal strain, percent (1)")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal structures (0)")
     parser.add_argument(
@@ -69,13 +69,13 @@ def add_parser(subparsers: Any) -> None:
         "--min-distance",
         type=float,
         metavar="D",
-        help="atoms nearer than D angstrom collide (0.7 of the parent's shortest distance)",
+        help="atoms nearer than D Å collide (0.7 of the parent's shortest distance)",
     )
     parser.add_argument(
         "--symprec",
         type=float,
         metavar="A",
-        help="tolerance of the parent's symmetry, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+        help="tolerance of the parent's symmetry, Å (0.01; where that leaves P1, that at which the group jumps)",
     )
     parser.add_argument(
         "--setting",
@@ -84,14 +84,14 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--no-picture", action="store_true", help="write no structures.png")
     parser.add_argument("--quiet", "-q", action="store_true", help="no tables and no progress bar")
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print the index as JSON instead of tables")
-    relax = parser.add_argument_group("relaxation (pip install 'symjax[stability]')")
+    relax = parser.add_argument_group("relaxation (needs the extra symjax-crystals[stability])")
     relax.add_argument(
         "--relax", action="store_true", help="relax each under its own symmetry; energies against the parent"
     )
     add_potential_option(relax)
-    relax.add_argument("--fmax", type=float, default=0.02, help="largest force after relaxation, eV/angstrom (0.02)")
-    relax.add_argument("--steps", type=int, default=500, help="steps at most (500)")
+    add_relaxation(relax, steps="--steps")
     relax.add_argument(
         "--cache", type=Path, help="file of finished relaxations (the user's cache folder, or $SYMJAX_CACHE)"
     )
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     if args.direction is not None and args.irrep is None:
         raise InputError("--direction is one of an irrep; give --irrep as well")
     number = None if args.to is None else parse_space_group(args.to)
-    folder = check_folder(args.out)
+    folder = check_folder(args.out, overwrite=args.overwrite)
     potential = potential_of(args) if args.relax else None
     parent = read_parent(args.file, args.symprec)
     parent.warn()
@@ -180,10 +180,10 @@ def _relax(
 ) -> list[dict[str, Any]]:
     """Results of the parent and then of every structure, in order."""
     from symjax.evaluate.cache import Cache, default_path
-    from symjax.evaluate.stability import RelaxOptions, relax_many
+    from symjax.evaluate.stability import relax_many
 
     crystals = [parent.crystal, *(crystal for _, derived in sets for crystal in derived.crystals)]
-    options = RelaxOptions(fmax=args.fmax, steps=args.steps, symmetric=True)
+    options = relaxation_of(args, symmetric=True)
     with Cache(None if args.no_cache else args.cache or default_path()) as cache:
         return relax_many(
             [c.atoms() for c in crystals],

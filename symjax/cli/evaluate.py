@@ -1,4 +1,7 @@
-"""`symjax evaluate SAMPLES --reference DATA`: every metric of every table on anybody's crystals; `symjax evaluate hull build`."""
+"""`symjax evaluate SAMPLES --reference DATA`: every metric of every table on anybody's crystals.
+
+`symjax evaluate hull` is the command of `symjax.cli.hull`.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli.energies import add_relaxation, relaxation_of
+from symjax.cli.hull import USAGE
 from symjax.cli.potential import add_potential_option, potential_of
+from symjax.cli.sources import cache_of, progress_of, read_source, system_of
 from symjax.cli.workers import add_worker_options, workers_of
 
 if TYPE_CHECKING:
-    from symjax.evaluate.cache import Cache
     from symjax.evaluate.run import Options
-    from symjax.evaluate.sources import Crystals
 
-HULL_USAGE = "symjax evaluate hull build DATA [DATA ...] --out hull.json.gz"
 SOURCES = (
     "folder of CIFs, CSV with a cif column, extxyz, JSON of pymatgen structures, folder or index.json of "
     "`symjax generate`, prepared .npz"
@@ -31,15 +34,15 @@ def add_parser(subparsers: Any) -> None:
         description="Judge crystals against real ones: a table on screen, and with --out report.json and report.html. "
         "Rows that are no crystal stay in every denominator and are listed with the reason. "
         f"Sources: {SOURCES}.",
-        epilog=f"A hull for --metrics stability is made once by `{HULL_USAGE}`.",
+        epilog=f"A hull for --metrics stability is made once by `{USAGE}`.",
     )
-    parser.add_argument("samples", help="the crystals to judge; or the word hull, followed by build DATA")
+    parser.add_argument("samples", help="the crystals to judge (`symjax evaluate hull --help` is another command)")
     parser.add_argument("more", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--reference", "-r", help="real crystals that distributions are compared with")
     parser.add_argument(
         "--train", "-t", action="append", help="what novelty is against (may be repeated: train and val)"
     )
-    parser.add_argument("--out", "-o", type=Path, help="folder for report.json and report.html (hull build: the file)")
+    parser.add_argument("--out", "-o", type=Path, help="folder for report.json and report.html")
     parser.add_argument(
         "--metrics",
         "-m",
@@ -71,12 +74,10 @@ def add_parser(subparsers: Any) -> None:
         "installed package. --cutoffs says which of its models",
     )
     parser.add_argument("--seconds", type=float, help="how long drawing all samples took")
-    stable = parser.add_argument_group("stability (pip install 'symjax[stability]')")
+    stable = parser.add_argument_group("stability (needs the extra symjax-crystals[stability])")
     stable.add_argument("--hull", type=Path, help="hull file of `hull build`, or JSON of pymatgen entries")
     add_potential_option(stable)
-    stable.add_argument("--fmax", type=float, default=0.1, help="largest force after relaxation, eV/angstrom (0.1)")
-    stable.add_argument("--steps", type=int, default=500, help="steps of FIRE at most (500)")
-    stable.add_argument("--max-seconds", type=float, default=300.0, help="time limit of one crystal (300)")
+    add_relaxation(stable, steps="--steps")
     stable.add_argument(
         "--keep-symmetry", action="store_true", help="project forces and stress with the crystal's own operations"
     )
@@ -94,7 +95,6 @@ def add_parser(subparsers: Any) -> None:
         metavar="Li-O",
         help="phase diagram of a chemical system (with stability), share of samples in it (with adaptor); may be repeated",
     )
-    stable.add_argument("--relax", action="store_true", help="hull build: relax the reference crystals too")
     parser.add_argument(
         "--cache", type=Path, help="file of per-crystal results (default: the user's cache folder, or $SYMJAX_CACHE)"
     )
@@ -109,12 +109,9 @@ def run(args: argparse.Namespace) -> int:
     from symjax.errors import InputError
 
     workers_of(args)
-    if args.samples == "hull" and args.more[:1] == ["build"]:
-        return build(args)
     if args.more:
         raise InputError(
-            f"one source of samples is judged at a time; {args.more[0]!r} is one too many (did you mean "
-            f"`{HULL_USAGE}`?)"
+            f"one source of samples is judged at a time; {args.more[0]!r} is one too many (did you mean `{USAGE}`?)"
         )
     return judge(args)
 
@@ -125,20 +122,22 @@ def judge(args: argparse.Namespace) -> int:
     from symjax.errors import InputError
     from symjax.evaluate.metrics import choose
     from symjax.evaluate.report import show, write_report
-    from symjax.evaluate.run import evaluate
+    from symjax.evaluate.run import WITHOUT_REFERENCE, evaluate
     from symjax.evaluate.sources import join
 
-    if args.reference is None:
-        raise InputError(
-            "--reference is missing: the real crystals to compare with, such as a prepared test.npz or test.csv"
-        )
     families = {family.key for family in choose(args.metrics)}
+    if args.reference is None and families - set(WITHOUT_REFERENCE):
+        raise InputError(
+            "--reference is missing: the real crystals to compare with, such as a prepared test.npz or test.csv "
+            "(only --metrics stability needs none)"
+        )
     options = _options(args, families)
     if args.out is not None:
         check_folder(args.out)
-    with _cache(args) as cache:
-        samples, reference = _read(args.samples, args, cache), _read(args.reference, args, cache)
-        train = join([_read(path, args, cache) for path in args.train]) if args.train else None
+    with cache_of(args) as cache:
+        samples = read_source(args.samples, args, cache)
+        reference = None if args.reference is None else read_source(args.reference, args, cache)
+        train = join([read_source(path, args, cache) for path in args.train]) if args.train else None
         found = evaluate(samples, reference, train, options, cache)
     found.report["command"] = (
         "symjax evaluate " + " ".join(sys.argv[2:]) if sys.argv[1:2] == ["evaluate"] else "symjax evaluate"
@@ -154,39 +153,6 @@ def judge(args: argparse.Namespace) -> int:
             f"symjax evaluate: {samples.source}: no row is a crystal (the first: {samples.reasons[0]})", file=sys.stderr
         )
         return 1
-    return 0
-
-
-def build(args: argparse.Namespace) -> int:
-    """Energies of reference crystals into one file."""
-    from symjax.errors import InputError
-    from symjax.evaluate.sources import join
-    from symjax.evaluate.stability import build_hull
-
-    if len(args.more) < 2 or args.out is None:
-        raise InputError(f"usage: {HULL_USAGE} (several sources of DATA may be given)")
-    potential = potential_of(args)
-    with _cache(args) as cache:
-        data = join([_read(path, args, cache) for path in args.more[1:]])
-        cells = [cell for cell in data.cells if cell is not None]
-        names = [name for name, cell in zip(data.names, data.cells) if cell is not None]
-        hull = build_hull(
-            cells,
-            names,
-            potential,
-            cache,
-            relax=args.relax,
-            options=_relaxation(args),
-            out=args.out,
-            processes=workers_of(args),
-            source=", ".join(Path(path).name for path in args.more[1:]),
-            progress=_progress(args),
-        )
-    print(f"{args.out}: {hull.describe()}")
-    for name, reason in hull.failed[:10]:
-        print(f"  left out {name}: {reason}")
-    if len(hull.failed) > 10:
-        print(f"  and {len(hull.failed) - 10} more, in the file")
     return 0
 
 
@@ -216,14 +182,14 @@ def _options(args: argparse.Namespace, families: set[str]) -> Options:
     if args.likelihoods is not None:
         inputs["likelihoods"] = _arrays(args.likelihoods, ("own", "orders"))
     if args.system:
-        inputs["systems"] = tuple(map(_system, args.system))
+        inputs["systems"] = tuple(map(system_of, args.system))
     return Options(
         metrics=args.metrics,
         seed=args.seed,
         draws=args.draws,
         draw=args.draw,
         processes=workers_of(args),
-        progress=_progress(args),
+        progress=progress_of(args),
         inputs=inputs,
         stability=_stability(args) if "stability" in families else None,
     )
@@ -234,34 +200,16 @@ def _stability(args: argparse.Namespace) -> Any:
     from symjax.evaluate.stability.pipeline import StabilityRun
 
     if args.hull is None:
-        raise InputError(f"--metrics stability needs --hull FILE; make one by `{HULL_USAGE}`")
+        raise InputError(f"--metrics stability needs --hull FILE; make one by `{USAGE}`")
     if args.potential != "chgnet":  # a wrong path is said before anything is read
         potential_of(args)
     return StabilityRun(
         hull=args.hull,
         potential=args.potential,
-        options=_relaxation(args),
-        calibrate=args.calibrate,
-        systems=tuple(map(_system, args.system)),
+        options=relaxation_of(args, symmetric=args.keep_symmetry),
+        calibrate=args.calibrate if args.reference is not None else 0,
+        systems=tuple(map(system_of, args.system)),
     )
-
-
-def _system(text: str) -> tuple[int, ...]:
-    """Atomic numbers of a chemical system such as Li-O."""
-    from symjax.elements import atomic_number
-    from symjax.errors import InputError
-
-    numbers = [(name, atomic_number(name)) for name in text.split("-")]
-    unknown = [name for name, z in numbers if z is None]
-    if unknown or len(set(numbers)) < 2:
-        raise InputError(f"--system {text!r}: give at least two different elements joined by -, such as Li-O")
-    return tuple(sorted({z for _, z in numbers if z is not None}))
-
-
-def _relaxation(args: argparse.Namespace) -> Any:
-    from symjax.evaluate.stability import RelaxOptions
-
-    return RelaxOptions(fmax=args.fmax, steps=args.steps, max_seconds=args.max_seconds, symmetric=args.keep_symmetry)
 
 
 def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
@@ -275,19 +223,3 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
             f"{path}: array {missing[0]!r} is missing; needs {', '.join(names)}, has {', '.join(arrays) or 'none'}"
         )
     return arrays
-
-
-def _read(path: str, args: argparse.Namespace, cache: Cache) -> Crystals:
-    from symjax.evaluate.sources import read_crystals
-
-    return read_crystals(path, processes=workers_of(args), progress=_progress(args), cache=cache)
-
-
-def _cache(args: argparse.Namespace) -> Cache:
-    from symjax.evaluate.cache import Cache, default_path
-
-    return Cache(None if args.no_cache else (args.cache or default_path()))
-
-
-def _progress(args: argparse.Namespace) -> bool:
-    return not args.quiet and sys.stderr.isatty()

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symjax import systems
-from symjax.cli import generate_asked, generate_parent, generate_relax
+from symjax.cli import generate_append, generate_asked, generate_parent, generate_relax
 from symjax.cli.generate_files import FORMATS, describe, write
 from symjax.cli.numbers import count, ratio, seed
+from symjax.cli.output import add_overwrite
 from symjax.cli.workers import add_worker_options, workers_of
 from symjax.errors import InputError
 
@@ -81,8 +82,10 @@ def add_parser(subparsers: Any) -> None:
         help="redraw geometry with atoms closer than R covalent radii; 0: never (default 0.6)",
     )
     generate_relax.add_options(parser)
+    add_overwrite(parser)
+    parser.add_argument("--append", action="store_true", help="add to the crystals of an earlier run in the folder")
     parser.add_argument("--no-picture", action="store_true", help="write no crystals.png")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no table")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar and no table")
     generate_asked.add_options(
         parser.add_argument_group("what is asked for", "nothing by default; all that is given must hold")
     )
@@ -169,6 +172,8 @@ def check(args: argparse.Namespace) -> tuple[System, Request, dict[str, Any]]:
             raise InputError(f"--{name} needs --realise pyxtal")
     if args.realise in ("pyxtal", "none") and args.steps is not None:
         raise InputError(f"--steps are diffusion steps and do not go with --realise {args.realise}")
+    if args.append and args.overwrite:
+        raise InputError("--append keeps what is there, --overwrite replaces it: leave one out")
     generate_relax.check(args)
     return chosen, request, own
 
@@ -199,27 +204,28 @@ def run(args: argparse.Namespace) -> int:
     """Generate, write, and show what was made."""
     from symjax.cli.output import check_folder, show_then_write, staged_folder
 
-    folder = check_folder(args.out)
+    folder = check_folder(args.out, overwrite=args.overwrite, append=args.append)
     workers_of(args)
     chosen, request, own = check(args)
+    before = generate_append.earlier(folder, args) if args.append else None
     started = time.perf_counter()
     drawn = _from_parent(args, chosen) if args.parent is not None else _generate(args, chosen, request, own)
     drawing = {"seconds": round(time.perf_counter() - started, 3), "hardware": hardware()}
-    found = describe(drawn.dataset, args, drawn.each)
+    found = describe(drawn.dataset, args, drawn.each, before)
 
     def shown() -> None:
         if not args.quiet:
             drawn.before(found.cells)
             if drawn.dataset is not None:
-                show(found.entries, folder)
+                show(found.entries, folder, relaxed=args.relax)
             drawn.after()
             if args.relax:
                 print(generate_relax.summary(found.entries))
 
     def written() -> None:
-        with staged_folder(folder) as stage:
+        with staged_folder(folder, keep=before is not None) as stage:
             drawn.files(stage)
-            write(stage, found, args, drawing | drawn.about)
+            write(stage, found, args, drawing | drawn.about, before)
 
     show_then_write(shown, written)
     if not args.quiet:
@@ -361,36 +367,34 @@ def hardware() -> str:
     return f"{len(devices)} {devices[0].device_kind} device(s), {os.cpu_count()} CPU cores"
 
 
-def show(entries: list[dict[str, Any]], folder: Path) -> None:
+def show(entries: list[dict[str, Any]], folder: Path, *, relaxed: bool) -> None:
     """Print the table of crystals and a summary."""
-    from rich.console import Console
-    from rich.table import Table
+    from symjax.cli.screen import Column, console, show_table, text
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    table = Table(title=f"{len(entries)} crystals", title_justify="left", row_styles=["", "dim"])
-    for name in ("#", "formula", "group", "operations", "orbits", "atoms", "volume / atom", "shortest", "/ covalent"):
-        table.add_column(name, justify="left" if name in ("formula", "group") else "right")
-    for index, entry in enumerate(entries[:ROWS_ON_SCREEN]):
-        group = entry["group"]
-        table.add_row(
-            str(index),
-            entry["formula"],
-            f"{group['symbol']} ({group['number']})",
-            str(entry["num_operations"]),
-            str(len(entry["orbits"])),
-            str(entry["num_atoms"]),
-            f"{entry['volume'] / entry['num_atoms']:.1f} Å³",
-            f"{entry['shortest_distance']:.2f} Å",
-            f"{entry['shortest_over_covalent_radii']:.2f}",
-        )
-    console.print(table)
+    where, rows = console(), entries[:ROWS_ON_SCREEN]
+    column = lambda name, form, rank, left=False: Column(name, [form(row) for row in rows], rank, left)
+    columns = [
+        Column("#", [str(index) for index in range(len(rows))]),
+        column("formula", lambda row: row["formula"], 0, True),
+        column("group", lambda row: f"{row['group']['symbol']} ({row['group']['number']})", 0, True),
+        column("operations", lambda row: str(row["num_operations"]), 4),
+        column("orbits", lambda row: str(len(row["orbits"])), 3),
+        column("atoms", lambda row: str(row["num_atoms"]), 2),
+        column("Å³/atom", lambda row: f"{row['volume'] / row['num_atoms']:.1f}", 5),
+        column("shortest, Å", lambda row: f"{row['shortest_distance']:.2f}", 6),
+        column("/ covalent", lambda row: f"{row['shortest_over_covalent_radii']:.2f}", 1),
+    ]
+    if relaxed:
+        energy = lambda row: text(row["relaxed"]["energy_eV_per_atom"], ".3f", "none")
+        columns.append(column("relaxed, eV/atom", energy, 0))
+    show_table(f"{len(entries)} crystals", columns, where)
     if len(entries) > ROWS_ON_SCREEN:
-        console.print(f"... and {len(entries) - ROWS_ON_SCREEN} more, all in {folder / 'index.json'}")
+        where.print(f"... and {len(entries) - ROWS_ON_SCREEN} more, all in {folder / 'index.json'}")
     groups = Counter(entry["group"]["number"] for entry in entries)
     formulas = len({entry["formula"] for entry in entries})
     whole = sum(entry["group_found_in_atoms"]["has_all_operations"] for entry in entries)
     more = sum(entry["group_found_in_atoms"]["has_more"] for entry in entries)
-    console.print(
+    where.print(
         f"{len(groups)} space groups, {formulas} formulas; the generated operations were found again in the atoms of "
         f"{whole} of {len(entries)} (spglib, 0.01 Å), and a larger group in {more}"
     )

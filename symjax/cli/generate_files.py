@@ -14,6 +14,7 @@ from symjax.cli.potential import potential_of
 from symjax.cli.workers import workers_of
 
 if TYPE_CHECKING:
+    from symjax.cli.generate_append import Earlier
     from symjax.crystals.types import AtomicStructure, Crystal
     from symjax.data.dataset import CrystalDataset
 
@@ -38,7 +39,10 @@ class Described(NamedTuple):
 
 
 def describe(
-    dataset: CrystalDataset | None, args: argparse.Namespace, each: list[dict[str, Any]] | None = None
+    dataset: CrystalDataset | None,
+    args: argparse.Namespace,
+    each: list[dict[str, Any]] | None = None,
+    before: Earlier | None = None,
 ) -> Described:
     """Index entries of the crystals, which are relaxed if asked for.
 
@@ -46,11 +50,16 @@ def describe(
         dataset: the crystals, if there are any.
         args: the command line.
         each: more values for the entry of each crystal.
+        before: an earlier run in the folder, to which this one is added.
     """
     from tqdm import tqdm
 
+    from symjax.cli.generate_append import renumbered
     from symjax.evaluate.describe import describe_all
 
+    start = 0 if before is None else before.number
+    if dataset is not None and before is not None:
+        dataset = renumbered(dataset, start)
     found = Described(dataset, [], [], {})
     if dataset is None:
         return found
@@ -64,12 +73,20 @@ def describe(
     if not args.relax:
         return found
     relaxed = generate_relax.relax_crystals(
-        dataset, found.cells, found.entries, potential_of(args), processes=workers_of(args), progress=not args.quiet
+        dataset,
+        found.cells,
+        found.entries,
+        potential_of(args),
+        start,
+        processes=workers_of(args),
+        progress=not args.quiet,
     )
     return found._replace(relaxed=relaxed)
 
 
-def write(stage: Path, found: Described, args: argparse.Namespace, drawing: dict[str, Any]) -> None:
+def write(
+    stage: Path, found: Described, args: argparse.Namespace, drawing: dict[str, Any], before: Earlier | None = None
+) -> None:
     """Write all files into ``stage``.
 
     Args:
@@ -77,44 +94,51 @@ def write(stage: Path, found: Described, args: argparse.Namespace, drawing: dict
         found: the crystals.
         args: the command line.
         drawing: how long drawing took (compilation included) and on what, and anything else for the index.
+        before: an earlier run in the folder, to which this one is added.
     """
     from symjax import __version__
-    from symjax.cli.output import INDEX, write_json, write_standard
+    from symjax.cli.generate_append import asked, merged, prepend
+    from symjax.cli.output import INDEX, write_json
+    from symjax.data.dataset import joined
+    from symjax.evaluate.describe import write_standard
 
     if found.dataset is not None:
-        _write_crystals(stage, found.dataset, found.entries, args.format)
+        _write_crystals(stage, found.dataset, found.entries, args.format, 0 if before is None else before.number)
         for index, crystal in found.relaxed.items():
             entry = found.entries[index]
             write_standard(stage / entry["relaxed"]["file"], crystal, entry)
-        found.dataset.save(stage / "crystals.npz")
+        whole = found.dataset if before is None else joined([before.dataset, found.dataset])
+        whole.save(stage / "crystals.npz")
+        if before is not None:
+            prepend(stage, before.folder, args.format)
         if not args.no_picture:
-            _draw(stage / "crystals.png", found.cells, found.entries)
-    files = sorted({file.name for file in stage.iterdir()} | {INDEX})
-    asked = {name: value for name, value in vars(args).items() if name not in ("command", "debug", "quiet", "out")}
-    write_json(
-        stage / INDEX,
-        {
-            "program": "symjax generate",
-            "version": __version__,
-            "options": asked,
-            **drawing,
-            "files": files,
-            "crystals": found.entries,
-        },
-    )
+            known = [] if before is None else before.index["crystals"]
+            old = [] if before is None else before.dataset.all_atoms()
+            _draw(stage / "crystals.png", [*old, *found.cells], [*known, *found.entries])
+    index = {
+        "program": "symjax generate",
+        "version": __version__,
+        "options": asked(args),
+        **drawing,
+        "files": sorted({file.name for file in stage.iterdir()} | {INDEX}),
+        "crystals": found.entries,
+    }
+    write_json(stage / INDEX, index if before is None else merged(before.index, index))
 
 
-def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str, Any]], kind: str) -> None:
-    """Write the crystals in one format, and the name of each one's file into its entry."""
+def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str, Any]], kind: str, start: int) -> None:
+    """Write the crystals in one format, numbered from `start`, and the name of each one's file into its entry."""
     import json
 
-    from symjax.cli.output import write_standard
     from symjax.crystals.io import format_extxyz, to_pymatgen
     from symjax.evaluate.composition import plain_formula
+    from symjax.evaluate.describe import write_standard
 
     crystals = [dataset.crystal(index) for index in range(len(dataset))]
     for index, (crystal, entry) in enumerate(zip(crystals, entries)):
-        entry["file"] = f"crystals.{kind}" if kind != "cif" else f"{index:05d}-{plain_formula(entry['formula'])}.cif"
+        entry["file"] = (
+            f"crystals.{kind}" if kind != "cif" else f"{start + index:05d}-{plain_formula(entry['formula'])}.cif"
+        )
         if kind == "cif":
             write_standard(stage / entry["file"], crystal, entry)
     if kind == "extxyz":

@@ -57,11 +57,9 @@ def add_options(group: Any) -> None:
         "--symprec",
         type=float,
         metavar="A",
-        help="symmetry search of the parent, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+        help="symmetry search of the parent, Å (0.01; where that leaves P1, that at which the group jumps)",
     )
-    group.add_argument(
-        "--tolerance", type=float, metavar="A", help="above: largest move of an atom, angstrom (default 0.3)"
-    )
+    group.add_argument("--tolerance", type=float, metavar="A", help="above: largest move of an atom, Å (default 0.3)")
     group.add_argument(
         "--strain", type=float, metavar="PCT", help="above: largest change of an edge, percent (default 5)"
     )

@@ -11,6 +11,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli.energies import FMAX, STEPS
 from symjax.cli.potential import add_potential_option, potential_of
 from symjax.errors import InputError
 
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from symjax.evaluate.stability import Potential
     from symjax.parallel import Processes
 
-FMAX, STEPS = 0.05, 500
-
 
 def add_options(group: Any) -> None:
     """Register the option."""
     group.add_argument(
-        "--relax", action="store_true", help="relax under the crystal's symmetry (pip install 'symjax[stability]')"
+        "--relax",
+        action="store_true",
+        help="relax under the crystal's symmetry (needs the extra symjax-crystals[stability])",
     )
     add_potential_option(group)
 
@@ -51,11 +52,22 @@ def relax_crystals(
     cells: list[AtomicStructure],
     entries: list[dict[str, Any]],
     potential: Potential,
+    start: int = 0,
     *,
     processes: Processes,
     progress: bool,
 ) -> dict[int, Crystal]:
-    """Relax all crystals and say in each entry what came out (`relaxed`); returns those that have an energy, by their place."""
+    """Relax all crystals and say in each entry what came out (`relaxed`); returns those that have an energy, by their place.
+
+    Args:
+        dataset: the crystals.
+        cells: the same with their atoms written out.
+        entries: one a crystal, changed in place.
+        potential: what gives energies.
+        start: number of the first crystal in file names.
+        processes: worker processes.
+        progress: whether to show a bar.
+    """
     from symjax.evaluate import stability
     from symjax.evaluate.cache import Cache, default_path
     from symjax.evaluate.symmetry import detected_number
@@ -65,24 +77,35 @@ def relax_crystals(
         found = stability.relax_many(cells, potential, options, cache=cache, processes=processes, progress=progress)
     relaxed = {}
     for index, (cell, entry, outcome) in enumerate(zip(cells, entries, found, strict=True)):
-        names = ("energy_initial", "energy_final", "steps", "converged", "reason", "volume_ratio")
-        entry["relaxed"] = {name: outcome[name] for name in names} | {"file": None, "group_found": None}
-        entry["relaxed"]["potential"] = f"{potential.name}-{potential.version}"
+        entry["relaxed"] = {
+            "energy_unrelaxed_eV_per_atom": outcome["energy_initial"],
+            "energy_eV_per_atom": outcome["energy_final"],
+            **{name: outcome[name] for name in ("steps", "converged", "reason", "volume_ratio")},
+            "file": None,
+            "group_found": None,
+            "potential": f"{potential.name}-{potential.version}",
+        }
         after = stability.relaxed_cell(cell, outcome)
         if after is None:
             continue
         crystal = dataset.crystal(index)
         # representatives of a cell are the first atoms of its orbits
         relaxed[index] = replace(crystal, L=after.L, x=after.x[cell.representatives])
-        entry["relaxed"] |= {"file": f"{index:05d}-relaxed.cif", "group_found": detected_number(after, 0.01, -1.0)}
+        entry["relaxed"] |= {
+            "file": f"{start + index:05d}-relaxed.cif",
+            "group_found": detected_number(after, 0.01, -1.0),
+        }
     return relaxed
 
 
 def summary(entries: list[dict[str, Any]]) -> str:
     """One line on how relaxation went."""
     converged = sum(entry["relaxed"]["converged"] for entry in entries)
-    energy = sum(entry["relaxed"]["energy_final"] is not None for entry in entries)
+    energies = [entry["relaxed"]["energy_eV_per_atom"] for entry in entries]
+    known = sorted(value for value in energies if value is not None)
+    span = f" ({known[0]:.3f} to {known[-1]:.3f} eV/atom)" if known else ""
     potential = entries[0]["relaxed"]["potential"] if entries else ""
     return (
-        f"relaxed, {potential}: {converged} of {len(entries)} converged within {STEPS} steps, {energy} have an energy"
+        f"relaxed, {potential}: {converged} of {len(entries)} converged to {FMAX} eV/Å within {STEPS} steps, {len(known)} "
+        f"have an energy{span}; each in index.json, energy_eV_per_atom"
     )

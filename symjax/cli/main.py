@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 from symjax import __version__
 from symjax.cli.compiled import keep_programs
@@ -32,11 +33,15 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _last_signal = 0  # that ended the command
 COMMANDS = (
     "generate",
+    "discover",
+    "score",
     "data",
     "analyze",
     "train",
+    "sweep",
     "tables",
     "evaluate",
+    "hull",
     "subgroups",
     "supergroups",
     "path",
@@ -44,19 +49,34 @@ COMMANDS = (
     "modes",
     "related",
     "csp",
+    "completion",
 )
+
+
+class _Parser(argparse.ArgumentParser):
+    """The parser of the whole line, in which `evaluate hull` is a command of its own, with its own help."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's."""
+        given = list(sys.argv[1:] if args is None else args)
+        place = next((i for i, word in enumerate(given) if not word.startswith("-")), 0)
+        if given[place : place + 2] == ["evaluate", "hull"]:
+            del given[place]
+        return super().parse_known_args(given, namespace)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line as one parser."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="symjax",
         description="Crystals generated from symmetry operations.",
         epilog="`symjax COMMAND --help` tells the options of one command.",
     )
     parser.add_argument("--version", action="version", version=f"symjax {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=argparse.ArgumentParser
+    )
     for name in COMMANDS:
         importlib.import_module(f"symjax.cli.{name}").add_parser(subparsers)
     return parser

@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
         "--symprec",
         type=float,
         metavar="A",
-        help="of both groups, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+        help="of both groups, Å (0.01; where that leaves P1, that at which the group jumps)",
     )
     parser.add_argument(
         "--max-cell", type=int, default=16, metavar="K", help="primitive cells of HIGH in one of LOW, at most (16)"

@@ -1,7 +1,8 @@
 """A folder of generated crystals: checked before the work, written as a whole at the end.
 
 Everything is first written into a hidden folder beside the target and moved in when complete, so that an interrupted or failed
-run leaves the target as it was. A second run into the same folder replaces the files of the first (those its index names).
+run leaves the target as it was. A second run into the same folder is refused, unless it is to replace the files of the first (those
+its index names).
 """
 
 from __future__ import annotations
@@ -24,17 +25,33 @@ if TYPE_CHECKING:
 INDEX = "index.json"
 
 
-def check_folder(path: str | Path) -> Path:
+def add_overwrite(parser: Any) -> None:
+    """Register the option without which no file of an earlier run is removed."""
+    parser.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in the folder")
+
+
+def check_folder(path: str | Path, *, overwrite: bool | None = None, append: bool = False) -> Path:
     """Make sure that a folder can be made at ``path`` or written to, leaving nothing behind.
 
+    Args:
+        path: the folder.
+        overwrite: whether files of an earlier run there may be replaced; None where nothing would be.
+        append: whether the run adds to what is there.
+
     Raises:
-        InputError: it is a file, or cannot be made or written to; the message names it.
+        InputError: it is a file, cannot be made or written to, or holds the files of an earlier run; the message names it.
     """
     if not str(path).strip():
         raise InputError("--out: an empty name is no folder; give one, or . for the current folder")
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; --out needs a folder")
+    earlier = _named_in_index(folder) - {INDEX} if overwrite is False and not append else set()
+    if earlier := {name for name in earlier if (folder / name).exists()}:
+        raise InputError(
+            f"{folder}: holds {len(earlier)} files of an earlier run, such as {min(earlier)}; give another --out, or "
+            "--overwrite to replace them"
+        )
     parent = folder
     while not parent.exists():
         parent = parent.parent
@@ -49,8 +66,12 @@ def check_folder(path: str | Path) -> Path:
 
 
 @contextmanager
-def staged_folder(folder: Path) -> Iterator[Path]:
+def staged_folder(folder: Path, *, keep: bool = False) -> Iterator[Path]:
     """Give an empty folder to write into; its files replace those in ``folder`` only if the block ends well.
+
+    Args:
+        folder: where the files go.
+        keep: leave the files of an earlier run that have no new one.
 
     Raises:
         InputError: the files cannot be written; the message says why.
@@ -66,7 +87,7 @@ def staged_folder(folder: Path) -> Iterator[Path]:
         if not folder.exists():
             stage.rename(folder)
             return
-        stale = _named_in_index(folder)
+        stale = set() if keep else _named_in_index(folder)
         # The index goes last: whoever sees a new index sees the new files.
         for file in sorted(stage.iterdir(), key=lambda item: item.name == INDEX):
             os.replace(file, folder / file.name)
@@ -103,25 +124,6 @@ def read_noted(path: str | Path) -> AtomicStructure:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with a final newline; NaN and infinities are refused."""
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
-def write_standard(path: Path, crystal: Crystal, entry: dict[str, Any]) -> None:
-    """Write a CIF file in a tabulated setting, which every reader knows.
-
-    Operations in another setting are brought to the standard one; the entry keeps the generated ones and says how the file's axes
-    lie in theirs (`file_setting`).
-    """
-    from symjax.crystals.io import write_cif
-    from symjax.crystals.setting import standard_crystal
-    from symjax.evaluate.describe import setting_symbol
-
-    number = entry["group"]["number"]
-    symbol = setting_symbol(number, crystal.W, crystal.w)
-    if symbol is None:
-        crystal, setting = standard_crystal(crystal)
-        symbol = setting_symbol(number, crystal.W, crystal.w)
-        entry["file_setting"] = {"basis": setting.matrix.tolist(), "origin": setting.origin.tolist()}
-    write_cif(path, crystal, symbol=symbol, number=number)
 
 
 def _named_in_index(folder: Path) -> set[str]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli.output import add_overwrite
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,13 +55,14 @@ def add_parser(subparsers: Any) -> None:
         "--symprec",
         type=float,
         metavar="A",
-        help="of both phases' groups, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+        help="of both phases' groups, Å (0.01; where that leaves P1, that at which the group jumps)",
     )
     parser.add_argument("--out", metavar="DIR", help="write the images (CIF), index.json and path.png there")
     parser.add_argument("--setting", metavar="SYMBOL", help="of the images: Pbnm, ... (the standard one)")
     parser.add_argument("--no-picture", action="store_true", help="write no path.png")
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from symjax.cli.parent import low_phase
 
     _check(args)
-    folder = None if args.out is None else check_folder(args.out)
+    folder = None if args.out is None else check_folder(args.out, overwrite=args.overwrite)
     files = [read_noted(path) for path in (args.first, args.second)]
     A, B = (low_phase(path, file, args.symprec) for path, file in zip((args.first, args.second), files, strict=True))
     paths, tried = _search(args, A, B)

@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
         "--symprec",
         type=float,
         metavar="A",
-        help="of both groups, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+        help="of both groups, Å (0.01; where that leaves P1, that at which the group jumps)",
     )
     parser.add_argument("--max-cell", type=int, default=8, metavar="K", help="primitive cells in the common cell (8)")
     parser.add_argument(

@@ -58,7 +58,7 @@ def add_parser(subparsers: Any) -> None:
         "--symprec",
         type=float,
         metavar="A",
-        help="tolerance of the symmetry search, angstrom (0.01; where that leaves P1, that at which the group jumps)",
+        help="tolerance of the symmetry search, Å (0.01; where that leaves P1, that at which the group jumps)",
     )
     parser.add_argument(
         "--max-index",
@@ -85,12 +85,15 @@ def add_parser(subparsers: Any) -> None:
     chosen.add_argument("--chiral", action="store_true", help="rotations and screws only")
     chosen.add_argument(
         "--remove",
+        "--forbid",
         action="append",
         default=[],
         metavar="KIND or OP",
         help="without any operation of a kind, or without one operation (repeatable)",
     )
-    chosen.add_argument("--keep", action="append", default=[], metavar="OP", help="with this operation (repeatable)")
+    chosen.add_argument(
+        "--keep", "--require", action="append", default=[], metavar="OP", help="with this operation (repeatable)"
+    )
     chosen.add_argument("--all", action="store_true", help="not only the maximal, or the largest selected, ones")
     drawn = parser.add_argument_group("drawings of the tree")
     drawn.add_argument("--dot", type=Path, metavar="FILE", help="Graphviz text")

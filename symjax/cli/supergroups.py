@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symjax.cli.output import add_overwrite
 from symjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ def add_parser(subparsers: Any) -> None:
         "centroid; strains are principal logarithmic strains of its lattice.",
     )
     parser.add_argument("file", type=Path, help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
-    parser.add_argument(
-        "--tolerance", type=float, default=0.2, metavar="A", help="largest displacement, angstrom (0.2)"
-    )
+    parser.add_argument("--tolerance", type=float, default=0.2, metavar="A", help="largest displacement, Å (0.2)")
     parser.add_argument(
         "--strain-tolerance", type=float, default=5.0, metavar="PERCENT", help="largest strain, percent (5)"
     )
@@ -44,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
         "--symprec",
         type=float,
         metavar="A",
-        help="of the structure's own group, angstrom (0.01; where nothing but translations is left there, as after a relaxation "
+        help="of the structure's own group, Å (0.01; where nothing but translations is left there, as after a relaxation "
         "without symmetry, the tolerance at which the group jumps, up to 0.05)",
     )
     parser.add_argument("--minimal", action="store_true", help="only minimal supergroups")
@@ -60,8 +59,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--setting", metavar="SYMBOL", help="of the parents of its type in --out: Pbnm, ... (the standard one)"
     )
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
     _check(args)
     hall = None if args.setting is None else parse_setting(args.setting)
-    folder = None if args.out is None else check_folder(args.out)
+    folder = None if args.out is None else check_folder(args.out, overwrite=args.overwrite)
     structure = read_noted(args.file)
     try:
         check_structure(structure)

@@ -23,7 +23,7 @@ def add_worker_options(parser: Any) -> None:
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="work on the workers of this Dask scheduler (tcp://host:8786, or its JSON file); needs symjax[dask]",
+        help="work on the workers of this Dask scheduler (tcp://host:8786, or its JSON file; extra symjax-crystals[dask])",
     )
 
 

@@ -9,7 +9,8 @@ file imports none of pymatgen, spglib, pyxtal and ase.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.data.files import hash_arrays, load_arrays, save_arrays
 from symjax.errors import SymjaxError
 from symjax.lattice import lattice_from_log
-from symjax.wyckoff.set_table import SetTable
+from symjax.wyckoff.set_table import SetTable, concatenate
 
 FORMAT = 1
 _COLUMNS: dict[str, tuple[type, str]] = {  # name -> (dtype, what its first axis counts)
@@ -109,6 +110,24 @@ class CrystalDataset:
     def __len__(self) -> int:
         """Number of crystals."""
         return len(self.set_index)
+
+    def __getitem__(self, index: int) -> Crystal:
+        """Crystal ``index``, as `crystal`; from the end where it is negative.
+
+        Raises:
+            IndexError: there is none of that number (which also ends a loop over the data set).
+            TypeError: not a whole number; several crystals are `subset`.
+        """
+        if isinstance(index, slice | list | tuple | np.ndarray):
+            raise TypeError("one crystal is data[3]; several are data.subset([3, 5]), or data.subset(mask)")
+        place = operator.index(index)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"crystal {place} of a data set of {len(self)}")
+        return self.crystal(place)
+
+    def __iter__(self) -> Iterator[Crystal]:
+        """The crystals in order."""
+        return (self.crystal(index) for index in range(len(self)))
 
     @property
     def num_orbits(self) -> np.ndarray:
@@ -222,6 +241,37 @@ class CrystalDataset:
 def load(path: str | Path) -> CrystalDataset:
     """Read a prepared data set; see `CrystalDataset.load`."""
     return CrystalDataset.load(path)
+
+
+def joined(parts: Sequence[CrystalDataset]) -> CrystalDataset:
+    """Data sets one after another.
+
+    Args:
+        parts: at least one. Properties that not all of them have are left out, derived arrays too; `meta` is the first one's.
+
+    Raises:
+        SymjaxError: there is none.
+    """
+    if not parts:
+        raise SymjaxError("there is no data set to join")
+    if len(parts) == 1:
+        return parts[0]
+    sets = np.cumsum([0] + [len(part.sets) for part in parts[:-1]])
+    orbits = np.cumsum([0] + [len(part.orbit_z) for part in parts[:-1]])
+    whole = lambda name: np.concatenate([getattr(part, name) for part in parts])
+    shared = [name for name in parts[0].properties if all(name in part.properties for part in parts)]
+    return replace(
+        parts[0],
+        sets=concatenate([part.sets for part in parts]),
+        set_index=np.concatenate([part.set_index + shift for part, shift in zip(parts, sets)]).astype(np.int32),
+        orbit_start=np.concatenate(
+            [part.orbit_start[:-1] + shift for part, shift in zip(parts, orbits)]
+            + [[sum(len(p.orbit_z) for p in parts)]]
+        ).astype(np.int64),
+        **{name: whole(name) for name in ("k", "orbit_z", "orbit_pos", "orbit_x", "ids", "formula", "row")},
+        properties={name: np.concatenate([part.properties[name] for part in parts]) for name in shared},
+        derived={},
+    )
 
 
 def _from_arrays(arrays: Mapping[str, np.ndarray], path: str | Path) -> CrystalDataset:

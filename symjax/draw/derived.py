@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from symjax.crystals.types import AtomicStructure
+from symjax.draw.legend import ROW, draw_legend, elements_of, legend_rows
 from symjax.draw.page import INK, pretty_formula, symbol_of
 from symjax.draw.render import render
 
@@ -38,17 +39,20 @@ def draw(
     shown = min(len(cells), _PICTURED) + 1
     columns = min(shown, 6)
     rows = -(-shown // columns)
-    figure = Figure(figsize=(2.15 * max(columns, 3), 2.55 * rows + 0.5), dpi=110, facecolor="white")
+    elements, width = elements_of([parent]), 2.15 * max(columns, 3)
+    legend = ROW * legend_rows(elements, width)
+    tall = 2.55 * rows + 0.5 + legend
+    figure = Figure(figsize=(width, tall), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
-    tall = 2.55 * rows + 0.5
     grid = figure.add_gridspec(
-        rows, columns, hspace=0.3, wspace=0.06, left=0.03, right=0.97, top=1 - 0.85 / tall, bottom=0.02
+        rows, columns, hspace=0.3, wspace=0.06, left=0.03, right=0.97, top=1 - (0.9 + legend) / tall, bottom=0.02
     )
     heading = f"{pretty_formula(formula)}: {symbol_of(number)} ({number})"
     if entries:
         made = entries[0]["group"]["number"]
         heading += f" → {symbol_of(made)} ({made}), {len(entries)} structures"
     figure.text(0.03, 1 - 0.24 / tall, heading, fontsize=13, color=INK, va="center", weight="bold")
+    draw_legend(figure, elements, 0.4)
     captions = [f"parent\n{symbol_of(number)}"] + [_caption(e) for e in entries[: shown - 1]]
     for place, (cell, text) in enumerate(zip([parent, *cells], captions, strict=False)):
         axes = figure.add_subplot(grid[place // columns, place % columns])

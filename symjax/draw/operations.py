@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from symjax.crystals.types import AtomicStructure
+from symjax.draw.legend import ROW, draw_legend, elements_of, legend_rows
 from symjax.draw.page import INK, pretty_formula, symbol_of
 from symjax.draw.render import render
 from symjax.groups.sets import OpSet
@@ -47,16 +48,18 @@ def draw_history(
     panels = len(history) + 2
     columns = min(panels, COLUMNS)
     rows = -(-panels // columns)
-    figure = Figure(figsize=(2.4 * columns, 2.8 * rows + 0.4), dpi=110, facecolor="white")
+    elements, width = elements_of([cell]), 2.4 * columns
+    legend = ROW * legend_rows(elements, width)
+    tall = 2.8 * rows + 0.4 + legend
+    figure = Figure(figsize=(width, tall), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(
         f"{pretty_formula(formula)}: operations, then lattice and atoms", color=INK, fontsize=12, x=0.02, ha="left"
     )
+    draw_legend(figure, elements, 0.4)
     for i in range(panels):
         _panel(figure.add_subplot(rows, columns, i + 1), i, history, numbers, cell, number)
-    figure.subplots_adjust(
-        left=0.02, right=0.98, top=1 - 0.85 / (2.8 * rows + 0.4), bottom=0.02, hspace=0.35, wspace=0.1
-    )
+    figure.subplots_adjust(left=0.02, right=0.98, top=1 - (0.9 + legend) / tall, bottom=0.02, hspace=0.35, wspace=0.1)
     figure.savefig(path, metadata={"Software": None})
 
     moving = Figure(figsize=(3.6, 4.0), dpi=100, facecolor="white")

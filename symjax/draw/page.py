@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from symjax.crystals.types import AtomicStructure
+from symjax.draw.legend import ROW, draw_legend, elements_of, legend_rows
 from symjax.draw.render import render
 from symjax.groups.symbols import CRYSTAL_SYSTEMS, short_symbol
 
@@ -53,7 +54,9 @@ def draw_page(
     shown = min(len(cells), rows * columns)
     columns = max(min(columns, shown), 1)
     rows = -(-shown // columns)
-    width, tall = 2.15 * max(columns, 4), 2.45 * rows + 2.6
+    elements, width = elements_of(cells[:shown]), 2.15 * max(columns, 4)
+    legend = ROW * legend_rows(elements, width)
+    tall = 2.45 * rows + 2.6 + legend
     figure = Figure(figsize=(width, tall), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
@@ -64,11 +67,12 @@ def draw_page(
         wspace=0.06,
         left=0.05,
         right=0.98,
-        top=1 - 0.62 / tall,
+        top=1 - (0.72 + legend) / tall,
         bottom=0.55 / tall,
     )
     if heading:
         figure.text(0.05, 1 - 0.24 / tall, heading, fontsize=13, color=INK, va="center", weight="bold")
+    draw_legend(figure, elements, 0.4)
     for index in range(shown):
         axes = figure.add_subplot(grid[index // columns, index % columns])
         axes.imshow(render(cells[index]), interpolation="antialiased")

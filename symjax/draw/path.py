@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from symjax.crystals.io.convert import as_structure
+from symjax.draw.legend import ROW, draw_legend, elements_of, legend_rows
 from symjax.draw.page import INK, pretty_formula, symbol_of
 from symjax.draw.render import render
 
@@ -18,7 +19,9 @@ def draw(file: Path, crystals: list[Any], report: dict[str, Any], columns: int =
     images, path = report["images"], report["paths"][report["which"] - 1]
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    width, tall = 2.15 * max(columns, 4), 2.45 * rows + 2.3
+    elements, width = elements_of([as_structure(crystal) for crystal in crystals]), 2.15 * max(columns, 4)
+    legend = ROW * legend_rows(elements, width)
+    tall = 2.45 * rows + 2.3 + legend
     figure = Figure(figsize=(width, tall), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
@@ -29,7 +32,7 @@ def draw(file: Path, crystals: list[Any], report: dict[str, Any], columns: int =
         wspace=0.06,
         left=0.07,
         right=0.93,
-        top=1 - 0.62 / tall,
+        top=1 - (0.72 + legend) / tall,
         bottom=0.5 / tall,
     )
     heading = (
@@ -37,6 +40,7 @@ def draw(file: Path, crystals: list[Any], report: dict[str, Any], columns: int =
         f"through {symbol_of(path['number'])} ({path['number']}), {path['max_displacement']:.2f} Å, {path['max_strain']:.1f} %"
     )
     figure.text(0.05, 1 - 0.24 / tall, heading, fontsize=13, color=INK, va="center")
+    draw_legend(figure, elements, 0.4)
     for at, (crystal, image) in enumerate(zip(crystals, images, strict=True)):
         axes = figure.add_subplot(grid[at // columns, at % columns])
         axes.imshow(render(as_structure(crystal)), interpolation="antialiased")

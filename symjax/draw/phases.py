@@ -12,6 +12,8 @@ from symjax.errors import InputError
 
 KNOWN, MADE = "#c8385a", "#4c78a8"
 """Reference red, generated blue, as in the published figure."""
+LABEL_GAP = 0.05
+"""Formulas of generated points nearer than this (sides of the triangle are 1 long) would cover each other."""
 
 
 def draw_phase_diagram(data: dict[str, Any], path: Path | str) -> None:
@@ -46,7 +48,9 @@ def _line(axes: Any, data: dict[str, Any]) -> None:
     labelled: list[float] = []
     for side, color, marker, size, width in (("reference", KNOWN, "s", 8.0, 3.0), ("generated", MADE, "o", 5.0, 1.3)):
         points = data[side]
-        stable = sorted((p["fractions"][1], p["formation_energy"], p["formula"]) for p in points if p["on_hull"])
+        stable = sorted(
+            (p["fractions"][1], p["formation_energy"], p["formula"]) for p in points if p[f"on_{side}_hull"]
+        )
         stable = _with_ends(stable, data)
         low = min((e for _, e, _ in stable), default=0.0)
         top = max(top, min(-low * 0.35, 0.5))
@@ -89,7 +93,8 @@ def _line(axes: Any, data: dict[str, Any]) -> None:
                 )
     axes.axhline(0, color=INK, lw=0.6, zorder=1)
     low = min(
-        [p["formation_energy"] for side in ("reference", "generated") for p in data[side] if p["on_hull"]], default=-0.1
+        [p["formation_energy"] for side in ("reference", "generated") for p in data[side] if p[f"on_{side}_hull"]],
+        default=-0.1,
     )
     axes.set_ylim(min(low * 1.18, -0.05), top)
     axes.set_xlim(-0.02, 1.02)
@@ -114,7 +119,7 @@ def _triangle(axes: Any, data: dict[str, Any]) -> None:
     """
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
     axes.plot(*np.vstack([corners, corners[:1]]).T, color=INK, lw=1.0, zorder=1)
-    stable = [p for p in data["reference"] if p["on_hull"]]
+    stable = [p for p in data["reference"] if p["on_reference_hull"]]
     for first, second in _ties(stable):
         ends = np.array([stable[first]["fractions"], stable[second]["fractions"]]) @ corners
         axes.plot(*ends.T, color=KNOWN, lw=0.9, alpha=0.6, zorder=2)
@@ -136,6 +141,7 @@ def _triangle(axes: Any, data: dict[str, Any]) -> None:
         bar = axes.figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.02)
         bar.set_label("above the reference hull (eV/atom)", fontsize=8, color=INK)
         bar.ax.tick_params(labelsize=7, colors=INK)
+        _name(axes, made, place, {point["formula"] for point in stable})
     for point in stable:
         x, y = np.array(point["fractions"]) @ corners
         axes.plot([x], [y], "s", ms=8, mfc="none", mec=KNOWN, mew=1.4, zorder=5)
@@ -163,6 +169,20 @@ def _triangle(axes: Any, data: dict[str, Any]) -> None:
     axes.set_ylim(-0.1, 0.98)
     axes.set_aspect("equal")
     axes.set_axis_off()
+
+
+def _name(axes: Any, points: list[dict[str, Any]], place: np.ndarray, taken: set[str]) -> None:
+    """Formulas beside points of a triangle, each once and the lowest first, where there is room for them."""
+    used: list[np.ndarray] = []
+    for index in sorted(range(len(points)), key=lambda i: points[i]["e_hull"]):
+        formula = points[index]["formula"]
+        if formula in taken or any(np.abs(place[index] - other).max() < LABEL_GAP for other in used):
+            continue
+        taken = taken | {formula}
+        used.append(place[index])
+        axes.annotate(
+            pretty_formula(formula), place[index], xytext=(5, -9), textcoords="offset points", fontsize=7, color=MADE
+        )
 
 
 def _ties(stable: list[dict[str, Any]]) -> set[tuple[int, int]]:

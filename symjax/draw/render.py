@@ -74,7 +74,7 @@ def render(cell: AtomicStructure, size: int = 360, supersample: int = 2) -> np.n
     for i, j in itertools.combinations(range(8), 2):
         if np.abs(corners[i] - corners[j]).sum() == 1:
             _draw_cylinder(canvas, frame[i], frame[j], thin, EDGE_COLOR)
-    for i, j in _bonds(points, covalent_radii[z]):
+    for i, j in bonds(points, covalent_radii[z]):
         middle = (points[i] + points[j]) / 2
         width = 0.22 * min(radii[i], radii[j])
         _draw_cylinder(canvas, points[i], middle, width, colors[i])
@@ -118,7 +118,13 @@ def _camera(lattice: np.ndarray) -> np.ndarray:
     )
 
 
-def _bonds(points: np.ndarray, radii: np.ndarray) -> list[tuple[int, int]]:
+def bonds(points: np.ndarray, radii: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of atoms that are joined in pictures.
+
+    Args:
+        points: (n, 3) angstrom.
+        radii: (n,) covalent radii, angstrom.
+    """
     gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)
     near = (gaps < BOND_RATIO * (radii[:, None] + radii[None])) & (gaps > 0.1)
     return [(int(i), int(j)) for i, j in np.argwhere(np.triu(near, 1))]

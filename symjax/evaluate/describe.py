@@ -15,7 +15,9 @@ from symjax.ops.types import DEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from symjax.crystals.types import Crystal
     from symjax.data.dataset import CrystalDataset
 
 
@@ -102,6 +104,24 @@ def setting_symbol(number: int, W: np.ndarray, w: np.ndarray) -> str | None:
     symbol = found.international_full if 3 <= number <= 15 else found.international.split("=")[0]
     choice = found.choice if found.choice in ("1", "2", "H") else ""
     return symbol.strip().replace("_", "") + (f" :{choice}" if choice else "")
+
+
+def write_standard(path: Path, crystal: Crystal, entry: dict[str, Any]) -> None:
+    """Write a CIF file in a tabulated setting, which every reader knows.
+
+    Operations in another setting are brought to the standard one; the entry keeps the generated ones and says how the file's axes
+    lie in theirs (`file_setting`).
+    """
+    from symjax.crystals.io import write_cif
+    from symjax.crystals.setting import standard_crystal
+
+    number = entry["group"]["number"]
+    symbol = setting_symbol(number, crystal.W, crystal.w)
+    if symbol is None:
+        crystal, setting = standard_crystal(crystal)
+        symbol = setting_symbol(number, crystal.W, crystal.w)
+        entry["file_setting"] = {"basis": setting.matrix.tolist(), "origin": setting.origin.tolist()}
+    write_cif(path, crystal, symbol=symbol, number=number)
 
 
 def _orbits(dataset: CrystalDataset, index: int) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from symjax.evaluate.cache import Cache
 from symjax.evaluate.figure import Figure, plain
 from symjax.evaluate.measured import Measured
 from symjax.evaluate.metrics import Family, Findings, Study, adaptor, choose, protocols
-from symjax.evaluate.sources import Crystals
+from symjax.evaluate.sources import Crystals, nothing
 from symjax.evaluate.stages import failures
 from symjax.evaluate.statistics import DRAWS
 from symjax.groups.symbols import crystal_system
@@ -34,6 +34,8 @@ from symjax.parallel import Processes
 from symjax.versions import versions
 
 PROGRAM = "symjax evaluate"
+WITHOUT_REFERENCE = ("stability",)
+"""Families that need no real crystals to compare with."""
 PACKAGES = ("numpy", "scipy", "pymatgen", "spglib", "pyxtal", "smact", "matminer", "ase")
 
 
@@ -91,7 +93,7 @@ class Evaluation:
 
 def evaluate(
     samples: Crystals,
-    reference: Crystals,
+    reference: Crystals | None,
     train: Crystals | None = None,
     options: Options | None = None,
     cache: Cache | None = None,
@@ -100,16 +102,19 @@ def evaluate(
 
     Args:
         samples: the crystals to be judged.
-        reference: real crystals that distributions are compared with.
+        reference: real crystals that distributions are compared with; None where only families are asked for that need none
+            (stability, which then has no calibration).
         train: what novelty is against; without it such figures are listed as skipped.
         options: what to make and how.
         cache: where per-crystal results are kept; None for memory.
 
     Raises:
-        InputError: no rows, or no usable crystal in the reference.
+        InputError: no rows, no usable crystal in the reference, or no reference where one is needed.
     """
     options, started = options or Options(), time.monotonic()
     families = choose(options.metrics)
+    if reference is None and (wanting := [one.key for one in families if one.key not in WITHOUT_REFERENCE]):
+        raise InputError(f"{', '.join(wanting)}: need real crystals to compare with (--reference)")
     _check(samples, reference, train)
     if options.draw is not None:
         samples = _draw(samples, options.draw, options.seed)
@@ -117,7 +122,8 @@ def evaluate(
     needs = {need for family in families for need in family.needs}
     if "energy_model" in options.inputs:
         needs.add("bonds")
-    measured = measure([part for part in (samples, reference, train) if part is not None], store, needs, options)
+    against = nothing("none given") if reference is None else reference
+    measured = measure([part for part in (samples, against, train) if part is not None], store, needs, options)
     study = Study(
         measured[0],
         measured[1],
@@ -171,7 +177,7 @@ def measure(sources: Sequence[Crystals], cache: Cache, needs: set[str], options:
     ]
 
 
-def _check(samples: Crystals, reference: Crystals, train: Crystals | None) -> None:
+def _check(samples: Crystals, reference: Crystals | None, train: Crystals | None) -> None:
     if not len(samples):
         raise InputError(f"{samples.source}: there are no samples to judge")
     for part in (reference, train):
@@ -202,7 +208,9 @@ def _report(
         "hardware": hardware(),
         "versions": {"python": platform.python_version()} | {k: v or "absent" for k, v in versions(PACKAGES).items()},
         "samples": samples.crystals.summary() | {"failed_stages": _failed(samples)},
-        "reference": study.reference.crystals.summary() | {"failed_stages": _failed(study.reference)},
+        "reference": None
+        if not len(study.reference)
+        else study.reference.crystals.summary() | {"failed_stages": _failed(study.reference)},
         "train": None
         if study.train is None
         else study.train.crystals.summary() | {"failed_stages": _failed(study.train)},
@@ -220,7 +228,8 @@ def _report(
         "distributions": distributions(study),
     }
     if study.stability:
-        report["stability"] = {key: study.inputs[key] for key in ("hull", "relaxation") if key in study.inputs}
+        told = ("hull", "relaxation", "completeness", "crystals")
+        report["stability"] = {key: study.inputs[key] for key in told if key in study.inputs}
         report["samples"]["failed_stages"] += study.inputs.get("trouble", [])
     if "phase_diagrams" in study.inputs:
         report["phase_diagrams"] = study.inputs["phase_diagrams"]
@@ -270,7 +279,7 @@ def _failed(part: Measured) -> list[dict[str, str]]:
 def distributions(study: Study) -> dict[str, Any]:
     """What the report's plots are drawn from: counts or values of samples, reference and train."""
     parts = {"samples": study.samples, "reference": study.reference, "train": study.train}
-    live = {name: part for name, part in parts.items() if part is not None}
+    live = {name: part for name, part in parts.items() if part is not None and len(part)}
 
     def counts(title: str, xlabel: str, of: Any) -> dict[str, Any]:
         return {"kind": "counts", "title": title, "xlabel": xlabel, **{name: of(part) for name, part in live.items()}}

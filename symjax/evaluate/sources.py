@@ -91,6 +91,12 @@ class Crystals:
             digest.update(f"{key}|{reason}\n".encode())
         return digest.hexdigest()
 
+    @property
+    def files(self) -> list[str]:
+        """The file of each row, where the source says so, else empty."""
+        files = self.facts.get("files") or []
+        return list(files) if len(files) == len(self) else []
+
     @cached_property
     def duplicates(self) -> list[tuple[str, str]]:
         """(name, name of the earlier row with the same content, bit for bit)."""
@@ -113,6 +119,7 @@ class Crystals:
             reasons=tuple(self.reasons[i] for i in index),
             properties={k: v[index] for k, v in self.properties.items()},
             notes=tuple(self.notes[i] for i in index) if self.notes else (),
+            facts=self.facts | {"files": [self.facts["files"][i] for i in index]} if self.files else self.facts,
         )
 
     def summary(self) -> dict[str, Any]:
@@ -182,6 +189,11 @@ def read_crystals(
         notes=tuple(notes for _, _, notes in parsed),
         properties={name: np.array([row.properties.get(name, np.nan) for row in rows], float) for name in names},
     )
+
+
+def nothing(source: str = "") -> Crystals:
+    """No rows: where a source may be left out."""
+    return Crystals(source, (), (), ())
 
 
 def join(parts: Sequence[Crystals]) -> Crystals:
@@ -260,7 +272,11 @@ def _generated(place: Path) -> Path | None:
 
 def _facts(folder: Path) -> dict[str, Any]:
     content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    return {key: content[key] for key in ("version", "options", "seconds", "hardware", *FAILURES) if key in content}
+    told = {key: content[key] for key in ("version", "options", "seconds", "hardware", *FAILURES) if key in content}
+    entries = content.get("crystals")
+    if isinstance(entries, list):  # which file each crystal is in
+        told["files"] = [str(entry.get("file") or "") if isinstance(entry, dict) else "" for entry in entries]
+    return told
 
 
 Parsed = tuple[AtomicStructure | None, str, tuple[Note, ...]]

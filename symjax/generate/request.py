@@ -199,12 +199,25 @@ def parse_elements(text: str) -> tuple[str, ...]:
     """Symbols of a list such as ``Li,O``.
 
     Raises:
-        InputError: the list is empty.
+        InputError: the list is empty, or holds what is no element; the message guesses what was meant.
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not names:
         raise InputError(f"elements {text!r}: give symbols with commas between them, as Li,O")
+    if wrong := [name for name in names if name not in ATOMIC_NUMBERS]:
+        meant = meant_elements(text)
+        hint = f"did you mean {','.join(meant)}?" if meant else "symbols look like Li, O, Sr (hydrogen to lawrencium)"
+        raise InputError(f"elements {text!r}: {wrong[0]!r} is no element; {hint}")
     return names
+
+
+def meant_elements(text: str) -> tuple[str, ...]:
+    """Symbols that a list in another form may mean: ``Li-P-S``, ``li,p,s``, ``Li P S``, ``LiPS``; empty where none fits."""
+    parts = [part for part in re.split(r"[^A-Za-z]+", text) if part]
+    if len(parts) == 1 and parts[0].capitalize() not in ATOMIC_NUMBERS:
+        parts = re.findall(r"[A-Z][a-z]?", parts[0])
+    names = tuple(dict.fromkeys(part.capitalize() for part in parts))
+    return names if names and all(name in ATOMIC_NUMBERS for name in names) else ()
 
 
 def parse_space_groups(text: str) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 A task runs on a Dask worker inside one guarded process of `symjax.parallel.local`, one to each of that worker's threads, so that a
 crystal which kills its process or never ends takes no Dask worker with it. A Dask worker that goes away itself (a node that ends)
-is Dask's trouble: it gives the task to another. Dask is imported on use and is an extra, ``pip install 'symjax[dask]'``.
+is Dask's trouble: it gives the task to another. Dask is imported on use and is an extra, ``pip install 'symjax-crystals[dask]'``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from symjax.errors import SymjaxError
 from symjax.parallel.local import Broken, Died, Local
 from symjax.parallel.worker import Outcome, Work
-from symjax.versions import versions
+from symjax.versions import install_hint, versions
 
 DECISIVE = ("symjax", "numpy", "scipy", "pymatgen", "spglib", "pyxtal", "smact", "matminer", "gemmi")
 """Packages that decide results: every worker must have this machine's versions of them."""
@@ -38,7 +38,7 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError as error:
-            raise SymjaxError(f"--scheduler needs Dask ({error}): pip install 'symjax[dask]'") from error
+            raise SymjaxError(f"--scheduler needs Dask ({error}): {install_hint('dask')}") from error
         try:
             given = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
             self.client = Client(**given, timeout=30, set_as_default=False)

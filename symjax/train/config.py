@@ -20,6 +20,7 @@ from symjax.errors import ConfigError
 SCHEDULES = ("constant", "cosine", "linear")
 DTYPES = ("float32", "bfloat16")
 OPTIMIZERS = ("adam", "sgd")
+MATMUL = ("default", "high", "highest")
 PROTOTYPES = "prototypes"  # value of data.train that needs no file
 
 # Fields that may differ when a run is resumed: they do not enter the state of training at a given step. (The schedule's shape
@@ -33,6 +34,8 @@ FREE_ON_RESUME = (
     "train.keep",
     "train.stop_after",
     "train.export_best",
+    "train.profile",
+    "train.wandb",
     "data.train",
     "data.val",
 )
@@ -46,6 +49,7 @@ _EARLIER = {
     "train.rates": (),
     "train.freeze": (),
     "train.init_from": "",
+    "train.matmul": "default",
 }
 
 # field -> (type, lowest allowed, whether the lowest itself is allowed)
@@ -97,6 +101,9 @@ def base() -> ConfigDict:
                 "stop_after": 0,  # steps without a better validation after which training ends; 0 = never
                 "export_best": False,  # weights of the checkpoint with the best validation, in place of the last state
                 "dtype": "float32",  # float32 | bfloat16 (inputs of matrix products, on GPU and TPU; parameters stay float32)
+                "matmul": "default",  # precision of float32 matrix products: default (the hardware's) | high | highest
+                "profile": "",  # steps that jax.profiler records into workdir/profile, as 100:110; empty = none
+                "wandb": "",  # project of Weights & Biases that gets the metrics too (extra wandb); empty = none
                 "seed": 0,  # of parameters, batches and noise
                 "log_every": 50,  # steps between lines of metrics
                 "eval_every": 500,  # steps between validations; 0 = only at the end
@@ -113,6 +120,20 @@ def base() -> ConfigDict:
             },
         }
     )
+
+
+def window(text: str) -> tuple[int, int] | None:
+    """First and last step of ``100:110``; None for the empty text.
+
+    Raises:
+        ConfigError: not two rising step numbers.
+    """
+    if not text:
+        return None
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdigit() and last.isdigit() and int(first) < int(last)):
+        raise ConfigError(f"config.train.profile = {text!r}: first and last step as in 100:110")
+    return int(first), int(last)
 
 
 def apply(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
@@ -200,7 +221,7 @@ def validate(config: ConfigDict, *, needs_data: bool = True) -> None:
             raise ConfigError(f"config.{section} is missing; start from symjax.train.config.base()")
     train = config.train
     problems = _check_numbers(train)
-    for name, allowed in (("schedule", SCHEDULES), ("dtype", DTYPES), ("optimizer", OPTIMIZERS)):
+    for name, allowed in (("schedule", SCHEDULES), ("dtype", DTYPES), ("optimizer", OPTIMIZERS), ("matmul", MATMUL)):
         if train.get(name) not in allowed:
             problems.append(f"config.train.{name} = {train.get(name)!r}: must be one of {', '.join(allowed)}")
     if not problems:
@@ -212,6 +233,10 @@ def validate(config: ConfigDict, *, needs_data: bool = True) -> None:
             problems.append(f"config.train.plateau_factor = {train.plateau_factor!r}: must be below 1")
         if train.seed >= 2**31:
             problems.append(f"config.train.seed = {train.seed!r}: must be below 2**31")
+    try:
+        window(train.get("profile", ""))
+    except ConfigError as error:
+        problems.append(str(error))
     problems += _check_patterns(train) + _check_data(config, needs_data)
     if problems:
         raise ConfigError("\n  ".join([f"{len(problems)} problem(s) in the configuration:", *problems]))

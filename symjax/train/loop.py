@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -31,10 +32,12 @@ from symjax.train.checkpoints import Checkpoints
 from symjax.train.config import differences, flat
 from symjax.train.interface import Bucket, PyTree, Task
 from symjax.train.metrics import Meter, Writer
-from symjax.train.parameters import check_patterns, start_from
-from symjax.train.plateau import observe
+from symjax.train.parameters import check_patterns, split, start_from
+from symjax.train.plateau import factor_of, observe
+from symjax.train.profile import Profile
 from symjax.train.state import LOCK, RunState
-from symjax.train.step import LOSS, TrainState, init_state, make_dispatch, make_evaluate, make_optimizer
+from symjax.train.step import LOSS, TrainState, init_state, make_dispatch, make_evaluate, make_optimizer, make_schedule
+from symjax.train.wandb import Wandb
 from symjax.train.weights import save_params, to_json
 from symjax.versions import TRAINING, training_versions, versions
 
@@ -116,7 +119,7 @@ class Trainer:
             size = _num_examples(b, f"validation bucket {i} of {task.name}")
             indices = evaluation_indices(size, _round_up(b.batch_size, self.mesh), self.train.eval_batches)
             self.validation.append((meshes.place(b.arrays, self.mesh), indices, size))
-        self.optimizer = make_optimizer(self.train)
+        self.optimizer, self._schedule = make_optimizer(self.train), make_schedule(self.train)
         self._dispatch = make_dispatch(task, self.optimizer, self.train, self.mesh)
         self._evaluate = make_evaluate(task, self.train, self.mesh)
         self._scored: tuple[int, float] | None = None  # step and loss of the last validation, or of the log without one
@@ -261,9 +264,11 @@ class Trainer:
                 )
             _describe_run(self.workdir, self.config)
             self._state.write("running", start)
-            writer = Writer(self.workdir, start=start, total=self.train.steps, active=meshes.is_main())
+            main = meshes.is_main()
+            beside = Wandb(self.train.get("wandb", ""), self.workdir, flat(self.config), active=main)
+            writer = Writer(self.workdir, start=start, total=self.train.steps, active=main, beside=beside)
             try:
-                for line in self._notes:
+                for line in [*self._banner(state), *self._notes]:
                     writer.say(line)
                 if start:
                     writer.say(f"resumed from step {start}")
@@ -284,19 +289,46 @@ class Trainer:
         self._state.write("stopped" if stopped else "ended early" if self._ended else "finished", step, stop.name)
         return Result(step, self._ended or step >= self.train.steps, dict(self._metrics), weights, state)
 
+    def _banner(self, state: TrainState) -> list[str]:
+        """What is said first: model, devices, sizes, rate."""
+        trained, fixed = (jax.tree.leaves(part) for part in split(state.params, self.train.freeze))
+        count = lambda leaves: sum(int(np.prod(np.shape(leaf))) for leaf in leaves)
+        kind = jax.devices()[0].device_kind
+        batches = [size // self.mesh.size for size in self.plan.batch_sizes]
+        each = f"{min(batches)} to {max(batches)}" if min(batches) < max(batches) else f"{batches[0]}"
+        return [
+            f"{self.task.name}: {count(trained):,} parameters are trained, {count(fixed):,} numbers stay",
+            f"{self.mesh.size} x {kind} in {jax.process_count()} process(es), {each} examples a device and step, "
+            f"{sum(self.plan.sizes):,} in all",
+            f"steps {int(state.step)} to {self.train.steps}, {self.train.optimizer}, rate {self.train.learning_rate:g} "
+            f"({self.train.schedule}, warmup {self.train.warmup}), {self.train.dtype}, matrix products "
+            f"{self.train.get('matmul', 'default')}",
+        ]
+
     def _loop(self, state: TrainState, checkpoints: Checkpoints, stop: StopSignal, writer: Writer) -> TrainState:
         step, total = int(state.step), int(self.train.steps)
-        pending: tuple[dict, jax.Array, int] | None = None  # results of the dispatch before this one
+        pending: tuple[dict, jax.Array, int, int] | None = None  # results of the dispatch before this one
+        profile = Profile(self.train.get("profile", ""), self.workdir, writer.say, active=meshes.is_main())
+        compiled: set[int] = set()  # buckets whose program this process has
+        self._meter.start_clock()
         while step < total and not self._ended and not meshes.any_process(bool(stop.name)):
             num = min(self.plan.steps_left(step), total - step)
             bucket = self.plan.bucket(step)
             indices = self.plan.indices(step, num)
             padded = np.zeros((self.train.steps_per_dispatch, indices.shape[1]), np.int32)
             padded[:num] = indices
+            profile.before(step, num)
+            begun = time.monotonic()
             state, sums, bad = self._dispatch(state, self.arrays[bucket], padded, np.int32(num))
             if pending:
                 self._collect(pending, checkpoints)
-            pending, step = (sums, bad, num), step + num
+            timed = bucket in compiled
+            if not timed:  # the first call of a bucket compiles its program
+                jax.block_until_ready(bad)
+                compiled.add(bucket)
+                self._meter.leave_out(time.monotonic() - begun)
+            pending, step = (sums, bad, num, num * indices.shape[1] if timed else 0), step + num
+            profile.after(step, state)
             writer.advance(num)
             last = step >= total
             log, evaluate, save = (_due(step, num, every) or last for every in self._cadence())
@@ -304,16 +336,20 @@ class Trainer:
                 self._collect(pending, checkpoints)
                 pending = None
             if log and self._meter.steps:
-                self._log(writer, step, "train", self._meter.means())
+                rate = float(self._schedule(step - 1)) * factor_of(state.opt_state)
+                self._log(writer, step, "train", self._meter.means() | {"learning_rate": rate})
                 self._meter = Meter()
             if evaluate and self.validation:
+                begun = time.monotonic()
                 values = self.evaluate(state.ema, state.key)
+                self._meter.leave_out(time.monotonic() - begun)
                 self._log(writer, step, "val", values)
                 state = self._observe(state, values[LOSS], step)
             if save and not last:  # the last one is saved by the caller
                 self._save(checkpoints, step, state)
         if pending:
             self._collect(pending, checkpoints)
+        profile.close(step, state)
         return state
 
     def _observe(self, state: TrainState, loss: float, step: int) -> TrainState:
@@ -329,15 +365,15 @@ class Trainer:
     def _cadence(self) -> tuple[int, int, int]:
         return self.train.log_every, self.train.eval_every, self.train.checkpoint_every
 
-    def _collect(self, pending: tuple[dict, jax.Array, int], checkpoints: Checkpoints) -> None:
+    def _collect(self, pending: tuple[dict, jax.Array, int, int], checkpoints: Checkpoints) -> None:
         """Fetch one dispatch's metrics; refuse to go on from a state that is not finite."""
-        sums, bad, num = jax.device_get(pending)
+        sums, bad, num, examples = jax.device_get(pending)
         if bad >= 0:
             raise SymjaxError(
                 f"training of {self.task.name} diverged: loss or gradient is not finite at step {int(bad)}; "
                 f"{checkpoints.describe_last()}; try a smaller config.train.learning_rate or config.train.clip"
             )
-        self._meter.add(sums, num)
+        self._meter.add(sums, num, examples, timed=examples > 0)
 
     def _log(self, writer: Writer, step: int, split: str, values: dict[str, float]) -> None:
         writer.write(step, split, values)

@@ -12,13 +12,25 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from symjax.data.files import write_text
 
 METRICS = "metrics.jsonl"
+
+
+class Beside(Protocol):
+    """A writer beside the files, such as `symjax.train.wandb.Wandb`."""
+
+    def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        """One line of metrics at a step."""
+        ...
+
+    def close(self) -> None:
+        """Flush everything."""
+        ...
 
 
 class Writer:
@@ -29,10 +41,11 @@ class Writer:
         start: step the run starts from; later lines of an earlier, broken run are dropped.
         total: steps in all, for the progress bar.
         active: False in processes that write nothing.
+        beside: another writer that gets the same.
     """
 
-    def __init__(self, folder: Path, *, start: int, total: int, active: bool):
-        self._active, self._begin = active, time.monotonic()
+    def __init__(self, folder: Path, *, start: int, total: int, active: bool, beside: Beside | None = None):
+        self._active, self._begin, self._beside = active, time.monotonic(), beside
         if not active:
             return
         from tqdm import tqdm
@@ -55,6 +68,8 @@ class Writer:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
         self._board.add(step, {f"{split}/{name}": float(np.float64(value)) for name, value in values.items()})
+        if self._beside is not None:
+            self._beside.write(step, split, values)
         if split == "train":
             self._bar.set_postfix_str(f"loss {values['loss']:.4g}", refresh=False)
 
@@ -74,6 +89,8 @@ class Writer:
             self._file.close()
             self._board.close()
             self._bar.close()
+            if self._beside is not None:
+                self._beside.close()
 
 
 class _Board:
@@ -119,21 +136,34 @@ class Meter:
 
     def __init__(self, steps: int = 0, sums: Mapping[str, float] | None = None) -> None:
         self.steps, self._timed, self._begin, self._sums = steps, 0, time.monotonic(), dict(sums or {})
+        self._examples, self._apart = 0, 0.0
 
-    def add(self, sums: Mapping[str, Any], steps: int) -> None:
-        """Count so many more steps with these sums."""
-        self.steps, self._timed = self.steps + steps, self._timed + steps
+    def start_clock(self) -> None:
+        """Training begins now."""
+        self._begin, self._apart = time.monotonic(), 0.0
+
+    def add(self, sums: Mapping[str, Any], steps: int, examples: int = 0, *, timed: bool = True) -> None:
+        """Count so many more steps with these sums, of so many examples in all; untimed ones were left out of the clock."""
+        self.steps += steps
+        if timed:
+            self._timed, self._examples = self._timed + steps, self._examples + examples
         for name, value in sums.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value)
+
+    def leave_out(self, seconds: float) -> None:
+        """Seconds that were no training: compiling, validating."""
+        self._apart += seconds
 
     def stored(self) -> list[Any]:
         """The arguments of one like this, as JSON values."""
         return [self.steps, self._sums]
 
     def means(self) -> dict[str, float]:
-        """Means over the steps, and how many a second this process made."""
+        """Means over the steps, and how many steps and examples a second this process made, compiling left out."""
         means = {name: value / self.steps for name, value in self._sums.items()}
-        return means | {"steps_per_second": self._timed / max(time.monotonic() - self._begin, 1e-9)}
+        seconds = max(time.monotonic() - self._begin - self._apart, 1e-9)
+        rates = {"steps_per_second": self._timed / seconds, "examples_per_second": self._examples / seconds}
+        return means | (rates if self._timed else {})
 
 
 def read(path: str | Path, split: str | None = None) -> list[dict[str, Any]]:

@@ -119,6 +119,6 @@ def start_from(params: PyTree, folder: str | Path) -> tuple[dict, list[str]]:
     lines = [f"{len(taken)} of {len(fresh)} parameters start from {folder}"]
     for name in sorted(fresh.keys() - taken.keys()):
         why = f"shape {found[name].shape} there, {fresh[name].shape} here" if name in found else "not there"
-        lines.append(f"  {name} starts fresh: {why}")
-    lines += [f"  {name} is not used: no such parameter here" for name in sorted(found.keys() - fresh.keys())]
+        lines.append(f"  + {name} starts fresh: {why}")
+    lines += [f"  - {name} is not used: no such parameter here" for name in sorted(found.keys() - fresh.keys())]
     return unflatten({k: np.asarray(taken.get(k, v)) for k, v in fresh.items()}), lines

@@ -44,6 +44,16 @@ def scale_by_plateau() -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
+def factor_of(opt_state: Any) -> float:
+    """The factor of the rate in an optimizer's state; 1 where there is none."""
+    found = [s for s in jax.tree.leaves(opt_state, is_leaf=_is_plateau) if _is_plateau(s)]
+    return float(found[0].scale) if found else 1.0
+
+
+def _is_plateau(node: Any) -> bool:
+    return isinstance(node, PlateauState)
+
+
 def observe(opt_state: Any, loss: float, *, factor: float, patience: int) -> Any:
     """The optimizer's state after a validation; unchanged if it has no `scale_by_plateau`.
 

@@ -84,13 +84,14 @@ def init_state(
     return TrainState(jnp.zeros((), jnp.int32), params, ema, optimizer.init(split(params, freeze)[0]), root)
 
 
-def _precision(dtype: str) -> contextlib.AbstractContextManager:
+def _precision(dtype: str, matmul: str) -> contextlib.AbstractContextManager:
     """Matrix products with bfloat16 inputs and float32 sums, where asked for and the hardware has them.
 
-    GPUs must be told so by the algorithm's name; TPUs do it by default; CPUs have no such product and stay with float32.
+    GPUs must be told so by the algorithm's name; TPUs do it by default; CPUs have no such product and stay with float32. Of float32
+    products `matmul` says how exact they are: TPUs round inputs to bfloat16, recent GPUs to TF32, unless it is ``highest``.
     """
     if dtype != "bfloat16":
-        return contextlib.nullcontext()
+        return contextlib.nullcontext() if matmul == "default" else jax.default_matmul_precision(matmul)
     return jax.default_matmul_precision("BF16_BF16_F32" if jax.default_backend() == "gpu" else "bfloat16")
 
 
@@ -105,13 +106,14 @@ def make_step(
 ) -> Callable[[TrainState, PyTree], tuple[TrainState, dict[str, Array]]]:
     """One optimizer step: (state, batch) -> (state, metrics)."""
     dtype, decay, freeze = train.dtype, float(train.ema), tuple(train.freeze)
+    matmul = train.get("matmul", "default")
 
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(jax.random.fold_in(state.key, TRAIN), state.step)
         trained, fixed = split(state.params, freeze)
 
         def objective(values: dict) -> tuple[Array, dict[str, Array]]:
-            with _precision(dtype):
+            with _precision(dtype, matmul):
                 loss, metrics = task.loss(merge(values, fixed), batch, key, True)
             return jnp.asarray(loss, jnp.float32), metrics
 
@@ -155,13 +157,13 @@ def make_dispatch(task: Task, optimizer: optax.GradientTransformation, train: An
 
 def make_evaluate(task: Task, train: Any, mesh: Mesh) -> Callable:
     """Program `(params, arrays, indices (n, batch), root key) -> mean metrics`; batch i always sees the same noise."""
-    dtype = train.dtype
+    dtype, matmul = train.dtype, train.get("matmul", "default")
 
     def evaluate(params: PyTree, arrays: PyTree, indices: Array, root: Array) -> dict[str, Array]:
         def one(_: None, item: tuple[Array, Array]) -> tuple[None, dict[str, Array]]:
             number, index = item
             key = jax.random.fold_in(jax.random.fold_in(root, EVALUATE), number)
-            with _precision(dtype):
+            with _precision(dtype, matmul):
                 loss, metrics = task.loss(params, _take(arrays, index, mesh), key, False)
             return None, {k: jnp.asarray(v, jnp.float32) for k, v in {**metrics, LOSS: loss}.items()}
 

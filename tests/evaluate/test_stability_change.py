@@ -165,7 +165,7 @@ def test_phase_diagram_by_hand(tmp_path):
         names=["a", "b", "c", "d", "e", "f"],
     )
     assert found["system"] == "Li-O"
-    assert {p["name"] for p in found["reference"] if p["on_hull"]} == {"Li", "O", "li2o", "lio"}
+    assert {p["name"] for p in found["reference"] if p["on_reference_hull"]} == {"Li", "O", "li2o", "lio"}
     assert found["counts"] == {
         "in_system": 5,
         "outside": 1,
@@ -179,7 +179,7 @@ def test_phase_diagram_by_hand(tmp_path):
     assert known["lio"]["found_by_structure"] is True and known["lio"]["difference"] == pytest.approx(-0.1)
     assert known["li2o"]["found_by_structure"] is None  # no generated cell of this composition was given
     made = {p["name"]: p for p in found["generated"]}
-    assert made["a"]["on_hull"] and not made["b"]["on_hull"] and not made["f"]["on_hull"]
+    assert made["a"]["on_generated_hull"] and not made["b"]["on_generated_hull"] and not made["f"]["on_generated_hull"]
     assert made["a"]["e_hull"] == pytest.approx(-0.1) and made["c"]["e_hull"] == pytest.approx(0.2)
     assert made["c"]["formation_energy"] == pytest.approx(-4.8 + 4 / 3 + 5 / 3)
     assert json.loads(json.dumps(found)) == found
@@ -203,7 +203,7 @@ def test_another_structure_of_the_same_composition_is_not_the_phase():
 @pytest.mark.parametrize("made", [[], [((3, 1), (8, 2), (26, 1)), LI2O, ((3, 1), (8, 4), (26, 1))]])
 def test_ternary_picture(tmp_path, made):
     found = phase_diagram(made_hull(), [3, 8, 26], made, [-6.4, -5.1, -5.0][: len(made)])
-    assert {p["name"] for p in found["reference"] if p["on_hull"]} >= {"hematite", "ternary", "lio"}
+    assert {p["name"] for p in found["reference"] if p["on_reference_hull"]} >= {"hematite", "ternary", "lio"}
     draw_phase_diagram(found, tmp_path / "ternary.svg")
     assert "svg" in (tmp_path / "ternary.svg").read_text()[:300]
 

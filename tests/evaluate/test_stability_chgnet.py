@@ -1,4 +1,4 @@
-"""The real potential. Needs the extra: ``pip install 'symjax[stability]'``."""
+"""The real potential. Needs the extra: ``pip install 'symjax-crystals[stability]'``."""
 
 import dataclasses
 import sys
@@ -25,7 +25,7 @@ def salts():
 
 def test_without_the_extra_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "chgnet", None)
-    with pytest.raises(InputError, match=r"pip install 'symjax\[stability\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '.*\[stability\]'"):
         load_potential("chgnet")
 
 

@@ -148,7 +148,7 @@ def test_without_the_extra_the_rest_still_runs(monkeypatch):
     monkeypatch.setitem(sys.modules, "chgnet", None)
     found = judged([rock_salt()], run_of(potential="chgnet"), metrics="lemat,stability")
     reasons = {row["metric"]: row["reason"] for row in found.report["skipped"]}
-    assert "pip install 'symjax[stability]'" in reasons["lemat.stable"]
+    assert "pip install" in reasons["lemat.stable"] and "[stability]'" in reasons["lemat.stable"]
     assert found["lemat.validity"].num == 1
 
 

@@ -93,7 +93,7 @@ def test_the_command_names_all_potentials():
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    "sevenn" not in sys.modules and not importlib.util.find_spec("sevenn"), reason="needs symjax[sevennet]"
+    "sevenn" not in sys.modules and not importlib.util.find_spec("sevenn"), reason="needs symjax-crystals[sevennet]"
 )
 @pytest.mark.parametrize("name", ["sevennet", "sevennet-0"])
 def test_the_real_one(name):

@@ -204,7 +204,7 @@ def test_ferroelectric_phases_of_barium_titanate_with_chgnet(barium, tmp_path, c
 def test_relaxation_without_the_extra_says_how_to_get_it(barium, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "chgnet", None)
     text = run(capsys, "derive", barium, "--to", 99, "--max-cell", 1, "--relax", "--out", tmp_path / "out", code=2)
-    assert "pip install 'symjax[stability]'" in text.err
+    assert "[stability]'" in text.err and "pip install" in text.err
     assert not (tmp_path / "out").exists()
 
 

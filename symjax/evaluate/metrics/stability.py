@@ -20,7 +20,6 @@ THRESHOLDS = (
     (0.1, "metastable", "LeMat-GenBench and MatterGen (e_hull <= 0.1 eV/atom)"),
     (0.0, "at or under the hull", "LeMat-GenBench (e_hull <= 0)"),
 )
-INSTALL = "pip install 'symjax[stability]'"
 
 
 def figures(study: Study) -> Findings:

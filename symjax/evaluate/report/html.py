@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from symjax.crystals.types import AtomicStructure
+from symjax.draw.spin import palette
 from symjax.evaluate.report.assets import SCRIPT, STYLE
 from symjax.evaluate.report.canvas import Picture
 from symjax.evaluate.report.reading import (
@@ -230,7 +231,13 @@ def _examples(examples: Sequence[AtomicStructure], titles: Sequence[str], groups
         except Exception as error:  # one crystal that cannot be drawn must not cost the page
             drawn = f'<p class="faint">could not be drawn: {_text(error)}</p>'
         parts.append(f"<li>{drawn}<b>{formula_html(title)}</b><br>{symbol_html(group)}</li>")
-    return f'<p>{CHOSEN}</p><ul class="examples">{"".join(parts)}</ul>' if parts else ""
+    colors = "".join(
+        f'<span style="white-space:nowrap;margin-right:.8em"><span style="display:inline-block;width:.8em;height:.8em;'
+        f'border-radius:50%;border:1px solid #0004;background:rgb({",".join(map(str, one["color"]))})"></span> '
+        f"{_text(one['symbol'])}</span>"
+        for one in palette(examples[:MAX_EXAMPLES]).values()
+    )
+    return f'<p>{CHOSEN}</p><p>{colors}</p><ul class="examples">{"".join(parts)}</ul>' if parts else ""
 
 
 def example_png(cell: AtomicStructure, size: int = EXAMPLE_PIXELS) -> bytes:

@@ -6,6 +6,7 @@ Nothing is cut off: long names go over several lines. Away from a terminal the w
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from symjax.evaluate.report.reading import (
@@ -73,6 +74,7 @@ def show(report: Report, console: Console | None = None) -> None:
     if report.get("protocols"):
         console.print()
         _show_protocols(report["protocols"], console)
+    _show_completeness(report, console)
     _show_unusable(report, console)
     skipped = skipped_of(report)
     if skipped:
@@ -80,6 +82,26 @@ def show(report: Report, console: Console | None = None) -> None:
         console.print(Text("not computed", style="bold"))
         for metric, reason in skipped:
             console.print(Text(f"  {metric}: {reason}", overflow="fold"))
+
+
+def _show_completeness(report: Report, console: Console) -> None:
+    """Chemical systems in which an energy above the hull says little, before anybody believes it."""
+    from rich.text import Text
+
+    found = report.get("stability")
+    rows = list(found.get("completeness") or []) if isinstance(found, Mapping) else []
+    weak = [row for row in rows if row.get("complete_in_name_only") or row.get("without_elemental_reference")]
+    if not rows:
+        return
+    console.print()
+    said = (
+        f"hull: {len(weak)} of {len(rows)} chemical systems have no competing compound, or lack an element's reference"
+    )
+    console.print(Text(said, style="bold", overflow="fold"))
+    for row in weak[:SHOWN]:
+        console.print(Text(f"  {clean(row.get('text', ''))}", overflow="fold"))
+    if len(weak) > SHOWN:
+        console.print(Text(f"  and {len(weak) - SHOWN} more; all are listed in report.json"))
 
 
 def _table(family: Family) -> Table:

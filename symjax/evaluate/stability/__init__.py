@@ -1,6 +1,7 @@
 """Stability with a real potential: energies, relaxation, hull, shares, phase diagrams.
 
-Only `load_potential("chgnet")` needs ``pip install 'symjax[stability]'``; everything else works with any `Potential`.
+Only `load_potential("chgnet")` needs the extra ``stability`` (``pip install 'symjax-crystals[stability]'``);
+everything else works with any `Potential`.
 
 * `load_potential(name, device)` -> `Potential`; without the packages an `InputError` that says how to get them.
 * `relax_many(cells, potential, options, cache=, processes=, progress=)` -> one dict of JSON values a crystal, see

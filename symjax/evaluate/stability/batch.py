@@ -50,7 +50,7 @@ def relax_many(
     Args:
         cells: the crystals; equal ones (bit for bit) are computed once.
         potential: from `load_potential`, or any `Potential`.
-        options: None for the defaults: FIRE, fmax 0.1 eV/angstrom, 500 steps, cell relaxed, no projection.
+        options: None for the defaults: FIRE, fmax 0.05 eV/angstrom, 500 steps, cell relaxed, no projection.
         cache: finished crystals are taken from here and stored here.
         processes: worker processes; None for one a core. A potential with ``batch`` over 1 always runs in this process.
         progress: whether to show a bar on stderr.

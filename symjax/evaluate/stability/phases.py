@@ -47,8 +47,9 @@ def phase_diagram(
 
     Returns:
         JSON values: ``system``, ``elements``, ``hull`` (which), ``reference`` and ``generated`` (lists of points: name,
-        formula, fractions in the order of ``elements``, formation_energy, on_hull of its own side; generated ones also
-        e_hull against the reference), ``known_phases`` (the phases on the reference hull but the elements:
+        formula, fractions in the order of ``elements``, formation_energy; reference ones on_reference_hull; generated ones
+        e_hull against the reference and on_generated_hull, the hull of the generated crystals and the elements alone, on which
+        a crystal may lie that is far above the reference hull), ``known_phases`` (phases on the reference hull, no elements:
         found_by_composition, found_by_structure, which is None where it could not be asked, and ``difference``, lowest
         generated minus reference, eV/atom) and ``counts``: generated crystals in the system, outside it, without an
         energy; known phases and how many were found either way.
@@ -69,11 +70,11 @@ def phase_diagram(
     inside = [i for i, comp in enumerate(compositions) if _inside(comp, system)]
     live = [i for i in inside if energies[i] is not None and np.isfinite(np.float64(energies[i]))]  # type: ignore[arg-type]
     generated = _points(hull, system, [(compositions[i], float(energies[i]), names[i]) for i in live])  # type: ignore[arg-type]
-    _mark(reference, reference, "on_hull")
-    _mark(generated, [*generated, *(p for p in reference if max(p["fractions"]) == 1.0)], "on_hull")
+    _mark(reference, reference, "on_reference_hull")
+    _mark(generated, [*generated, *(p for p in reference if max(p["fractions"]) == 1.0)], "on_generated_hull")
     for point in generated:
         point["e_hull"] = point["formation_energy"] - _level(reference, point["fractions"])
-    phases = [p for p in reference if p["on_hull"] and max(p["fractions"]) < 1.0]
+    phases = [p for p in reference if p["on_reference_hull"] and max(p["fractions"]) < 1.0]
     made = [None if cells is None else cells[i] for i in live]
     known = [_known(phase, generated, made, (reference_cells or {}).get(phase["name"]), setting) for phase in phases]
     return {
@@ -117,7 +118,6 @@ def _points(hull: Hull, system: tuple[int, ...], rows: list[tuple[Composition, f
                 "formula": formula(composition),
                 "fractions": [counts.get(z, 0) / total for z in system],
                 "formation_energy": formation_energy(hull, composition, energy),
-                "on_hull": False,
             }
         )
     return out
@@ -136,6 +136,8 @@ def _mark(points: list[dict[str, Any]], against: list[dict[str, Any]], key: str)
         place = tuple(point["fractions"])
         if place not in lowest or point["formation_energy"] < lowest[place]["formation_energy"]:
             lowest[place] = point
+    for point in points:
+        point[key] = False
     for point in lowest.values():
         point[key] = bool(point["formation_energy"] <= _level(against, point["fractions"]) + ON_HULL)
 

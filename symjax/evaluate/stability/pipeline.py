@@ -22,9 +22,10 @@ from symjax.evaluate.cache import Cache
 from symjax.evaluate.matching import unique_and_novel
 from symjax.evaluate.stability.batch import relax_many
 from symjax.evaluate.stability.change import farthest_move, relaxation_change
+from symjax.evaluate.stability.completeness import of_systems
 from symjax.evaluate.stability.hull import Hull, energies_above_hull, formation_energy
 from symjax.evaluate.stability.named import load_potential
-from symjax.evaluate.stability.phases import phase_diagram
+from symjax.evaluate.stability.phases import formula, phase_diagram
 from symjax.evaluate.stability.potential import Potential
 from symjax.evaluate.stability.references import load_hull
 from symjax.evaluate.stability.relax import RelaxOptions, relaxed_cell
@@ -140,6 +141,7 @@ class StabilityRun:
     def _told(self, study: Study, hull: Hull, potential: Potential, samples: Relaxed) -> dict[str, Any]:
         names = study.samples.crystals.names
         kind = f"{potential.name}-{potential.version}"
+        systems = [cell.counts for cell in study.samples.cells if cell is not None]
         other = "" if hull.potential == kind else f" (NOT of the samples' potential {kind}: the values do not compare)"
         return {
             "hull": hull.describe() + other,
@@ -151,12 +153,37 @@ class StabilityRun:
                 "symmetric": self.options.symmetric,
                 "calibrate": self.calibrate,
             },
+            "completeness": [one.as_json() for one in of_systems(hull, systems)],
+            "crystals": _each(study, samples),
             "trouble": [
                 {"name": name, "stage": "stability", "reason": said}
                 for name, said, cell in zip(names, samples.reasons, study.samples.cells)
                 if said and cell is not None
             ],
         }
+
+
+def _each(study: Study, samples: Relaxed) -> list[dict[str, Any]]:
+    """What came out for each row, with units in the keys."""
+    crystals = study.samples.crystals
+    files = crystals.files or [""] * len(crystals)
+    number = lambda value: float(value) if np.isfinite(value) else None
+    return [
+        {
+            "id": crystals.names[i],
+            "file": files[i] or None,
+            "formula": formula(study.samples.reduced[i]) or None,
+            "energy_eV_per_atom": number(samples.energy[i]),
+            "energy_above_hull_eV_per_atom": number(samples.e_hull[i]),
+            "energy_above_hull_unrelaxed_eV_per_atom": number(samples.initial[i]),
+            "energy_drop_eV_per_atom": number(samples.drop[i]),
+            "formation_energy_eV_per_atom": number(samples.formation[i]),
+            "converged": bool(samples.converged[i]),
+            "only_elements_in_hull": bool(samples.elements_only[i]),
+            "reason": samples.reasons[i] or None,
+        }
+        for i in range(len(crystals))
+    ]
 
 
 def through(

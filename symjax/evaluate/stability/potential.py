@@ -18,11 +18,12 @@ import numpy as np
 from symjax.crystals.io.convert import to_pymatgen
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
+from symjax.versions import install_hint
 
 GPA = 160.21766208
 """GPa in one eV/angstrom^3, the constant that CHGNet multiplies by."""
 
-INSTALL = "pip install 'symjax[stability]'"
+INSTALL = install_hint("stability")
 
 MAX_DENSITY = 1.0
 """Atoms per cubic angstrom above which no potential is asked: neighbour lists of a collapsed cell would fill the memory.

@@ -6,7 +6,7 @@ with the fractions held. That is the weighting of ASE's ``FrechetCellFilter`` at
 uses.
 
 **fmax** is the longest of those n + 3 rows: the largest force on an atom, or the largest row of ``V stress / n``; both
-must be at or under the tolerance (default 0.1) for a crystal to count as converged.
+must be at or under the tolerance (default 0.05) for a crystal to count as converged.
 
 A crystal is relaxed in a primitive cell of its own operations (centring translations then hold by construction) and
 written back in the cell it was given in. The net force is taken out, so a crystal does not drift.
@@ -58,7 +58,7 @@ class RelaxOptions:
         fire: constants of the optimizer.
     """
 
-    fmax: float = 0.1
+    fmax: float = 0.05
     steps: int = 500
     cell: bool = True
     symmetric: bool = False

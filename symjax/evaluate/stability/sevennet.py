@@ -24,10 +24,11 @@ from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
 from symjax.evaluate.stability.ase_calculator import AseCalculator
 from symjax.evaluate.stability.potential import Evaluation, one_thread, torch_device
+from symjax.versions import install_hint
 
 CHECKPOINTS = {"sevennet": "7net-l3i5", "sevennet-l3i5": "7net-l3i5", "sevennet-0": "7net-0"}
 """Names of the command line -> names of the package; those that its wheel carries."""
-INSTALL_SEVENNET = "pip install 'symjax[sevennet]'"
+INSTALL_SEVENNET = install_hint("sevennet")
 
 
 class SevenNet(AseCalculator):

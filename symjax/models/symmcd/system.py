@@ -25,6 +25,7 @@ class Symmcd:
         "realise": "lattice, coordinates and site symmetries come out of one diffusion",
         "sites": "it draws site symmetries together with coordinates and finds the positions by projecting at the end",
     }
+    no_likelihood = "its diffusion was trained on a sum of losses without the weights of a bound"
     options: tuple[Option, ...] = ()
 
     def load(self, folder: str | Path | None) -> SymmcdWeights:

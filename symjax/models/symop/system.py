@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 from symjax.generate.system import Option, Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from symjax.crystals.types import Crystal
+    from symjax.data.dataset import CrystalDataset
+    from symjax.generate.likelihood import Scores
     from symjax.generate.request import Request
     from symjax.models.symop.derive.derivatives import Derivatives
     from symjax.models.symop.draw import SymopSampler
@@ -50,6 +54,34 @@ class Symop:
 
         del num
         return SymopSampler(weights, request, settings)
+
+    def log_likelihood(self, weights: SymopWeights, dataset: CrystalDataset, *, orders: int, seed: int) -> Scores:
+        """Exact, of elements, operations and sites; lattice and coordinates come from a diffusion and are not counted."""
+        import numpy as np
+
+        from symjax.data.structure_types import types_from_dataset
+        from symjax.generate.likelihood import scattered
+        from symjax.models.symop.network import OperationsNet, options_from_config
+        from symjax.models.symop.species import MAX_ORBITS
+        from symjax.models.symop.walk.likelihood import type_likelihood
+        from symjax.wyckoff.set_table import standard_numbers
+
+        del orders, seed  # nothing is left to average: orbits have a canonical order
+        fit = (standard_numbers(dataset.sets)[dataset.set_index] > 0) & (dataset.num_orbits <= MAX_ORBITS)
+        rows = np.flatnonzero(fit)
+        terms: dict[str, np.ndarray] = {name: np.zeros(0) for name in ("species", "walk", "sites")}
+        if len(rows):
+            net = OperationsNet(options_from_config(weights.operations_config["model"]["operations"]))
+            found = type_likelihood(net, weights.operations, types_from_dataset(dataset.subset(rows))[0])
+            terms = {name: getattr(found, name) for name in terms}
+        return scattered(
+            len(dataset),
+            rows,
+            terms,
+            f"not in a standard setting (prepare it by `symjax data prepare`), or more than {MAX_ORBITS} orbits",
+            kind="exact",
+            of="elements, space group and occupied positions",
+        )
 
     def derive(self, weights: SymopWeights, parent: Crystal, num: int, *, steps: int | None, **how: Any) -> Derivatives:
         """Crystals below or above a parent crystal; see `symjax.models.symop.derive.derivatives.derivatives`."""

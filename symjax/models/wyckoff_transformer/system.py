@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from symjax.generate.system import GROUP_GIVEN_FIRST, Option, Settings
 
 if TYPE_CHECKING:
+    from symjax.data.dataset import CrystalDataset
+    from symjax.generate.likelihood import Scores
     from symjax.generate.request import Request
     from symjax.models.wyckoff_transformer.draw import WyckoffSampler
     from symjax.models.wyckoff_transformer.weights import WyckoffWeights
@@ -41,3 +43,36 @@ class WyckoffTransformer:
         from symjax.models.wyckoff_transformer.draw import WyckoffSampler
 
         return WyckoffSampler(weights, request, num, settings)
+
+    def log_likelihood(self, weights: WyckoffWeights, dataset: CrystalDataset, *, orders: int, seed: int) -> Scores:
+        """A lower bound (Jensen) over random orders and equivalent descriptions; groups have their training frequencies.
+
+        Raises:
+            InputError: fewer than two orders.
+        """
+        import numpy as np
+
+        from symjax.generate.likelihood import scattered
+        from symjax.models.wyckoff_transformer.likelihood import likelihoods
+        from symjax.models.wyckoff_transformer.tokens import fits, tokenize
+
+        vocabulary, counts = weights.vocabulary, weights.group_counts
+        rows = np.flatnonzero(fits(dataset, vocabulary))
+        if len(rows):
+            tokens = tokenize(dataset.subset(rows), vocabulary)
+            known = np.flatnonzero(counts[tokens.number] > 0)
+            rows, tokens = rows[known], tokens.take(known)
+        terms = {"group": np.zeros(0), "sites": np.zeros(0)}
+        if len(rows):
+            found = likelihoods(
+                weights.params, weights.options.network, tokens, seed=seed, num_orders=orders, equivalent=vocabulary
+            )
+            terms = {"group": np.log(counts[tokens.number] / counts.sum()), "sites": found.bound}
+        return scattered(
+            len(dataset),
+            rows,
+            terms,
+            "not in a standard setting, a space group or element that the training data lack, or too many sites",
+            kind="lower bound",
+            of="elements, space group and occupied positions",
+        )

@@ -59,6 +59,7 @@ class Wyckoffdiff:
     about = "diffusion over the elements on the Wyckoff positions of a given group"
     draws_coordinates = False
     without_meaning: Mapping[str, str] = GROUP_GIVEN_FIRST
+    no_likelihood = "its diffusion was trained on an unweighted cross-entropy, which is no bound"
     options: tuple[Option, ...] = (
         Option("condition", "conditions of the weights: e_above_hull=0,chemical_system=Li-O", conditions, "N=V,.."),
         Option(

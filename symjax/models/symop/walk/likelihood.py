@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from symjax.data.structure_types import StructureTypes
+from symjax.errors import InputError
 from symjax.groups.tables import enantiomorph
 from symjax.models.symop.network import OperationsNet
 from symjax.models.symop.sample import SET_BLOCK, class_log_probabilities, encode_sites, pad_rows, site_logits
 from symjax.models.symop.sites.balance import balance_rows
 from symjax.models.symop.sites.network import site_nll, site_table
-from symjax.models.symop.species import MAX_ORBITS, species_nll
+from symjax.models.symop.species import MAX_ORBITS, canonical_slots, species_nll
 from symjax.models.symop.walk.chains import MAX_OPS
 from symjax.models.symop.walk.states import states
 from symjax.wyckoff.set_table import pad_table, standard_numbers
@@ -51,14 +52,21 @@ class TypeLikelihood:
 
 
 def type_likelihood(net: OperationsNet, params: Any, types: StructureTypes) -> TypeLikelihood:
-    """Exact log-likelihoods; orbits must stand in canonical order (`symjax.models.symop.species.canonical_slots`).
+    """Exact log-likelihoods, whatever order the orbits stand in.
 
     Args:
         net, params: the discrete half.
         types: at most `MAX_ORBITS` orbits each.
+
+    Raises:
+        InputError: a structure type has more orbits; the message names its row.
     """
-    width = MAX_ORBITS - types.z.shape[1]
-    z, pos = (np.pad(a[:, :MAX_ORBITS], ((0, 0), (0, max(width, 0)))) for a in (types.z, types.pos))
+    if (large := types.orbit_mask.sum(1) > MAX_ORBITS).any():
+        row = int(np.argmax(large))
+        raise InputError(f"row {row}: {int(types.orbit_mask[row].sum())} orbits, symop draws at most {MAX_ORBITS}")
+    z, pos = canonical_slots(types.z, types.pos)
+    width = MAX_ORBITS - z.shape[1]
+    z, pos = (np.pad(a[:, :MAX_ORBITS], ((0, 0), (0, max(width, 0)))) for a in (z, pos))
     return TypeLikelihood(
         species=_species(net, params, z), walk=_walks(net, params, types, z), sites=_sites(net, params, types, z, pos)
     )
