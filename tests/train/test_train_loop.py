@@ -165,7 +165,7 @@ def test_log_lines_after_a_stop_are_those_of_a_whole_run(tmp_path):
     run(tmp_path / "parts", **values)
     rows = [
         [
-            {k: v for k, v in row.items() if not k.startswith("s") or k == "step"}
+            {k: v for k, v in row.items() if k == "step" or not (k.startswith("s") or k.endswith("per_second"))}
             for row in read(folder / "metrics.jsonl")
         ]
         for folder in (tmp_path / "whole", tmp_path / "parts")
