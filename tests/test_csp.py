@@ -162,10 +162,10 @@ def without_time(out, name="formula"):
 
 
 def test_what_comes_out(files, oracle, tmp_path, capsys):
-    assert csp(files, tmp_path, "--tries", "2", "--given", "formula", "group", "operations") == 0
+    assert csp(files, tmp_path, "--tries", "2", "--given", "formula", "atoms", "group", "operations") == 0
     report = json.loads((tmp_path / "report.json").read_text())
     rows = {(row["name"], row["given"]): row for row in report["rows"]}
-    assert len(rows) == 6 and rows["symop", "formula"]["match"] == {
+    assert len(rows) == 8 and rows["symop", "formula"]["match"] == {
         "value": 0.5,
         "num": 6,
         "interval": pytest.approx([0.188, 0.812], abs=1e-3),
@@ -174,11 +174,14 @@ def test_what_comes_out(files, oracle, tmp_path, capsys):
     assert rows["symop", "formula"]["first.match"]["value"] == 0.0  # the first try came to nothing
     assert rows["symop", "group"]["none"] == 3
     numbers = group_numbers(oracle.data).tolist()
-    assert [request.groups for _, _, request, _ in oracle.asked] == [()] * 6 + [(n,) for n in numbers] * 2
-    assert all(request.below is request.above is None for _, _, request, _ in oracle.asked[:12])
-    assert all(len(request.below.W) == len(request.above.W) for _, _, request, _ in oracle.asked[12:])
+    assert [request.groups for _, _, request, _ in oracle.asked] == [()] * 12 + [(n,) for n in numbers] * 2
+    assert [request.atoms for _, _, request, _ in oracle.asked[6:12]] == [
+        len(cell.primitive().z) for cell in oracle.data.all_atoms()
+    ]
+    assert all(request.below is request.above is None for _, _, request, _ in oracle.asked[:18])
+    assert all(len(request.below.W) == len(request.above.W) for _, _, request, _ in oracle.asked[18:])
     table = list(csv.DictReader((tmp_path / "structures.csv").read_text().splitlines()))
-    assert len(table) == 36 and [one["predictions"] for one in table if one["model"] == "symop"][:2] == ["1", "0"]
+    assert len(table) == 48 and [one["predictions"] for one in table if one["model"] == "symop"][:2] == ["1", "0"]
     assert "meets the request" in next(one["reason"] for one in table if one["model"] == "symop" and one["row"] == "1")
     shown = capsys.readouterr().out
     assert "DiffCSP" in shown and "2309.04475" in shown and "substitution" in shown and "51.49" in shown

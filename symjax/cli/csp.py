@@ -90,6 +90,10 @@ def add_parser(subparsers: Any) -> None:
         add_own(parser, one)
 
 
+Told = tuple["np.ndarray", Callable[["Target"], int]]
+"""A number of every training crystal, and which it must be for a crystal that is predicted."""
+
+
 class Target(NamedTuple):
     """A crystal to be predicted.
 
@@ -130,6 +134,8 @@ def request_of(target: Target, given: str) -> Request:
     formula = {symbol(z): n for z, n in target.reduced}
     if given == "formula":
         return Request(formula=formula)
+    if given == "atoms":
+        return Request(formula=formula, atoms=len(target.cell.z))
     if given == "group":
         return Request(formula=formula, groups=(target.group,))
     opset = standard_setting(target.group)
@@ -160,10 +166,10 @@ def run(args: argparse.Namespace) -> int:
             open_rows = [row for row in order if row not in done]
             if not open_rows:
                 continue
-            groups = None if given == "formula" else _groups(train)
+            same = _told(train, given)
             with _bar(len(order), len(order) - len(open_rows), given, args) as bar:
                 for target in _targets(data, open_rows):
-                    results = {SUBSTITUTION: substitute(parents, groups, target, args.tries)}
+                    results = {SUBSTITUTION: substitute(parents, same, target, args.tries)}
                     if predictor is not None:
                         results[args.model] = predictor.result(target, given)
                     records.add(given, target.about() | {"results": results})
@@ -196,6 +202,7 @@ def check(args: argparse.Namespace) -> tuple[System | None, dict[str, Any]]:
     opset = standard_setting(1)
     asked = {
         "formula": Request(formula={"Na": 1, "Cl": 1}),
+        "atoms": Request(formula={"Na": 1, "Cl": 1}, atoms=2),
         "group": Request(formula={"Na": 1, "Cl": 1}, groups=(1,)),
         "operations": Request(formula={"Na": 1, "Cl": 1}, groups=(1,), below=opset, above=opset),
     }
@@ -290,10 +297,13 @@ class Predictor:
         return cells, ""
 
 
-def substitute(parents: Parents, groups: np.ndarray | None, target: Target, tries: int) -> dict[str, Any]:
-    """The same by known crystals with other elements; parents of the same space group where that is given."""
+def substitute(parents: Parents, same: Told | None, target: Target, tries: int) -> dict[str, Any]:
+    """The same by known crystals with other elements; parents of the same group or number of atoms where that is given."""
     started = time.perf_counter()
-    rows = None if groups is None else [r for r in parents.alike(target.reduced) if groups[r] == target.group]
+    rows = None
+    if same is not None:
+        values, wanted = same
+        rows = [row for row in parents.alike(target.reduced) if values[row] == wanted(target)]
     found = parents.best(target.reduced, tries, rows=rows)
     seconds = time.perf_counter() - started
     cells: list[AtomicStructure | None] = [cell for cell, _ in found]
@@ -302,6 +312,18 @@ def substitute(parents: Parents, groups: np.ndarray | None, target: Target, trie
         "parents": [str(parents.data.ids[row]) for _, row in found],
         "seconds": round(seconds, 4),
     }
+
+
+def _told(train: CrystalDataset, given: str) -> Told | None:
+    """What parents must share with a crystal besides the formula's amounts."""
+    import numpy as np
+
+    if given == "formula":
+        return None
+    if given == "atoms":
+        centring = (np.asarray(train.sets.W) == np.eye(3, dtype=int)).all(axis=(2, 3)) & np.asarray(train.sets.mask)
+        return train.num_atoms // centring.sum(axis=1)[train.set_index], lambda target: len(target.cell.z)
+    return _groups(train), lambda target: target.group
 
 
 def _judged(cells: list[AtomicStructure | None], truth: AtomicStructure) -> list[dict[str, Any] | None]:

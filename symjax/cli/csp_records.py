@@ -16,6 +16,7 @@ from symjax.errors import InputError
 RUN = "run.json"
 GIVEN = {
     "formula": "formula given, symmetry not",
+    "atoms": "formula and atoms of the primitive cell given",
     "group": "formula and space group given",
     "operations": "formula and operations given",
 }

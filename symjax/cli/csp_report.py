@@ -19,7 +19,7 @@ from symjax.evaluate.metrics.prediction import Try, tries_figures
 from symjax.evaluate.published import PREDICTION
 
 NOTES = (
-    "given is the reduced formula, not the number of atoms of the cell, which published rows are given as well",
+    "published rows are given the number of atoms of the cell as well, as the row --given atoms is",
     "substitution: training crystals with elements in the same amounts, those that fit best (symjax.data.substitution)",
     "match: over all crystals asked for, 95 % interval (Wilson); valid: no match where prediction or truth fails CDVAE's validity, "
     "which is how DiffCSP's code counts published rows",
