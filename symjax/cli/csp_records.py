@@ -60,7 +60,8 @@ class Records:
 
     def read(self, name: str) -> dict[int, dict[str, Any]]:
         """Row of the data -> what was found, of all finished crystals of a part of the run."""
-        place, found = self._place(name), {}
+        place = self._place(name)
+        found: dict[int, dict[str, Any]] = {}
         if not place.exists():
             return found
         content = place.read_bytes()
