@@ -302,3 +302,12 @@ def test_every_row_of_real_data_comes_back(tmp_path):
     hits = [matcher.fit(to_pymatgen(parse_row(rows[r])), made) for r, made in zip(data.row, decoded(data), strict=True)]
     print(f"encode and decode of mp20_open/val: {sum(hits)} of {len(hits)} restored by StructureMatcher")
     assert all(hits), [rows[i].id for i in np.flatnonzero(~np.array(hits))][:10]
+
+
+def test_few_shapes_of_tables():
+    """Programs are compiled for shapes: single groups share them, as formulas asked for one after another need."""
+    shapes = {(one.site.shape, one.flat_pos.shape) for one in (projection_tables([n]) for n in range(2, 230, 6))}
+    assert len(shapes) <= 16
+    for number in (2, 62, 225):
+        table = projection_tables([number, 1])
+        assert table.site.shape[0] == 2 and table.row[number] >= 0 and not table.pos_mask[0, 1:].any()

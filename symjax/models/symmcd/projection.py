@@ -153,6 +153,8 @@ def _flats(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 def projection_tables(numbers: Iterable[int]) -> ProjectionTables:
     """Tables of these space groups (host; a group costs about 20 ms the first time).
 
+    Rows, positions and flats are padded to powers of two, so that other groups seldom need another program.
+
     Raises:
         InputError: no numbers, or one that is no space group.
     """
@@ -160,12 +162,15 @@ def projection_tables(numbers: Iterable[int]) -> ProjectionTables:
     if not wanted or not 1 <= wanted[0] <= wanted[-1] <= NUM_TYPES:
         raise InputError(f"projection tables need space-group numbers from 1 to {NUM_TYPES}, got {wanted[:5]}")
     flats, known = [_flats(n) for n in wanted], type_positions()
-    r, p, f = len(wanted), int(known.mask[wanted].sum(axis=1).max()), max(len(one[0]) for one in flats)
+    power = lambda n: 1 << (int(n) - 1).bit_length()
+    r, f = power(len(wanted)), power(max(len(one[0]) for one in flats))
+    p = min(power(known.mask[wanted].sum(axis=1).max()), known.mask.shape[1])
+    padded = np.resize(wanted, r)  # rows beyond the wanted ones are never looked up
     out = ProjectionTables(
         row=np.full(NUM_TYPES + 1, -1, np.int32),
-        site=known.site[wanted, :p],
-        pos_mask=known.mask[wanted, :p],
-        dof=known.dof[wanted, :p],
+        site=known.site[padded, :p],
+        pos_mask=known.mask[padded, :p],
+        dof=known.dof[padded, :p],
         flat_pos=np.full((r, f), -1, np.int32),
         flat_op=np.zeros((r, f), np.int32),
         point=np.zeros((r, f, 3)),
