@@ -30,7 +30,7 @@ def test_without_the_extra_the_error_says_how_to_get_it(monkeypatch):
 
 
 def test_unknown_potential():
-    with pytest.raises(InputError, match="there are chgnet, sevennet, .* and ase:"):
+    with pytest.raises(InputError, match=r"there are chgnet, sevennet, .* and ase:"):
         load_potential("nothing")
 
 
