@@ -31,7 +31,7 @@ class Prediction(NamedTuple):
 
 DATASETS = ("perov-5", "carbon-24", "mp-20", "mpts-52")
 _DIFFCSP = "DiffCSP, arXiv 2309.04475, table 1"
-_CRYSTALITE = "as Crystalite's authors state (one digit less than a table)"
+_CRYSTALITE = "Crystalite, arXiv 2604.02270 (fewer digits than its table)"
 _ROWS = {  # (model, tries) -> (match, RMSE) of each of DATASETS
     ("P-cG-SchNet", 1): ((48.22, 0.4179), (17.29, 0.3846), (15.39, 0.3762), (3.67, 0.4115)),
     ("P-cG-SchNet", 20): ((97.94, 0.3463), (55.91, 0.3551), (32.64, 0.3018), (12.96, 0.3942)),
@@ -59,7 +59,7 @@ class Msun(NamedTuple):
 
 
 MSUN_NUM = 2500
-MSUN_SOURCE = "public script generate_msun_plots of PLaID++, novelty against MP-20"
+MSUN_SOURCE = "public script generate_msun_plots of PLaID++ (arXiv 2509.07150), novelty against MP-20"
 MSUN: tuple[Msun, ...] = (
     Msun("PLaID++", 30.2),
     Msun("MatterGen", 22.7),

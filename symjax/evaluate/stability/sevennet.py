@@ -60,11 +60,13 @@ def load_sevennet(name: str, device: str | None = None) -> SevenNet:
     """
     try:
         import torch
+        from sevenn.calculator import SevenNetCalculator
         from sevenn.util import pretrained_name_to_path
     except ImportError as error:
         raise InputError(
             f"the potential {name} needs the packages sevenn and torch ({error}); get them by: {INSTALL_SEVENNET}"
         ) from error
+    del SevenNetCalculator  # imported so that what it needs and is not there is said now
     checkpoint = CHECKPOINTS[name]
     try:
         content = Path(pretrained_name_to_path(checkpoint)).read_bytes()
