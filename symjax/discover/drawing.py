@@ -77,7 +77,8 @@ def draw(source: Source, num: int, state: Path, progress: Progress | None = None
     """
     parts: list[CrystalDataset] = []
     reasons: dict[str, int] = {}
-    draws, weights = 0, None
+    draws = 0
+    weights: Any = None
     for piece in range(-(-num // PIECE)):
         count = min(PIECE, num - piece * PIECE)
         if not (state / _name(piece, "json")).is_file():

@@ -117,7 +117,8 @@ def discover(
         InputError: the request cannot be met, or the folder holds something else.
         SymjaxError: nothing came out.
     """
-    folder, notes = Path(folder), []
+    folder = Path(folder)
+    notes: list[str] = []
     potential = _potential(options, notes, say)
     with opened(folder, plan or _plan(options), overwrite=overwrite) as state, Cache(state / "results.sqlite") as cache:
         drawn = draw(options.source, options.num, state, progress)
@@ -131,7 +132,9 @@ def discover(
         _mark_duplicates(rows, first)
         live = [i for i, row in enumerate(rows) if row["same_as"] is None]
         say(f"{len(rows)} crystals, {len(live)} of them different")
-        hull, found, final = None, [], list(cells)
+        hull: Hull | None = None
+        found: list[Completeness] = []
+        final = list(cells)
         if potential is not None:
             hull, found = hull_for(
                 [cells[i] for i in live],
