@@ -258,7 +258,10 @@ def joined(parts: Sequence[CrystalDataset]) -> CrystalDataset:
         return parts[0]
     sets = np.cumsum([0] + [len(part.sets) for part in parts[:-1]])
     orbits = np.cumsum([0] + [len(part.orbit_z) for part in parts[:-1]])
-    whole = lambda name: np.concatenate([getattr(part, name) for part in parts])
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("k", "orbit_z", "orbit_pos", "orbit_x", "ids", "formula", "row")
+    }
     shared = [name for name in parts[0].properties if all(name in part.properties for part in parts)]
     return replace(
         parts[0],
@@ -268,7 +271,7 @@ def joined(parts: Sequence[CrystalDataset]) -> CrystalDataset:
             [part.orbit_start[:-1] + shift for part, shift in zip(parts, orbits)]
             + [[sum(len(p.orbit_z) for p in parts)]]
         ).astype(np.int64),
-        **{name: whole(name) for name in ("k", "orbit_z", "orbit_pos", "orbit_x", "ids", "formula", "row")},
+        **columns,
         properties={name: np.concatenate([part.properties[name] for part in parts]) for name in shared},
         derived={},
     )
