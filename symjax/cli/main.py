@@ -58,15 +58,20 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse's."""
-        given = list(sys.argv[1:] if args is None else args)
-        place = next((i for i, word in enumerate(given) if not word.startswith("-")), 0)
-        if given[place : place + 2] == ["evaluate", "hull"]:
-            del given[place]
-        return super().parse_known_args(given, namespace)
+        return super().parse_known_args(_one_word(sys.argv[1:] if args is None else args), namespace)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line as one parser."""
+def _one_word(given: Sequence[str]) -> list[str]:
+    """A command line in which the command is one word: `evaluate hull` is `hull`."""
+    found = list(given)
+    place = next((i for i, word in enumerate(found) if not word.startswith("-")), 0)
+    if found[place : place + 2] == ["evaluate", "hull"]:
+        del found[place]
+    return found
+
+
+def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The command line as one parser; with fewer commands it is built sooner, and knows only those."""
     parser = _Parser(
         prog="symjax",
         description="Crystals generated from symmetry operations.",
@@ -77,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=argparse.ArgumentParser
     )
-    for name in COMMANDS:
+    for name in commands:
         importlib.import_module(f"symjax.cli.{name}").add_parser(subparsers)
     return parser
 
@@ -90,7 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = argparse.Namespace(debug=False)  # reading the line may fail: it lists systems, those of other packages too
     try:
-        args = build_parser().parse_args(argv)
+        given = sys.argv[1:] if argv is None else list(argv)
+        first = next(
+            (word for word in given if not word.startswith("-")), None
+        )  # no option before the command has a value
+        args = build_parser((first,) if first in COMMANDS else COMMANDS).parse_args(argv)
         code = importlib.import_module(f"symjax.cli.{args.command}").run(args)
         sys.stdout.flush()
         return int(code)

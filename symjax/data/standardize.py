@@ -13,7 +13,7 @@ Change of basis as spglib gives it: x_standard = T x + p, basis_standard = basis
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 
 import numpy as np
@@ -215,26 +215,31 @@ def _fill_cell(
     structure: AtomicStructure, transform: np.ndarray, origin: np.ndarray, columns: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """All atoms of the standard cell, (a,) and (a, 3) in [0, 1); copies of one atom in a supercell are merged."""
-    inverse = np.linalg.inv(transform)
     ratio = 1.0 / np.linalg.det(transform)  # standard cells per input cell's volume
     expected = len(structure.z) * ratio
     if abs(expected - round(expected)) > 1e-3 or expected < 0.5:
         return None
-    low = np.floor(np.minimum(inverse, 0).sum(axis=1) - 1).astype(int)
-    high = np.ceil(np.maximum(inverse, 0).sum(axis=1) + 1).astype(int)
-    shifts = np.array(list(product(*(range(a, b + 1) for a, b in zip(low, high, strict=True)))), float)
-    shifts = _unique_points(shifts @ transform.T)
+    shifts = _input_translations(np.ascontiguousarray(transform, float).tobytes())
     base = structure.x @ transform.T + origin
     x = np.mod((base[:, None, :] + shifts[None]).reshape(-1, 3), 1.0)
     z = np.repeat(structure.z, len(shifts))
     keep = np.ones(len(z), bool)
-    for i in _crowded(
-        z, x, columns, tolerance
-    ):  # first atom of each cluster wins; averaging over the group follows later
-        if keep[i]:
+    for i in _crowded(z, x, columns, tolerance):
+        if keep[i]:  # the first atom of each cluster wins; averaging over the group follows later
             later = i + 1 + np.flatnonzero(keep[i + 1 :] & (z[i + 1 :] == z[i]))
             keep[later[_distances(x[later] - x[i], columns) <= tolerance]] = False
     return (z[keep], x[keep]) if keep.sum() == round(expected) else None
+
+
+@lru_cache(maxsize=4096)
+def _input_translations(transform: bytes) -> np.ndarray:
+    """Translations of the input cell that are none of the standard one, as fractions of the latter; zero first."""
+    T = np.frombuffer(transform).reshape(3, 3)
+    inverse = np.linalg.inv(T)
+    low = np.floor(np.minimum(inverse, 0).sum(axis=1) - 1).astype(int)
+    high = np.ceil(np.maximum(inverse, 0).sum(axis=1) + 1).astype(int)
+    shifts = np.array(list(product(*(range(a, b + 1) for a, b in zip(low, high, strict=True)))), float)
+    return _unique_points(shifts @ T.T)
 
 
 def _distances(delta: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -329,10 +334,16 @@ def _symmetrize(
     if nearest.min(axis=1).max() > 2 * tolerance or len(np.unique(hit)) != len(atoms):
         return None
     shift = delta[np.arange(len(W)), hit]
-    mean = np.linalg.solve(W, shift[..., None])[..., 0].mean(axis=0)  # pulled back to the representative and averaged
+    mean = np.einsum("nij,nj->i", _inverses(table.W[0].tobytes()), shift) / len(W)  # pulled back to the representative
     dof = int(table.pos_dof[0, position])
     x0, basis = table.pos_x0[0, position], table.pos_basis[0, position]
     return position, wrap_on_flat(x0, basis, dof, nearest_on_flat(x0, basis, dof, point + mean))
+
+
+@lru_cache(maxsize=256)
+def _inverses(W: bytes) -> np.ndarray:
+    """(n, 3, 3) inverses of int32 rotation parts."""
+    return np.rint(np.linalg.inv(np.frombuffer(W, np.int32).reshape(-1, 3, 3)))
 
 
 def nearest_on_flat(x0: np.ndarray, basis: np.ndarray, dof: int, y: np.ndarray) -> np.ndarray:
