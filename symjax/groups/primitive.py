@@ -108,33 +108,45 @@ def _divide(W: np.ndarray, w: np.ndarray, den: int) -> PrimitiveForm | None:
     columns = lattice.T.copy()
     volume = int(np.prod(np.diag(lattice)))
     num = den**3 // volume
-    if not pure.any() or int(pure.sum()) != num or len(W) % num or len(np.unique(w[pure], axis=0)) != num:
+    if not pure.any() or int(pure.sum()) != num or len(W) % num or len(_distinct(w[pure])[0]) != num:
         return None
     adjugate = exact.cofactors(columns).T  # volume * columns^-1
     scaled = exact.matmul(adjugate[None], exact.matmul(W, columns[None]))
     if (scaled % volume).any():
         return None  # a rotation does not keep the translations
     W_new, w_new = scaled // volume, exact.matvec(adjugate[None], w) % volume
-    rows, first, counts = np.unique(
-        np.concatenate([W_new.reshape(-1, 9), w_new], axis=-1), axis=0, return_index=True, return_counts=True
-    )
-    if (counts != num).any() or len(np.unique(rows[:, :9], axis=0)) != len(rows) or len(rows) > _STABILIZER_BOUND:
+    moved = np.concatenate([W_new.reshape(-1, 9), w_new], axis=-1)
+    first, counts = _distinct(moved)
+    rows = moved[first]
+    if (counts != num).any() or len(_distinct(rows[:, :9])[0]) != len(rows) or len(rows) > _STABILIZER_BOUND:
         return None
-    old = np.concatenate([W.reshape(-1, 9), w], axis=-1)
-    if len(np.unique(old, axis=0)) != len(old):
+    if len(_distinct(np.concatenate([W.reshape(-1, 9), w], axis=-1))[0]) != len(W):
         return None
-    order = np.argsort(first, kind="stable")
-    identity = np.flatnonzero((rows[order, :9] == np.eye(3, dtype=np.int64).ravel()).all(axis=-1))
-    order = np.concatenate([order[identity], np.delete(order, identity)])
+    is_identity = (rows[:, :9] == np.eye(3, dtype=np.int64).ravel()).all(axis=-1)
+    rows = np.concatenate([rows[is_identity], rows[~is_identity]])
     common = int(np.gcd.reduce(np.append(rows[:, 9:].ravel(), volume)))
     return PrimitiveForm(
-        W=rows[order, :9].reshape(-1, 3, 3),
-        w=rows[order, 9:] // common,
+        W=rows[:, :9].reshape(-1, 3, 3),
+        w=rows[:, 9:] // common,
         den=volume // common,
         columns=columns,
         source_den=den,
         num_translations=num,
     )
+
+
+_HASH = np.random.default_rng(0).integers(-(2**62), 2**62, 12)
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each distinct row of integers (n, up to 12) comes first, ascending, and how often it comes."""
+    _, first, inverse, counts = np.unique(
+        rows @ _HASH[: rows.shape[1]], return_index=True, return_inverse=True, return_counts=True
+    )
+    if (rows[first][inverse] != rows).any():  # two rows with one hash
+        _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return first[order], counts[order]
 
 
 def _closes(form: PrimitiveForm) -> bool:
