@@ -19,7 +19,14 @@ from symjax.errors import InputError, NotAGroupError, SymjaxError
 from symjax.groups.primitive import PrimitiveForm, primitive_form, solve_origin
 from symjax.groups.sets import OpSet, members
 from symjax.groups.spglib_notice import without_notice
-from symjax.groups.tables import NUM_SETTINGS, default_hall, hall_setting, hall_to_number, setting_symbols
+from symjax.groups.tables import (
+    NUM_SETTINGS,
+    default_hall,
+    hall_setting,
+    hall_to_number,
+    setting_symbols,
+    tabulated_hall,
+)
 from symjax.lattice.reduction import reduce_metric
 from symjax.ops import exact
 
@@ -68,8 +75,12 @@ def identify(opset: OpSet, *, name: str = "the set of operations") -> Identified
     key = _key(inner)
     found = _cache.get(key)
     if found is None:
-        form = primitive_form(inner, name=name)
-        found = _setting(_type_number(form, name), form, inner)
+        hall = tabulated_hall(inner)  # a group, and its type known
+        if hall:
+            found = _identified(hall_to_number(hall), hall, "same", (0.0, 0.0, 0.0))
+        else:
+            form = primitive_form(inner, name=name)
+            found = _setting(_type_number(form, name), form, inner)
         _cache[key] = found
         if len(_cache) > _CACHE_SIZE:
             _cache.popitem(last=False)

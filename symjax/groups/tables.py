@@ -81,6 +81,37 @@ def _standard_sets() -> dict[tuple[bytes, bytes], int]:
     return {(opset.W.tobytes(), opset.w.tobytes()): number for number, opset in sets}
 
 
+def tabulated_hall(opset: OpSet, *, repeats: bool = False) -> int:
+    """Hall number of the tabulated setting that one set is as it stands, whatever its order; 0 where it is none.
+
+    Args:
+        opset: without padding.
+        repeats: take a set that lists an operation twice for what it holds.
+    """
+    W = np.asarray(opset.W)
+    if DEN % opset.den or not len(W) or np.abs(W).max() > 1:
+        return 0
+    codes = _codes(W, np.asarray(opset.w) * (DEN // opset.den))
+    return _halls_by_codes().get(codes.tobytes(), 0) if repeats or len(codes) == len(W) else 0
+
+
+def _codes(W: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Ascending distinct int64 codes of operations with entries of -1, 0, 1 and translations in 24ths."""
+    return np.unique(
+        (W.reshape(-1, 9).astype(np.int64) + 1) @ 3 ** np.arange(9) * DEN**3 + w % DEN @ DEN ** np.arange(3)
+    )
+
+
+@cache
+def _halls_by_codes() -> dict[bytes, int]:
+    """Codes of each tabulated setting -> its Hall number, the first of equal ones."""
+    found: dict[bytes, int] = {}
+    for hall in range(1, NUM_SETTINGS + 1):
+        opset = hall_setting(hall)
+        found.setdefault(_codes(opset.W, opset.w).tobytes(), hall)
+    return found
+
+
 def wyckoff_letters(number: int) -> str:
     """Wyckoff letter of each of `wyckoff_positions(standard_setting(number))`, in their order.
 

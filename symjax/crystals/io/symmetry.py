@@ -21,7 +21,7 @@ from symjax.crystals.io.report import Note, UnusableCrystal
 from symjax.errors import InputError, SymjaxError
 from symjax.groups.axioms import check_group
 from symjax.groups.sets import OpSet, canonical_unique, make_opset
-from symjax.groups.tables import NUM_SETTINGS, hall_setting, hall_to_number, setting_symbols
+from symjax.groups.tables import hall_to_number, setting_symbols, tabulated_hall
 from symjax.ops.symbols import parse_xyz
 
 LISTS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
@@ -302,23 +302,10 @@ def cell_misfit(opset: OpSet, metric: np.ndarray) -> float:
     return float(np.abs(change / np.outer(edges, edges)).max())
 
 
-@lru_cache(maxsize=1)
-def _tabulated() -> dict[bytes, int]:
-    """Sorted operations of every tabulated setting -> space-group number."""
-    return {_key(hall_setting(hall)): hall_to_number(hall) for hall in range(1, NUM_SETTINGS + 1)}
-
-
-def _key(opset: OpSet) -> bytes:
-    """Bytes that depend on the set only, not on its order (translations in 24ths)."""
-    W, w = np.asarray(opset.W), np.asarray(opset.w) * (24 // opset.den)
-    codes = (W.reshape(-1, 9) + 1) @ 3 ** np.arange(9) * 24**3 + w @ 24 ** np.arange(3)
-    return np.unique(codes).astype(np.int64).tobytes()
-
-
 def tabulated_type(opset: OpSet) -> int:
     """Space-group number of a set that is one of the 530 tabulated settings as it stands, else 0."""
-    W = np.asarray(opset.W)
-    return 0 if 24 % opset.den or np.abs(W).max(initial=0) > 1 else _tabulated().get(_key(opset), 0)
+    hall = tabulated_hall(opset, repeats=True)
+    return hall_to_number(hall) if hall else 0
 
 
 def type_number(opset: OpSet) -> int:
