@@ -196,3 +196,14 @@ def test_batches_of_descriptions_keep_their_shape():
     op = exact.take(distinct(), np.arange(6))
     nested = geometry.describe(Op(op.W.reshape(2, 3, 3, 3), op.w.reshape(2, 3, 3)))
     assert [len(row) for row in nested] == [3, 3] and nested[1][0] == geometry.describe(op)[3]
+
+
+def test_what_is_kept_by_operation_is_the_same_again():
+    """Asked for twice, in another order and with another denominator; an error names the place among those given now."""
+    op = symbols.parse_xyz(["x,y,z", "-y+1/2,x,z+1/4", "-x,-y,-z", "x,-y,z+1/2"])
+    once = geometry.describe(op)
+    assert geometry.describe(Op(op.W[::-1], op.w[::-1])) == once[::-1] == geometry.describe(op)[::-1]
+    halves = geometry.describe(Op(op.W, op.w // 2), 12)
+    assert [str(one) for one in halves] == [str(one) for one in once]
+    with pytest.raises(OperationError, match="operation 2 "):
+        geometry.describe(Op(np.array([*op.W[:2], [[1, 1, 0], [0, 1, 0], [0, 0, 1]]]), np.zeros((3, 3), int)))
