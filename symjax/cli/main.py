@@ -95,11 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = argparse.Namespace(debug=False)  # reading the line may fail: it lists systems, those of other packages too
     try:
-        given = sys.argv[1:] if argv is None else list(argv)
-        first = next(
-            (word for word in given if not word.startswith("-")), None
-        )  # no option before the command has a value
-        args = build_parser((first,) if first in COMMANDS else COMMANDS).parse_args(argv)
+        given = _one_word(sys.argv[1:] if argv is None else argv)
+        named = [word for word in given if not word.startswith("-")][:1]  # no option before the command has a value
+        parser = build_parser(named) if named and named[0] in COMMANDS else build_parser()
+        args = parser.parse_args(argv)
         code = importlib.import_module(f"symjax.cli.{args.command}").run(args)
         sys.stdout.flush()
         return int(code)
