@@ -177,8 +177,10 @@ def main(argv: Sequence[str] | None = None, *, name: str = "experiments.train") 
                 raise ConfigError(f"--{needed} is missing (see --help)")
         if values.init:
             values.config.train.init_from = values.init
+        from symjax.data.files import local_path
         from symjax.train import hosts
 
+        local_path(values.workdir)
         joined = values.coordinator, values.num_processes, values.process_id
         hosts.connect(*joined, seconds=values.join_seconds)
         return train(values.config, values.workdir)

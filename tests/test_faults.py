@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "symjax.cli.main"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
-NUM = 320
+NUM = 160
 EMT = ("--relax", "--potential", "ase:ase.calculators.emt:EMT", "--fmax", "0.02", "--steps", "60")
 
 

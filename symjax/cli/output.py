@@ -41,9 +41,11 @@ def check_folder(path: str | Path, *, overwrite: bool | None = None, append: boo
     Raises:
         InputError: it is a file, cannot be made or written to, or holds the files of an earlier run; the message names it.
     """
+    from symjax.data.files import local_path
+
     if not str(path).strip():
         raise InputError("--out: an empty name is no folder; give one, or . for the current folder")
-    folder = Path(path)
+    folder = local_path(path)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; --out needs a folder")
     earlier = _named_in_index(folder) - {INDEX} if overwrite is False and not append else set()

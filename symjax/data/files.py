@@ -13,6 +13,7 @@ import io
 import math
 import os
 import platform
+import re
 import tempfile
 import zipfile
 import zlib
@@ -28,7 +29,23 @@ BOMB_FROM, MAX_RATIO = (
     2**28,
     500,
 )  # bytes of arrays from which their ratio to compressed bytes is looked at, and the most
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # two letters at least: C:/ is a disk; Path makes one slash of two
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip member can carry
+
+
+def local_path(path: str | Path) -> Path:
+    """A path of this machine.
+
+    Raises:
+        SymjaxError: it is an address such as ``gs://bucket/run``, of which a local folder ``gs:`` would be made.
+    """
+    if _ADDRESS.match(str(path)):
+        kind = str(path).partition(":")[0]
+        raise SymjaxError(
+            f"{path}: an address of {kind}, and files are read and written on mounted file systems only; mount the bucket "
+            "(gcsfuse, mountpoint-s3, blobfuse2) and give its path"
+        )
+    return Path(path)
 
 
 @contextlib.contextmanager
@@ -38,7 +55,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     Raises:
         SymjaxError: the folder does not exist, cannot be written, or the disk is full.
     """
-    path = Path(path)
+    path = local_path(path)
     temporary = None
     try:
         handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False)  # noqa: SIM115 - renamed, not deleted, when closed
@@ -127,7 +144,7 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         SymjaxError: no such file, not an archive, or a damaged member.
     """
-    path = Path(path)
+    path = local_path(path)
     if not path.is_file():
         raise SymjaxError(f"{path}: no such file (prepared data is made by `symjax data prepare`)")
     try:

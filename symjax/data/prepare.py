@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from symjax.data.dataset import CrystalDataset
-from symjax.data.files import locked, printable, write_text
+from symjax.data.files import local_path, locked, printable, write_text
 from symjax.data.readers import Source, SourceRow
 from symjax.data.rows import RowOptions, options_dict, treat_row
 from symjax.errors import DataError
@@ -142,7 +142,7 @@ def check_out(out: str | Path) -> Path:
     Raises:
         DataError: not ``.npz``, a folder, or in a place that cannot be written.
     """
-    out = Path(out)
+    out = local_path(out)
     if out.suffix != ".npz":
         raise DataError(f"{out}: the output is one array file and must end in .npz")
     if out.is_dir():

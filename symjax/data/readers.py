@@ -21,6 +21,7 @@ from symjax.crystals.io.cif_read import block_notes, split_cif
 from symjax.crystals.io.convert import kind_of_file
 from symjax.crystals.io.files import load_json, open_text, read_text
 from symjax.crystals.io.report import Note, UnusableCrystal
+from symjax.data.files import local_path
 from symjax.errors import DataError
 
 ID_COLUMNS = ("material_id", "id", "mp_id", "name", "filename")
@@ -66,7 +67,7 @@ class Source:
     """
 
     def __init__(self, path: str | Path, limit: int | None = None):
-        self.path, self.limit = Path(path), limit
+        self.path, self.limit = local_path(path), limit
         name = self.path.name.lower()
         if not self.path.exists():
             raise DataError(f"{path}: no such file or folder")

@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from symjax.nn.partition import by_row
+
 
 class Neighbours(NamedTuple):
     """Edges of `b` crystals, `m` representatives, `K` neighbours each."""
@@ -62,7 +64,7 @@ def find_neighbours(
     itself = (jnp.arange(a)[None, None, :] == home[:, :, None])[..., None] & (jnp.arange(o) == 0)
     square = jnp.where(itself | ~atom_mask[:, None, :, None], 1e8, square)
     flat = square.reshape(b, m, a * o)
-    negative, index = jax.lax.top_k(-flat, num)
+    negative, index = by_row(lambda rows: jax.lax.top_k(rows, num), -flat)
     picked = index // o
     vector = jnp.take_along_axis(vectors.reshape(b, m, a * o, 3), index[..., None], axis=2)
     real = negative > -1e7

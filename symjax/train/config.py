@@ -15,7 +15,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from symjax.errors import ConfigError
+from symjax.data.files import local_path
+from symjax.errors import ConfigError, SymjaxError
 
 SCHEDULES = ("constant", "cosine", "linear")
 DTYPES = ("float32", "bfloat16")
@@ -278,6 +279,12 @@ def _check_data(config: ConfigDict, needs_data: bool) -> list[str]:
         ]
     for role in ("train", "val"):
         path = config.data[role]
+        if path:
+            try:
+                local_path(path)
+            except SymjaxError as error:
+                problems.append(f"config.data.{role} = {error}")
+                continue
         if path and not Path(path).is_file() and (role, path) != ("train", PROTOTYPES):
             problems.append(f"config.data.{role} = {path!r}: no such file")
     return problems

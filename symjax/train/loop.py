@@ -23,7 +23,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from symjax.data.files import locked, write_text
+from symjax.data.files import local_path, locked, write_text
 from symjax.errors import ConfigError, SymjaxError, WeightsError
 from symjax.train import hosts
 from symjax.train import mesh as meshes
@@ -101,7 +101,7 @@ class Trainer:
         self, task: Task, config: ConfigDict, workdir: str | Path, *, data_hash: Mapping[str, str] | None = None
     ):
         self.task, self.config, self.train = task, config, config.train
-        self.workdir = Path(workdir)
+        self.workdir = local_path(workdir)
         self.data_hash = dict(data_hash or {})
         self.mesh = meshes.make_mesh()
         buckets = task.buckets()

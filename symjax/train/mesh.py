@@ -11,12 +11,29 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-DATA = "data"
+from symjax.nn.partition import DATA
 
 
 def make_mesh() -> Mesh:
     """Mesh over every device of every process."""
     return jax.make_mesh((jax.device_count(),), (DATA,), axis_types=(AxisType.Auto,))
+
+
+class Meshed:
+    """A compiled program that is called, or lowered, under a mesh, so that what is inside knows of it (`symjax.nn.partition`)."""
+
+    def __init__(self, program: Any, mesh: Mesh):
+        self._program, self._mesh = program, mesh
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run it."""
+        with jax.set_mesh(self._mesh):
+            return self._program(*arguments)
+
+    def lower(self, *arguments: Any) -> Any:
+        """What `jax.jit` has to compile."""
+        with jax.set_mesh(self._mesh):
+            return self._program.lower(*arguments)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

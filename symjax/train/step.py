@@ -19,7 +19,7 @@ from jax.sharding import Mesh
 
 from symjax.errors import SymjaxError
 from symjax.train.interface import PyTree, Task
-from symjax.train.mesh import replicated, spread
+from symjax.train.mesh import Meshed, replicated, spread
 from symjax.train.parameters import merge, scale_by_rates, split
 from symjax.train.plateau import scale_by_plateau
 
@@ -152,7 +152,7 @@ def make_dispatch(task: Task, optimizer: optax.GradientTransformation, train: An
         sums = {k: jnp.zeros((), jnp.float32) for k in shapes}
         return jax.lax.fori_loop(0, num, body, (state, sums, jnp.full((), -1, jnp.int32)))
 
-    return jax.jit(dispatch, donate_argnums=0, out_shardings=replicated(mesh))
+    return Meshed(jax.jit(dispatch, donate_argnums=0, out_shardings=replicated(mesh)), mesh)
 
 
 def make_evaluate(task: Task, train: Any, mesh: Mesh) -> Callable:
@@ -170,4 +170,4 @@ def make_evaluate(task: Task, train: Any, mesh: Mesh) -> Callable:
         _, rows = jax.lax.scan(one, None, (jnp.arange(indices.shape[0]), indices))
         return {k: jnp.mean(v) for k, v in rows.items()}
 
-    return jax.jit(evaluate, out_shardings=replicated(mesh))
+    return Meshed(jax.jit(evaluate, out_shardings=replicated(mesh)), mesh)

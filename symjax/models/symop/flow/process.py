@@ -22,6 +22,7 @@ import numpy as np
 
 from symjax.lattice import K_BASIS
 from symjax.models.symop.flow.representation import proper_alphabet, relabellings
+from symjax.nn.partition import by_row
 from symjax.ops.types import DEN
 
 Array = Any
@@ -136,7 +137,7 @@ def candidates(k: Array) -> tuple[Array, Array, Array]:
     M = [[sum(moved[_PLACE[i][m]] * H[:, m, j, None] for m in range(3)) for j in range(3)] for i in range(3)]
     square = sum(M[i][j] * M[j][i] for i in range(3) for j in range(3))
     defect = square - 2 * (M[0][0] + M[1][1] + M[2][2]) + 3
-    worst, index = jax.lax.top_k(-defect, NUM_PROPER)
+    worst, index = by_row(lambda rows: jax.lax.top_k(rows, NUM_PROPER), -defect)
     W = alphabet[index]
     R = S[:, None] @ W.astype(k.dtype) @ inverse[:, None]
     defect = jnp.maximum(-worst, 0.0)
