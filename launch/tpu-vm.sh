@@ -4,7 +4,8 @@
 #     export TPU=my-slice ZONE=us-east5-b ACCELERATOR=v5litepod-64
 #     launch/tpu-vm.sh create                 # a slice that may be preempted
 #     launch/tpu-vm.sh install                # this clone, on all its workers
-#     launch/tpu-vm.sh train --config symop:base --workdir gs://bucket/runs/base --config.data.train=gs://bucket/train.npz ...
+#     launch/tpu-vm.sh mount my-bucket        # at ~/bucket, with gcsfuse
+#     launch/tpu-vm.sh train --config symop:base --workdir bucket/runs/base --config.data.train=bucket/train.npz ...
 #     launch/tpu-vm.sh delete
 #
 # `train` starts the same line on every worker; they find each other by the slice's metadata. It ends with the code of the run: 75
@@ -27,8 +28,10 @@ install() {
     tar -czf "$archive" -C "$here" --exclude=.git .
     gcloud compute tpus tpu-vm scp "$archive" "$TPU:symjax.tar.gz" --zone="$ZONE" --worker=all
     rm -f "$archive"
-    on_all "mkdir -p symjax && tar -xzf symjax.tar.gz -C symjax && pip install -q 'jax[tpu]' gcsfs -e symjax"
+    on_all "mkdir -p symjax && tar -xzf symjax.tar.gz -C symjax && pip install -q 'jax[tpu]' -e symjax"
 }
+
+mount() { on_all "mkdir -p bucket && mountpoint -q bucket || gcsfuse --implicit-dirs ${1:?name of the bucket} bucket"; }
 
 train() {
     local line
@@ -45,8 +48,8 @@ loop() {
     while true; do
         case $(state) in
             READY) ;;
-            ABSENT) create && install ;;
-            *) delete || true; create && install ;;
+            ABSENT) create && install && mount "${BUCKET:?bucket to mount on a new slice}" ;;
+            *) delete || true; create && install && mount "${BUCKET:?bucket to mount on a new slice}" ;;
         esac
         code=0
         train "$@" || code=$?
@@ -60,6 +63,6 @@ loop() {
 
 case ${1:-} in
     create | install | delete | state) "$1" ;;
-    train | loop) "$@" ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    mount | train | loop) "$@" ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
