@@ -94,7 +94,7 @@ class Checkpoints:
             raise WeightsError(f"cannot use {self.folder} for checkpoints: {_line(error)}") from error
 
     def __enter__(self) -> Checkpoints:
-        strange = sorted({*self._manager.all_steps()} - {*self.steps()})  # orbax takes 060 and other digits for 60
+        strange = sorted({*self._manager.all_steps()} - {*self.steps()})  # orbax takes any number
         if strange:
             said = ", ".join(str(step)[:20] for step in strange[:3])
             raise WeightsError(
