@@ -62,9 +62,11 @@ def spgrep_characters(number, k):
     """Characters of spgrep and of ours at a k of the primitive basis, in the same order of operations."""
     spgrep = pytest.importorskip("spgrep")
     form = primitive_form(standard_setting(number))
-    theirs, rows = spgrep.get_spacegroup_irreps_from_primitive_symmetry(
-        form.W.astype(np.int32), form.w / form.den, np.array(k)
-    )
+    given = (form.W.astype(np.int32), form.w / form.den, np.array(k))
+    try:
+        theirs, rows = spgrep.get_spacegroup_irreps_from_primitive_symmetry(*given)
+    except np.linalg.LinAlgError:  # its default way inverts a singular matrix in 37 of the 920 cases of the slow test
+        theirs, rows = spgrep.get_spacegroup_irreps_from_primitive_symmetry(*given, method="random")
     theirs = np.array([np.trace(one, axis1=1, axis2=2) for one in theirs])
     inverse = np.linalg.inv(form.columns / form.source_den)
     irreps = irreps_at(standard_setting(number), KVector.of(np.array(k) @ inverse))
