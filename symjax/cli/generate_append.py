@@ -27,12 +27,12 @@ class Earlier(NamedTuple):
 
     Attributes:
         folder: the folder.
-        index: its index.
+        content: its index.
         dataset: its crystals.
     """
 
     folder: Path
-    index: dict[str, Any]
+    content: dict[str, Any]
     dataset: CrystalDataset
 
     @property

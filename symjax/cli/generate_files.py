@@ -112,7 +112,7 @@ def write(
         if before is not None:
             prepend(stage, before.folder, args.format)
         if not args.no_picture:
-            known = [] if before is None else before.index["crystals"]
+            known = [] if before is None else before.content["crystals"]
             old = [] if before is None else before.dataset.all_atoms()
             _draw(stage / "crystals.png", [*old, *found.cells], [*known, *found.entries])
     index = {
@@ -123,7 +123,7 @@ def write(
         "files": sorted({file.name for file in stage.iterdir()} | {INDEX}),
         "crystals": found.entries,
     }
-    write_json(stage / INDEX, index if before is None else merged(before.index, index))
+    write_json(stage / INDEX, index if before is None else merged(before.content, index))
 
 
 def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str, Any]], kind: str, start: int) -> None:

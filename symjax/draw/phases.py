@@ -91,6 +91,14 @@ def _line(axes: Any, data: dict[str, Any]) -> None:
                     fontsize=8,
                     color=INK,
                 )
+    for point in sorted(data["generated"], key=lambda p: p["formation_energy"]):  # the lowest of each composition
+        x = point["fractions"][1]
+        if 0 < x < 1 and all(abs(x - other) > 0.06 for other in labelled):
+            labelled.append(x)
+            place = {"xytext": (0, -12), "textcoords": "offset points", "ha": "center"}
+            axes.annotate(
+                pretty_formula(point["formula"]), (x, point["formation_energy"]), fontsize=8, color=MADE, **place
+            )
     axes.axhline(0, color=INK, lw=0.6, zorder=1)
     low = min(
         [p["formation_energy"] for side in ("reference", "generated") for p in data[side] if p[f"on_{side}_hull"]],
