@@ -1,5 +1,6 @@
 """Content of the cell: neutral compositions, known ones and against enumeration; numbers of atoms; as demands of the loop."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -13,6 +14,7 @@ from symjax.errors import InputError
 from symjax.generate.content import can_be_neutral, of_size, units_asked
 from symjax.generate.loop import CHARGED, generate
 from symjax.generate.request import Request, parse_formula
+from symjax.models.symop.sample import _accepted
 from tests.generate.test_loop import SALT, Made, elements
 
 
@@ -88,3 +90,20 @@ def test_sizes_that_cannot_be_meant():
         Request(units=2)
     with pytest.raises(InputError, match="atoms in the primitive cell must be at least 1"):
         Request(atoms=0)
+
+
+def test_sites_are_drawn_again_before_elements_are_given_up():
+    """Row 1 is met by its third choice of sites, row 2 never, row 3 was not whole then; counts are of draws."""
+    types = StructureTypes(SALT, np.zeros(4, int), np.full((4, 1), 11), np.zeros((4, 1), int))
+    asked = []
+
+    def again(attempt):
+        asked.append(attempt)
+        pos = np.array([[9], [attempt], [0], [2]])
+        return dataclasses.replace(types, pos=pos), np.array([0, 1, 2])
+
+    accept = lambda some: some.pos[:, 0] >= 2
+    start = dataclasses.replace(types, pos=np.array([[2], [0], [0], [0]]))
+    found, good, refused = _accepted(accept, again, start, np.arange(4), 4)
+    assert good.tolist() == [0, 1] and found.pos[:2, 0].tolist() == [2, 2]
+    assert asked == [1, 2, 3] and refused == 3 + 3 + 2 + 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import flax.linen as nn
@@ -35,6 +35,7 @@ from symjax.wyckoff.types import MAX_POSITIONS
 Array = Any
 MAX_STEPS = 12  # of the walk; orders double at least, and the largest is 192
 SPECIES_BLOCK = 16  # species whose walks are summed exactly together
+SITE_DRAWS = 4  # of the same elements and operations, where a demand on whole structure types is not met
 SET_BLOCK = 32  # tables of sets are padded to a multiple, so that few shapes are compiled
 
 
@@ -333,7 +334,8 @@ def sample_structure_types(
         if accept is None:
             good = good[: num - found]
         else:
-            good, refused = _accepted(accept, types, good, num - found)
+            again = cache(partial(_typed_again, net, params, (keys[2], keys[3]), (z, numbers, failed), demands))
+            types, good, refused = _accepted(accept, again, types, good, num - found)
             rejected += refused
         parts.append((types.z[good], types.pos[good], numbers[good], *([] if passed is None else [passed[good]])))
         found += len(good)
@@ -397,19 +399,46 @@ def _typed(
     return StructureTypes(sets, index, z, pos), np.nonzero(~(failed | stuck))[0]
 
 
+def _typed_again(
+    net: OperationsNet, params: Any, keys: Sequence[Array], drawn: tuple, demands: Demands, attempt: int
+) -> tuple[StructureTypes, np.ndarray]:
+    """`_typed` of the same elements and operations, with other sites."""
+    return _typed(net, params, [jax.random.fold_in(key, attempt) for key in keys], *drawn, demands)
+
+
 def _accepted(
-    accept: Callable[[StructureTypes], np.ndarray], types: StructureTypes, rows: np.ndarray, num: int
-) -> tuple[np.ndarray, int]:
-    """The first `num` of some rows that are accepted, and how many were not on the way."""
+    accept: Callable[[StructureTypes], np.ndarray],
+    again: Callable[[int], tuple[StructureTypes, np.ndarray]],
+    types: StructureTypes,
+    rows: np.ndarray,
+    num: int,
+) -> tuple[StructureTypes, np.ndarray, int]:
+    """The first `num` of some rows that are accepted, and how many draws were not on the way.
+
+    Sites of a row that is not accepted are drawn again first, so that elements and operations that are hard to meet the demand
+    with do not become rare.
+
+    Args:
+        again: number of an attempt -> structure types of the same elements and operations, and the rows that are whole.
+    """
+    z, pos = np.array(types.z), np.array(types.pos)
     kept: list[int] = []
     refused = 0
     for start in range(0, len(rows), max(num, 1)):
+        if len(kept) >= num:
+            break
         part = rows[start : start + num]
-        for row, good in zip(part.tolist(), accept(types.take(part)), strict=True):
-            if len(kept) == num:
-                return np.array(kept, int), refused
-            if good:
-                kept.append(row)
-            else:
-                refused += 1
-    return np.array(kept, int), refused
+        good = np.array(accept(types.take(part)), bool)
+        for attempt in range(1, SITE_DRAWS):
+            if good.all():
+                break
+            refused += int((~good).sum())
+            other, whole = again(attempt)
+            open_rows = np.flatnonzero(~good & np.isin(part, whole))
+            if not len(open_rows):
+                continue
+            met = open_rows[np.array(accept(other.take(part[open_rows])), bool)]
+            z[part[met]], pos[part[met]], good[met] = other.z[part[met]], other.pos[part[met]], True
+        refused += int((~good).sum())
+        kept += part[good].tolist()
+    return StructureTypes(types.sets, types.set_index, z, pos), np.array(kept[:num], int), refused
