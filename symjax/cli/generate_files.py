@@ -104,8 +104,8 @@ def write(
 
     if found.dataset is not None:
         _write_crystals(stage, found.dataset, found.entries, args.format, 0 if before is None else before.number)
-        for index, crystal in found.relaxed.items():
-            entry = found.entries[index]
+        for row, crystal in found.relaxed.items():
+            entry = found.entries[row]
             write_standard(stage / entry["relaxed"]["file"], crystal, entry)
         whole = found.dataset if before is None else joined([before.dataset, found.dataset])
         whole.save(stage / "crystals.npz")

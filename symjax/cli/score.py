@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         }
         for i in range(len(data))
     ]
-    rows.sort(key=lambda row: (row["log_likelihood_nats"] is None, -(row["log_likelihood_nats"] or 0.0)))
+    rows.sort(key=lambda row: (row["log_likelihood_nats"] is None, -float(row["log_likelihood_nats"] or 0.0)))
     value = {"model": args.model, "kind": found.kind, "of": found.of, "crystals": rows, "could_not_be_read": refused}
     if args.out is not None:
         _write(args.out, value)

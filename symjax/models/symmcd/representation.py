@@ -18,6 +18,7 @@ from typing import Any
 import flax.struct
 import numpy as np
 
+from symjax._later import pytree
 from symjax.data.asymmetric_units import NUM_ELEMENTS, AsymmetricUnits, asymmetric_units
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import InputError
@@ -36,7 +37,7 @@ HEXAGONAL_K1 = -np.log(3.0) / 4
 """k of xy in every lattice with a = b and gamma = 120 degrees."""
 
 
-@flax.struct.dataclass
+@pytree
 class Representation(AsymmetricUnits):
     """c crystals of at most m orbits, padded at the end.
 

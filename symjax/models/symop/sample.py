@@ -66,6 +66,7 @@ class StructureTypeSamples:
     rejected: int = 0
 
 
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]  # species (b, m), types (b,) and (b,) bool which rows have failed
 DrawOperations = Callable[[Sequence[Array], np.ndarray, Demands], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
 """two keys, species z (b, m), demands -> types (b,) of sets of operations, (b,) True where none was found that meets the demands,
 and the classes (b, steps) that a walk passed (None: no walk). `draw_types_by_walk` with its weights bound is one."""
@@ -400,10 +401,11 @@ def _typed(
 
 
 def _typed_again(
-    net: OperationsNet, params: Any, keys: Sequence[Array], drawn: tuple, demands: Demands, attempt: int
+    net: OperationsNet, params: Any, keys: Sequence[Array], drawn: Drawn, demands: Demands, attempt: int
 ) -> tuple[StructureTypes, np.ndarray]:
     """`_typed` of the same elements and operations, with other sites."""
-    return _typed(net, params, [jax.random.fold_in(key, attempt) for key in keys], *drawn, demands)
+    z, numbers, failed = drawn
+    return _typed(net, params, [jax.random.fold_in(key, attempt) for key in keys], z, numbers, failed, demands)
 
 
 def _accepted(
