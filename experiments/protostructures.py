@@ -3,6 +3,7 @@
     python -m experiments.protostructures --num 1000 --train train.npz                       # validity, uniqueness, novelty
     python -m experiments.protostructures --frequent 64 --elements Li,O --condition e_above_hull=0 --realise --out study
     symjax evaluate study/pyxtal.npz --metrics stability,adaptor --hull hull.npz --system Li-O --out report   # figures 2 and 3
+    python -m experiments.protostructures --num 64 --condition chemical_system=Li-O        # how often the system is hit
     python -m experiments.protostructures --label A2BC4_cF56_227_c_b_e:Al-Mg-O --num 16 --realise --out spinel
 
 Validity: draws that are something (an orbit at least, the elements asked for, no more orbits and atoms than training data have).
@@ -24,6 +25,7 @@ import numpy as np
 
 from symjax.configs.wyckoffdiff import FREQUENT
 from symjax.errors import InputError, SymjaxError
+from symjax.evaluate.statistics import share_interval
 from symjax.generate.request import Request, parse_elements
 from symjax.wyckoff.labels import parse_label, prototype_label
 
@@ -61,6 +63,20 @@ def draw(args: argparse.Namespace) -> tuple[list[StructureTypes], int]:
         found.append(made.types)
         attempts += made.attempts
     return found, attempts
+
+
+def system_hit(found: list[StructureTypes], condition: str | None) -> None:
+    """Print how many have exactly the elements of the chemical system that was conditioned on, where one was."""
+    from symjax.elements import symbol
+    from symjax.models.wyckoffdiff.system import conditions
+
+    system = conditions(condition).get("chemical_system") if condition else None
+    if system is None:
+        return
+    asked = set(system.split("-"))
+    hits = [{symbol(int(z)) for z in row[row > 0]} == asked for types in found for row in types.z]
+    low, high = share_interval(sum(hits), len(hits))
+    print(f"chemical system {system}: {sum(hits)} of {len(hits)} ({np.mean(hits):.3f}, 95 % {low:.3f} to {high:.3f})")
 
 
 def of_label(text: str, num: int) -> StructureTypes:
@@ -198,6 +214,7 @@ def main(argv: list[str] | None = None) -> int:
             raise InputError("numbers of protostructures must be positive")
         found, attempts = draw(args)
         first = judge(found, attempts, args.train)
+        system_hit(found, args.condition)
         if args.label:
             first = [np.arange(args.num)]
         if args.realise:
