@@ -158,7 +158,8 @@ class Checkpoints:
         self.wait()  # for the save before this one: its errors are its own
         self._writing = step
         self._check_space(state)
-        record = {"format": FORMAT, "step": step, "digest": digest(state), **record}
+        # a copy: it is written while training goes on and changes what the caller's record refers to
+        record = json.loads(json.dumps({"format": FORMAT, "step": step, "digest": digest(state), **record}))
         record["sum"] = _record_sum(record)
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record))
         metrics = {_LOSS: loss} if loss is not None and math.isfinite(loss) else None
