@@ -136,11 +136,13 @@ def test_derive_along_an_irrep(files, capsys):
     # two of three oxygen pairs turn about one axis each: four O of the cell by 0.3, eight by 0.3 / 2 or as the direction asks
     assert report["irreps"][0]["max_displacement"] == pytest.approx(0.3, abs=1e-3)
     numbers = ("--irrep", "R4+", "--direction", "(1,0.5,0)", "--amplitude", "0.3", "--num", "1", "--no-picture")
-    output(capsys, "derive", files["high"], *numbers, "--out", folder)
+    output(capsys, "derive", files["high"], *numbers, "--out", folder, "--overwrite")
     (one,) = json.loads((folder / "index.json").read_text())["structures"]
     assert one["group"]["symbol"] == "C2/m" and one["as_asked"]
-    assert "give either --to" in output(capsys, "derive", files["high"], "--out", folder, code=2)
-    assert "no displacements" in output(capsys, "derive", files["high"], "--irrep", "GM1-", "--out", folder, code=2)
+    assert "give either --to" in output(capsys, "derive", files["high"], "--out", folder, "--overwrite", code=2)
+    assert "no displacements" in output(
+        capsys, "derive", files["high"], "--irrep", "GM1-", "--out", folder, "--overwrite", code=2
+    )
 
 
 def test_a_numeric_direction_is_that_very_one(files):

@@ -75,6 +75,7 @@ def test_a_folder_of_structures(barium, tmp_path, capsys):
         4,
         "--quiet",
         "--no-picture",
+        "--overwrite",
     )
     again = json.loads((out / "index.json").read_text())
     assert sorted(f.name for f in out.iterdir()) == again["files"] and "structures.png" not in again["files"]
@@ -162,7 +163,7 @@ def test_relaxation_keeps_the_group_and_goes_on_where_it_was(barium, tmp_path, c
     assert "meV/atom" in text.out
     calls = potential.calls
     assert calls > 0
-    run(capsys, "derive", barium, *options, "--out", tmp_path / "out", "--quiet")
+    run(capsys, "derive", barium, *options, "--out", tmp_path / "out", "--quiet", "--overwrite")
     assert potential.calls == calls  # all from the cache
     assert json.loads((tmp_path / "out" / "index.json").read_text())["structures"] == index["structures"]
 

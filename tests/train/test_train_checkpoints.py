@@ -17,7 +17,7 @@ from symjax.train.loop import Trainer
 from symjax.train.metrics import read
 
 pytestmark = pytest.mark.faults
-TIMED = ("seconds", "steps_per_second")
+TIMED = ("seconds", "steps_per_second", "examples_per_second")
 
 
 @pytest.fixture(scope="module")
