@@ -11,8 +11,8 @@ Sizes: tiny (tests, seconds), small (one CPU core, about an hour; the shipped we
 the Adaptor's two conditions, one accelerator). Parts: base, adaptor (fine-tuned from the base's weights, which stay frozen in
 `small`, and move in `paper`). Kernels: uniform (the public code's default), marginal, zeros.
 
-The shipped weights are base and Adaptor: 14,000 steps of `small` and 3,000 of `small,part=adaptor` on the rebuilt MP-20 (26,523 of its
-26,818 training crystals); validation 7.08 nats a crystal without conditions, 6.33 with them. Every logged value is in
+The shipped weights are base and Adaptor: 14,000 steps of `small` and 3,000 of `small,part=adaptor` on the rebuilt MP-20 (26,523 of
+its 26,818 training crystals); validation 7.08 nats a crystal without conditions, 6.33 with them. Every logged value is in
 docs/training/wyckoffdiff.jsonl and docs/training/wyckoffdiff_adaptor.jsonl.
 """
 
