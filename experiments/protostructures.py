@@ -75,8 +75,11 @@ def system_hit(found: list[StructureTypes], condition: str | None) -> None:
         return
     asked = set(system.split("-"))
     hits = [{symbol(int(z)) for z in row[row > 0]} == asked for types in found for row in types.z]
-    low, high = share_interval(sum(hits), len(hits))
-    print(f"chemical system {system}: {sum(hits)} of {len(hits)} ({np.mean(hits):.3f}, 95 % {low:.3f} to {high:.3f})")
+    if interval := share_interval(sum(hits), len(hits)):
+        low, high = interval
+        print(
+            f"chemical system {system}: {sum(hits)} of {len(hits)} ({np.mean(hits):.3f}, 95 % {low:.3f} to {high:.3f})"
+        )
 
 
 def of_label(text: str, num: int) -> StructureTypes:

@@ -86,6 +86,8 @@ def static(**options: Any) -> Any:
 def pytree(cls: type[T]) -> type[T]:
     """Decorator: a frozen dataclass that is a pytree, its fields the leaves but for `static` ones."""
     made = dataclasses.dataclass(frozen=True)(cls)
+    if not hasattr(made, "replace"):
+        setattr(made, "replace", dataclasses.replace)  # noqa: B010  (as flax's dataclasses have it; no field of T for mypy)
     _classes.append(made)
     if hasattr(sys.modules.get("jax"), "tree_util"):
         _register(made)

@@ -83,7 +83,7 @@ def test_what_is_missing_is_said(made, monkeypatch):
     with pytest.raises(InputError, match=r"no GPU|must be"):
         load_potential("sevennet", "cuda" if not torch.cuda.is_available() else "tpu")
     monkeypatch.setitem(sys.modules, "sevenn.util", None)
-    with pytest.raises(InputError, match=r"symjax\[sevennet\]"):
+    with pytest.raises(InputError, match=r"\[sevennet\]"):
         load_potential("sevennet")
 
 
