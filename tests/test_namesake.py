@@ -1,5 +1,7 @@
 """The other project called symjax: seen where its files lie beside ours, not seen where only ours do."""
 
+from types import SimpleNamespace
+
 from symjax._namesake import found
 
 
@@ -24,4 +26,10 @@ def test_hint_names_what_installs(monkeypatch, tmp_path):
     hint = versions.install_hint("stability")
     assert hint.startswith("pip install -e '") and hint.endswith("[stability]'")  # a clone
     monkeypatch.setattr(versions, "__file__", str(tmp_path / "symjax" / "versions.py"))
-    assert versions.install_hint("dask") in ("pip install 'symjax-crystals[dask]'",)
+    for origin, expected in (
+        (None, "pip install 'symjax-crystals[dask]'"),  # from an index
+        ('{"url": "file:///some/folder%20here"}', "pip install '/some/folder here[dask]'"),  # from a folder or file
+    ):
+        told = SimpleNamespace(read_text=lambda name, origin=origin: origin)
+        monkeypatch.setattr(versions.metadata, "distribution", lambda name, told=told: told)
+        assert versions.install_hint("dask") == expected
