@@ -44,8 +44,8 @@ def plan_batches(
     whole: bool = True,
     names: Sequence[str] = ("orbits",),
     shapes: set[tuple[int, int]] | None = None,
-    much: int = 16,
-    padded: Sequence[int] = (),
+    much: int = 4,
+    cheap: int = 0,
 ) -> list[Batch]:
     """Batches of at most `batch_size` crystals, smaller buckets first.
 
@@ -59,8 +59,7 @@ def plan_batches(
         shapes: (bucket, padded rows) that are compiled already; these are taken where they hold a batch and are not much larger
             than its own, and new ones are added. So drawing a few crystals again compiles nothing.
         much: so many times the work of its own shape a batch may cost in one that is compiled already.
-        padded: numbers of rows that batches are padded to, beside a full one; empty for powers of two. Few of them are few
-            programs, whatever number of crystals is asked for.
+        cheap: work (rows times the last size of a bucket) that never matters beside compiling.
 
     Raises:
         InputError: a crystal is larger than the largest bucket.
@@ -82,23 +81,25 @@ def plan_batches(
         for start in range(0, len(rows), batch_size):
             part = rows[start : start + batch_size]
             power = min(batch_size, max(_SMALLEST, 1 << (len(part) - 1).bit_length()))
-            if padded:
-                power = min(
-                    (size for size in (*padded, batch_size) if len(part) <= size <= batch_size), default=batch_size
-                )
             own = bucket, batch_size if whole and len(rows) >= batch_size else power
             if shapes is not None:
-                own = _known(own, len(part), buckets, shapes, much)
+                own = _known(own, len(part), buckets, shapes, much, cheap)
             plan.append(Batch(own[0], part, own[1]))
     return plan
 
 
 def _known(
-    own: tuple[int, int], num: int, buckets: Sequence[Sequence[int]], shapes: set[tuple[int, int]], much: int
+    own: tuple[int, int],
+    num: int,
+    buckets: Sequence[Sequence[int]],
+    shapes: set[tuple[int, int]],
+    much: int,
+    cheap: int,
 ) -> tuple[int, int]:
     """The least of the shapes that hold so many crystals of a shape's bucket, or the shape itself, which is then known."""
     work = lambda shape: buckets[shape[0]][-1] * shape[1]
-    large_enough = [one for one in shapes if one[0] >= own[0] and one[1] >= num and work(one) <= much * work(own)]
+    most = max(much * work(own), cheap)
+    large_enough = [one for one in shapes if one[0] >= own[0] and one[1] >= num and work(one) <= most]
     chosen = min(large_enough, key=lambda one: (work(one), one), default=own)
     shapes.add(chosen)
     return chosen

@@ -211,7 +211,6 @@ def plan(
         whole=False,
         names=(options.nodes_are,),
         shapes=shapes,
-        much=4,  # a thousand steps: compiling a small shape is soon worth it
     )
 
 
