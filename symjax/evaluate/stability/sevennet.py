@@ -78,7 +78,7 @@ def load_sevennet(name: str, device: str | None = None) -> SevenNet:
 
 def _make(checkpoint: str, device: str) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells of accelerators that are not installed
+        warnings.filterwarnings("ignore", module=r"sevenn(\.|$)")  # it tells of accelerators that are not installed
         from sevenn.calculator import SevenNetCalculator
 
         return SevenNetCalculator(checkpoint, device=device)
