@@ -3,7 +3,7 @@
 #
 #     export TPU=my-slice ZONE=us-east5-b ACCELERATOR=v5litepod-64
 #     launch/tpu-vm.sh create                 # a slice that may be preempted
-#     launch/tpu-vm.sh install                # this clone, on all its workers
+#     launch/tpu-vm.sh install                # the package of this clone, on all its workers
 #     launch/tpu-vm.sh mount my-bucket        # at ~/bucket, with gcsfuse
 #     launch/tpu-vm.sh train --config symop:base --workdir bucket/runs/base --config.data.train=bucket/train.npz ...
 #     launch/tpu-vm.sh delete
@@ -24,8 +24,9 @@ create() {
 
 install() {
     local archive
-    archive=$(mktemp --suffix=.tar.gz)
-    tar -czf "$archive" -C "$here" --exclude=.git .
+    archive=$(mktemp)
+    # by name: a clone may also hold an environment of gigabytes, data and runs
+    tar -czf "$archive" -C "$here" --exclude=__pycache__ pyproject.toml setup.py README.md LICENSE constraints.txt symjax experiments configs
     gcloud compute tpus tpu-vm scp "$archive" "$TPU:symjax.tar.gz" --zone="$ZONE" --worker=all
     rm -f "$archive"
     on_all "mkdir -p symjax && tar -xzf symjax.tar.gz -C symjax && pip install -q 'jax[tpu]' -e symjax"

@@ -41,6 +41,7 @@ def test_gke():
 GCLOUD = """#!/usr/bin/env bash
 echo "$*" >> "$LOG"
 case "$*" in
+    *scp*) tar -tzf "$5" > "$LOG.files" ;;
     *describe*) [[ -e $LOG.slice ]] && echo READY || exit 1 ;;
     *create*) touch "$LOG.slice" ;;
     *ssh*train*) n=$(grep -c "ssh.*train" "$LOG"); ((n == 1)) && rm -f "$LOG.slice"; codes=(0 255 75 $LAST); exit "${codes[n]}" ;;
@@ -67,7 +68,7 @@ def tpu(tmp_path):
 
 
 @pytest.mark.parametrize("last", [0, 2])
-def test_tpu_loop(tpu, last):
+def test_tpu_loop(tpu, tmp_path, last):
     """A slice that went is made anew, a run that was stopped is started again, and only then does the end count."""
     done, asked = tpu("loop", "--config", "symop:base", "--config.train.steps=10", "it's", last=last)
     assert done.returncode == last, done.stderr
@@ -75,6 +76,10 @@ def test_tpu_loop(tpu, last):
     assert len(trained) == 3 and all("--worker=all" in line and r"it\'s" in line for line in trained)
     kinds = [line.split()[3] for line in asked]
     assert kinds.count("create") == 2 and kinds.count("scp") == 2 and sum("gcsfuse" in line for line in asked) == 2
+    # the package and its weights, and nothing else that lies in the clone
+    sent = set((tmp_path / "log.files").read_text().splitlines())
+    assert {"pyproject.toml", "README.md", "configs/symop.py", "symjax/weights/symop/flow/config.json"} <= sent
+    assert not any(name.startswith((".", "tests")) or "__pycache__" in name for name in sent)
 
 
 def test_tpu_usage(tpu):
