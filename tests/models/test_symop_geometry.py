@@ -19,8 +19,8 @@ from symjax.models.symop.geometry import network
 from symjax.models.symop.geometry.inputs import GeometryTargets, build_inputs, free_coordinates, search_offsets
 from symjax.models.symop.geometry.sample import GeometrySampling, reverse_diffusion, sample_geometry
 from symjax.models.symop.geometry.task import diffusion_loss, fit_statistics
-from symjax.models.symop.weights import load_geometry
-from symjax.train.weights import save_params, shipped_weights
+from symjax.models.symop.weights import load_weights
+from symjax.train.weights import load_params, save_params, shipped_weights
 from symjax.wyckoff.set_table import build_set_table
 
 OPTIONS = network.GeometryOptions(
@@ -202,21 +202,22 @@ def test_bad_input_is_named():
     assert (search_offsets(8)[0] == 0).all() and len(search_offsets(48)) == 27
 
 
-def test_weights_of_another_form_are_said(tmp_path):
+@pytest.mark.parametrize("part, size", [("geometry", "radial_hidden"), ("operations", "walk_dim")])
+def test_weights_of_another_form_are_said(tmp_path, part, size):
     """The shipped weights fit in another folder; with an array more, one less, or another shape they do not."""
-    shutil.copytree(shipped_weights("symop") / "geometry", tmp_path / "geometry")
-    found = load_geometry(tmp_path)
-    net = found.params["net"]["params"]
+    for name in ("geometry", "operations"):
+        shutil.copytree(shipped_weights("symop") / name, tmp_path / name)
+    load_weights(tmp_path)
+    params, config = load_params(tmp_path / part)
+    outer = "net" if part == "geometry" else "params"
+    net = params[outer]
     name = next(iter(net))
-    for changed, words in (
-        (net | {"another": net[name]}, "older or newer form"),
-        (net | {name: {}}, "older or newer form"),
-    ):
-        save_params(tmp_path / "geometry", {"net": {"params": changed}, "stats": found.params["stats"]}, found.config)
-        with pytest.raises(WeightsError, match=words):
-            load_geometry(tmp_path)
-    wider = json.loads((shipped_weights("symop") / "geometry" / "config.json").read_text())
-    wider["model"]["geometry"]["radial_hidden"] += 1
-    save_params(tmp_path / "geometry", found.params, ConfigDict(wider))
+    for changed in (net | {"another": net[name]}, net | {name: {}}):
+        save_params(tmp_path / part, params | {outer: changed}, config)
+        with pytest.raises(WeightsError, match="older or newer form"):
+            load_weights(tmp_path)
+    wider = json.loads((shipped_weights("symop") / part / "config.json").read_text())
+    wider["model"][part][size] += 1
+    save_params(tmp_path / part, params, ConfigDict(wider))
     with pytest.raises(WeightsError, match="another preset"):
-        load_geometry(tmp_path)
+        load_weights(tmp_path)

@@ -9,6 +9,7 @@ are described by a random one of its type's descriptions.
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import Any
 
 import jax
@@ -17,8 +18,8 @@ import numpy as np
 
 from symjax.data.dataset import CrystalDataset
 from symjax.errors import DataError
-from symjax.groups.tables import vocabulary
-from symjax.models.symop.network import OperationsNet, options_from_config
+from symjax.groups.tables import standard_setting, vocabulary
+from symjax.models.symop.network import OperationsNet, OperationsOptions, options_from_config
 from symjax.models.symop.sample import StructureTypeSamples, sample_structure_types
 from symjax.models.symop.sites.balance import MAX_BALANCE, balance_rows
 from symjax.models.symop.sites.network import SiteTable, operation_inputs, site_nll, site_table
@@ -28,7 +29,7 @@ from symjax.models.symop.walk.chains import ChainBank, build_chain_bank, rows_of
 from symjax.models.symop.walk.states import states
 from symjax.nn.operation_encoder import OperationInputs
 from symjax.train.interface import Bucket, weighted_sum
-from symjax.wyckoff.set_table import merge_sets
+from symjax.wyckoff.set_table import build_set_table, merge_sets
 
 Array = Any
 
@@ -154,6 +155,21 @@ def draw_slots(batch: dict[str, Array], constants: Constants, conjugates: float,
         "missing": bank.missing[target, chain, step].astype(jnp.float32),
         "balance": walk.unpack(batch["balance"][rows, site_step], rows, MAX_BALANCE),
     }
+
+
+@cache
+def parameter_shapes(options: OperationsOptions) -> Any:
+    """Shapes of the parameters that options ask for, without computing any (none depends on the data)."""
+    constants = make_constants(build_set_table([standard_setting(1)]), chains=1)
+    slots = np.zeros((1, MAX_ORBITS), np.int32)
+    batch = {"set": slots[:, 0], "num": slots[:, 0] + 1, "z": slots, "pos": slots, "k": np.zeros((1, 6), np.float32)}
+    batch["balance"] = np.zeros((1, MAX_ORBITS, MAX_BALANCE // 8), np.uint8)
+
+    def init(key: Array) -> Any:
+        here = jax.tree.map(jnp.asarray, (batch, constants))
+        return OperationsNet(options).init(key, here[0], draw_slots(*here, 0.0, key), here[1], False)
+
+    return jax.eval_shape(init, jax.random.key(0))
 
 
 class OperationsTask:

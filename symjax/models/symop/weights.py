@@ -34,16 +34,20 @@ def load_weights(folder: str | Path | None = None) -> SymopWeights:
     """Read `folder/operations` and `folder/geometry` (default: the shipped weights).
 
     Raises:
-        WeightsError: a part is missing, not of symop, or of another version of the walk.
+        WeightsError: a part is missing, not of symop, or an older form or another preset than its configuration says.
     """
     operations, config = load_params(_root(folder) / "operations")
     try:
-        options_from_config(config["model"]["operations"])
+        options = options_from_config(config["model"]["operations"])
     except (KeyError, ConfigError) as error:
         raise WeightsError(
             f"weights in {_root(folder) / 'operations'} are of another version of symop than this program ({error}); train them "
             "again (symjax train --config symop:small,part=operations), or use those of the package"
         ) from error
+    if folder is not None:  # as with the geometry below
+        from symjax.models.symop.task import parameter_shapes
+
+        check_shapes(operations, parameter_shapes(options), _root(folder) / "operations")
     return SymopWeights(operations, config, load_geometry(folder), _root(folder))
 
 
