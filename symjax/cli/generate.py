@@ -72,6 +72,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--format", choices=FORMATS, default="cif", help="cif: a file each; others: one file (default cif)"
     )
+    parser.add_argument(
+        "--setting",
+        metavar="SYMBOL",
+        help="of the files of crystals of its type: Pbnm, Fd-3m:1, ... (the standard one)",
+    )
     parser.add_argument("--steps", type=count, metavar="N", help="diffusion steps (default: the model's own)")
     parser.add_argument("--batch", type=count, default=64, metavar="N", help="crystals at a time (default 64)")
     parser.add_argument(
@@ -174,6 +179,7 @@ def check(args: argparse.Namespace) -> tuple[System, Request, dict[str, Any]]:
         raise InputError(f"--steps are diffusion steps and do not go with --realise {args.realise}")
     if args.append and args.overwrite:
         raise InputError("--append keeps what is there, --overwrite replaces it: leave one out")
+    generate_asked.check_setting(args, request.groups)
     generate_relax.check(args)
     return chosen, request, own
 

@@ -6,10 +6,12 @@ Part of the command `generate` (not a command of its own).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symjax.cli.numbers import count
+from symjax.errors import InputError
 
 if TYPE_CHECKING:
     from symjax.generate.request import Request
@@ -112,3 +114,36 @@ def request_from(args: argparse.Namespace) -> Request:
             read = getattr(module, one.reads) if one.reads else (lambda value: value)
             values[one.field] = tuple(given) if isinstance(given, list) else read(given)
     return module.Request(**values)
+
+
+def check_setting(args: argparse.Namespace, groups: Sequence[int] | None) -> int | None:
+    """`--setting` names a setting of a type that is asked for; a type asked for in other axes than the standard ones is said.
+
+    Returns:
+        Hall number of `--setting`, None where it is not given.
+
+    Raises:
+        InputError: no such setting, or none of the types asked for.
+    """
+    from symjax.groups.symbols import parse_setting, setting_name, short_symbol
+    from symjax.groups.tables import default_hall, hall_to_number
+
+    if args.setting is not None:
+        asked = parse_setting(args.setting)
+        number = hall_to_number(asked)
+        if groups and number not in groups:
+            listed = ", ".join(f"{short_symbol(n)} ({n})" for n in groups)
+            raise InputError(
+                f"--setting {args.setting} is one of {short_symbol(number)} ({number}); --space-group asks for {listed}"
+            )
+        return asked
+    for text in (args.space_group or "").split(","):
+        hall = parse_setting(text) if text.strip() else default_hall(1)
+        if hall != default_hall(hall_to_number(hall)):
+            standard = short_symbol(hall_to_number(hall))
+            print(
+                f"symjax: note: {setting_name(hall)} is {standard} in other axes; files are in the standard setting (--setting "
+                f"{text.strip()} writes them in this one)",
+                file=sys.stderr,
+            )
+    return None

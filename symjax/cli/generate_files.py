@@ -6,6 +6,7 @@ Part of the command `generate` (not a command of its own).
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,12 +102,15 @@ def write(
     from symjax.cli.output import INDEX, write_json
     from symjax.data.dataset import joined
     from symjax.evaluate.describe import write_standard
+    from symjax.groups.symbols import parse_setting
 
     if found.dataset is not None:
-        _write_crystals(stage, found.dataset, found.entries, args.format, 0 if before is None else before.number)
+        hall = None if args.setting is None else parse_setting(args.setting)
+        start = 0 if before is None else before.number
+        _write_crystals(stage, found.dataset, found.entries, args.format, start, hall)
         for row, crystal in found.relaxed.items():
             entry = found.entries[row]
-            write_standard(stage / entry["relaxed"]["file"], crystal, entry)
+            write_standard(stage / entry["relaxed"]["file"], crystal, entry, hall)
         whole = found.dataset if before is None else joined([before.dataset, found.dataset])
         whole.save(stage / "crystals.npz")
         if before is not None:
@@ -126,21 +130,32 @@ def write(
     write_json(stage / INDEX, index if before is None else merged(before.content, index))
 
 
-def _write_crystals(stage: Path, dataset: CrystalDataset, entries: list[dict[str, Any]], kind: str, start: int) -> None:
-    """Write the crystals in one format, numbered from `start`, and the name of each one's file into its entry."""
+def _write_crystals(
+    stage: Path, dataset: CrystalDataset, entries: list[dict[str, Any]], kind: str, start: int, hall: int | None
+) -> None:
+    """Write the crystals in one format, numbered from `start`, and the name of each one's file into its entry.
+
+    Those of the type of a Hall number are written in that setting; others, and all without one, in CIF files in the standard one.
+    """
     import json
 
     from symjax.crystals.io import format_extxyz, to_pymatgen
     from symjax.evaluate.composition import plain_formula
-    from symjax.evaluate.describe import write_standard
+    from symjax.evaluate.describe import in_file_setting, write_standard
+    from symjax.groups.symbols import setting_name
+    from symjax.groups.tables import hall_to_number
 
+    if hall is not None and hall_to_number(hall) not in [entry["group"]["number"] for entry in entries]:
+        print(f"symjax: note: no crystal has the type of --setting {setting_name(hall)}", file=sys.stderr)
     crystals = [dataset.crystal(index) for index in range(len(dataset))]
+    if kind != "cif" and hall is not None:
+        crystals = [in_file_setting(crystal, entry, hall)[0] for crystal, entry in zip(crystals, entries)]
     for index, (crystal, entry) in enumerate(zip(crystals, entries)):
         entry["file"] = (
             f"crystals.{kind}" if kind != "cif" else f"{start + index:05d}-{plain_formula(entry['formula'])}.cif"
         )
         if kind == "cif":
-            write_standard(stage / entry["file"], crystal, entry)
+            write_standard(stage / entry["file"], crystal, entry, hall)
     if kind == "extxyz":
         frames = [format_extxyz(crystal, id=entry["id"]) for crystal, entry in zip(crystals, entries)]
         (stage / "crystals.extxyz").write_text("".join(frames))

@@ -168,13 +168,11 @@ def cif_text(crystal: Crystal, number: int, *, name: str, hall: int | None = Non
     """CIF text of a crystal of the standard setting, in another tabulated setting if asked."""
     from symjax.crystals.io import format_cif
     from symjax.crystals.setting import crystal_in_setting_of
-    from symjax.evaluate.describe import setting_symbol
-    from symjax.groups.tables import arrays, default_hall, setting_symbols
+    from symjax.evaluate.describe import setting_symbol, symbol_in_files
+    from symjax.groups.tables import default_hall
 
     if hall is None or hall == default_hall(number):
         symbol = setting_symbol(number, crystal.W, crystal.w)
         return format_cif(crystal, name=name, symbol=symbol, number=number if symbol else None)
-    full = str(arrays("groups/tables")["full"][hall]) if 3 <= number <= 15 else setting_symbols(hall)["international"]
-    choice = setting_symbols(hall)["choice"]
-    symbol = full.replace("_", "") + (f" :{choice}" if choice in ("1", "2", "H", "R") else "")
-    return format_cif(crystal_in_setting_of(crystal, hall), name=name, symbol=symbol, number=number)
+    moved, symbol = crystal_in_setting_of(crystal, hall), symbol_in_files(hall)
+    return format_cif(moved, name=name, symbol=symbol, number=number)

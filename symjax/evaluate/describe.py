@@ -88,8 +88,6 @@ def setting_symbol(number: int, W: np.ndarray, w: np.ndarray) -> str | None:
     Returns:
         The symbol with its choice of origin or axes, None for a set in any other setting (a symbol would mislead readers).
     """
-    import spglib
-
     from symjax.groups import default_hall, standard_setting
 
     standard = standard_setting(number)
@@ -98,30 +96,50 @@ def setting_symbol(number: int, W: np.ndarray, w: np.ndarray) -> str | None:
         for Wi, wi in zip(np.asarray(standard.W, np.int32), np.asarray(standard.w, np.int32))
     }
     given = {(Wi.tobytes(), wi.tobytes()) for Wi, wi in zip(np.asarray(W, np.int32), np.asarray(w, np.int32) % DEN)}
-    if known != given:
-        return None
-    found = spglib.get_spacegroup_type(default_hall(number))
-    symbol = found.international_full if 3 <= number <= 15 else found.international.split("=")[0]
-    choice = found.choice if found.choice in ("1", "2", "H") else ""
+    return symbol_in_files(default_hall(number)) if known == given else None
+
+
+def symbol_in_files(hall: int) -> str:
+    """The Hermann-Mauguin symbol for files, such as ``P b n m`` or ``F d -3 m :1``, of a tabulated setting (Hall number)."""
+    import spglib
+
+    found = spglib.get_spacegroup_type(hall)
+    symbol = found.international_full if 3 <= found.number <= 15 else found.international.split("=")[0]
+    choice = found.choice if found.choice in ("1", "2", "H", "R") else ""
     return symbol.strip().replace("_", "") + (f" :{choice}" if choice else "")
 
 
-def write_standard(path: Path, crystal: Crystal, entry: dict[str, Any]) -> None:
-    """Write a CIF file in a tabulated setting, which every reader knows.
+def in_file_setting(crystal: Crystal, entry: dict[str, Any], hall: int | None = None) -> tuple[Crystal, str]:
+    """A crystal in a tabulated setting, which every reader knows, and the symbol of that setting.
 
-    Operations in another setting are brought to the standard one; the entry keeps the generated ones and says how the file's axes
-    lie in theirs (`file_setting`).
+    Operations in another setting are brought to the standard one, and to that of a Hall number where it is of their type; the entry
+    keeps the generated ones and says how the file's axes lie in theirs (`file_setting`: x = basis x_file + origin).
     """
-    from symjax.crystals.io import write_cif
-    from symjax.crystals.setting import standard_crystal
+    from symjax.crystals.setting import crystal_in_setting_of, setting_change, standard_crystal
+    from symjax.groups.tables import default_hall, hall_to_number
 
     number = entry["group"]["number"]
-    symbol = setting_symbol(number, crystal.W, crystal.w)
+    symbol, basis, origin = setting_symbol(number, crystal.W, crystal.w), np.eye(3), np.zeros(3)
     if symbol is None:
         crystal, setting = standard_crystal(crystal)
         symbol = setting_symbol(number, crystal.W, crystal.w)
-        entry["file_setting"] = {"basis": setting.matrix.tolist(), "origin": setting.origin.tolist()}
-    write_cif(path, crystal, symbol=symbol, number=number)
+        basis, origin = setting.matrix, setting.origin
+    if hall is not None and hall != default_hall(number) and hall_to_number(hall) == number:
+        change = setting_change(hall)
+        crystal, symbol = crystal_in_setting_of(crystal, hall), symbol_in_files(hall)
+        origin = origin - basis @ np.linalg.solve(change.matrix, change.origin)
+        basis = basis @ np.linalg.inv(change.matrix)
+    if (basis != np.eye(3)).any() or origin.any():
+        entry["file_setting"] = {"basis": basis.tolist(), "origin": origin.tolist()}
+    return crystal, symbol or ""
+
+
+def write_standard(path: Path, crystal: Crystal, entry: dict[str, Any], hall: int | None = None) -> None:
+    """Write a CIF file in the standard setting, or in another of its type; see `in_file_setting`."""
+    from symjax.crystals.io import write_cif
+
+    crystal, symbol = in_file_setting(crystal, entry, hall)
+    write_cif(path, crystal, symbol=symbol or None, number=entry["group"]["number"])
 
 
 def _orbits(dataset: CrystalDataset, index: int) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from symjax.crystals.io import parse_cif
 from symjax.crystals.setting import crystal_in_setting_of, setting_change
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import InputError
+from symjax.evaluate.describe import in_file_setting
 from symjax.groups.symbols import parse_setting
 from symjax.groups.tables import hall_setting, standard_setting
 
@@ -67,8 +68,26 @@ def test_change_is_exact(symbol):
 def test_a_file_in_another_setting_is_read_again():
     crystal = parent_of(orthorhombic()).crystal
     text = cif_text(crystal, 62, name="x", hall=parse_setting("Pbnm"))
-    assert "'Pbnm'" in text
+    assert "'P b n m'" in text
     again = parent_of(parse_cif(text))
     assert again.number == 62
     with pytest.raises(InputError, match="is a setting of"):
         crystal_in_setting_of(crystal, parse_setting("Bbmm"))
+
+
+@pytest.mark.parametrize("asked", ["Pbnm", "Pnma", "Bbmm"])
+@pytest.mark.parametrize("own", ["Pnma", "Pmcn"])
+def test_where_the_axes_of_a_file_lie_in_the_generated_ones(own, asked):
+    """Every atom of the file, brought back by `file_setting`, is one of the crystal's; a setting of another type is left alone."""
+    crystal = crystal_in_setting_of(parent_of(orthorhombic()).crystal, parse_setting(own))
+    entry: dict = {"group": {"number": 62}}
+    moved, symbol = in_file_setting(crystal, entry, parse_setting(asked))
+    assert symbol == ("P b n m" if asked == "Pbnm" else "P n m a")
+    way = entry.get("file_setting", {"basis": np.eye(3), "origin": np.zeros(3)})
+    basis = np.array(way["basis"])
+    assert np.allclose(basis.T @ crystal.L, moved.L)
+    cells = [one.atoms() for one in (crystal, moved)]
+    back = cells[1].x @ basis.T + way["origin"]
+    gap = cells[0].x[:, None] - back[None]
+    same = (np.abs(gap - np.rint(gap)) < 1e-6).all(-1) & (cells[0].z[:, None] == cells[1].z)
+    assert (same.sum(0) == 1).all() and (same.sum(1) == 1).all()

@@ -166,8 +166,8 @@ def parameter_shapes(options: OperationsOptions) -> Any:
     batch["balance"] = np.zeros((1, MAX_ORBITS, MAX_BALANCE // 8), np.uint8)
 
     def init(key: Array) -> Any:
-        here = jax.tree.map(jnp.asarray, (batch, constants))
-        return OperationsNet(options).init(key, here[0], draw_slots(*here, 0.0, key), here[1], False)
+        one, fixed = jax.tree.map(jnp.asarray, (batch, constants))
+        return OperationsNet(options).init(key, one, draw_slots(one, fixed, 0.0, key), fixed, False)
 
     return jax.eval_shape(init, jax.random.key(0))
 
