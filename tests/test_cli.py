@@ -13,7 +13,7 @@ import pytest
 import symjax
 from symjax.cli.main import main
 
-COMMAND = [sys.executable, "-m", "symjax.cli.main"]
+COMMAND = [sys.executable, "-m", "symjax"]
 SALT = """data_salt
 _cell_length_a 3.988
 _cell_length_b 3.988
