@@ -20,9 +20,11 @@ from functools import cached_property
 import numpy as np
 
 from symjax.errors import InputError
+from symjax.groups.identify import identify
 from symjax.groups.integer import as_rows, hermite
 from symjax.groups.sets import OpSet
-from symjax.groups.setting import Setting, find_setting
+from symjax.groups.setting import Setting
+from symjax.groups.symbols import short_symbol
 from symjax.lattice.log import K_BASIS
 from symjax.navigate.relation import Relation
 from symjax.navigate.splitcrystal import SplitCrystal
@@ -338,5 +340,5 @@ def _realized(space: ModeSpace, mask: np.ndarray) -> Realized | None:
     first = np.array([np.flatnonzero(mask & (s.row == r))[0] for r in np.unique(s.row[mask])])
     W = adjugate @ s.W[first] @ N // det
     w = s.w[first] @ adjugate.T % (s.unit * det)
-    found = find_setting(OpSet(W=W.astype(np.int32), w=w, mask=np.ones(len(W), bool), den=s.unit * det))
-    return Realized(found.number, found.symbol, int(mask.sum()) // len(s.H), mask)
+    found = identify(OpSet(W=W.astype(np.int32), w=w, mask=np.ones(len(W), bool), den=s.unit * det))
+    return Realized(found.number, short_symbol(found.number), int(mask.sum()) // len(s.H), mask)

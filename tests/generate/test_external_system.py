@@ -88,9 +88,10 @@ def test_it_is_evaluated_and_stands_in_a_table(crystals, place, run):
     assert "model tiny" in shown and "formula SrTiO3" in shown and "polar True" in shown  # in the note of its row
 
 
-def test_what_has_no_meaning_for_it_is_refused(run, weights):
+def test_what_has_no_meaning_for_it_is_refused(run):
+    """Before any weights are looked for."""
     asked = ("generate", "--num", 2, "--out", "none", "--model", "tiny")
-    trained = ("--weights", weights)
+    trained = ("--weights", "nowhere")
     for given, words in (
         (
             (*trained, "--space-group", 225, "--prefix", "Na:4a"),

@@ -153,10 +153,11 @@ def test_every_option_is_asked():
 
 
 def every_case():
-    """Systems whose programs take long to compile are asked only where slow tests are wanted."""
+    """Systems whose programs take long to compile, and what is drawn again many times, only where slow tests are wanted."""
     for name in systems.system_names():
-        late = name not in ("symop", "wyckoff_transformer")
         for case in CASES:
+            late = name not in ("symop", "wyckoff_transformer")
+            late |= name == "wyckoff_transformer" and case.startswith(("--atoms", "--units"))
             yield pytest.param(name, case, marks=pytest.mark.slow) if late else (name, case)
 
 
