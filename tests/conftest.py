@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 
 import pytest
@@ -9,6 +10,10 @@ import pytest
 # Before jax is imported anywhere: tests are small, and the CPU backend needs no search for other devices.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Most of the time goes into compiling small programs: without LLVM's optimisations a fifth less. What is marked (slow, faults)
+# is run with them, as users do.
+if not any(word in argument for argument in sys.argv for word in ("slow", "faults")):
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 # The same programs are compiled by several test processes (workers of xdist, commands run as a user would); compile once.
 # The first process makes the folder, those that it starts inherit it.

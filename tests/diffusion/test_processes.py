@@ -46,6 +46,7 @@ def test_coordinates_project_onto_the_subspace(dof):
     np.testing.assert_allclose(basis @ wrapped.to_coordinates(basis, vector), projector @ vector, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_reverse_diffusion_on_the_torus_recovers_a_wrapped_normal():
     """Start uniform on a diagonal line and on the cell, follow the exact score: mean and spread of the target come out."""
     for dof in (1, 3):

@@ -57,6 +57,7 @@ def p_values(samples: Measured, reference: Measured, train: Measured, seed: int)
     return {figure.key: figure.p for figure in found if np.isfinite(figure.p)}
 
 
+@pytest.mark.slow
 def test_real_against_real_is_told_apart_at_the_nominal_rate(real):
     """Of 20 splits of one set no figure flags more than chance allows; floors from the reference itself flagged nearly all."""
     train, flagged, seen = taken(real, np.arange(NUM, len(real))), Counter(), Counter()

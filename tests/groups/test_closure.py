@@ -125,7 +125,10 @@ def test_no_generators_give_the_trivial_group():
     assert int(closed.order) == 1 and not closed.overflow and closed.opset.mask.sum() == 1
 
 
-@pytest.mark.parametrize(("den", "step"), [(1, 1), (5, 1), (36, 9), (512, 128)])
+SLOW = [pytest.param(*one, marks=pytest.mark.slow) for one in ((1, 1), (512, 128))]
+
+
+@pytest.mark.parametrize(("den", "step"), [(5, 1), (36, 9), *SLOW])
 def test_other_denominators(den, step):
     rng = np.random.default_rng(den)
     gens = make_opset(hall_setting(521).W[[1, 30]], step * rng.integers(0, den // step, (2, 3)), den=den, num_ops=6)

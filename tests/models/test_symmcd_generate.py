@@ -143,6 +143,7 @@ def test_equal_seeds_give_equal_crystals_and_requests_are_kept(weights):
     assert other.data_hash() != one.data_hash()
 
 
+@pytest.mark.slow
 def test_groups_and_orbits_follow_the_training_data(weights, data):
     """Frequencies of 20,000 requests, all and restricted."""
     truth = represent(data)

@@ -97,6 +97,7 @@ def plain(params, nodes, t):
     return linear(h.mean(0), p["head_k"]), linear(h, p["head_x"]), linear(h, p["head_types"]), sites
 
 
+@pytest.mark.slow
 def test_split_edge_product_is_the_plain_network(case):
     params, nodes, t, apply = case
     got = apply(nodes)

@@ -87,6 +87,7 @@ def test_free_draws_have_known_elements_only(weights):
     assert not weights.geometry.known_elements[[84, 86, 95]].any()
 
 
+@pytest.mark.slow
 def test_formula_group_and_kind_are_met_exactly(weights):
     samples = drawn(weights, formula={"Sr": 1, "Ti": 1, "O": 3}, require=("mirror",), crystal_system="tetragonal")
     for cell in samples.all_atoms():

@@ -320,6 +320,7 @@ def test_every_derivative_has_its_subgroup(drawn):
     assert set(drawn.dataset.formula) == {"BaTiO3"} or all("Ti" in f for f in drawn.dataset.formula)
 
 
+@pytest.mark.slow
 def test_derivatives_stay_near_the_parent(drawn):
     """The smaller the strength the nearer: volume per atom and the shortest distance go back to the parent's."""
     close = derivatives(weights(), perovskite(), 12, seed=2, strength=0.1, **QUICK)
@@ -336,6 +337,7 @@ def test_derivatives_stay_near_the_parent(drawn):
         assert [detected_number(cell, 0.01, LENGTH_RULE) for cell in found.dataset.all_atoms()] == wanted
 
 
+@pytest.mark.slow
 def test_equal_seeds_equal_crystals_and_one_program(drawn):
     sizes = reverse_diffusion._cache_size(), walk_sample._walk_logs._cache_size()
     again = derivatives(weights(), perovskite(), 12, seed=2, strength=0.3, **QUICK)

@@ -41,7 +41,10 @@ for rows in map(int, sys.argv[2:]):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_matrix_row_then_reduce_is_right_at_the_sizes_where_jax_0_10_2_fails(dtype):
-    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}  # the fault is one of the optimised program
+    environment = os.environ | {
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "0",
+        "XLA_FLAGS": "",
+    }  # the fault is one of the optimised program
     environment |= {"JAX_ENABLE_X64": "1" if dtype == "float64" else "0", "JAX_PLATFORMS": "cpu"}
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))

@@ -113,6 +113,7 @@ class Conditioned(toy_task.ToyTask):
         return loss + 1e-2 * jnp.mean(seen.known * params["net"]["bias"] * seen.value), metrics
 
 
+@pytest.mark.slow
 def test_resume_is_bit_equal_with_all_of_them(tmp_path):
     run(tmp_path / "given", train__steps=10)
     values = {

@@ -48,7 +48,7 @@ def start(workdir, *options, devices=1, flags=(), longest_file=0, environ=None):
             "JAX_PLATFORMS": "cpu",
             "PYTHONPATH": str(ROOT),
             "TOY_LONGEST_FILE": str(longest_file),
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}",
         }
     )
     values = [f"--config.{k}={v}" for k, v in SHORT.items()] + [f"--config.{o}" for o in options]
