@@ -81,7 +81,7 @@ def test_lattices_are_judged_as_the_matcher_does():
 
     generator = np.random.default_rng(5)
     answers = []
-    for i in range(36):
+    for i in range(18):
         L = generator.normal(size=(3, 3)) + 2 * np.eye(3)
         L /= np.abs(np.linalg.det(L)) ** (1 / 3)
         other = L @ (np.eye(3) + 0.02 * (i % 12) * generator.normal(size=(3, 3)))
@@ -90,7 +90,7 @@ def test_lattices_are_judged_as_the_matcher_does():
         expected = any(abs(abs(np.linalg.det(scale)) - 1) <= 0.5 for _, _, scale in mappings)
         assert lattice_fits(L, other, 0.2, 5.0) == expected
         answers.append(expected)
-    assert 5 < sum(answers) < 31
+    assert 3 < sum(answers) < 15
 
 
 def test_minima():
