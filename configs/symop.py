@@ -61,7 +61,7 @@ def flow() -> ConfigDict:
             "layers": 3,  # attention layers over the operations of each
             "heads": 4,  # heads of each
             "lattice_dim": 128,  # width of the lattice network
-            "lattice_draws": 4,  # noises of each lattice in a step
+            "lattice_draws": 16,  # noises of each lattice in a step
             "species_dim": 64,  # width of the encoder of the elements
             "dropout": 0.2,  # of that encoder and of the head of the order
             "tokens": 640,  # operations in a batch, half of them for the rotations and half for the translations

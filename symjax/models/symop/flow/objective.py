@@ -65,7 +65,7 @@ def rotation_loss(
     )  # noise -> operation
     W, R1 = jnp.take_along_axis(W, match[..., None, None], 1), jnp.take_along_axis(R1, match[..., None, None], 1)
     # the class is decided early, as with the translations below
-    tau = jnp.mod(jax.random.uniform(time_key) + jnp.arange(b) / b, 1.0) ** 1.5
+    tau = jnp.mod(jax.random.uniform(time_key) + jnp.arange(b) / b, 1.0) ** 2.2
     tau_k = p.LATTICE_END + (1 - p.LATTICE_END) * tau
     t = tau[:, None, None, None]
     R = (1 - t) * R0 + t * R1
