@@ -116,27 +116,25 @@ def request_from(args: argparse.Namespace) -> Request:
     return module.Request(**values)
 
 
-def check_setting(args: argparse.Namespace, groups: Sequence[int] | None) -> int | None:
+def check_setting(args: argparse.Namespace, groups: Sequence[int] | None) -> None:
     """`--setting` names a setting of a type that is asked for; a type asked for in other axes than the standard ones is said.
 
-    Returns:
-        Hall number of `--setting`, None where it is not given.
-
     Raises:
-        InputError: no such setting, or none of the types asked for.
+        InputError: no such setting, none of the types asked for, or nothing that would be written in it.
     """
     from symjax.groups.symbols import parse_setting, setting_name, short_symbol
     from symjax.groups.tables import default_hall, hall_to_number
 
     if args.setting is not None:
-        asked = parse_setting(args.setting)
-        number = hall_to_number(asked)
+        if args.realise == "none":
+            raise InputError("--setting is of files of crystals, and --realise none makes none")
+        number = hall_to_number(parse_setting(args.setting))
         if groups and number not in groups:
             listed = ", ".join(f"{short_symbol(n)} ({n})" for n in groups)
             raise InputError(
                 f"--setting {args.setting} is one of {short_symbol(number)} ({number}); --space-group asks for {listed}"
             )
-        return asked
+        return
     for text in (args.space_group or "").split(","):
         hall = parse_setting(text) if text.strip() else default_hall(1)
         if hall != default_hall(hall_to_number(hall)):
@@ -146,4 +144,3 @@ def check_setting(args: argparse.Namespace, groups: Sequence[int] | None) -> int
                 f"{text.strip()} writes them in this one)",
                 file=sys.stderr,
             )
-    return None

@@ -1,9 +1,12 @@
 """Crystals in settings other than the standard one: the same atoms, found again by spglib in that very setting."""
 
+import argparse
+
 import numpy as np
 import pytest
 import spglib
 
+from symjax.cli.generate_asked import check_setting
 from symjax.cli.output import cif_text
 from symjax.cli.parent import parent_of
 from symjax.crystals.io import parse_cif
@@ -91,3 +94,18 @@ def test_where_the_axes_of_a_file_lie_in_the_generated_ones(own, asked):
     gap = cells[0].x[:, None] - back[None]
     same = (np.abs(gap - np.rint(gap)) < 1e-6).all(-1) & (cells[0].z[:, None] == cells[1].z)
     assert (same.sum(0) == 1).all() and (same.sum(1) == 1).all()
+
+
+def test_settings_asked_of_generate(capsys):
+    """Pbnm without --setting is said to be written as Pnma; a setting of another type, or of no crystals, is refused."""
+
+    def check(setting, space_group, groups, realise=None):
+        check_setting(argparse.Namespace(setting=setting, space_group=space_group, realise=realise), groups)
+        return capsys.readouterr().err
+
+    assert check("Pbnm", "Pbnm", (62,)) == check(None, "Pnma,225", (62, 225)) == check(None, None, None) == ""
+    assert "Pbnm is Pnma in other axes" in check(None, "225,Pbnm", (225, 62))
+    with pytest.raises(InputError, match="asks for Fm-3m"):
+        check("Pbnm", "225", (225,))
+    with pytest.raises(InputError, match="--realise none"):
+        check("Pbnm", "Pbnm", (62,), "none")

@@ -13,7 +13,6 @@ same potential (`symjax evaluate hull build --potential sevennet`), as with ever
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from importlib import metadata
@@ -77,8 +76,6 @@ def load_sevennet(name: str, device: str | None = None) -> SevenNet:
 
 
 def _make(checkpoint: str, device: str) -> Any:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"sevenn(\.|$)")  # it tells of accelerators that are not installed
-        from sevenn.calculator import SevenNetCalculator
+    from sevenn.calculator import SevenNetCalculator
 
-        return SevenNetCalculator(checkpoint, device=device)
+    return SevenNetCalculator(checkpoint, device=device)
