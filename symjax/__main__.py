@@ -1,8 +1,6 @@
 """`python -m symjax`: the command line where its script is not on the path."""
 
-import sys
-
-from symjax.cli.main import main
+from symjax.cli.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

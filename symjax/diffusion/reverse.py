@@ -118,6 +118,7 @@ def reverse(
     """
     deal = deal or _default_deal(processes, corrector, hold)
 
+    @jax.jit  # traced once, for the shapes below and for every place in a step; inlined by the compiler
     def ask(state: State, time: Array) -> Outputs:
         outputs = denoise(state, time)
         return outputs if guide is None else guide(outputs, state, time)

@@ -23,6 +23,7 @@ SYSTEM_COLORS = dict(
 """A colour for each crystal system."""
 
 INK = "#22262e"
+CELL, DPI = 2.15, 110  # inches of a crystal's picture, pixels an inch
 
 
 def draw_page(
@@ -54,10 +55,10 @@ def draw_page(
     shown = min(len(cells), rows * columns)
     columns = max(min(columns, shown), 1)
     rows = -(-shown // columns)
-    elements, width = elements_of(cells[:shown]), 2.15 * max(columns, 4)
+    elements, width = elements_of(cells[:shown]), CELL * max(columns, 4)
     legend = ROW * legend_rows(elements, width)
     tall = 2.45 * rows + 2.6 + legend
-    figure = Figure(figsize=(width, tall), dpi=110, facecolor="white")
+    figure = Figure(figsize=(width, tall), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
         rows + 1,
@@ -75,7 +76,7 @@ def draw_page(
     draw_legend(figure, elements, 0.4)
     for index in range(shown):
         axes = figure.add_subplot(grid[index // columns, index % columns])
-        axes.imshow(render(cells[index]), interpolation="antialiased")
+        axes.imshow(render(cells[index], size=round(CELL * DPI)), interpolation="antialiased")
         axes.set_axis_off()
         axes.set_title(
             f"{pretty_formula(titles[index])}\n{symbol_of(groups[index])}  ({groups[index]})",
@@ -90,13 +91,16 @@ def draw_page(
 
 def _draw_histogram(axes: Any, found: list[int]) -> None:
     """Bars over the space-group number, coloured by crystal system; the most frequent ones carry their symbol."""
-    counts = Counter(number for number in found if number > 0)
+    from matplotlib.patches import Patch
+
+    counts, handles = Counter(number for number in found if number > 0), []
     for name, numbers in CRYSTAL_SYSTEMS.items():
         color = SYSTEM_COLORS[name]
         axes.axvspan(numbers.start - 0.5, numbers.stop - 0.5, color=color, alpha=0.07, lw=0)
         inside = [number for number in counts if number in numbers]
         share = 100 * sum(counts[number] for number in inside) / max(sum(counts.values()), 1)
-        axes.bar(inside, [counts[number] for number in inside], width=1.3, color=color, label=f"{name} {share:.0f} %")
+        axes.bar(inside, [counts[number] for number in inside], width=1.3, color=color)
+        handles.append(Patch(color=color, label=f"{name} {share:.0f} %"))  # bars that are not there have no colour
     top = max(counts.values(), default=1)
     placed: list[int] = []
     for number, count in counts.most_common(12):
@@ -121,6 +125,7 @@ def _draw_histogram(axes: Any, found: list[int]) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(
+        handles=handles,
         ncols=7,
         fontsize=7.5,
         frameon=False,

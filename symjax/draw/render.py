@@ -140,12 +140,20 @@ def _window(canvas: Canvas, low: np.ndarray, high: np.ndarray) -> tuple[slice, s
     return slice(first[1], last[1]), slice(first[0], last[0]), *np.meshgrid(x, y)
 
 
+def _nearer(canvas: Canvas, where: tuple[slice, slice], inside: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Pixels of a window where a surface is inside its outline and nearer than what is already there."""
+    return inside & (depth > canvas.depth[where])
+
+
 def _paint(
-    canvas: Canvas, where: tuple, inside: np.ndarray, depth: np.ndarray, normal: np.ndarray, color: np.ndarray
+    canvas: Canvas,
+    where: tuple[slice, slice],
+    seen: np.ndarray,
+    depth: np.ndarray,
+    normal: np.ndarray,
+    color: np.ndarray,
 ) -> None:
-    """Shade the surface where it is inside its outline and nearer than what is already there."""
-    rows, columns = where
-    seen = inside & (depth > canvas.depth[rows, columns])
+    """Shade the `n` pixels `seen` of a window; `depth (n,)` and `normal (n, 3)` are of these alone."""
     light = LIGHT / np.linalg.norm(LIGHT)
     diffuse = np.clip(normal @ light, 0, 1)
     half = light + np.array([0.0, 0.0, 1.0])
@@ -153,8 +161,8 @@ def _paint(
     # A darker rim keeps pale atoms apart from a white page and from each other.
     rim = 0.62 + 0.38 * np.clip(normal[..., 2] * 2.2, 0, 1)
     shade = (color * ((0.42 + 0.62 * diffuse) * rim)[..., None]) + 0.38 * gloss[..., None]
-    canvas.color[rows, columns][seen] = np.clip(shade, 0, 1)[seen]
-    canvas.depth[rows, columns][seen] = depth[seen]
+    canvas.color[where][seen] = np.clip(shade, 0, 1)
+    canvas.depth[where][seen] = depth
 
 
 def _draw_sphere(canvas: Canvas, center: np.ndarray, radius: float, color: np.ndarray) -> None:
@@ -162,7 +170,9 @@ def _draw_sphere(canvas: Canvas, center: np.ndarray, radius: float, color: np.nd
     dx, dy = (x - center[0]) / radius, (y - center[1]) / radius
     rest = 1 - dx**2 - dy**2
     height = np.sqrt(np.clip(rest, 0, None))
-    _paint(canvas, (rows, columns), rest > 0, center[2] + radius * height, np.stack([dx, dy, height], axis=-1), color)
+    depth = center[2] + radius * height
+    seen = _nearer(canvas, (rows, columns), rest > 0, depth)
+    _paint(canvas, (rows, columns), seen, depth[seen], np.stack([dx[seen], dy[seen], height[seen]], axis=-1), color)
 
 
 def _draw_cylinder(canvas: Canvas, start: np.ndarray, end: np.ndarray, radius: float, color: np.ndarray) -> None:
@@ -174,22 +184,23 @@ def _draw_cylinder(canvas: Canvas, start: np.ndarray, end: np.ndarray, radius: f
     axis = axis / length
     low, high = np.minimum(start, end)[:2] - radius, np.maximum(start, end)[:2] + radius
     rows, columns, x, y = _window(canvas, low, high)
-    flat = np.stack([x - start[0], y - start[1], np.zeros_like(x)], axis=-1)
-    towards = np.array([0.0, 0.0, 1.0])
-    # Components across the axis of the pixel's offset and of the view direction.
-    offset = flat - (flat @ axis)[..., None] * axis
-    ray = towards - axis[2] * axis
-    a = float(ray @ ray)
+    # With p the pixel's offset from the start (in the image plane) and d the view direction, both less their part along the axis:
+    # |p + h d|^2 = radius^2 is a h^2 + 2 b h + c = 0.
+    a = 1.0 - float(axis[2] ** 2)
     if a < 1e-9:
         return
-    b, c = offset @ ray, (offset**2).sum(axis=-1) - radius**2
+    dx, dy = x - start[0], y - start[1]
+    along_plane = dx * axis[0] + dy * axis[1]
+    b, c = -axis[2] * along_plane, dx**2 + dy**2 - along_plane**2 - radius**2
     discriminant = b**2 - a * c
     height = (-b + np.sqrt(np.clip(discriminant, 0, None))) / a
-    point = flat + height[..., None] * towards
-    along = point @ axis
+    along = along_plane + axis[2] * height
     inside = (discriminant > 0) & (along >= 0) & (along <= length)
-    normal = (point - along[..., None] * axis) / radius
-    _paint(canvas, (rows, columns), inside, start[2] + height, normal, color)
+    depth = start[2] + height
+    seen = _nearer(canvas, (rows, columns), inside, depth)
+    point = np.stack([dx[seen], dy[seen], height[seen]], axis=-1)
+    normal = (point - along[seen][:, None] * axis) / radius
+    _paint(canvas, (rows, columns), seen, depth[seen], normal, color)
 
 
 def _finish(canvas: Canvas, supersample: int) -> np.ndarray:
