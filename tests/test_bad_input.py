@@ -164,6 +164,7 @@ def test_disk_that_refuses_while_writing(tmp_path, monkeypatch):
         (stage / "old.cif").write_text("old")
     with pytest.raises(SymjaxError, match="No space left"), staged_folder(folder) as stage:
         (stage / "new.cif").write_text("half")
+        assert stage.parent == folder  # the same disk, also where the folder is one of its own
         raise OSError(28, "No space left on device", str(stage / "new.cif"))
     assert sorted(file.name for file in folder.iterdir()) == ["index.json", "old.cif"]
     assert [file.name for file in tmp_path.iterdir()] == ["out"]

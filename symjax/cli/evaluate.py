@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from symjax.cli.energies import add_relaxation, relaxation_of
 from symjax.cli.hull import USAGE
+from symjax.cli.output import add_overwrite
 from symjax.cli.potential import add_potential_option, potential_of
 from symjax.cli.sources import cache_of, progress_of, read_source, system_of
 from symjax.cli.workers import add_worker_options, workers_of
@@ -42,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--train", "-t", action="append", help="what novelty is against (may be repeated: train and val)"
     )
-    parser.add_argument("--out", "-o", type=Path, help="folder for report.json and report.html")
+    parser.add_argument("--out", "-o", metavar="DIR", help="folder for report.json and report.html")
     parser.add_argument(
         "--metrics",
         "-m",
@@ -101,6 +102,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--no-cache", action="store_true", help="keep nothing on disk")
     add_worker_options(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress bars")
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON instead of tables")
 
 
@@ -118,10 +120,10 @@ def run(args: argparse.Namespace) -> int:
 
 def judge(args: argparse.Namespace) -> int:
     """Read the sources, evaluate, print, write; 1 where no sample is a crystal, after the report that says so."""
-    from symjax.cli.output import check_folder, show_then_write
+    from symjax.cli.output import check_folder, show_then_write, staged_folder
     from symjax.errors import InputError
     from symjax.evaluate.metrics import choose
-    from symjax.evaluate.report import show, write_report
+    from symjax.evaluate.report import REPORTS, show, write_report
     from symjax.evaluate.run import WITHOUT_REFERENCE, evaluate
     from symjax.evaluate.sources import join
 
@@ -132,8 +134,7 @@ def judge(args: argparse.Namespace) -> int:
             "(only --metrics stability needs none)"
         )
     options = _options(args, families)
-    if args.out is not None:
-        check_folder(args.out)
+    folder = None if args.out is None else check_folder(args.out, overwrite=args.overwrite, names=REPORTS)
     with cache_of(args) as cache:
         samples = read_source(args.samples, args, cache)
         reference = None if args.reference is None else read_source(args.reference, args, cache)
@@ -142,12 +143,17 @@ def judge(args: argparse.Namespace) -> int:
     found.report["command"] = (
         "symjax evaluate " + " ".join(sys.argv[2:]) if sys.argv[1:2] == ["evaluate"] else "symjax evaluate"
     )
+
+    def write() -> None:
+        if folder is not None:
+            with staged_folder(folder, keep=True) as stage:
+                write_report(stage, found)
+
     show_then_write(
-        lambda: print(json.dumps(found.report, allow_nan=False)) if args.json else show(found.report),
-        lambda: write_report(args.out, found) if args.out is not None else None,
+        lambda: print(json.dumps(found.report, allow_nan=False)) if args.json else show(found.report), write
     )
-    if args.out is not None and not args.json:
-        print(f"written to {args.out}/report.json and {args.out}/report.html")
+    if folder is not None and not args.json:
+        print("written to " + " and ".join(str(folder / name) for name in REPORTS))
     if not samples.usable.any():
         print(
             f"symjax evaluate: {samples.source}: no row is a crystal (the first: {samples.reasons[0]})", file=sys.stderr

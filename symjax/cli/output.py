@@ -1,6 +1,6 @@
-"""A folder of generated crystals: checked before the work, written as a whole at the end.
+"""A folder of results: checked before the work, written as a whole at the end.
 
-Everything is first written into a hidden folder beside the target and moved in when complete, so that an interrupted or failed
+Everything is first written into a hidden folder on the same disk and moved in when complete, so that an interrupted or failed
 run leaves the target as it was. A second run into the same folder is refused, unless it is to replace the files of the first (those
 its index names).
 """
@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +30,16 @@ def add_overwrite(parser: Any) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in the folder")
 
 
-def check_folder(path: str | Path, *, overwrite: bool | None = None, append: bool = False) -> Path:
+def check_folder(
+    path: str | Path, *, overwrite: bool | None = None, append: bool = False, names: Collection[str] = ()
+) -> Path:
     """Make sure that a folder can be made at ``path`` or written to, leaving nothing behind.
 
     Args:
         path: the folder.
         overwrite: whether files of an earlier run there may be replaced; None where nothing would be.
         append: whether the run adds to what is there.
+        names: files that the run will write there, where it leaves no index.
 
     Raises:
         InputError: it is a file, cannot be made or written to, or holds the files of an earlier run; the message names it.
@@ -48,8 +51,9 @@ def check_folder(path: str | Path, *, overwrite: bool | None = None, append: boo
     folder = local_path(path)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; --out needs a folder")
-    earlier = _named_in_index(folder) - {INDEX} if overwrite is False and not append else set()
-    if earlier := {name for name in earlier if (folder / name).exists()}:
+    written = set(names) or _named_in_index(folder) - {INDEX}
+    earlier = {name for name in written if (folder / name).exists()} if overwrite is False and not append else set()
+    if earlier:
         raise InputError(
             f"{folder}: holds {len(earlier)} files of an earlier run, such as {min(earlier)}; give another --out, or "
             "--overwrite to replace them"
@@ -80,7 +84,9 @@ def staged_folder(folder: Path, *, keep: bool = False) -> Iterator[Path]:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+        # Inside a folder that exists: it may be a disk of its own, or the only place here where this user may write.
+        place = folder if folder.exists() else folder.parent
+        stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=place))
     except OSError as error:
         raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from error
     try:

@@ -182,7 +182,18 @@ def test_the_command_line(structures, tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "a"), *common, "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["figures"] == report["figures"]
+    (tmp_path / "out" / "mine.txt").write_text("kept")
+    assert main(["evaluate", str(tmp_path / "b.json"), *common, "--out", str(tmp_path / "out"), "--overwrite"]) == 0
+    capsys.readouterr()
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"report.html", "report.json", "mine.txt"}
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["samples"]["source"] == str(tmp_path / "b.json")
     wrong = {
+        "holds 2 files of an earlier run, such as report.html; give another --out, or --overwrite": [
+            str(tmp_path / "zzz"),  # said before anything is read
+            *common,
+            "--out",
+            str(tmp_path / "out"),
+        ],
         "--reference is missing": [str(tmp_path / "a")],
         "metrics 'nonsense' do not exist": [str(tmp_path / "a"), *common[:-1], "--metrics=nonsense"],
         "needs --hull": [str(tmp_path / "a"), *common[:-1], "--metrics=stability"],

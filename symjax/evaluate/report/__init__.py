@@ -3,7 +3,7 @@
 `reading` says what the dict holds and how numbers and names are written; the same everywhere.
 """
 
-from symjax.evaluate.report.files import write_report
+from symjax.evaluate.report.files import REPORTS, write_report
 from symjax.evaluate.report.text import show
 
-__all__ = ["show", "write_report"]
+__all__ = ["REPORTS", "show", "write_report"]

@@ -15,6 +15,7 @@ from symjax.evaluate.report.html import write_html
 if TYPE_CHECKING:
     from symjax.evaluate.run import Evaluation
 
+REPORTS = ("report.json", "report.html")
 EXAMPLES = 24
 """Crystals drawn on the page."""
 
@@ -42,5 +43,5 @@ def _write(folder: Path, found: Evaluation) -> None:
     order = grid_order(groups, [-float(samples.primitive_atoms[i]) for i in rows], EXAMPLES)
     cells = [cell for i in order if (cell := samples.cells[rows[i]]) is not None]
     titles = [formula_of(tuple(cell.counts.items())) for cell in cells]
-    write_html(folder / "report.html", found.report, cells, titles, [groups[i] for i in order])
-    write_text(folder / "report.json", json.dumps(found.report, indent=1, allow_nan=False) + "\n")
+    write_html(folder / REPORTS[1], found.report, cells, titles, [groups[i] for i in order])
+    write_text(folder / REPORTS[0], json.dumps(found.report, indent=1, allow_nan=False) + "\n")
