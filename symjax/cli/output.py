@@ -139,7 +139,7 @@ def _named_in_index(folder: Path) -> set[str]:
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         names = {str(name) for name in index["files"]} if str(index.get("program")).startswith("symjax ") else set()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()
     return {name for name in names if Path(name).name == name and name not in (".", "..")}
 

@@ -286,8 +286,10 @@ def _from_arrays(arrays: Mapping[str, np.ndarray], path: str | Path) -> CrystalD
         )
     try:
         meta = json.loads(arrays["meta"].tobytes().decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SymjaxError(f"{path}: field 'meta' is not JSON ({error})") from error
+    if not isinstance(meta, dict):
+        raise SymjaxError(f"{path}: field 'meta' is no dictionary")
     if meta.get("format") != FORMAT:
         raise SymjaxError(
             f"{path}: format {meta.get('format')!r}, this version reads format {FORMAT}; prepare the data again"

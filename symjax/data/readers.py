@@ -10,13 +10,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from symjax.crystals.io.atoms import atom_count
 from symjax.crystals.io.cif_read import block_notes, split_cif
 from symjax.crystals.io.convert import kind_of_file
 from symjax.crystals.io.files import load_json, open_text, read_text
@@ -26,6 +26,7 @@ from symjax.errors import DataError
 
 ID_COLUMNS = ("material_id", "id", "mp_id", "name", "filename")
 _HEAD = 20  # rows looked at to decide which column holds what
+_LONGEST = 2**26  # characters of one line, or of one field of a CSV; an unclosed quote makes one of the whole file
 
 
 @dataclass(frozen=True)
@@ -179,9 +180,9 @@ def _extxyz(path: Path) -> list[SourceRow]:
         if not lines[at].strip():
             at += 1
             continue
-        if not lines[at].strip().isdigit():
+        count = atom_count(lines[at])
+        if count is None:
             raise DataError(f"{path}: line {at + 1} must hold the number of atoms of a frame, found {lines[at][:40]!r}")
-        count = int(lines[at])
         frame = lines[at : at + 2 + count]
         problem = (
             ""
@@ -237,7 +238,10 @@ def _lines(path: Path) -> Iterator[str]:
     """The lines of a text file."""
     try:
         with open_text(path) as stream:
-            yield from stream
+            while line := stream.readline(_LONGEST):
+                if len(line) == _LONGEST and not line.endswith("\n"):
+                    raise DataError(f"{path}: a line of more than {_LONGEST:,} characters")
+                yield line
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
@@ -249,7 +253,8 @@ def _entry(i: int, name: str, entry: object) -> SourceRow:
         return SourceRow(row=i, id=name or f"row-{i}", kind="pymatgen", text="", problem=said)
     outer = entry if isinstance(entry.get("structure"), dict) else {}
     found = next((str(outer[key]) for key in ID_COLUMNS if outer.get(key) is not None), "")
-    numbers = {k: float(v) for k, v in outer.items() if isinstance(v, int | float) and math.isfinite(v)}
+    numbers = {k: _number(v) for k, v in outer.items() if isinstance(v, int | float)}
+    numbers = {k: v for k, v in numbers.items() if not math.isnan(v)}
     inner = outer.get("structure", entry)
     kind = "json" if {"L", "z", "x"} <= inner.keys() else "pymatgen"
     return SourceRow(row=i, id=name or found or f"row-{i}", kind=kind, text=json.dumps(inner), properties=numbers)
@@ -275,7 +280,7 @@ def _csv(path: Path, limit: int | None = None) -> Iterator[SourceRow]:
 
 def _csv_records(path: Path) -> Iterator[list[str]]:
     """The records of a CSV that are not empty."""
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    csv.field_size_limit(_LONGEST)
     reader = csv.reader(_lines(path))
     line = 0
     try:
@@ -333,11 +338,11 @@ def _check_columns(path: Path, header: list[str], records: list[list[str]]) -> N
         )
 
 
-def _number(text: str) -> float:
+def _number(text: str | float) -> float:
     """A finite float, or NaN for an empty or non-numeric field."""
     try:
         value = float(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return math.nan
     return value if math.isfinite(value) else math.nan
 

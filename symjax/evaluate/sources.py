@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symjax.crystals.io.convert import from_pymatgen
+from symjax.crystals.io.files import load_json, read_text
 from symjax.crystals.io.parse import UnusableCrystal, check_structure
 from symjax.crystals.io.report import Note
 from symjax.crystals.types import AtomicStructure
@@ -254,11 +255,8 @@ def _generated(place: Path) -> Path | None:
     index = folder / INDEX
     if not index.is_file():
         return None
-    try:
-        content = json.loads(index.read_text(encoding="utf-8"))
-        ours = isinstance(content, dict) and content.get("program") == "symjax generate"
-    except ValueError as error:
-        raise DataError(f"{index}: not valid JSON ({error})") from error
+    content = load_json(read_text(index), str(index))
+    ours = isinstance(content, dict) and content.get("program") == "symjax generate"
     if place.name == INDEX and not ours:
         raise DataError(f"{index}: not an index of `symjax generate`")
     if ours and not (folder / "crystals.npz").is_file():
@@ -271,7 +269,7 @@ def _generated(place: Path) -> Path | None:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    content = load_json(read_text(folder / INDEX), str(folder / INDEX))
     told = {key: content[key] for key in ("version", "options", "seconds", "hardware", *FAILURES) if key in content}
     entries = content.get("crystals")
     if isinstance(entries, list):  # which file each crystal is in

@@ -25,6 +25,9 @@ from symjax.ops import exact, symbols
 Array = Any
 
 
+_PRODUCTS = 200_000  # products held at a time
+
+
 class Defects(NamedTuple):
     """Counts of what keeps a set from being a group (all zero exactly for groups), and where it fails first.
 
@@ -252,7 +255,7 @@ def check_group(opset: OpSet, *, name: str = "the set of operations") -> None:
 
 
 def _failures(opset: OpSet) -> list[str]:
-    """What keeps one set from being a group, in words; empty for groups. All products, in numpy."""
+    """What keeps one set from being a group, in words; empty for groups. All products, in numpy, some at a time."""
     check_shapes(opset)
     at = np.flatnonzero(np.asarray(opset.mask))
     op = exact.Op(np.asarray(opset.W)[at].astype(np.int64), np.asarray(opset.w)[at].astype(np.int64) % opset.den)
@@ -264,16 +267,18 @@ def _failures(opset: OpSet) -> list[str]:
         reasons.append("the identity (x,y,z) is missing")
     if repeats:
         reasons.append(f"{_describe(op, repeats[0], at, den)} repeats an earlier one")
-    every, each = (exact.Op(op.W[:, None], op.w[:, None]), exact.Op(op.W[None], op.w[None]))
-    product = exact.compose(every, each, den)
-    fails = [k for k, key in enumerate(_row_keys(product)) if key not in seen]
+    fails, said = 0, ""
+    for rows in np.array_split(np.arange(n), max(-(-(n**2) // _PRODUCTS), 1)):
+        product = exact.compose(exact.Op(op.W[rows, None], op.w[rows, None]), exact.Op(op.W[None], op.w[None]), den)
+        wrong = [k for k, key in enumerate(_row_keys(product)) if key not in seen]
+        if wrong and not fails:
+            i, j = divmod(wrong[0], n)
+            found = exact.Op(product.W[i, j].astype(np.int32), product.w[i, j].astype(np.int32))
+            named = f"{_describe(op, int(rows[i]), at, den)} after {_describe(op, j, at, den)}"
+            said = f"{named} gives {symbols.format_xyz(found, den=den)}, which is no member"
+        fails += len(wrong)
     if fails:
-        i, j = divmod(fails[0], n)
-        text = symbols.format_xyz(exact.Op(product.W[i, j].astype(np.int32), product.w[i, j].astype(np.int32)), den=den)
-        reasons.append(
-            f"{_describe(op, i, at, den)} after {_describe(op, j, at, den)} gives {text}, which is no member "
-            f"({len(fails)} of {n**2} products are not)"
-        )
+        reasons.append(f"{said} ({fails} of {n**2} products are not)")
     return reasons
 
 

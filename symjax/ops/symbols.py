@@ -19,6 +19,8 @@ DECIMAL_TOL = 1e-3
 """Largest distance of a decimal translation from a multiple of 1/den; 1/24 is 0.042, so nothing is ambiguous."""
 
 _AXES = "xyz"
+_LONGEST = 256  # characters of a triplet
+_LARGEST = 1000  # entry of a rotation part; far beyond any setting, and far from where products overflow
 _TOKEN = re.compile(
     r"\s*(?P<sign>[+-])?\s*(?:(?P<number>\d+\.?\d*|\.\d+)(?:\s*/\s*(?P<below>\d+))?)?\s*\*?\s*(?P<axis>[xyzXYZ])?"
 )
@@ -63,6 +65,8 @@ def _parse_row(text: str, start: int, stop: int, den: int) -> tuple[list[int], i
 def _parse_one(text: str, den: int) -> tuple[list[list[int]], list[int]]:
     if not isinstance(text, str):
         raise ParseError(f"operation must be text such as 'x,y,z', got {type(text).__name__}")
+    if len(text) > _LONGEST:
+        raise ParseError(f"operation {text[:40]!r}...: {len(text)} characters are too many for x,y,z")
     commas = [i for i, character in enumerate(text) if character == ","]
     if len(commas) != 2:
         place = commas[2] if len(commas) > 2 else len(text)
@@ -70,6 +74,8 @@ def _parse_one(text: str, den: int) -> tuple[list[list[int]], list[int]]:
     bounds = [0, *(i + 1 for i in commas)], [*commas, len(text)]
     rows = [_parse_row(text, start, stop, den) for start, stop in zip(*bounds)]
     W = [row for row, _ in rows]
+    if max(abs(entry) for row in W for entry in row) > _LARGEST:
+        raise ParseError(f"operation {text!r}: a coefficient is larger than {_LARGEST}")
     if abs(round(float(np.linalg.det(np.array(W, dtype=np.float64))))) != 1:
         raise ParseError(f"operation {text!r}: rotation part {W} has a determinant other than +1 or -1")
     return W, [units % den for _, units in rows]

@@ -125,7 +125,7 @@ def load_params(folder: str | Path) -> tuple[dict[str, Any], ConfigDict]:
     try:
         params = unflatten(load_arrays(folder / PARAMS))
         config = config_from_json((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"weights in {folder} are damaged: {error}; copy or train them again") from error
     return params, config
 

@@ -20,7 +20,9 @@ from symjax.elements import atomic_number
 from symjax.errors import DataError
 from symjax.lattice import lattice_from_parameters
 
-_ITEM = re.compile(r"""([A-Za-z_][\w-]*)\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s"']+)""")
+_ITEM = re.compile(r"""(?<![\w-])([A-Za-z_][\w-]*)\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s"']+)""")
+_LONGEST_COMMENT = 100_000  # characters; looking for its items may take the square of them
+_LONGEST_LITERAL = 2**21  # characters, some 7,000 sites; Python takes 250 bytes for each
 _MOMENTS = ("magmom", "spin", "moment")
 
 
@@ -51,6 +53,11 @@ def _not_periodic(flags: Sequence[bool]) -> list[Note]:
     return [Note("not periodic", "not periodic in all three directions; it is read as a crystal")]
 
 
+def atom_count(line: str) -> int | None:
+    """The number of atoms that the first line of an extxyz frame announces; None for anything else."""
+    return int(line) if re.fullmatch(r"\s*[0-9]{1,18}\s*", line) else None
+
+
 def read_extxyz(text: str) -> Reading:
     """One frame of an extxyz file, which must carry its lattice; columns in any order.
 
@@ -58,14 +65,16 @@ def read_extxyz(text: str) -> Reading:
         UnusableCrystal: with the reason in words.
     """
     lines = text.splitlines()
-    if not lines or not lines[0].strip().isdigit():
+    count = atom_count(lines[0]) if lines else None
+    if count is None:
         raise UnusableCrystal("unreadable xyz", "the first line must hold the number of atoms")
-    count = int(lines[0])
     if count == 0:
         raise UnusableCrystal("empty", "no atoms")
     rows = [line.split() for line in lines[2 : 2 + count]]
     if len(rows) < count:
         raise UnusableCrystal("unreadable xyz", f"truncated frame: {count} atoms announced, {len(rows)} found")
+    if len(lines[1]) > _LONGEST_COMMENT:
+        raise UnusableCrystal("unreadable xyz", f"the comment line has {len(lines[1])} characters")
     info = {key.lower(): value.strip("\"'{}[]") for key, value in _ITEM.findall(lines[1])}
     columns, width = _columns(info.get("properties", "species:S:1:pos:R:3"))
     z = []
@@ -73,9 +82,9 @@ def read_extxyz(text: str) -> Reading:
         if len(row) < width:
             raise UnusableCrystal("unreadable xyz", f"atom {i + 1}: {len(row)} columns where {width} are announced")
         name = row[columns["species"] if "species" in columns else columns["z"]]
-        number = int(name) if name.isdigit() else atomic_number(name)
+        number = int(name) if re.fullmatch("[0-9]{1,3}", name) else atomic_number(name)
         if number is None:
-            raise UnusableCrystal("unknown element", f"atom {i + 1}: unknown element {name!r}")
+            raise UnusableCrystal("unknown element", f"atom {i + 1}: unknown element {name[:20]!r}")
         z.append(number)
     at = columns["pos"]
     places = np.array([_numbers(row[at : at + 3], "unreadable xyz", f"atom {i + 1}") for i, row in enumerate(rows)])
@@ -98,9 +107,10 @@ def _columns(text: str) -> tuple[dict[str, int], int]:
     found: dict[str, int] = {}
     at = 0
     for name, _, size in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
-        if not size.isdigit() or not 0 < int(size) < 1000:
+        key = {"numbers": "z", "positions": "pos", "element": "species"}.get(name.lower(), name.lower())
+        if not re.fullmatch("[1-9][0-9]{0,2}", size) or (key == "pos" and size != "3"):
             raise UnusableCrystal("unreadable xyz", f"Properties={text[:80]} cannot be read")
-        found[{"numbers": "z", "positions": "pos", "element": "species"}.get(name.lower(), name.lower())] = at
+        found[key] = at
         at += int(size)
     if "pos" not in found or not ("species" in found or "z" in found):
         raise UnusableCrystal("unreadable xyz", f"Properties={text[:80]} names no pos, or no species")
@@ -157,7 +167,7 @@ def read_poscar(text: str) -> Reading:
 def _is_three(line: str) -> bool:
     """Whether the scale is given for each axis."""
     words = line.split()[:3]
-    return len(words) == 3 and all(re.fullmatch(r"\d+\.?\d*(?:[eE][-+]?\d+)?", word) for word in words)
+    return len(words) == 3 and all(re.fullmatch(r"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?", word) for word in words)
 
 
 def _named_elements(names: list[str], counts: list[int]) -> list[int]:
@@ -216,7 +226,7 @@ def _value(text: str) -> Any:
     try:
         return load_json(text, "structure")
     except DataError as error:
-        if not text.lstrip().startswith("{'"):
+        if not text.lstrip().startswith("{'") or len(text) > _LONGEST_LITERAL:
             raise UnusableCrystal("unreadable json", str(error)) from error
     try:
         return ast.literal_eval(text.strip())
@@ -251,7 +261,7 @@ def structure_of_dict(value: Any) -> Reading:
             moments |= isinstance(properties, Mapping) and any(m in str(k) for k in properties for m in _MOMENTS)
     except UnusableCrystal:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         said = f"not a serialized pymatgen Structure: {type(error).__name__} {str(error)[:100]}"
         raise UnusableCrystal("unreadable json", said) from error
     if not z:
@@ -284,6 +294,11 @@ def read_plain(text: str) -> Reading:
     """
     try:
         value = load_json(text, "structure")
-        return Reading(AtomicStructure(L=value["L"], z=value["z"], x=value["x"]))
-    except (DataError, KeyError, TypeError, ValueError) as error:
+        z = [int(number) for number in value["z"]]
+        if z != list(value["z"]):
+            raise ValueError("z must be whole numbers")
+        return Reading(_structure("structure", value["L"], z, value["x"]))
+    except UnusableCrystal:
+        raise
+    except (DataError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UnusableCrystal("unreadable json", f"not a structure of L, z and x: {str(error)[:100]}") from error

@@ -23,7 +23,7 @@ from symjax.elements import symbol as element_symbol
 from symjax.groups.sets import OpSet
 
 CELL_KEYS = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
-_NUMBER = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?:\(\d*\)?)?\s*$")
+_NUMBER = re.compile(r"^\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*(?:\(\d*\)?)?\s*$")
 _ABSENT = ("?", ".", "")
 _NAMES = {"wat": 8, "oh": 8, "oh2": 8, "h2o": 8, "o-h": 8, "o-h2": 8}  # water and hydroxyl written as one site
 _THIRDS = (1 / 3, 2 / 3)
@@ -67,7 +67,7 @@ def split_cif(text: str) -> list[CifBlock]:
     clean = clean.encode("ascii", "replace").decode(
         "ascii"
     )  # names and remarks may hold anything; numbers and symbols do not
-    if not re.search(r"(?im)^\s*(data_|_cell[_.]length_a|loop_)", clean):
+    if not re.search(r"(?im)^[ \t]*(data_|_cell[_.]length_a|loop_)", clean):
         raise UnusableCrystal("unreadable cif", f"not CIF text: it starts with {text.strip()[:40]!r}")
     lines = clean.splitlines()
     start = next((i for i, line in enumerate(lines) if re.match(r"(?i)\s*data_", line)), None)
@@ -144,11 +144,14 @@ def _shortest(L: np.ndarray, x: np.ndarray) -> float:
     """Shortest distance between different atoms, angstrom (first neighbouring images)."""
     if len(x) < 2:
         return np.inf
-    delta = x[:, None, :] - x[None]
-    delta -= np.rint(delta)
-    lengths = np.linalg.norm(delta @ L, axis=-1)
-    np.fill_diagonal(lengths, np.inf)
-    return float(lengths.min())
+    best = np.inf
+    for rows in np.array_split(np.arange(len(x)), -(-(len(x) ** 2) // 1_000_000)):
+        delta = x[rows, None, :] - x[None]
+        delta -= np.rint(delta)
+        lengths = np.linalg.norm(delta @ L, axis=-1)
+        lengths[np.arange(len(rows)), rows] = np.inf
+        best = min(best, float(lengths.min()))
+    return best
 
 
 def number(text: str) -> float | None:
@@ -287,7 +290,8 @@ def parse_formula(text: str) -> dict[int, float]:
         if z is None:
             return {}
         found[z] = found.get(z, 0.0) + (float(amount) if amount not in ("", ".") else 1.0)
-    return found if re.fullmatch(r"[A-Za-z\d.\s]*", text) else {}
+    meant = re.fullmatch(r"[A-Za-z\d.\s]*", text) and all(amount < 1e9 for amount in found.values())
+    return found if meant else {}
 
 
 def _differences(formula: dict[int, float], z: np.ndarray) -> set[int]:

@@ -49,6 +49,7 @@ _DIAGONAL = {
 }  # beside z: a - b, a + b
 _THREEFOLD = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]  # about a + b + c
 _CYCLE = np.array(_THREEFOLD)  # x to y, y to z, z to x
+_LONGEST = 64  # characters of a symbol
 _ROTATION = re.compile(r"(-?)([12346])([1-5]?)([xyz'\"*]?)([abcnuvwd]*)$")
 
 
@@ -62,6 +63,8 @@ def parse_hall(symbol: str) -> OpSet:
         InputError: not a Hall symbol, or one whose operations do not close.
     """
     text = " ".join(symbol.replace("_", " ").split())
+    if len(text) > _LONGEST:
+        raise InputError(f"{text[:40]!r}... is not a Hall symbol such as '-P 2ybc': {len(text)} characters")
     match = re.match(r"(-?)\s*([A-Za-z])\s+([^()]+?)\s*(\(.*\))?$", text)
     if match is None or match.group(2).upper() not in _LATTICES:
         raise InputError(f"{symbol!r} is not a Hall symbol such as '-P 2ybc'")
@@ -151,7 +154,7 @@ def _moved(symbol: str, W: np.ndarray, w: np.ndarray, shift: str | None) -> OpSe
     """The set with its origin moved by (v w x) twelfths: W' = W, w' = w + (I - W) v."""
     if shift:
         numbers = shift.strip("()").replace(",", " ").split()
-        if len(numbers) != 3 or not all(re.fullmatch(r"[+-]?\d+", number) for number in numbers):
+        if len(numbers) != 3 or not all(re.fullmatch(r"[+-]?\d{1,4}", number) for number in numbers):
             raise InputError(f"{symbol!r}: a change of origin is three whole numbers of twelfths, such as (0 0 4)")
         v = np.array([int(number) for number in numbers]) * (DEN // 12)
         w = w + v - W @ v

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from symjax.crystals.types import AtomicStructure
 from symjax.errors import DataError
 
+_LONGEST = 600  # characters of a reason; a value of the file stands in it, and may be of any length
+
 
 class UnusableCrystal(DataError):
     """Text or numbers that are no sound, ordered crystal.
@@ -23,7 +25,7 @@ class UnusableCrystal(DataError):
 
     def __init__(self, kind: str, reason: str) -> None:
         """Keep the class beside the message."""
-        super().__init__(reason)
+        super().__init__(reason if len(reason) <= _LONGEST else reason[:_LONGEST] + " ...")
         self.kind = kind
 
 

@@ -38,6 +38,7 @@ CODE = "_space_group_it_coordinate_system_code"
 FITS = 0.02  # largest relative misfit of a cell and its operations
 EXACT = 2e-3  # below it there is nothing to say
 _DENOMINATORS = (24, 48, 120, 168)
+MAX_LISTED = 2000  # operations; a conventional cell has 192, ten such cells 1,920, and all their products are looked at
 
 Values = Mapping[str, Sequence[str]]
 
@@ -186,6 +187,7 @@ def _magnetic_set(texts: tuple[str, ...], centerings: tuple[str, ...]) -> tuple[
     (W, w), den = _parse(tuple(",".join(text.split(",")[:3]) for text in texts))
     if centerings:
         (_, shifts), other = _parse(tuple(",".join(text.split(",")[:3]) for text in centerings))
+        _check_count(len(W) * len(shifts))
         den, factors = int(np.lcm(den, other)), (int(np.lcm(den, other)) // den, int(np.lcm(den, other)) // other)
         w = (w[:, None] * factors[0] + shifts[None] * factors[1]).reshape(-1, 3)
         W = np.repeat(W, len(shifts), axis=0)
@@ -197,6 +199,7 @@ def _magnetic_set(texts: tuple[str, ...], centerings: tuple[str, ...]) -> tuple[
 
 def _parse(texts: tuple[str, ...]) -> tuple[tuple[np.ndarray, np.ndarray], int]:
     """Rotation parts, translations and their denominator."""
+    _check_count(len(texts))
     clean = [text.strip().strip("'\"") for text in texts]
     problem: SymjaxError | None = None
     for den in _DENOMINATORS:
@@ -206,6 +209,11 @@ def _parse(texts: tuple[str, ...]) -> tuple[tuple[np.ndarray, np.ndarray], int]:
         except SymjaxError as error:
             problem = problem or error
     raise UnusableCrystal("operations", f"the list of operations cannot be read: {problem}")
+
+
+def _check_count(num: int) -> None:
+    if num > MAX_LISTED:
+        raise UnusableCrystal("operations", f"{num} operations are listed, more than the {MAX_LISTED} that are read")
 
 
 def _check(opset: OpSet) -> None:

@@ -7,6 +7,7 @@ hash of the data.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -124,11 +125,11 @@ def load_hull(path: Path | str) -> Hull:
     if isinstance(value, dict) and value.get("format") == FORMAT:
         try:
             entries = tuple(
-                Entry(reduced_composition(comp), float(energy), str(name)) for comp, energy, name in value["entries"]
+                Entry(reduced_composition(comp), _finite(energy), str(name)) for comp, energy, name in value["entries"]
             )
             failed = tuple((str(name), str(reason)) for name, reason in value["failed"])
             return Hull(entries, str(value["potential"]), dict(value["settings"]), str(value["data_hash"]), failed)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"{path}: damaged hull file ({type(error).__name__}: {error}); build it again") from error
     if isinstance(value, dict) and isinstance(value.get("entries"), list):
         value = value["entries"]
@@ -150,16 +151,23 @@ def _from_pymatgen(rows: list[Any], path: Path | str, data_hash: str) -> Hull:
         try:
             counts = _amounts(row["composition"])
             correction = row["correction"] if "correction" in row else _adjusted(row.get("energy_adjustments") or ())
-            energy = (float(row["energy"]) + float(correction or 0.0)) / sum(counts.values())
+            energy = _finite(float(row["energy"]) + float(correction or 0.0)) / sum(counts.values())
             name = str(row.get("entry_id") or row.get("name") or f"entry {index}")
             whole = _whole(counts)
             entries.append(Entry(reduced_composition(whole.items()), energy, name))
-        except (AttributeError, InputError, TypeError, ValueError, KeyError, ZeroDivisionError) as error:
+        except (AttributeError, InputError, TypeError, ValueError, KeyError, ArithmeticError) as error:
             failed.append((f"entry {index}", f"{type(error).__name__}: {error}"))
     if not entries:
         why = f"; the first: {failed[0][1]}" if failed else ""
         raise InputError(f"{path}: no pymatgen entry could be read out of {len(rows)}{why}")
     return Hull(tuple(entries), "pymatgen entries", {"source": str(Path(path).name)}, data_hash, tuple(failed))
+
+
+def _finite(energy: Any) -> float:
+    """An energy; NaN, which JSON may hold, would make every distance from the hull one."""
+    if not math.isfinite(value := float(energy)):
+        raise ValueError(f"an energy is {value}")
+    return value
 
 
 def _adjusted(parts: Iterable[Any]) -> float:
