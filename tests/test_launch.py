@@ -85,3 +85,42 @@ def test_tpu_loop(tpu, tmp_path, last):
 def test_tpu_usage(tpu):
     done, asked = tpu("nothing")
     assert done.returncode == 2 and "launch/tpu-vm.sh create" in done.stderr and not asked
+
+
+SRUN = """#!/usr/bin/env bash
+echo "srun $*" >> "$LOG"
+while [[ $1 == --* ]]; do shift; done
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("code", [0, 2, 75])
+def test_slurm(tmp_path, code):
+    """Files are staged, options that name them follow, and only a run that was stopped by a signal is queued again."""
+    program = f"#!/usr/bin/env bash\nprintf '%s\\n' \"$@\" > '{tmp_path}/given'\nexit {code}\n"
+    for name, text in {
+        "srun": SRUN,
+        "scontrol": SRUN.replace("srun", "scontrol").replace("exec", "true"),
+        "program": program,
+    }.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "train.npz").write_text("arrays")
+    (tmp_path / "scratch").mkdir()
+    own = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "LOG": f"{tmp_path}/log", "SLURM_JOB_ID": "17"}
+    own |= {"SYMJAX": "program train", "STAGE": f"{tmp_path}/train.npz", "SCRATCH": f"{tmp_path}/scratch"}
+    options = ["--config.data.train=@train.npz", "--workdir", "a place", "--config.x=it's"]
+    done = subprocess.run(
+        [LAUNCH / "slurm.sh", *options], env=os.environ | own, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    staged = tmp_path / "scratch" / "symjax-17" / "train.npz"
+    assert staged.read_text() == "arrays"
+    given = (tmp_path / "given").read_text().splitlines()
+    assert given == ["train", f"--config.data.train={staged}", "--workdir", "a place", "--config.x=it's"]
+    asked = (tmp_path / "log").read_text().splitlines()
+    assert [line for line in asked if line.startswith("scontrol")] == (["scontrol requeue 17"] if code == 75 else [])
+    own["STAGE"] = f"{tmp_path}/nothing.npz"
+    (tmp_path / "given").unlink()
+    done = subprocess.run([LAUNCH / "slurm.sh"], env=os.environ | own, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and not (tmp_path / "given").exists()
