@@ -1,6 +1,9 @@
 """What the model says about lower and higher symmetry of real crystals: exact probabilities of subgroups.
 
 Run: python -m experiments.derivatives --data test.npz [--num 200] [--search 600] [--seed 0] [--weights DIR] [--json FILE]
+         [--cache FILE | --no-cache]
+
+What was found for a crystal is kept (in the cache of `symjax evaluate`): the same command goes on after a stop.
 
 Three figures, each against the choice of a class of subgroups at random.
 
@@ -17,15 +20,21 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from symjax.crystals.types import AtomicStructure, Crystal
 from symjax.data.dataset import load
+from symjax.data.files import hash_file
 from symjax.data.structure_types import dataset_from_types
 from symjax.errors import SymjaxError
+from symjax.evaluate.cache import Cache, content_key, default_path, stamp
+from symjax.generate.progress import StageBar
+from symjax.groups.identify import identify
+from symjax.groups.sets import make_opset
 from symjax.lattice import choose_frame
 from symjax.models.symop.derive.derivatives import MEASURES, Candidate, Candidates, candidates, measured
 from symjax.models.symop.derive.reductions import types_of
@@ -33,6 +42,8 @@ from symjax.models.symop.walk.supersets import near_operations
 from symjax.models.symop.weights import SymopWeights, load_weights
 
 TOLERANCE, STRAIN = 0.3, 0.03
+VERSION = 1
+"""Of what is kept of a crystal; raised when its meaning or the measures change."""
 
 
 def perovskite() -> Crystal:
@@ -59,11 +70,36 @@ def by_measure(found: Candidates, measure: str) -> np.ndarray:
     return values - np.logaddexp.reduce(values)
 
 
-def own_share(weights: SymopWeights, crystal: Crystal) -> dict[str, float]:
-    """Probability of the crystal's own group by both measures, and by chance."""
-    found = candidates(weights, crystal, keep_parent=True)
+def of_each(
+    name: str,
+    measure: Callable[[SymopWeights, Crystal], dict[str, Any]],
+    weights: SymopWeights,
+    crystals: list[Crystal],
+    cache: Cache,
+) -> list[dict[str, Any]]:
+    """What is measured on every crystal, with a bar; what the cache holds of these weights is not measured again."""
+    version = stamp(f"{VERSION} of {hash_file(weights.folder / 'operations' / 'params.npz')}", ("numpy", "spglib"))
+    rows = []
+    with StageBar(len(crystals), True) as bar:
+        for crystal in crystals:
+            key = content_key(crystal.atoms(), operations=True)
+            row = cache.get_many(f"derivatives {name}", version, [key]).get(key)
+            if row is None:
+                row = measure(weights, crystal)
+                cache.put(f"derivatives {name}", version, key, row)
+            rows.append(row)
+            bar(name, 1)
+    return rows
+
+
+def own_share(weights: SymopWeights, crystal: Crystal) -> dict[str, Any]:
+    """Probability of the crystal's own group by both measures, and by chance; or why there is none."""
+    try:
+        found = candidates(weights, crystal, keep_parent=True)
+    except SymjaxError as error:  # too large, or P1 without subgroups
+        return {"left out": str(error)}
     [own] = [i for i, row in enumerate(found.rows) if row.members is not None and row.members.all()]
-    result: dict[str, float] = {"chance": 1.0 / sum(row.status == "open" for row in found.rows)}
+    result: dict[str, Any] = {"chance": 1.0 / sum(row.status == "open" for row in found.rows)}
     for measure in MEASURES:
         log_p = by_measure(found, measure)
         result |= {measure: float(np.exp(log_p[own])), f"{measure}_first": float(log_p[own] == log_p.max())}
@@ -97,17 +133,13 @@ def kinds(found: Candidates, log_p: np.ndarray) -> dict[tuple, tuple[float, int]
     return result
 
 
-def measure_parents(weights: SymopWeights, crystals: list[Crystal]) -> dict[str, Any]:
+def measure_parents(weights: SymopWeights, crystals: list[Crystal], cache: Cache) -> dict[str, Any]:
     """Figure 1."""
-    rows, skipped = [], 0
-    for crystal in tqdm(crystals, desc="parents", disable=None):
-        try:
-            rows.append(own_share(weights, crystal))
-        except SymjaxError:
-            skipped += 1  # too large, or P1 without subgroups
+    every = of_each("parents", own_share, weights, crystals, cache)
+    rows = [row for row in every if "left out" not in row]
     result: dict[str, Any] = {
         "crystals": len(rows),
-        "left out": skipped,
+        "left out": len(every) - len(rows),
         "chance": float(np.mean([r["chance"] for r in rows])),
     }
     for measure in MEASURES:
@@ -122,26 +154,35 @@ def measure_parents(weights: SymopWeights, crystals: list[Crystal]) -> dict[str,
     return result
 
 
-def measure_distorted(weights: SymopWeights, crystals: list[Crystal], numbers: list[int]) -> dict[str, Any]:
+def taken(weights: SymopWeights, crystal: Crystal) -> dict[str, Any]:
+    """Whether a crystal nearly has more operations, and what the model gives, below the larger group, to the one that it has.
+
+    Of each measure: probability of the crystal's kind, share of the classes that are of it, and how many kinds are likelier.
+    """
+    parent = nearest_parent(weights, crystal)
+    if parent is None:
+        return {"near": False}
+    try:
+        found = candidates(weights, parent)
+    except SymjaxError:
+        return {"near": True}
+    number = identify(make_opset(crystal.W, crystal.w, den=crystal.den)).number
+    true = (number, tuple(sorted(crystal.z.tolist())), crystal.num_atoms)
+    result: dict[str, Any] = {"near": True}
+    for measure in MEASURES:
+        by_kind = kinds(found, by_measure(found, measure))
+        total = sum(count for _, count in by_kind.values())
+        if true in by_kind:
+            p, count = by_kind[true]
+            result[measure] = [p, count / total, sum(other > p for other, _ in by_kind.values())]
+    return result
+
+
+def measure_distorted(weights: SymopWeights, crystals: list[Crystal], cache: Cache) -> dict[str, Any]:
     """Figure 2."""
-    rows: dict[str, list[tuple[float, float, int]]] = {measure: [] for measure in MEASURES}
-    near = 0
-    for crystal, number in zip(tqdm(crystals, desc="distorted", disable=None), numbers, strict=True):
-        parent = nearest_parent(weights, crystal)
-        if parent is None:
-            continue
-        near += 1
-        try:
-            found = candidates(weights, parent)
-        except SymjaxError:
-            continue
-        true = (number, tuple(sorted(crystal.z.tolist())), crystal.num_atoms)
-        for measure in MEASURES:
-            by_kind = kinds(found, by_measure(found, measure))
-            total = sum(count for _, count in by_kind.values())
-            if true in by_kind:
-                p, count = by_kind[true]
-                rows[measure].append((p, count / total, sum(other > p for other, _ in by_kind.values())))
+    every = of_each("distorted", taken, weights, crystals, cache)
+    near = sum(row["near"] for row in every)
+    rows = {measure: [row[measure] for row in every if measure in row] for measure in MEASURES}
     result: dict[str, Any] = {"nearly have more operations": near, "of": len(crystals)}
     for measure, got in rows.items():
         if not got:
@@ -167,18 +208,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", help="default: those in the package")
     parser.add_argument("--json", help="also write the figures to this file")
+    parser.add_argument("--cache", type=Path, help="file of what was found (default: the user's cache)")
+    parser.add_argument("--no-cache", action="store_true", help="keep nothing on disk")
     args = parser.parse_args()
-    from symjax.evaluate.symmetry import group_numbers
-
     weights, data, started = load_weights(args.weights), load(args.data), time.process_time()
     rows = np.random.default_rng(args.seed).permutation(len(data))[: max(args.num, args.search)]
     part = data.subset(rows)
     crystals = [part.crystal(i) for i in range(len(part))]
-    numbers = [int(n) for n in group_numbers(part)]
-    figures: dict[str, Any] = {
-        "parents": measure_parents(weights, crystals[: args.num]),
-        "distorted": measure_distorted(weights, crystals[: args.search], numbers[: args.search]),
-    }
+    with Cache(None if args.no_cache else args.cache or default_path()) as cache:
+        figures: dict[str, Any] = {
+            "parents": measure_parents(weights, crystals[: args.num], cache),
+            "distorted": measure_distorted(weights, crystals[: args.search], cache),
+        }
     found = candidates(weights, perovskite())
     figures["BaTiO3"] = {
         f"{row.symbol} ({row.number})": {
