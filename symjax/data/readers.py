@@ -72,6 +72,10 @@ class Source:
         name = self.path.name.lower()
         if not self.path.exists():
             raise DataError(f"{path}: no such file or folder")
+        if not (self.path.is_dir() or self.path.is_file()):
+            raise DataError(
+                f"{path}: is a pipe or a device; a source is read more than once and must be a file or folder"
+            )
         if self.path.is_dir():
             self._open = lambda: iter(_folder(self.path, limit))
         elif name.endswith((".csv", ".csv.gz")):

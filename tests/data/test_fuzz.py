@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import tempfile
 import time
 import zipfile
@@ -261,3 +262,13 @@ def test_an_energy_that_is_none(energy, tmp_path):
     (tmp_path / "hull.json").write_text(f'[{good}, {{"composition": {{"Li": 1}}, "energy": {energy}}}]')
     hull = load_hull(tmp_path / "hull.json")
     assert [entry.energy for entry in hull.entries] == [-1.0] and hull.failed[0][0] == "entry 1"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_no_source(tmp_path):
+    """Opening it would wait for ever."""
+    os.mkfifo(tmp_path / "a.cif")
+    with pytest.raises(SymjaxError, match="is a pipe"):
+        read_source(tmp_path / "a.cif")
+    (tmp_path / "b.cif").write_text(GOOD)
+    assert [row.id for row in read_source(tmp_path)] == ["b"]
