@@ -1,17 +1,18 @@
 """Names of space-group types: crystal systems, Hermann-Mauguin symbols, and numbers read from symbols however they are spelled.
 
-Owns `CRYSTAL_SYSTEMS`, `crystal_system`, `short_symbol`, `parse_space_group` and `parse_point_group`. Symbols are those of the
-International Tables A of all 530 settings, as spglib's database has them (groups/tables.npz).
+Owns `CRYSTAL_SYSTEMS`, `crystal_system`, `short_symbol`, `parse_space_group`, `parse_setting` and `parse_point_group`. Which
+settings a symbol may mean is known to `symjax.groups.setting_names`, for files and commands alike.
 """
 
 from __future__ import annotations
 
 import re
-from functools import cache
 
 from symjax.errors import InputError
+from symjax.groups.hall import parse_hall
 from symjax.groups.packaged import NUM_TYPES, arrays, check_number
-from symjax.groups.tables import NUM_SETTINGS, default_hall, hall_to_number, setting_symbols
+from symjax.groups.setting_names import Setting, has_choice, old_spelling, setting_at, settings_named, settings_numbered
+from symjax.groups.tables import NUM_SETTINGS, default_hall, hall_to_number, setting_symbols, tabulated_hall
 
 CRYSTAL_SYSTEMS = {
     "triclinic": range(1, 3),
@@ -24,8 +25,6 @@ CRYSTAL_SYSTEMS = {
 }
 """Crystal systems and the numbers of their space groups."""
 
-# Before 1992 the five groups with an "e" glide were named by one of its two directions.
-_BEFORE_E = {39: "Abm2", 41: "Aba2", 64: "Cmca", 67: "Cmma", 68: "Ccca"}
 _POINT_GROUP_ORIENTATIONS = {
     "-4m2": "-42m",
     "-62m": "-6m2",
@@ -74,53 +73,64 @@ def parse_space_group(text: str) -> int:
 
     By Hall symbol too (``-P 2ybc``), where that is no Hermann-Mauguin symbol. Short or full, of any setting (``P2_1/c``, ``P 1 21/n
     1``, ``P2(1)/n``, ``Pbnm``); with ``-3``, ``\bar{3}`` or an overline, or in cubic groups without (``Fm3m``); with ``:H``, ``:1``
-    behind; with the names of 1983 for groups with an e glide (``Cmca``).
+    behind; with the names of 1983 for groups with an e glide (``Cmca``, ``Bmab``).
 
     Raises:
         InputError: no such group.
     """
-    if re.fullmatch(r"\s*-?\d+\s*", text):
-        number = int(text)
-        if not 1 <= number <= NUM_TYPES:
-            raise InputError(f"space group {number} is not one of 1 to {NUM_TYPES}")
-        return number
-    found = _numbers().get(_plain(text))
-    if found is None and _plain_hall(text) in _halls():
-        return hall_to_number(_halls()[_plain_hall(text)])
-    if found is None:
-        raise InputError(
-            f"space group {text!r} is unknown; give a number from 1 to 230 or a short symbol such as Fm-3m"
-        )
-    return found
+    return _candidates(text)[0][0].number
 
 
 def parse_setting(text: str) -> int:
     """Hall number (1 to 530) of a setting given by number, Hermann-Mauguin or Hall symbol.
 
     A number, or a symbol that the standard setting has too (``P2_1/c``), is the standard setting; ``Pbnm``, ``P 1 1 2_1/b``,
-    ``Fd-3m:1`` and ``R-3c:R`` are their own. Where several settings share a name the first of spglib's list is taken.
+    ``Fd-3m:1``, ``R-3c:R`` and ``62:cab`` are their own. Where several settings share a name, origin choice 2 goes before 1 and
+    spglib's order decides otherwise.
 
     Raises:
         InputError: no such setting.
     """
-    number = parse_space_group(text)
-    if re.fullmatch(r"\s*-?\d+\s*", text):
-        return default_hall(number)
-    found = _settings().get(_plain(text))
-    if found is None:  # old names of the groups with an e glide, or a Hall symbol
-        hall = _halls().get(_plain_hall(text))
-        found = (default_hall(number),) if hall is None else (hall,)
-    choice = re.search(r":\s*(\w+)\s*$", text)
+    found, choice = _candidates(text)
+    number = found[0].number
     if choice is not None:
-        wanted = choice.group(1).upper()
-        fitting = [h for h in _of_number(number) if setting_symbols(h)["choice"].upper() == wanted]
+        fitting = [s for s in found if has_choice(s, choice)] or [
+            s for s in settings_numbered(number) if has_choice(s, choice)
+        ]
         if not fitting:
-            known = sorted({setting_symbols(h)["choice"] for h in _of_number(number)} - {""})
+            known = sorted({setting_symbols(s.hall)["choice"] for s in settings_numbered(number)} - {""})
             raise InputError(
-                f"{short_symbol(number)} ({number}) has no setting {choice.group(1)!r}; its choices: {', '.join(known) or 'none'}"
+                f"{short_symbol(number)} ({number}) has no setting {choice!r}; its choices: {', '.join(known) or 'none'}"
             )
-        return next((h for h in fitting if h in found), fitting[0])
-    return default_hall(number) if default_hall(number) in found else found[0]
+        found = fitting
+    found = [s for s in found if s.hall]
+    if not found:
+        raise InputError(
+            f"{text!r} is {short_symbol(number)} ({number}) in a larger cell, which is none of the {NUM_SETTINGS} settings; give "
+            f"{short_symbol(number)}"
+        )
+    return min(found, key=lambda s: (not s.standard, s.name.endswith(":1"))).hall
+
+
+def _candidates(text: str) -> tuple[list[Setting], str | None]:
+    """The settings that a number or symbol may mean, never none, and what was given behind a colon.
+
+    Raises:
+        InputError: no such group.
+    """
+    name, _, choice = (part.strip() for part in text.partition(":"))
+    if re.fullmatch(r"-?\d+", name):
+        number = int(name)
+        if not 1 <= number <= NUM_TYPES:
+            raise InputError(f"space group {number} is not one of 1 to {NUM_TYPES}")
+        every = list(settings_numbered(number))
+        return (every, choice.lower()) if choice else (every[:1], None)
+    found = list(settings_named(_plain(name))) or _by_hall_symbol(name)
+    if not found:
+        raise InputError(
+            f"space group {text!r} is unknown; give a number from 1 to 230 or a short symbol such as Fm-3m"
+        )
+    return found, choice.lower() or None
 
 
 def setting_name(hall: int) -> str:
@@ -129,9 +139,10 @@ def setting_name(hall: int) -> str:
     if number in CRYSTAL_SYSTEMS["monoclinic"]:
         return short_symbol(number) if hall == default_hall(number) else str(arrays("groups/tables")["full"][hall])
     name = setting_symbols(hall)["international"]
-    return (
-        f"{name}:{choice}" if choice in ("1", "R") or (choice in ("2", "H") and hall != default_hall(number)) else name
-    )
+    if number in (67, 68) and hall != default_hall(number):  # two of each symbol with e: old names tell
+        name = old_spelling(hall, name)
+    told = choice[:1] in ("1", "R") or (choice[:1] == "2" and hall != default_hall(number))
+    return f"{name}:{choice[0]}" if told else name
 
 
 def parse_point_group(text: str) -> str:
@@ -146,65 +157,20 @@ def parse_point_group(text: str) -> str:
     return symbol
 
 
+def _by_hall_symbol(text: str) -> list[Setting]:
+    """The setting of a Hall symbol, in whatever way it is made of generators; none where the text is no Hall symbol."""
+    try:
+        hall = tabulated_hall(parse_hall(text))
+    except InputError:
+        return []
+    if not hall:
+        raise InputError(f"{text!r} is a Hall symbol of none of the {NUM_SETTINGS} tabulated settings")
+    return [setting_at(hall)]
+
+
 def _plain(text: str) -> str:
-    """A symbol without what spellings differ in: case, spaces, underscores, brackets, how a bar is written, the setting behind."""
+    """A symbol without signs of typesetting: subscripts, how a bar is written, brackets and dollar signs."""
     text = text.translate(str.maketrans("₁₂₃₄₅\N{MINUS SIGN}\N{EN DASH}", "12345--"))
     text = re.sub(r"([0-9])[\u0304\u0305]", r"-\1", text)
     text = re.sub(r"\\(?:bar|overline)\s*\{?\s*([0-9])\s*\}?", r"-\1", text)
-    text = re.sub(r"\s*:\s*\w+\s*$", "", text)
-    return re.sub(r"[\s_(){}$'\"]", "", text).lower()
-
-
-def _plain_hall(text: str) -> str:
-    """A Hall symbol without what spellings differ in: blanks and case."""
-    return " ".join(text.replace("_", " ").split()).lower()
-
-
-@cache
-def _halls() -> dict[str, int]:
-    """Plain Hall symbol -> Hall number, the first of settings with equal symbols."""
-    out: dict[str, int] = {}
-    for hall in range(1, NUM_SETTINGS + 1):
-        out.setdefault(_plain_hall(setting_symbols(hall)["hall_symbol"]), hall)
-    return out
-
-
-def _of_number(number: int) -> list[int]:
-    """Hall numbers of one type."""
-    return [hall for hall in range(1, NUM_SETTINGS + 1) if hall_to_number(hall) == number]
-
-
-@cache
-def _settings() -> dict[str, tuple[int, ...]]:
-    """Plain spelling -> the settings of that name, in spglib's order."""
-    out: dict[str, list[int]] = {}
-    for hall in range(1, NUM_SETTINGS + 1):
-        number, full = hall_to_number(hall), str(arrays("groups/tables")["full"][hall])
-        names = {full, setting_symbols(hall)["international"]}
-        if number in CRYSTAL_SYSTEMS["monoclinic"]:
-            names = {full, "".join(part for part in full.split() if part != "1")}
-        for name in {_plain(one) for one in names}:
-            out.setdefault(name, []).append(hall)
-            if "m-3" in crystal_class(number):
-                out.setdefault(name.replace("-", ""), []).append(hall)
-    return {name: tuple(dict.fromkeys(halls)) for name, halls in out.items()}
-
-
-@cache
-def _numbers() -> dict[str, int]:
-    """Plain spelling -> type; no spelling is shared by two types (tests/groups/test_symbols.py)."""
-    out: dict[str, int] = {}
-    for hall in range(1, NUM_SETTINGS + 1):
-        number, full = hall_to_number(hall), str(arrays("groups/tables")["full"][hall])
-        short = (
-            "".join(part for part in full.split() if part != "1") if number in CRYSTAL_SYSTEMS["monoclinic"] else full
-        )
-        for name in (full, short, setting_symbols(hall)["international"]):
-            out[_plain(name)] = number
-    out |= {_plain(name): number for number, name in _BEFORE_E.items()}
-    for name, number in list(out.items()):
-        if "m-3" in crystal_class(number):
-            out[name.replace("-", "")] = number
-        if name[0] == "r":  # pymatgen writes the axes behind without a colon
-            out |= {name + axes: number for axes in "hr"}
-    return out
+    return re.sub(r"[{}$'\"]", "", text)

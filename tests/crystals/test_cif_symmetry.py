@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from symjax.crystals.io import UnusableCrystal, read_cif
-from symjax.crystals.io.hall import parse_hall
-from symjax.crystals.io.names import extended_symbol, settings_named
 from symjax.data.standardize import standardize
 from symjax.errors import InputError
+from symjax.groups.hall import parse_hall
 from symjax.groups.sets import same_set
+from symjax.groups.setting_names import extended_symbol, settings_named
 from symjax.groups.tables import hall_setting, setting_symbols
 from symjax.lattice import lattice_parameters, project_metric
 

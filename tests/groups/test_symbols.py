@@ -4,6 +4,7 @@ import pytest
 
 from symjax.errors import InputError
 from symjax.groups.properties import properties
+from symjax.groups.setting_names import _table
 from symjax.groups.symbols import (
     CRYSTAL_SYSTEMS,
     crystal_class,
@@ -105,6 +106,23 @@ def test_systems_and_classes_are_those_of_the_operations():
         ("-P 2ybc", 81),
         ("62", 292),
         ("P 1 1 2_1/b", 86),
+        # Names of 1983 of all six settings of the groups with an e glide: International Tables A (1983), table 4.3.1
+        ("Bmab", 309),
+        ("Abma", 306),
+        ("Bbcm", 308),
+        ("Cmmb", 317),
+        ("Bma2", 192),
+        # what databases put behind
+        ("F d -3 m Z", 526),
+        ("F d -3 m S", 525),
+        ("R-3mR", 459),
+        ("R -3 m H", 458),
+        # origin choice 2 goes before 1, as in the standard settings
+        ("Pnmm", 281),
+        ("Pnmm:1", 280),
+        ("62:cab", 294),
+        ("227:1", 525),
+        ("-P 2ac 2yb", 292),  # other generators of -P 2ac 2n
     ],
 )
 def test_settings_by_name(text, hall):
@@ -113,9 +131,14 @@ def test_settings_by_name(text, hall):
 
 
 def test_every_setting_has_a_name_that_is_read_again():
-    for hall in range(1, NUM_SETTINGS + 1):
-        assert hall_to_number(parse_setting(setting_name(hall))) == hall_to_number(hall)
-    own = [hall for hall in range(1, NUM_SETTINGS + 1) if parse_setting(setting_name(hall)) == hall]
-    assert len(own) == 516  # the others share their symbol with a setting of another origin
+    halls = list(range(1, NUM_SETTINGS + 1))
+    assert [parse_setting(setting_name(hall)) for hall in halls] == halls
     with pytest.raises(InputError, match="choices: 1, 2"):
         parse_setting("Fd-3m:R")
+    assert parse_space_group("F4/mmm") == 139
+    with pytest.raises(InputError, match=r"I4/mmm \(139\) in a larger cell"):
+        parse_setting("F4/mmm")
+
+
+def test_no_name_is_shared_by_two_types():
+    assert all(len({setting.number for setting in settings}) == 1 for settings in _table().values())

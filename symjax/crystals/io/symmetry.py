@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from symjax.crystals.io.hall import parse_hall
-from symjax.crystals.io.names import Setting, settings_named, settings_numbered
 from symjax.crystals.io.report import Note, UnusableCrystal
 from symjax.errors import InputError, SymjaxError
 from symjax.groups.axioms import check_group
+from symjax.groups.hall import parse_hall
 from symjax.groups.sets import OpSet, canonical_unique, make_opset
+from symjax.groups.setting_names import Setting, settings_named, settings_numbered
 from symjax.groups.tables import hall_to_number, setting_symbols, tabulated_hall
 from symjax.ops.symbols import parse_xyz
 

@@ -1,11 +1,12 @@
 """Hermann-Mauguin symbols, in the spellings that files use, to settings of space groups.
 
-Owns `Setting`, `settings_named`, `settings_numbered` and `extended_symbol`. The 530 tabulated settings get their extended symbols
-from the table (`symjax.groups.tables`): monoclinic ones by rule, because the table gives the type's short symbol only. A symbol
-may be short or extended, with or without blanks and underscores, in any case, with ``:1``, ``:2``, ``:H``, ``:R`` or a letter of
-its axes, with the letters S and Z or H and R that databases append, in old spelling (``Cmca``, ``Fd3m``, ``H 3``) or in full
-(``P 21/n 21/m 21/a``). A few settings beyond the table (centred triclinic cells, C and F cells of tetragonal groups) are known by
-their Hall symbols. A symbol can name several settings; the cell and the atoms decide between them (`symjax.crystals.io.symmetry`).
+Owns `Setting`, `setting_at`, `settings_named`, `settings_numbered`, `has_choice`, `old_spelling` and `extended_symbol`. The 530
+tabulated settings get their extended symbols from the table (`symjax.groups.tables`): monoclinic ones by rule, because the table
+gives the type's short symbol only. A symbol may be short or extended, with or without blanks and underscores, in any case, with
+``:1``, ``:2``, ``:H``, ``:R`` or a letter of its axes, with the letters S and Z or H and R that databases append, in old spelling
+(``Cmca``, ``Fd3m``, ``H 3``) or in full (``P 21/n 21/m 21/a``). A few settings beyond the table (centred triclinic cells, C and F
+cells of tetragonal groups) are known by their Hall symbols. A symbol can name several settings; the cell and the atoms of a file
+decide between them (`symjax.crystals.io.symmetry`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from symjax.crystals.io.hall import parse_hall
+from symjax.groups.hall import parse_hall
+from symjax.groups.packaged import arrays
 from symjax.groups.sets import OpSet
 from symjax.groups.tables import NUM_SETTINGS, default_hall, hall_setting, hall_to_number, setting_symbols
 
@@ -74,6 +76,11 @@ def extended_symbol(hall: int) -> str:
     return " ".join([name[0], *elements]) + suffix
 
 
+def setting_at(hall: int) -> Setting:
+    """The tabulated setting of a Hall number (1 to 530)."""
+    return Setting(extended_symbol(hall), hall_to_number(hall), hall)
+
+
 def _monoclinic(hall: int, centring: str, axis: str, standard: str) -> str:
     """Extended symbol of a monoclinic setting: its axis, and the glide of the plane through the origin (or nearest to it)."""
     element = standard[1:].replace("_", "")
@@ -88,7 +95,7 @@ def _monoclinic(hall: int, centring: str, axis: str, standard: str) -> str:
     return " ".join([centring, *(element if i == place else "1" for i in range(3))])
 
 
-def _old_spelling(hall: int, name: str) -> str:
+def old_spelling(hall: int, name: str) -> str:
     """``e`` as the letter that it replaced, carried along with the axes of the setting."""
     letter = _OLD_LETTER.get(hall_to_number(hall))
     if letter is None:
@@ -97,12 +104,17 @@ def _old_spelling(hall: int, name: str) -> str:
     return name.replace("e", "abc"[axes.index(letter)])
 
 
+def _full(hall: int) -> str:
+    """The full symbol of the table, such as ``P 21/n 21/m 21/a``."""
+    return str(arrays("groups/tables")["full"][hall]).replace("_", "")
+
+
 def _spellings(setting: Setting) -> set[str]:
     """Every name of a setting, folded: lower case, with and without blanks, without a suffix."""
     plain = setting.name.split(":")[0]
     names = {plain}
     if setting.hall:
-        names.add(_old_spelling(setting.hall, plain))
+        names |= {old_spelling(setting.hall, plain), _full(setting.hall)}
     if setting.hall and 3 <= setting.number <= 15:  # short symbols name tabulated settings only
         names |= {" ".join(part for part in name.split() if part != "1") for name in names}
     if 200 <= setting.number <= 206 or setting.number >= 221:
@@ -116,7 +128,7 @@ def _spellings(setting: Setting) -> set[str]:
 @cache
 def _table() -> dict[str, tuple[Setting, ...]]:
     """Folded name -> settings, the standard one first, then in table order."""
-    settings = [Setting(extended_symbol(hall), hall_to_number(hall), hall) for hall in range(1, NUM_SETTINGS + 1)]
+    settings = [setting_at(hall) for hall in range(1, NUM_SETTINGS + 1)]
     settings += [Setting(name, number, 0) for name, (number, _) in _BEYOND.items()]
     found: dict[str, list[Setting]] = {}
     for setting in settings:
@@ -138,10 +150,10 @@ def settings_named(symbol: str) -> tuple[Setting, ...]:
             suffix = {"s": "1", "z": "2"}.get(ending.group(2), ending.group(2))
     if not suffix:
         return candidates
-    return tuple(s for s in candidates if _has_choice(s, suffix))
+    return tuple(s for s in candidates if has_choice(s, suffix))
 
 
-def _has_choice(setting: Setting, suffix: str) -> bool:
+def has_choice(setting: Setting, suffix: str) -> bool:
     """Whether ``1``, ``2``, ``h``, ``r`` or the table's own word (``b1``, ``-cba``, ``2cab``) belongs to a setting."""
     if setting.name.lower().endswith(":" + suffix):
         return True
@@ -169,5 +181,5 @@ def _look_up(text: str) -> tuple[Setting, ...]:
 def settings_numbered(number: int) -> tuple[Setting, ...]:
     """The tabulated settings of a space group, the standard one first."""
     halls = [hall for hall in range(1, NUM_SETTINGS + 1) if hall_to_number(hall) == number]
-    settings = [Setting(extended_symbol(hall), number, hall) for hall in halls]
+    settings = [setting_at(hall) for hall in halls]
     return tuple(sorted(settings, key=lambda s: not s.standard))
