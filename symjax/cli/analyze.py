@@ -15,8 +15,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "analyze",
         help="operations, closure, group, orbits and lattice freedom of a crystal",
-        description="The crystal is brought to the standard setting of the group found at the tolerance; all else is worked out "
-        "from its operations.",
+        description="The crystal is brought to the standard setting of the group found at the tolerance, or to --setting; all else "
+        "is worked out from its operations.",
     )
     parser.add_argument("file", type=Path, help="CIF, POSCAR, .vasp or .extxyz, plain or .gz")
     parser.add_argument(
@@ -31,6 +31,11 @@ def add_parser(subparsers: Any) -> None:
         default=-1.0,
         metavar="DEGREES",
         help="of the lattice's angles, degrees (-1: judged as lengths, by --symprec)",
+    )
+    parser.add_argument(
+        "--setting",
+        metavar="SYMBOL",
+        help="tell everything in this setting of the group: Pbnm, R-3m:R, a Hall symbol (the standard one)",
     )
     parser.add_argument(
         "--all", action="store_true", help=f"show all operations, not only the first {OPERATIONS_SHOWN}"
@@ -57,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from symjax.data.analysis import analyze_structure
     from symjax.data.equivalents import equivalent_representations
     from symjax.errors import DataError
+    from symjax.groups.symbols import parse_setting
 
     reading = read_file(args.file)
     structure = reading.structure
@@ -68,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
         for text in chosen.warnings(str(args.file), "it is analyzed"):
             print(f"symjax: warning: {text}", file=sys.stderr)
         args.symprec = chosen.symprec
-        report = analyze_structure(structure, args.symprec, args.angle_tolerance)
+        setting = None if args.setting is None else parse_setting(args.setting)
+        report = analyze_structure(structure, args.symprec, args.angle_tolerance, setting=setting)
         report["formula"] = formula_text(structure.z)
         report["stated_symmetry"] = reading.symmetry or None
         report["notes"] = [note._asdict() for note in reading.notes]
@@ -153,7 +160,7 @@ def _facts(report: dict[str, Any]) -> dict[str, str]:
     lengths = ", ".join(f"{v:.4f}" for v in lattice["lengths"])
     angles = ", ".join(f"{v:.3f}" for v in lattice["angles"])
     facts = {
-        "group": f"{group['symbol']} ({group['number']}), Hall {group['hall_symbol']}",
+        "group": f"{group['setting']} ({group['number']}), Hall {group['hall_symbol']}",
         "stated in the file": report.get("stated_symmetry") or "",
         "found at": used,
         "at other tolerances": ladder_text(ladder) if len(set(ladder.values())) > 1 else "",

@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     """Derive, relax if asked, write, and show what was made."""
     from symjax.cli.derive_classes import draw, find_classes, irrep_classes
     from symjax.cli.derive_report import describe, show, write
-    from symjax.cli.output import check_folder, setting_of, show_then_write, staged_folder
+    from symjax.cli.output import check_folder, note_other_axes, setting_of, show_then_write, staged_folder
     from symjax.cli.parent import read_parent
     from symjax.groups.symbols import parse_space_group
 
@@ -116,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
     number = None if args.to is None else parse_space_group(args.to)
     folder = check_folder(args.out, overwrite=args.overwrite)
     potential = potential_of(args) if args.relax else None
+    if args.to is not None and args.setting is None:
+        note_other_axes(args.to)
     parent = read_parent(args.file, args.symprec)
     parent.warn()
     classes = irrep_classes(parent, args) if number is None else find_classes(parent, number, args)

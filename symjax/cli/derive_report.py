@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from symjax.cli.derive_classes import Class
     from symjax.cli.parent import Parent
     from symjax.navigate.derive import Derived
+    from symjax.navigate.irrep_modes import IrrepModes
 
 TOLERANCES = (1e-3, 1e-5)
 """Tolerances at which a structure's group must be found again, angstrom."""
@@ -51,7 +52,8 @@ def describe(
 ) -> Described:
     """Index, atoms and CIF texts of all structures, in a setting (Hall number) if asked."""
     from symjax import __version__
-    from symjax.cli.output import INDEX
+    from symjax.cli.output import INDEX, file_setting_entry
+    from symjax.crystals.setting import crystal_in_setting_of
     from symjax.navigate.notation import CONVENTION
 
     own = parent.crystal.atoms()
@@ -62,14 +64,18 @@ def describe(
     reference = relaxed[0]["energy_final"] if relaxed else None
     outcomes = iter(relaxed[1:] if relaxed else [])
     for one, derived in sets:
-        for place in range(len(derived.crystals)):
-            cell = derived.crystals[place].atoms()
+        modes = _modes_of(parent, one)
+        for place, crystal in enumerate(derived.crystals):
+            cell = (crystal if hall is None else crystal_in_setting_of(crystal, hall)).atoms()
             entry = _entry(len(entries), one, derived, place=place, cell=cell)
-            texts[entry["file"]] = _cif(entry["file"], derived.crystals[place], one.relation.number, hall)
+            text = _cif(entry["file"], crystal, one.relation.number, hall)
+            texts[entry["file"]] = (
+                text if modes is None else f"{text.rstrip()}\n\n{_iso_items(parent, modes, crystal, hall)}"
+            )
             if relaxed:
                 after = next(outcomes)
                 entry |= _relaxed_entry(
-                    texts, entry, derived.crystals[place], cell, outcome=after, reference=reference, hall=hall
+                    texts, entry, crystal, crystal.atoms(), outcome=after, reference=reference, hall=hall
                 )
             entries.append(entry)
             cells.append(cell)
@@ -86,12 +92,43 @@ def describe(
         "parent": _parent_entry(parent, own, relaxed) | parent.transformation,
         "convention": CONVENTION,
         "target": {"number": classes[0].relation.number, "symbol": classes[0].relation.symbol},
-        "classes": [_class_entry(one, by_class.get(one.number)) for one in classes],
+        "file_setting": None if hall is None else file_setting_entry(hall),
+        "classes": [_class_entry(one, by_class.get(one.number), hall) for one in classes],
         "collisions": _collisions(sets),
         "files": sorted([*texts, TABLE, INDEX, *([] if args.no_picture else [PICTURE])]),
         "structures": entries,
     }
     return Described(index, cells, texts)
+
+
+def _modes_of(parent: Parent, one: Class) -> IrrepModes | None:
+    """The modes of a class by irreps; None where its cell has too many k-vectors for that."""
+    from symjax.errors import InputError
+    from symjax.navigate.irrep_modes import all_modes
+
+    try:
+        return all_modes(parent.crystal, one.relation)
+    except InputError:
+        return None
+
+
+def _iso_items(parent: Parent, modes: IrrepModes, crystal: Crystal, hall: int | None) -> str:
+    """The `_iso_` items of a derived structure, in a setting if asked."""
+    from symjax.cli.modes_cif import iso_items, mode_name, strain_name
+    from symjax.crystals.setting import crystal_in_setting_of, setting_change
+    from symjax.navigate.tree import describe_group
+
+    frame = np.linalg.inv(modes.split.L)
+    strains = [(strain_name(parent.symbol, part), value) for part, value in modes.strains(crystal.L)]
+    amplitudes = modes.amplitudes(crystal.x)
+    if hall is not None:
+        crystal, frame = crystal_in_setting_of(crystal, hall), frame @ setting_change(hall).matrix.T
+    places = [(orbit["element"], orbit["letter"]) for orbit in describe_group(parent.number, parent.crystal)["orbits"]]
+    rows = zip(modes.parts, modes.orbit, modes.vector, amplitudes, strict=True)
+    named = [
+        (mode_name(parent.symbol, part, *places[orbit]), vector @ frame, float(a)) for part, orbit, vector, a in rows
+    ]
+    return iso_items(crystal, named, strains)
 
 
 def write(stage: Path, parent: Parent, found: Described) -> None:
@@ -132,12 +169,15 @@ def _parent_entry(parent: Parent, cell: AtomicStructure, relaxed: list[dict[str,
     return entry
 
 
-def _class_entry(one: Class, derived: Derived | None) -> dict[str, Any]:
-    """Facts of one class of subgroups."""
-    from symjax.navigate.notation import basis_text
+def _class_entry(one: Class, derived: Derived | None, hall: int | None) -> dict[str, Any]:
+    """Facts of one class of subgroups; basis and origin lead to the setting of the files."""
+    from symjax.crystals.setting import way_to_setting
+    from symjax.navigate.notation import change_text, fraction_texts
 
     relation, modes = one.relation, one.modes
-    s = relation.setting
+    P, p = relation.setting.matrix, relation.setting.origin
+    if hall is not None:
+        P, p = way_to_setting(hall, P, p)
     return {
         "class": one.number,
         "index": relation.index,
@@ -145,9 +185,9 @@ def _class_entry(one: Class, derived: Derived | None) -> dict[str, Any]:
         "t_index": relation.t_index,
         "k_index": relation.k_index,
         "conjugates": relation.num_conjugates,
-        "basis": [[_fraction(v, s.P_den) for v in row] for row in s.P],
-        "origin": [_fraction(v, s.p_den) for v in s.p],
-        "basis_text": basis_text(s),
+        "basis": [fraction_texts(row) for row in P],
+        "origin": fraction_texts(p),
+        "basis_text": change_text(P, p).partition(";")[0],
         "free_lattice": modes.num_lattice,
         "free_coordinates": modes.num_coordinates,
         "freed_strains": len(modes.strain),
@@ -162,12 +202,6 @@ def _class_entry(one: Class, derived: Derived | None) -> dict[str, Any]:
         "symbol": relation.symbol,
         "direction": one.direction or None,
     }
-
-
-def _fraction(value: Any, den: int) -> str:
-    from fractions import Fraction
-
-    return str(Fraction(int(value), int(den)))
 
 
 def _collisions(sets: list[tuple[Class, Derived]]) -> dict[str, Any]:

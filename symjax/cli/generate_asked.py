@@ -6,7 +6,6 @@ Part of the command `generate` (not a command of its own).
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -122,8 +121,9 @@ def check_setting(args: argparse.Namespace, groups: Sequence[int] | None) -> Non
     Raises:
         InputError: no such setting, none of the types asked for, or nothing that would be written in it.
     """
-    from symjax.groups.symbols import parse_setting, setting_name, short_symbol
-    from symjax.groups.tables import default_hall, hall_to_number
+    from symjax.cli.output import note_other_axes
+    from symjax.groups.symbols import parse_setting, short_symbol
+    from symjax.groups.tables import hall_to_number
 
     if args.setting is not None:
         if args.realise == "none":
@@ -136,11 +136,5 @@ def check_setting(args: argparse.Namespace, groups: Sequence[int] | None) -> Non
             )
         return
     for text in (args.space_group or "").split(","):
-        hall = parse_setting(text) if text.strip() else default_hall(1)
-        if hall != default_hall(hall_to_number(hall)):
-            standard = short_symbol(hall_to_number(hall))
-            print(
-                f"symjax: note: {setting_name(hall)} is {standard} in other axes; files are in the standard setting (--setting "
-                f"{text.strip()} writes them in this one)",
-                file=sys.stderr,
-            )
+        if text.strip():
+            note_other_axes(text.strip())

@@ -16,6 +16,7 @@ import importlib
 import io
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import time
@@ -58,7 +59,7 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse's."""
-        return super().parse_known_args(_one_word(sys.argv[1:] if args is None else args), namespace)
+        return super().parse_known_args(_joined(_one_word(sys.argv[1:] if args is None else args)), namespace)
 
 
 def _one_word(given: Sequence[str]) -> list[str]:
@@ -67,6 +68,17 @@ def _one_word(given: Sequence[str]) -> list[str]:
     place = next((i for i, word in enumerate(found) if not word.startswith("-")), 0)
     if found[place : place + 2] == ["evaluate", "hull"]:
         del found[place]
+    return found
+
+
+def _joined(given: Sequence[str]) -> list[str]:
+    """A command line in which a value such as ``-x,-y,-z`` is no option: ``--remove -x,-y,-z`` is ``--remove=-x,-y,-z``."""
+    found: list[str] = []
+    for word in given:
+        if found and found[-1].startswith("--") and "=" not in found[-1] and re.match(r"-[^-].*,", word):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
     return found
 
 

@@ -187,19 +187,28 @@ def _write_cif(path: Path, found: ModeAnalysis, report: dict[str, Any], hall: in
     """LOW, in its standard setting or --setting, with the amplitudes under the names that ISODISTORT's files use."""
     import numpy as np
 
-    from symjax.cli.modes_cif import iso_items
+    from symjax.cli.modes_cif import iso_items, mode_name, strain_name
     from symjax.cli.output import cif_text
     from symjax.crystals.setting import crystal_in_setting_of, setting_change
     from symjax.errors import InputError
     from symjax.groups.tables import default_hall
 
-    crystal, number = found.transition.crystal(1.0), found.relation.number
-    linear = np.linalg.inv(found.transition.setting.matrix)
+    way, number = found.transition, found.relation.number
+    crystal, linear = way.crystal(1.0), np.linalg.inv(way.setting.matrix)  # linear: common cell to file
     text = cif_text(crystal, number, name=path.stem, hall=hall)
     if hall not in (None, default_hall(number)):
         assert hall is not None
         crystal, linear = crystal_in_setting_of(crystal, hall), setting_change(hall).matrix @ linear
-    text = text.rstrip("\n") + "\n\n" + iso_items(found, report, crystal, linear)
+    kept = np.unique(way.motions.perm.min(axis=0))  # the representatives, see `crystal_in_setting`
+    frame, symbol = np.linalg.inv(way.first.L) @ linear.T, report["high"]["symbol"]
+    places = [(orbit["element"], orbit["letter"]) for orbit in report["high"]["orbits"]]
+    modes = [
+        (mode_name(symbol, one.part, *places[mode.orbit]), mode.vector[kept] @ frame, mode.amplitude)
+        for one in found.irreps
+        for mode in one.modes
+    ]
+    strains = [(strain_name(symbol, one.part), float(value)) for one in found.irreps for value in one.strain]
+    text = text.rstrip("\n") + "\n\n" + iso_items(crystal, modes, strains)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -6,43 +6,41 @@ reader: coordinates = formula, deltas = matrix times (norm times mode values)). 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from symjax.crystals.types import Crystal
-    from symjax.navigate.symmetry_modes import ModeAnalysis
+    from symjax.navigate.irreps import IrrepPart
 
 
-def iso_items(found: ModeAnalysis, report: dict[str, Any], crystal: Crystal, linear: np.ndarray) -> str:
+def iso_items(
+    crystal: Crystal, modes: Sequence[tuple[str, np.ndarray, float]], strains: Sequence[tuple[str, float]]
+) -> str:
     """The loops for one file.
 
     Args:
-        found: the analysis.
-        report: that of `symjax modes`; its modes in the order of ``found``.
         crystal: the distorted structure as the file has it, atoms called as `symjax.crystals.io.cif.format_cif` does.
-        linear: (3, 3) from fractions of the common cell to those of the file.
+        modes: of each mode the name (`mode_name`), the displacements (m, 3) of the representatives for an amplitude of 1, as
+            fractions of the file's cell, and the amplitude.
+        strains: name (`strain_name`) and size of each strain mode.
     """
     from symjax.elements import symbol
 
-    path = found.transition
-    kept = np.unique(path.motions.perm.min(axis=0))  # the representatives, see `crystal_in_setting`
-    frame = np.linalg.inv(path.first.L) @ linear.T
-    steps = [mode.vector[kept] @ frame for one in found.irreps for mode in one.modes]
-    amplitudes = [mode.amplitude for one in found.irreps for mode in one.modes]
     labels = [f"{symbol(int(z))}{i}" for i, z in enumerate(crystal.z)]
     free = [_free(crystal, i) for i in range(len(labels))]
     variables = [(i, axis) for i, rows in enumerate(free) for axis, _ in rows]
-    delta = sum((a * step for a, step in zip(amplitudes, steps, strict=True)), np.zeros((len(labels), 3)))
+    delta = sum((amplitude * step for _, step, amplitude in modes), np.zeros((len(labels), 3)))
     loops = [
         _loop(
             ("_iso_displacivemode_ID", "_iso_displacivemode_label", "_iso_displacivemode_value"),
-            [f"{n} '{label}' {a:.6f}" for n, (label, a) in enumerate(zip(_names(report), amplitudes, strict=True), 1)],
+            [f"{n} '{name}' {amplitude:.6f}" for n, (name, _, amplitude) in enumerate(modes, 1)],
         ),
         _loop(
             ("_iso_displacivemodenorm_ID", "_iso_displacivemodenorm_value"),
-            [f"{n} 1.000000" for n in range(1, len(steps) + 1)],
+            [f"{n} 1.000000" for n in range(1, len(modes) + 1)],
         ),
         _loop(
             ("_iso_deltacoordinate_ID", "_iso_deltacoordinate_label", "_iso_deltacoordinate_value"),
@@ -54,31 +52,30 @@ def iso_items(found: ModeAnalysis, report: dict[str, Any], crystal: Crystal, lin
             [
                 f"{row} {column} {step[i, axis]:.8f}"
                 for row, (i, axis) in enumerate(variables, 1)
-                for column, step in enumerate(steps, 1)
+                for column, (_, step, _) in enumerate(modes, 1)
                 if abs(step[i, axis]) > 1e-9
             ],
         ),
         _loop(
             ("_iso_strainmode_ID", "_iso_strainmode_label", "_iso_strainmode_value"),
-            [
-                f"{n} '{report['high']['symbol']}{_irrep(one)}[strain]' {value / 100:.8f}"
-                for n, (one, value) in enumerate(((one, v) for one in report["irreps"] for v in one["strain"]), 1)
-            ],
+            [f"{n} '{name}' {value:.8f}" for n, (name, value) in enumerate(strains, 1)],
         ),
     ]
     return "\n\n".join(loop for loop in loops if loop) + "\n"
 
 
-def _irrep(one: dict[str, Any]) -> str:
-    return f"[{one['k_vector'][1:-1]}]{one['irrep']}{one['direction']}"
+def mode_name(symbol: str, part: IrrepPart, element: str, letter: str) -> str:
+    """A displacement mode as ISODISTORT calls it: ``Pm-3m[1/2,1/2,0]M3+(a;0;0)[O:3d:dsp]``."""
+    return f"{symbol}{_irrep(part)}[{element}:{letter}:dsp]"
 
 
-def _names(report: dict[str, Any]) -> list[str]:
-    return [
-        f"{report['high']['symbol']}{_irrep(one)}[{mode['element']}:{mode['position']}:dsp]"
-        for one in report["irreps"]
-        for mode in one["modes"]
-    ]
+def strain_name(symbol: str, part: IrrepPart) -> str:
+    """A strain mode: ``Pm-3m[0,0,0]GM5+(a,0,0)[strain]``."""
+    return f"{symbol}{_irrep(part)}[strain]"
+
+
+def _irrep(part: IrrepPart) -> str:
+    return f"[{part.irrep.named.irreps.k.text[1:-1]}]{part.irrep.label}{part.plain}"
 
 
 def _free(crystal: Crystal, orbit: int) -> list[tuple[int, np.ndarray]]:

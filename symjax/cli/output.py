@@ -170,6 +170,37 @@ def setting_of(text: str | None, numbers: set[int]) -> int | None:
     return hall
 
 
+def file_setting_entry(hall: int) -> dict[str, Any]:
+    """For an index: the setting of files, and where its axes lie in the standard ones, x_standard = basis x_file + origin."""
+    import numpy as np
+
+    from symjax.crystals.setting import setting_change
+    from symjax.groups.symbols import setting_name
+
+    change = setting_change(hall)
+    basis = np.linalg.inv(change.matrix)
+    return {
+        "name": setting_name(hall),
+        "basis": (basis + 0.0).tolist(),
+        "origin": (-basis @ change.origin + 0.0).tolist(),
+    }
+
+
+def note_other_axes(text: str) -> None:
+    """Say, where a type is asked for by the symbol of another than its standard setting, that files do not follow."""
+    from symjax.groups.symbols import parse_setting, setting_name, short_symbol
+    from symjax.groups.tables import default_hall, hall_to_number
+
+    hall = parse_setting(text)
+    number = hall_to_number(hall)
+    if hall != default_hall(number):
+        print(
+            f"symjax: note: {setting_name(hall)} is {short_symbol(number)} in other axes; files are in the standard setting "
+            f"(--setting {text} writes them in this one)",
+            file=sys.stderr,
+        )
+
+
 def cif_text(crystal: Crystal, number: int, *, name: str, hall: int | None = None) -> str:
     """CIF text of a crystal of the standard setting, in another tabulated setting if asked."""
     from symjax.crystals.io import format_cif

@@ -282,8 +282,11 @@ def _mapping(path: Transition) -> list[dict[str, Any]]:
 def write(folder: Path, path: Transition, report: dict[str, Any], *, picture: bool, hall: int | None = None) -> None:
     """The images as CIF in the common subgroup's standard setting, or another, the index and the picture, into a folder."""
     from symjax import __version__
-    from symjax.cli.output import INDEX, cif_text, staged_folder, write_json
+    from symjax.cli.output import INDEX, cif_text, file_setting_entry, staged_folder, write_json
     from symjax.draw import path as path_picture
+
+    if hall is not None:
+        report = report | {"file_setting": file_setting_entry(hall)}
 
     with staged_folder(folder) as stage:
         crystals = [path.crystal(image["s"]) for image in report["images"]]

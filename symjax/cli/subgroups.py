@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 EPILOG = """\
 KIND is one of: inversion, mirror, glide, rotation-2, rotation-3, rotation-4, rotation-6, screw-2, screw-3, screw-4, screw-6,
 rotoinversion-3, rotoinversion-4, rotoinversion-6; a mirror counts as one also where centring adds glides to it. OP is an operation
-of the parent in its standard setting, as a triplet (--keep=-x,-y,-z) or a Seitz symbol ({m_001|0 0 1/2}); for --remove also
-by its number in `symjax analyze --all` or as an element with its place ("m 1/2,y,z", "2 x,0,1/4").
+of the parent in its standard setting, or that of --setting or --group, as a triplet (--keep=-x,-y,-z) or a Seitz symbol
+({m_001|0 0 1/2}); for --remove also by its number in `symjax analyze --all` or as an element with its place ("m 1/2,y,z",
+"2 x,0,1/4").
 
 Without a selection the maximal subgroups are listed. With --polar, --chiral, --remove or --keep: the largest subgroups that meet
 it (--all: all of them), in cells up to --max-cell (default 1). With --to: every class of subgroups of that type in cells up to
@@ -35,6 +36,7 @@ examples:
   symjax subgroups BaTiO3.cif --polar --keep "x,-y,z" --png polar.png
   symjax subgroups BaTiO3.cif --remove=-x,-y,-z
   symjax subgroups BaTiO3.cif --remove "m 0,y,z"
+  symjax subgroups LaMnO3.cif --setting Pbnm --remove "m x,y,1/4"
   symjax subgroups --group Fm-3m --max-index 4 --json"""
 DEFAULT_MAX_CELL = 4
 MAX_WITH_IRREPS = 200
@@ -61,6 +63,12 @@ def add_parser(subparsers: Any) -> None:
         help="tolerance of the symmetry search, Å (0.01; where that leaves P1, that at which the group jumps)",
     )
     parser.add_argument(
+        "--setting",
+        metavar="SYMBOL",
+        help="the parent in this setting of its type: its orbits and operations, and the axes that subgroups are given in besides "
+        "the standard ones",
+    )
+    parser.add_argument(
         "--max-index",
         type=int,
         default=2,
@@ -70,7 +78,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--depth", type=int, default=1, metavar="N", help="levels of maximal subgroups (1)")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     chosen = parser.add_argument_group("what is asked for", "all that is given must hold together")
-    chosen.add_argument("--to", metavar="N", help="paths to this type, by number or short symbol: 99, P4mm")
+    chosen.add_argument(
+        "--to",
+        metavar="N",
+        help="paths to this type, by number or symbol: 99, P4mm; by that of another setting (Pbnm) bases to that one too",
+    )
     chosen.add_argument(
         "--max-cell", type=int, metavar="K", help="primitive cells up to K times the parent's, 1 to 8; to 27 with --to"
     )
@@ -110,11 +122,11 @@ def run(args: argparse.Namespace) -> int:
     from symjax.navigate.tree import describe_group
 
     _check(args)
-    number, parent, given = _parent(args)
+    number, parent, hall, given = _parent(args)
     crystal = None if parent is None else parent.crystal
     kinds, removed = _split_removed(args.remove)
     args.remove = kinds
-    selection = _selection(args, number)
+    selection = _selection(args, number, hall)
     if removed and not (selection.empty and args.irrep is None):
         raise InputError("--remove with an operation stands alone; with other demands give kinds of operations")
     if args.depth > 1 and not selection.empty:
@@ -128,6 +140,8 @@ def run(args: argparse.Namespace) -> int:
         report["warnings"] = parent.warnings
     report |= {"convention": CONVENTION} | given
     report["parent"] = describe_group(number, crystal)
+    if crystal is not None:
+        _orbits_in(report["parent"], crystal, hall)
     report["asked"] = {
         "selection": selection.describe(),
         "max_index": args.max_index,
@@ -137,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     relations: list[Relation] = []
     branches: tuple[Branch, ...] | None = None
     if removed:
-        _removed(number, crystal, removed, report)
+        _removed(number, crystal, removed, report, hall)
     elif args.irrep is not None:
         relations = _isotropy(args, number, crystal, selection, report)
     elif selection.empty and not args.all:
@@ -145,7 +159,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         relations = _selected(args, number, crystal, selection, report)
         _describe_selected(args, number, crystal, relations, report)
-    _from_file(report)
+    _from_given(report)
+    if args.to is not None:
+        _in_target(report, args.to)
 
     def written() -> None:
         from symjax.navigate.graph import graph_to
@@ -169,43 +185,84 @@ def graph_of_branches(number: int, branches: tuple[Branch, ...], crystal: Crysta
     return graph_below(number, branches, crystal)
 
 
-def _parent(args: argparse.Namespace) -> tuple[int, Parent | None, dict[str, Any]]:
-    """Type of the parent; from a file, the crystal; and the way from the axes given to the standard setting."""
-    if args.group is not None:
-        from symjax.crystals.setting import setting_change
-        from symjax.groups.symbols import parse_setting, setting_name
-        from symjax.groups.tables import setting_symbols
-        from symjax.navigate.notation import basis_text, fractions_of, origin_text
-
-        hall = parse_setting(args.group)
-        change = setting_change(hall)
-        P, p = fractions_of(change)
-        about = {"name": setting_name(hall), "hall_number": hall, "hall_symbol": setting_symbols(hall)["hall_symbol"]}
-        way = {
-            "file_to_standard": f"{basis_text(change)}; {origin_text(change)}",
-            "file_to_standard_P": P,
-            "file_to_standard_p": p,
-        }
-        return change.number, None, {"setting": about} | way
+def _parent(args: argparse.Namespace) -> tuple[int, Parent | None, int, dict[str, Any]]:
+    """Type of the parent; from a file, the crystal; the setting it is told in (Hall number); the ways to the standard one."""
+    from symjax.cli.output import setting_of
     from symjax.cli.parent import read_parent
+    from symjax.groups.symbols import parse_setting
+    from symjax.groups.tables import default_hall, hall_to_number
 
+    if args.group is not None:
+        hall = parse_setting(args.group)
+        return hall_to_number(hall), None, hall, _setting_entry(hall)
     parent = read_parent(args.file, args.symprec)
     parent.warn()
-    return parent.number, parent, parent.transformation
+    asked = setting_of(args.setting, {parent.number})
+    if asked is None:
+        return parent.number, parent, default_hall(parent.number), parent.transformation
+    return parent.number, parent, asked, parent.transformation | _setting_entry(asked)
 
 
-def _from_file(report: dict[str, Any]) -> None:
+def _setting_entry(hall: int) -> dict[str, Any]:
+    """A setting and the way from it to the standard one, as JSON values."""
+    from symjax.crystals.setting import setting_change
+    from symjax.groups.symbols import setting_name
+    from symjax.groups.tables import setting_symbols
+    from symjax.navigate.notation import way_texts
+
+    change = setting_change(hall)
+    about = {"name": setting_name(hall), "hall_number": hall, "hall_symbol": setting_symbols(hall)["hall_symbol"]}
+    return {"setting": about} | way_texts(change.matrix, change.origin, "setting_to_standard")
+
+
+def _orbits_in(about: dict[str, Any], crystal: Crystal, hall: int) -> None:
+    """Tell the parent's orbits in a setting."""
+    from symjax.crystals.setting import crystal_in_setting_of, oriented_in_setting
+    from symjax.groups.tables import default_hall
+    from symjax.navigate.notation import coordinate_text
+
+    if hall == default_hall(about["number"]):
+        return
+    moved = crystal_in_setting_of(crystal, hall)
+    for orbit, x, multiplicity in zip(about["orbits"], moved.x, moved.multiplicity.tolist(), strict=True):
+        orbit |= {
+            "letter": f"{multiplicity}{orbit['letter'][-1]}",
+            "multiplicity": multiplicity,
+            "site_symmetry": oriented_in_setting(orbit["site_symmetry"], hall),
+            "x": x.tolist(),
+            "coordinates": coordinate_text(x),
+        }
+        del orbit["free_coordinates"]  # those of the standard setting
+
+
+def _from_given(report: dict[str, Any]) -> None:
     """Add to every subgroup its basis and origin in the axes that were given, where those are not the standard ones."""
     import numpy as np
 
     from symjax.navigate.notation import IDENTITY, change_text, numbers_of
 
-    if report["file_to_standard"] == IDENTITY:
-        return
-    P, p = numbers_of(report["file_to_standard_P"]), numbers_of(report["file_to_standard_p"])
+    for name in ("file", "setting"):
+        way = f"{name}_to_standard"
+        if report.get(way, IDENTITY) == IDENTITY:
+            continue
+        P, p = numbers_of(report[f"{way}_P"]), numbers_of(report[f"{way}_p"])
+        for about in report["subgroups"]:
+            own_P, own_p = numbers_of(about["P"]), numbers_of(about["p"])
+            about[f"from_{name}"] = change_text(P @ own_P, np.asarray(p + P @ own_p))
+
+
+def _in_target(report: dict[str, Any], text: str) -> None:
+    """Add to every subgroup its basis and origin in the setting that --to names, where that is not the standard one."""
+    from symjax.crystals.setting import way_to_setting
+    from symjax.groups.symbols import parse_setting, setting_name
+    from symjax.groups.tables import default_hall
+    from symjax.navigate.notation import change_text, numbers_of
+
+    hall = parse_setting(text)
     for about in report["subgroups"]:
-        own_P, own_p = numbers_of(about["P"]), numbers_of(about["p"])
-        about["from_file"] = change_text(P @ own_P, np.asarray(p + P @ own_p))
+        if hall != default_hall(about["number"]):
+            way = way_to_setting(hall, numbers_of(about["P"]), numbers_of(about["p"]))
+            about["in_setting"] = {"name": setting_name(hall), "change": change_text(*way)}
 
 
 def _opset(number: int, crystal: Crystal | None) -> OpSet:
@@ -215,19 +272,24 @@ def _opset(number: int, crystal: Crystal | None) -> OpSet:
     return standard_setting(number) if crystal is None else crystal_opset(crystal)
 
 
-def _selection(args: argparse.Namespace, number: int) -> Selection:
+def _selection(args: argparse.Namespace, number: int, hall: int) -> Selection:
     """What is asked of the subgroups; refused at once where nothing can meet it."""
+    from symjax.crystals.setting import operations_to_standard
     from symjax.groups.symbols import parse_space_group
-    from symjax.groups.tables import standard_setting
+    from symjax.groups.tables import hall_setting, standard_setting
     from symjax.navigate.selection import Selection, check_selection, kept_operations
+    from symjax.ops.symbols import format_xyz
+    from symjax.ops.types import Op
 
-    opset = standard_setting(number)
+    opset, given = standard_setting(number), hall_setting(hall)
+    keep = kept_operations(given, args.keep, number=number)
     selection = Selection(
         number=None if args.to is None else parse_space_group(args.to),
         polar=args.polar,
         chiral=args.chiral,
         remove=tuple(args.remove),
-        keep=kept_operations(opset, args.keep, number=number),
+        keep=None if keep is None else Op(*operations_to_standard(hall, keep.W, keep.w, given.den)),
+        keep_names=() if keep is None else tuple(map(str, format_xyz(keep, given.den))),
     )
     check_selection(opset, selection)
     return selection
@@ -278,16 +340,23 @@ def _split_removed(texts: list[str]) -> tuple[list[str], list[str]]:
     return [t for t in texts if t not in operations], operations
 
 
-def _removed(number: int, crystal: Crystal | None, texts: list[str], report: dict[str, Any]) -> None:
-    """The largest subgroups without some operations."""
+def _removed(number: int, crystal: Crystal | None, texts: list[str], report: dict[str, Any], hall: int) -> None:
+    """The largest subgroups without some operations, which are given in a setting."""
+    import numpy as np
+
+    from symjax.crystals.setting import operations_to_standard
+    from symjax.groups.tables import hall_setting
     from symjax.navigate.removal import read_operation, without_operations
     from symjax.navigate.tree import describe_irreps, describe_subgroup
     from symjax.ops.symbols import format_xyz
     from symjax.ops.types import Op
 
-    opset = _opset(number, crystal)
-    rows = [read_operation(opset, text, number=number) for text in texts]
-    names = [str(format_xyz(Op(opset.W[row], opset.w[row]), opset.den)) for row in rows]
+    opset, given = _opset(number, crystal), hall_setting(hall)
+    told = [read_operation(given, text, number=number) for text in texts]
+    names = [str(format_xyz(Op(given.W[row], given.w[row]), given.den)) for row in told]
+    W, w = operations_to_standard(hall, given.W[told], given.w[told], given.den)
+    same = (opset.W == W[:, None]).all(axis=(2, 3)) & (opset.w == w[:, None]).all(axis=2)
+    rows = np.argmax(same, axis=1).tolist()
     report["asked"]["selection"] = f"without {' and '.join(names)} (translations stay)"
     report["asked"]["max_cell"] = 1
     report["subgroups"] = [

@@ -21,7 +21,7 @@ def show(report: dict[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 132, highlight=False, markup=False)
     tree = Tree(Text("\n".join(_parent_lines(report))), guide_style="dim")
     for about in report["subgroups"]:
-        _grow(tree, about)
+        _grow(tree, about, _axes(report))
     console.print(tree)
     for label, text in _without_name(report["subgroups"]).items():
         console.print(f"{label} is no standard label; {text}")
@@ -38,16 +38,16 @@ def _without_name(subgroups: list[dict[str, Any]]) -> dict[str, str]:
     return found
 
 
-def _grow(tree: Any, about: dict[str, Any]) -> None:
+def _grow(tree: Any, about: dict[str, Any], axes: dict[str, str]) -> None:
     """Add a subgroup, its own subgroups and its paths."""
     from rich.text import Text
 
-    first, *rest = _subgroup_lines(about)
+    first, *rest = _subgroup_lines(about, axes)
     label = Text(first, style="bold")
     label.append("\n" + "\n".join(rest), style="not bold")
     branch = tree.add(label)
     for child in about.get("children", []):
-        _grow(branch, child)
+        _grow(branch, child, {})
     if "paths_refused" in about:
         branch.add(Text(f"paths: {about['paths_refused']}"))
     paths = about.get("paths", [])
@@ -62,6 +62,12 @@ def _grow(tree: Any, about: dict[str, Any]) -> None:
                 inner.add(Text(_step_line(step)))
 
 
+def _axes(report: dict[str, Any]) -> dict[str, str]:
+    """Axes other than the standard ones that changes of basis are told in: what they are called, and their key."""
+    named = {"the file": "file", report.get("setting", {}).get("name", ""): "setting"}
+    return {name: way for name, way in named.items() if report.get(f"{way}_to_standard", IDENTITY) != IDENTITY}
+
+
 def _parent_lines(report: dict[str, Any]) -> list[str]:
     parent = report["parent"]
     name = f"{parent['symbol']} ({parent['number']})"
@@ -74,12 +80,15 @@ def _parent_lines(report: dict[str, Any]) -> list[str]:
         free += f", {_count(parent['free_coordinates'], 'coordinate')}"
     lines = [name, f"{', '.join(traits)}; {free}"]
     if "orbits" in parent:
-        lines += [
-            _wrap([f"{o['element']} {o['letter']} {o['site_symmetry']} ({o['coordinates']})" for o in parent["orbits"]])
-        ]
-    if report["file_to_standard"] != IDENTITY:
-        given = report["setting"]["name"] if "setting" in report else "the file"
-        lines.append(f"standard setting in the axes of {given}: [{report['file_to_standard']}]")
+        told = f"in {report['setting']['name']}: " if "setting" in report else ""
+        lines.append(
+            told
+            + _wrap(
+                [f"{o['element']} {o['letter']} {o['site_symmetry']} ({o['coordinates']})" for o in parent["orbits"]]
+            )
+        )
+    for name, way in _axes(report).items():
+        lines.append(f"standard setting in the axes of {name}: [{report[f'{way}_to_standard']}]")
     asked, classes = report["asked"], _count(len(report["subgroups"]), "class", "classes")
     if "irrep" in asked:
         named = "; ".join(
@@ -97,8 +106,8 @@ def _parent_lines(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _subgroup_lines(about: dict[str, Any]) -> list[str]:
-    """A subgroup: name and setting, kind and what it is, freedoms, splitting."""
+def _subgroup_lines(about: dict[str, Any], axes: dict[str, str]) -> list[str]:
+    """A subgroup: name and setting (also in other axes), kind and what it is, freedoms, splitting."""
     lines = [
         f"{about['symbol']} ({about['number']})   index {about['index']}   {about['kind_in_words']}   "
         f"{_conjugates(about)}   [{about['basis']}; {about['origin']}]"
@@ -117,8 +126,10 @@ def _subgroup_lines(about: dict[str, Any]) -> list[str]:
         if about["uniform_translations"]:
             free += f" (and {_count(about['uniform_translations'], 'uniform translation')})"
     lines.append(f"{'; '.join(what) + '; ' if what else ''}free: {free}")
-    if "from_file" in about:
-        lines.append(f"in the axes given: [{about['from_file']}]")
+    told = [name for name, way in axes.items() if way == "setting"] or list(axes)  # the setting that was asked for
+    lines += [f"in the axes of {name}: [{about[f'from_{axes[name]}']}]" for name in told]
+    if "in_setting" in about:
+        lines.append(f"to {about['in_setting']['name']}: [{about['in_setting']['change']}]")
     if about.get("primary"):
         lines.append(f"irrep: {_irreps(about['primary'])}")
     elif "irreps_refused" in about:

@@ -289,7 +289,7 @@ def write(
 ) -> None:
     """The parents as CIF, those of the type of a setting (Hall number) in that, and the index, into a folder."""
     from symjax import __version__
-    from symjax.cli.output import INDEX, cif_text, staged_folder, write_json
+    from symjax.cli.output import INDEX, cif_text, file_setting_entry, staged_folder, write_json
     from symjax.groups.symbols import setting_name
     from symjax.groups.tables import hall_to_number
     from symjax.navigate.amplitudes import parent_and_relation
@@ -302,6 +302,8 @@ def write(
         for found, entry in zip(chosen, report["supergroups"], strict=True):
             parent, _ = parent_and_relation(search, found)
             own = hall if found.number == number else None
+            if own is not None:
+                entry["file_setting"] = file_setting_entry(own)
             (stage / entry["file"]).write_text(
                 cif_text(parent, found.number, name=entry["file"].removesuffix(".cif"), hall=own), encoding="utf-8"
             )

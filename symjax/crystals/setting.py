@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from symjax.crystals.types import Crystal
@@ -66,6 +68,29 @@ def setting_change(hall: int) -> Setting:
         one = np.eye(3, dtype=np.int64)
         return Setting(number, short_symbol(number), one, 1, np.zeros(3, np.int64), 1)
     return find_setting(hall_setting(hall), numbers=(number,))
+
+
+def way_to_setting(hall: int, P: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(P, p) into a tabulated setting from (P, p) into the standard setting of its type."""
+    change = setting_change(hall)
+    P = P @ np.linalg.inv(change.matrix)
+    return P, p - P @ change.origin
+
+
+def operations_to_standard(hall: int, W: np.ndarray, w: np.ndarray, den: int) -> tuple[np.ndarray, np.ndarray]:
+    """Operations (n, 3, 3), (n, 3) in units of 1/den, written in a tabulated setting, as the standard setting has them."""
+    change = setting_change(hall)
+    back = np.linalg.inv(change.matrix)
+    moved = (np.asarray(w) / den + np.asarray(W) @ change.origin - change.origin) @ back.T
+    return np.rint(back @ W @ change.matrix).astype(np.int64), np.rint(moved * den).astype(np.int64) % den
+
+
+def oriented_in_setting(symbol: str, hall: int) -> str:
+    """An oriented site symmetry of the standard setting, such as ``.m.``, in another tabulated one: its axes change places."""
+    parts, axes = re.findall(r"2/m|-?\d|m|\.", symbol), np.abs(setting_change(hall).matrix)
+    if len(parts) != 3 or "".join(parts) != symbol or set(axes.ravel()) != {0.0, 1.0}:
+        return symbol
+    return "".join(parts[int(row.argmax())] for row in axes)
 
 
 def crystal_in_setting_of(crystal: Crystal, hall: int) -> Crystal:

@@ -1,23 +1,26 @@
-"""The displacement modes and strains of one irrep that a crystal has along one direction of its order parameter.
+"""The displacement modes and strains of a crystal below a subgroup, irrep by irrep.
 
-Owns `modes_of_irrep`: the `Modes` of the isotropy subgroup with everything of other irreps taken out, so that structures derived by
-them move along that order parameter alone.
+Owns `modes_of_irrep`, the `Modes` of the isotropy subgroup with everything of other irreps taken out, so that structures derived by
+them move along that order parameter alone; and `IrrepModes`, all modes of a subgroup sorted by irreps, with the amplitudes that a
+structure has of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from symjax.crystals.types import Crystal
 from symjax.errors import InputError
+from symjax.groups.identify import identify
 from symjax.groups.order_parameter import RealIrrep
 from symjax.lattice.log import K_BASIS
+from symjax.navigate.irreps import IrrepPart, irreps_of
 from symjax.navigate.modes import Modes, ModeSpace, modes_of, realized_group
 from symjax.navigate.relation import Relation
 from symjax.navigate.splitcrystal import SplitCrystal, split_crystal
-from symjax.navigate.symmetry_modes import IrrepAction, primitive_cell
+from symjax.navigate.symmetry_modes import IrrepAction, log_stretch, primitive_cell
 
 _CLOSE = 1e-4
 
@@ -65,6 +68,86 @@ def modes_of_irrep(crystal: Crystal, irrep: RealIrrep, relation: Relation, *, al
     return replace(found, realized=realized_group(found))
 
 
+@dataclass(frozen=True)
+class IrrepModes:
+    """A basis of all displacements that a subgroup H allows a crystal, each of one irrep and one orbit of the parent.
+
+    Attributes:
+        split: the parent in the setting of H.
+        parts: (k,) the irrep of each mode.
+        orbit: (k,) the parent's orbit.
+        vector: (k, m, 3) displacements of the representatives, Cartesian in the parent's lattice; the squares over the atoms of a
+            primitive cell of H add up to 1 (as in AMPLIMODES), the first largest component of a representative is positive.
+        action: of the parent's group on strains.
+        every: the irreps of which H keeps anything, the trivial one first where it keeps displacements or strains.
+    """
+
+    split: SplitCrystal
+    parts: tuple[IrrepPart, ...]
+    orbit: np.ndarray
+    vector: np.ndarray
+    action: IrrepAction
+    every: tuple[IrrepPart, ...]
+
+    def amplitudes(self, x: np.ndarray) -> np.ndarray:
+        """(k,) of representatives (m, 3) in H's standard setting, modulo its cell; angstrom."""
+        step = x - self.split.x
+        return np.einsum("kmi,mi,m->k", self.vector, (step - np.rint(step)) @ self.split.L, self._weight)
+
+    def strains(self, L: np.ndarray) -> list[tuple[IrrepPart, float]]:
+        """Size of what a lattice (3, 3) in H's standard setting has of each irrep of strains."""
+        stretch = log_stretch(self.split.L, L)
+        return [
+            (part, float(v))
+            for part in self.every
+            if part.irrep.named.name == "GM"
+            for v in self.action.strain(part.irrep, stretch)
+        ]
+
+    @property
+    def _weight(self) -> np.ndarray:
+        """(m,) atoms of each orbit in a primitive cell of H."""
+        pure = (np.asarray(self.split.relation.subgroup.W) == np.eye(3)).all(axis=(1, 2)).sum()
+        return self.split.multiplicity / int(pure)
+
+
+def all_modes(crystal: Crystal, relation: Relation) -> IrrepModes:
+    """Every displacement mode of a crystal below a subgroup, uniform translations among them, irrep by irrep and orbit by orbit.
+
+    Args:
+        crystal: the parent, with the operations of the standard setting of its type.
+        relation: of that type.
+
+    Raises:
+        InputError: the cell of the subgroup has too many k-vectors for their irreps to be worked out.
+    """
+    split = split_crystal(crystal, relation)
+    space = ModeSpace(split)
+    number = identify(relation.parent).number
+    action = IrrepAction(crystal, primitive_cell(crystal), number)
+    every = irreps_of(number, relation, trivial=True)
+    parts, orbits, found = [], [], []
+    pure = (np.asarray(relation.subgroup.W) == np.eye(3)).all(axis=(1, 2)).sum()
+    for part in every:
+        own = _projector(split, space, action, part.irrep, translations=True)
+        for orbit in np.unique(split.parent_orbit):
+            mine = np.concatenate(
+                [np.arange(space.start[i], space.start[i + 1]) for i in np.flatnonzero(split.parent_orbit == orbit)]
+            ).astype(int)
+            columns = np.zeros((space.dim, 0))
+            if len(mine):
+                inner = _basis(own[np.ix_(mine, mine)])
+                columns = np.zeros((space.dim, inner.shape[1]))
+                columns[mine] = inner
+            for vector in space.vectors(columns) * np.sqrt(int(pure)):
+                largest = int(np.argmax(np.abs(vector) > np.abs(vector).max() - 1e-7))
+                parts.append(part)
+                orbits.append(int(orbit))
+                found.append(vector * np.sign(vector.ravel()[largest]))
+    vectors = np.array(found).reshape(-1, len(split.orbits), 3)
+    return IrrepModes(split, tuple(parts), np.array(orbits, np.int64), vectors, action, tuple(every))
+
+
 def _partner(space: ModeSpace, irrep: RealIrrep, along: np.ndarray) -> np.ndarray:
     """(n,) weights of the cosets whose sum projects on fields that belong to one vector of an irrep of real type.
 
@@ -75,8 +158,10 @@ def _partner(space: ModeSpace, irrep: RealIrrep, along: np.ndarray) -> np.ndarra
     return irrep.dim / len(matrices) * np.einsum("i,gij,j->g", v, matrices, v)
 
 
-def _projector(split: SplitCrystal, space: ModeSpace, action: IrrepAction, irrep: RealIrrep) -> np.ndarray:
-    """(dim, dim) projector on the irrep's part of Inv(H), uniform translations taken out."""
+def _projector(
+    split: SplitCrystal, space: ModeSpace, action: IrrepAction, irrep: RealIrrep, *, translations: bool = False
+) -> np.ndarray:
+    """(dim, dim) projector on the irrep's part of Inv(H), uniform translations taken out unless asked for."""
     if not space.dim:
         return np.zeros((0, 0))
     cell, inner = action.cell, split.relation.subgroup
@@ -108,10 +193,12 @@ def _projector(split: SplitCrystal, space: ModeSpace, action: IrrepAction, irrep
     moved = action.project(irrep, field[order].reshape(-1, space.dim), R[order].astype(np.int64), S)
     place = np.argsort(order, kind="stable")[np.array(first)]
     out = space.coordinates(moved[place].transpose(2, 0, 1))
+    out = 0.5 * (out + out.T)
+    if translations:
+        return out
     T = space.translations
     inside = np.eye(space.dim) - T @ T.T
-    out = inside @ (0.5 * (out + out.T)) @ inside
-    return out
+    return inside @ out @ inside
 
 
 def _basis(projector: np.ndarray) -> np.ndarray:

@@ -186,19 +186,20 @@ class IrrepPart:
             return self.text
 
 
-def irreps_of(number: int, relation: Relation) -> list[IrrepPart]:
-    """Every irrep, the trivial one left out, of which a subgroup keeps a vector.
+def irreps_of(number: int, relation: Relation, *, trivial: bool = False) -> list[IrrepPart]:
+    """Every irrep of which a subgroup keeps a vector.
 
     Args:
         number: type of G.
         relation: of the standard setting of G to H.
+        trivial: the one of which it keeps all among them.
     """
     W, w, den = relation.operations()
     s = relation.setting
     found = []
     for named in k_vectors(number, lattice_of(relation)):
         for irrep in real_irreps_of(number, named.name if named.standard else named.irreps.k.text[1:-1]):
-            if is_trivial(irrep):
+            if is_trivial(irrep) and not trivial:
                 continue
             projector = irrep.fixed_by(W, w, den, s.P, s.P_den)
             if np.trace(projector) > 0.5:

@@ -40,6 +40,7 @@ class Selection:
         remove: names of `OPERATION_KINDS` of which it holds none (`simplest_kinds`: a mirror is one also where centring adds
             glides).
         keep: operations of the parent, in the parent's basis and denominator, that it holds; None for none.
+        keep_names: how they are called in words, where not as they are written in that basis.
     """
 
     number: int | None = None
@@ -47,6 +48,7 @@ class Selection:
     chiral: bool = False
     remove: tuple[str, ...] = ()
     keep: Op | None = None
+    keep_names: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -64,7 +66,7 @@ class Selection:
         parts += [name for name, wanted in (("polar", self.polar), ("chiral", self.chiral)) if wanted]
         parts += [f"without any {name}" for name in self.remove]
         if self.keep is not None:
-            parts.append(f"with {' and '.join(symbols.format_xyz(self.keep))}")
+            parts.append(f"with {' and '.join(self.keep_names or symbols.format_xyz(self.keep))}")
         return ", ".join(parts) or "any"
 
 

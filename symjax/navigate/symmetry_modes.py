@@ -244,7 +244,7 @@ def _analysed(parent: Crystal, cell: Cell, path: Transition, number: int) -> Mod
     box = cell.basis @ S
     invariant = _columns(_mean_action(cell, path))
     group = IrrepAction(parent, cell, number)
-    stretch = _log_stretch(path.first.L, path.second.L)
+    stretch = log_stretch(path.first.L, path.second.L)
     found = []
     for named in k_vectors(number, cell.inner @ S):
         for irrep in real_irreps_of(number, named.name if named.standard else named.irreps.k.text[1:-1]):
@@ -262,7 +262,7 @@ def _analysed(parent: Crystal, cell: Cell, path: Transition, number: int) -> Mod
     return ModeAnalysis(parent, relation, path, cell.orbit[atom], places, path.first.z, u, stretch, det, tuple(found))
 
 
-def _log_stretch(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def log_stretch(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(3, 3) logarithm of the stretch from one lattice (rows) to the metric of another, in the frame of the first."""
     back = np.linalg.inv(first.T)
     values, vectors = np.linalg.eigh(back.T @ (second @ second.T) @ back)

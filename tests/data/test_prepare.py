@@ -364,5 +364,5 @@ def test_position_text():
     from symjax.data.analysis import position_text
 
     basis = np.array([[1, 0, 0], [-1, 0, 0], [0, 2, 0]])
-    assert position_text(np.array([0, 0.5, 0.25]), basis, 2) == "(x, -x+1/2, 2z+1/4)"
-    assert position_text(np.array([0, 1 / 3, -0.25]), np.zeros((3, 3)), 0) == "(0, 1/3, -1/4)"
+    assert position_text(np.array([0, 0.5, 0.25]), basis[:, :2]) == "(x, -x+1/2, 2z+1/4)"
+    assert position_text(np.array([0, 1 / 3, -0.25]), np.zeros((3, 0))) == "(0, 1/3, -1/4)"

@@ -1,7 +1,9 @@
 """The commands about irreps: `modes`, `related`, `subgroups --irrep`, `derive --irrep`."""
 
 import json
+import re
 import time
+from fractions import Fraction
 
 import gemmi
 import numpy as np
@@ -123,6 +125,53 @@ def test_subgroups_of_an_irrep(files, capsys):
     assert [one["primary"][0][0]["irrep"] for one in report["subgroups"]] == ["GM2-", "GM1-", "GM2+", "GM3+", "GM5+"]
 
 
+def written_amplitudes(path):
+    """Irrep -> amplitude from the `_iso_` items of a file, which hold what readers take them to hold; small ones left out."""
+    block = gemmi.cif.read(str(path)).sole_block()
+    check_iso_items(block)
+    found = {}
+    for label, value in block.find("_iso_displacivemode_", ["label", "value"]):
+        irrep = re.search(r"\](\w+[+-]?)\(", gemmi.cif.as_string(label)).group(1)
+        found[irrep] = float(np.hypot(found.get(irrep, 0.0), float(value)))
+    return {irrep: value for irrep, value in found.items() if value > 1e-4}
+
+
+@pytest.mark.parametrize(("target", "setting"), [("62", "Pbnm"), ("99", "P4mm"), ("160", "R3m:R")])
+def test_derived_files_hold_their_modes(target, setting, files, capsys):
+    """Amplitudes and strains in the files are those that `symjax modes` finds from the atoms, in any setting."""
+    folder = files["folder"] / f"derived-{target}"
+    options = (
+        "--to",
+        target,
+        "--setting",
+        setting,
+        "--num",
+        "2",
+        "--amplitude",
+        "0.2",
+        "--no-picture",
+        "--out",
+        folder,
+    )
+    output(capsys, "derive", files["high"], *options)
+    index = json.loads((folder / "index.json").read_text())
+    assert index["file_setting"]["name"] == setting
+    for one in index["structures"]:
+        report = json.loads(output(capsys, "modes", files["high"], folder / one["file"], "--json"))
+        theirs = {i["irrep"]: i["amplitude"] for i in report["irreps"] if i["amplitude"] > 1e-4}
+        assert written_amplitudes(folder / one["file"]) == pytest.approx(theirs, abs=2e-4)
+        block = gemmi.cif.read(str(folder / one["file"])).sole_block()
+        values = [100 * float(v) for v in block.find_values("_iso_strainmode_value")]
+        strains = [v for i in report["irreps"] for v in i["strain"]]
+        assert sorted(values) == pytest.approx(sorted(strains), abs=1e-4)
+        lengths = [float(block.find_value(f"_cell_length_{name}")) for name in "abc"]
+        assert one["lengths"] == pytest.approx(lengths, abs=1e-5)
+        basis = np.array([[float(Fraction(v)) for v in row] for row in index["classes"][one["class"] - 1]["basis"]])
+        assert np.linalg.norm(3.9407 * basis, axis=0) == pytest.approx(
+            lengths, rel=0.02
+        )  # the file's cell in the parent's
+
+
 def test_derive_along_an_irrep(files, capsys):
     folder = files["folder"] / "derived"
     options = ("--irrep", "R4+", "--direction", "(a,a,0)", "--amplitude", "0.3", "--num", "1", "--no-picture")
@@ -133,6 +182,7 @@ def test_derive_along_an_irrep(files, capsys):
     report = json.loads(output(capsys, "modes", files["high"], folder / one["file"], "--json"))
     moved = {i["irrep"]: i["amplitude"] for i in report["irreps"] if i["amplitude"] > 1e-4}
     assert set(moved) == {"R4+"}  # that order parameter and nothing else
+    assert written_amplitudes(folder / one["file"]) == pytest.approx(moved, abs=1e-5)
     # two of three oxygen pairs turn about one axis each: four O of the cell by 0.3, eight by 0.3 / 2 or as the direction asks
     assert report["irreps"][0]["max_displacement"] == pytest.approx(0.3, abs=1e-3)
     numbers = ("--irrep", "R4+", "--direction", "(1,0.5,0)", "--amplitude", "0.3", "--num", "1", "--no-picture")
