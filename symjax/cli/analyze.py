@@ -57,12 +57,15 @@ def run(args: argparse.Namespace) -> int:
     """Analyze a file and print what was found; returns the exit code."""
     import sys
 
-    from symjax.cli.parent import formula_text, tolerance_for
+    import numpy as np
+
+    from symjax.cli.parent import formula_text, plain_origin, tolerance_for
     from symjax.crystals.io import UnusableCrystal, check_structure, read_file
     from symjax.data.analysis import analyze_structure
     from symjax.data.equivalents import equivalent_representations
     from symjax.errors import DataError
     from symjax.groups.symbols import parse_setting
+    from symjax.navigate.notation import CONVENTION, way_texts
 
     reading = read_file(args.file)
     structure = reading.structure
@@ -77,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
         setting = None if args.setting is None else parse_setting(args.setting)
         report = analyze_structure(structure, args.symprec, args.angle_tolerance, setting=setting)
         report["formula"] = formula_text(structure.z)
+        P = np.linalg.inv(report["transformation"])
+        report |= way_texts(P, plain_origin(-P @ report["origin_shift"], P), "file_to_setting")
+        report["convention"] = CONVENTION
         report["stated_symmetry"] = reading.symmetry or None
         report["notes"] = [note._asdict() for note in reading.notes]
         report["symmetry_ladder"] = {f"{tolerance:g}": n for tolerance, n in chosen.ladder.items()}
@@ -107,13 +113,14 @@ def show(file: Path, report: dict[str, Any], limit: int | None) -> None:
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from symjax.navigate.notation import coordinate_text
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     facts = Table(title=f"{file}: {report['formula']}", title_justify="left", show_header=False)
     for name, value in _facts(report).items():
-        facts.add_row(name, value)
+        facts.add_row(name, Text(value))
     console.print(facts)
     orbits = Table(title="orbits", title_justify="left")
     for name in ("element", "Wyckoff", "site symmetry", "free", "position", "representative"):
@@ -135,6 +142,7 @@ def show(file: Path, report: dict[str, Any], limit: int | None) -> None:
     for i, row in enumerate(shown):
         operations.add_row(str(i), row["xyz"], row["seitz"], row["meaning"])
     console.print(operations, markup=False)
+    console.print(report["convention"], markup=False)
     if len(shown) < len(report["operations"]):
         console.print(f"... and {len(report['operations']) - len(shown)} more (--all, --json)")
 
@@ -170,6 +178,7 @@ def _facts(report: dict[str, Any]) -> dict[str, str]:
         "properties": ", ".join(traits) or "none of centrosymmetric, chiral, polar, symmorphic",
         "cell": f"{lengths} angstrom; {angles} degrees; {lattice['volume']:.3f} cubic angstrom",
         "lattice freedom": f"{lattice['free_parameters']} of 6 parameters",
+        "in the file's axes": f"[{report['file_to_setting']}]",
         "from the file's cell": _transformation(report["transformation"], report["origin_shift"]),
         "atoms": f"{report['atoms_in_cell']} in the cell, {report['atoms_in_primitive_cell']} in the primitive cell",
         **{f"note: {note['kind']}": note["text"] for note in report.get("notes", ())},

@@ -348,9 +348,17 @@ def show(index: dict[str, Any], folder: Path) -> None:
     """Print the classes, the structures and a summary."""
     from rich.console import Console
 
+    from symjax.navigate.notation import IDENTITY
+
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     parent, target = index["parent"], index["target"]
     console.print(_class_table(index))
+    if parent["file_to_standard"] != IDENTITY:
+        group = parent["group"]["symbol"]
+        console.print(
+            f"standard setting of {group} in the axes of the file: [{parent['file_to_standard']}]", markup=False
+        )
+    console.print(index["convention"], markup=False)
     entries = index["structures"]
     console.print(_structure_table(entries[:ROWS_ON_SCREEN], relaxed="energy_relaxed" in parent))
     if len(entries) > ROWS_ON_SCREEN:

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from symjax.cli.parent import Parent
     from symjax.navigate.symmetry_modes import IrrepAmplitude, ModeAnalysis
 
 EPILOG = """\
@@ -64,13 +67,14 @@ def run(args: argparse.Namespace) -> int:
     from symjax.cli.output import read_noted, setting_of, show_then_write
     from symjax.cli.parent import low_phase, read_parent
     from symjax.errors import InputError
-    from symjax.navigate.symmetry_modes import analyse
+    from symjax.navigate.symmetry_modes import analyse, way_from_low
 
     if not 1 <= args.max_cell <= 64 or not 0 < args.max_strain <= 60:
         raise InputError("--max-cell must be 1 to 64 and --max-strain above 0 and at most 60 percent")
     parent = read_parent(args.high, args.symprec)
     parent.warn()
-    phase = low_phase(args.low, read_noted(args.low), args.symprec)
+    low = read_noted(args.low)
+    phase = low_phase(args.low, low, args.symprec)
     found = analyse(
         parent.crystal,
         phase,
@@ -79,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         names=(str(args.high), str(args.low)),
     )
     hall = setting_of(args.setting, {found.relation.number})
-    report = report_of(args, parent, found)
+    report = report_of(args, parent, found, way_from_low(found, phase, low))
 
     def written() -> None:
         if args.out is not None:
@@ -93,11 +97,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def report_of(args: argparse.Namespace, parent: Any, found: ModeAnalysis) -> dict[str, Any]:
-    """Everything found, as JSON values; lengths in angstrom, strains in percent."""
+def report_of(
+    args: argparse.Namespace, parent: Parent, found: ModeAnalysis, way: tuple[np.ndarray, np.ndarray]
+) -> dict[str, Any]:
+    """Everything found, as JSON values; lengths in angstrom, strains in percent. ``way``: from LOW's axes to the standard ones."""
     from symjax.cli.parent import formula_text
     from symjax.navigate.irreps import primary_irreps
-    from symjax.navigate.notation import CONVENTION, basis_text, fractions_of, origin_text
+    from symjax.navigate.notation import CONVENTION, basis_text, fractions_of, origin_text, way_texts
     from symjax.navigate.tree import describe_group
 
     setting = found.relation.setting
@@ -109,7 +115,8 @@ def report_of(args: argparse.Namespace, parent: Any, found: ModeAnalysis) -> dic
         "program": "symjax modes",
         "high": {"file": str(args.high), "formula": formula_text(found.parent.atoms().z), **group}
         | parent.transformation,
-        "low": {"file": str(args.low), "number": found.relation.number, "symbol": found.relation.symbol},
+        "low": {"file": str(args.low), "number": found.relation.number, "symbol": found.relation.symbol}
+        | way_texts(*way),
         "index": found.relation.index,
         "basis": basis_text(setting),
         "origin": origin_text(setting),
@@ -230,8 +237,11 @@ def show(report: dict[str, Any]) -> None:
     )
     places = "; ".join(f"{o['element']} {o['letter']} ({o['coordinates']})" for o in high["orbits"])
     console.print(f"origin of the labels: {places}")
-    if high["file_to_standard"] != IDENTITY:
-        console.print(f"standard setting in the axes of {high['file']}: [{high['file_to_standard']}]")
+    for end in (high, low):
+        if end["file_to_standard"] != IDENTITY:
+            console.print(
+                f"standard setting of {end['symbol']} in the axes of {end['file']}: [{end['file_to_standard']}]"
+            )
     table = Table()
     for name in (
         "irrep",

@@ -121,8 +121,8 @@ def report_of(
     """What was found, as JSON values."""
     from symjax.cli.parent import formula_text, tolerance_for
     from symjax.errors import DataError
-    from symjax.navigate.notation import CONVENTION, basis_text, fractions_of, origin_text
-    from symjax.navigate.symmetry_modes import analyse
+    from symjax.navigate.notation import CONVENTION, basis_text, fractions_of, origin_text, way_texts
+    from symjax.navigate.symmetry_modes import analyse, way_from_low
     from symjax.navigate.transition import find_transitions, phase_of
 
     paths = (args.first, args.second)
@@ -157,6 +157,8 @@ def report_of(
             )
             continue
         P, p = fractions_of(found.relation.setting)
+        way = way_from_low(found, phases[low], plain[low])  # to the very setting that the relation leads to
+        report["structures"][low] |= way_texts(*way)
         return report | {
             "related": True,
             "supergroup": high,
@@ -209,11 +211,12 @@ def atom_map(
     import numpy as np
 
     from symjax.elements import symbol
+    from symjax.navigate.placing import way_from_file
 
     places = found.places @ high.P.T + high.p
     first = _atoms_at(plain[0], places, found.z)
-    M, shift = _into_file(low_cell, plain[1])
-    second = _atoms_at(plain[1], low_cell.x[found.transition.origin_in_B] @ M.T + shift, found.z)
+    C, o = way_from_file(plain[1], low_cell)
+    second = _atoms_at(plain[1], low_cell.x[found.transition.origin_in_B] @ C.T + o, found.z)
     lengths = np.linalg.norm(found.displacement, axis=1)
     rows = []
     for i, (a, b) in enumerate(zip(first, second, strict=True)):
@@ -237,27 +240,6 @@ def _atoms_at(structure: AtomicStructure, x: Any, z: Any) -> Any:
     gap -= np.rint(gap)
     length = np.linalg.norm(gap @ structure.L, axis=-1)
     return np.where(structure.z[None] == np.asarray(z)[:, None], length, np.inf).argmin(axis=1)
-
-
-def _into_file(cell: AtomicStructure, file: AtomicStructure) -> tuple[Any, Any]:
-    """x_file = M x_cell + shift, from a symmetrized primitive cell in the same Cartesian frame to the file it was made of."""
-    import numpy as np
-
-    M = (cell.L @ np.linalg.inv(file.L)).T
-    M = np.rint(24 * M) / 24
-    anchor = int(np.argmin([int((cell.z == z).sum()) for z in cell.z]))
-    best: tuple[float, Any] | None = None
-    for at in np.flatnonzero(file.z == cell.z[anchor]):
-        shift = file.x[at] - M @ cell.x[anchor]
-        gap = file.x[None] - (cell.x @ M.T + shift)[:, None]
-        gap -= np.rint(gap)
-        length = (
-            np.where(file.z[None] == cell.z[:, None], np.linalg.norm(gap @ file.L, axis=-1), np.inf).min(axis=1).max()
-        )
-        if best is None or length < best[0] - 1e-9:
-            best = (float(length), shift)
-    assert best is not None
-    return M, best[1]
 
 
 def show(report: dict[str, Any]) -> None:

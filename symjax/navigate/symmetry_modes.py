@@ -1,9 +1,9 @@
 """Symmetry-mode analysis: a distorted structure as displacements of its parent, told apart by irreps of the parent's group.
 
-Owns `ModeAnalysis`, `analyse` and `phase_of_crystal`. The displacement field u of the common cell (a primitive cell of the
-distorted structure, S in a primitive basis of the parent) is a sum of Bloch fields c_k exp(2 pi i k.R); each is projected on the
-small irreps of its k by their characters, P = d / |G_k| sum chi(g)* T(g). Lengths are those of the undistorted parent lattice, as
-AMPLIMODES takes them (u as fractions of the cell times the parent's cell vectors), about the common centroid of all atoms.
+Owns `ModeAnalysis`, `analyse`, `way_from_low` and `phase_of_crystal`. The displacement field u of the common cell (a primitive cell
+of the distorted structure, S in a primitive basis of the parent) is a sum of Bloch fields c_k exp(2 pi i k.R); each is projected on
+the small irreps of its k by their characters, P = d / |G_k| sum chi(g)* T(g). Lengths are those of the undistorted parent lattice,
+as AMPLIMODES takes them (u as fractions of the cell times the parent's cell vectors), about the common centroid of all atoms.
 
 Amplitudes. A is the root of the sum of |u|^2 over the atoms of a primitive cell of the distorted structure: the convention of
 AMPLIMODES (Orobengoa, Capillas, Aroyo, Perez-Mato, J. Appl. Cryst. 42, 820, 2009; Perez-Mato, Orobengoa, Aroyo, Acta Cryst. A66,
@@ -30,6 +30,7 @@ from symjax.lattice.log import K_BASIS
 from symjax.lattice.reduction import reduced_basis
 from symjax.navigate.irreps import IrrepPart, k_vectors, real_irreps_of
 from symjax.navigate.motions import Motions
+from symjax.navigate.placing import way_from_file
 from symjax.navigate.relation import Relation
 from symjax.navigate.transition import Phase, Transition, common_sizes, find_transitions
 
@@ -109,6 +110,30 @@ class ModeAnalysis:
     def parent_normalised(self, amplitude: float) -> float:
         """A_p of an amplitude A."""
         return amplitude / np.sqrt(self.cells)
+
+
+def way_from_low(found: ModeAnalysis, low: Phase, file: AtomicStructure) -> tuple[np.ndarray, np.ndarray]:
+    """Where the standard setting of the distorted structure's group lies in the axes of the file that the structure came from.
+
+    Args:
+        found: the analysis; it is the setting that its relation leads to, which need not be that of another search of the file.
+        low: the distorted structure as analysed, made of
+        file: that structure.
+
+    Returns:
+        (P, p): x_file = P x_standard + p, of equivalent origins the one nearest to zero.
+    """
+    path, setting = found.transition, found.relation.setting
+    C, o = way_from_file(file, low.cell)
+    common = path.first.L @ np.linalg.inv(found.parent.L)  # rows: the common cell in the parent's conventional basis
+    P = C @ path.V @ np.linalg.inv(common.T) @ setting.matrix
+    steps = found.displacement @ np.linalg.inv(found.parent.L)
+    x = np.linalg.solve(setting.matrix, found.places[0] + steps[0] - setting.origin)
+    p = C @ low.cell.x[path.origin_in_B[0]] + o - P @ x
+    inner = C @ path.V  # p modulo the translations of the structure
+    inner = np.eye(3) if abs(abs(np.linalg.det(inner)) - 1) < 1e-6 else inner
+    p = p - inner @ np.rint(np.linalg.solve(inner, p) - 1e-9)
+    return P, np.where(np.abs(p) < 5e-6, 0.0, p)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,13 @@ import pytest
 from test_symmetry_modes import axis_of_arm, lamno3, parent_of, perovskite
 
 from symjax.cli.main import main
+from symjax.cli.output import cif_text
 from symjax.cli.parent import read_parent
-from symjax.crystals.io import write_cif
+from symjax.crystals.io import read_file, write_cif
 from symjax.groups.irrep_names import parse_irrep
 from symjax.groups.order_parameter import real_irrep
+from symjax.groups.symbols import parse_setting
+from symjax.groups.tables import standard_setting
 from symjax.navigate.irrep_modes import _partner, modes_of_irrep
 from symjax.navigate.irreps import isotropy_relation
 from symjax.navigate.modes import ModeSpace
@@ -92,6 +95,31 @@ def test_related(files, capsys):
     assert sorted(lows) == list(range(20))  # every atom of the larger cell once
     counts = np.bincount([row["high"]["atom"] for row in report["atoms"]])
     assert (counts == 4).all() and all(row["high"]["element"] == row["low"]["element"] for row in report["atoms"])
+
+
+@pytest.mark.parametrize("command", ["modes", "related"])
+def test_the_ways_go_together(command, files, capsys):
+    """From LOW's own axes (Pbnm) to its standard setting, from there to the parent's: atoms land on atoms of their element."""
+    low = files["folder"] / "pbnm.cif"
+    low.write_text(cif_text(read_parent(files["low"]).crystal, 62, name="low", hall=parse_setting("Pbnm")))
+    report = json.loads(output(capsys, command, files["high"], low, "--json"))
+    about = report["low"] if command == "modes" else report["structures"][1]
+    P, p = (np.array([[float(Fraction(v)) for v in row] for row in one]) for one in (report["P"], [report["p"]]))
+    Q, q = (
+        np.array([[float(Fraction(v)) for v in row] for row in one])
+        for one in (about["file_to_standard_P"], [about["file_to_standard_p"]])
+    )
+    atoms, parent = read_file(low).structure, read_file(files["high"]).structure
+    standard = (atoms.x - q) @ np.linalg.inv(Q).T
+    group = standard_setting(62)
+    for W, w in zip(group.W, group.w / group.den, strict=True):  # the group of the file, in that setting
+        gap = (standard @ W.T + w)[:, None] - standard
+        assert np.abs(gap - np.rint(gap)).max(axis=2).min(axis=1).max() < 1e-4
+    gap = (standard @ P.T + p)[:, None] - parent.x
+    away = np.linalg.norm((gap - np.rint(gap)) @ parent.L, axis=-1)
+    assert (parent.z[away.argmin(axis=1)] == atoms.z).all() and away.min(
+        axis=1
+    ).max() < 0.5  # the largest displacement is 0.46
 
 
 def test_related_with_other_elements(files, capsys):
