@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from symjax.cli.parent import Parent
     from symjax.crystals.types import AtomicStructure
     from symjax.navigate.symmetry_modes import ModeAnalysis
@@ -176,9 +178,7 @@ def report_of(
                 for one in found.irreps
                 if one.amplitude > 1e-4 or len(one.strain)
             ],
-            "atoms": atom_map(
-                found, ends[high], phases[low].cell, (plain[high], plain[low]), files=(files[high], files[low])
-            ),
+            "atoms": atom_map(found, ends[high], way, (plain[high], plain[low]), files=(files[high], files[low])),
         }
     report |= {"related": False, "why": why}
     try:
@@ -202,21 +202,24 @@ def report_of(
 def atom_map(
     found: ModeAnalysis,
     high: Parent,
-    low_cell: AtomicStructure,
+    way: tuple[np.ndarray, np.ndarray],
     plain: tuple[AtomicStructure, AtomicStructure],
     *,
     files: tuple[AtomicStructure, AtomicStructure],
 ) -> list[dict[str, Any]]:
-    """For each atom of the common cell the atoms of both files, numbered from 0 in the files' order, with their places there."""
+    """For each atom of the common cell the atoms of both files, numbered from 0 in the files' order, with their places there.
+
+    ``way`` leads from the axes of the lower file to the standard setting of the relation (`way_from_low`).
+    """
     import numpy as np
 
     from symjax.elements import symbol
-    from symjax.navigate.placing import way_from_file
 
     places = found.places @ high.P.T + high.p
     first = _atoms_at(plain[0], places, found.z)
-    C, o = way_from_file(plain[1], low_cell)
-    second = _atoms_at(plain[1], low_cell.x[found.transition.origin_in_B] @ C.T + o, found.z)
+    setting, (P, p) = found.relation.setting, way
+    moved = found.places + found.displacement @ np.linalg.inv(found.parent.L)
+    second = _atoms_at(plain[1], (moved - setting.origin) @ np.linalg.inv(setting.matrix).T @ P.T + p, found.z)
     lengths = np.linalg.norm(found.displacement, axis=1)
     rows = []
     for i, (a, b) in enumerate(zip(first, second, strict=True)):
