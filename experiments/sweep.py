@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from symjax.data.files import local_path, write_text
 from symjax.errors import ConfigError, SymjaxError
 
 TABLE = "sweep.json"
@@ -71,7 +72,7 @@ def split_line(argv: Sequence[str]) -> tuple[Path, list[str], list[str]]:
             if option == "--over":
                 over.append(given)
             else:
-                workdir = Path(given)
+                workdir = local_path(given)
         else:
             rest.append(word)
     if workdir is None:
@@ -138,7 +139,6 @@ def main(argv: Sequence[str] | None = None, *, name: str = "experiments.sweep") 
         rows.sort(
             key=lambda row: next((v for v in (row["val_loss"], row["train_loss"]) if v is not None), float("inf"))
         )
-        from symjax.data.files import write_text
 
         if workdir.is_dir():
             write_text(workdir / TABLE, json.dumps(rows, indent=1) + "\n")

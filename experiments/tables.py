@@ -33,6 +33,7 @@ from symjax.errors import InputError, SymjaxError
 from symjax.evaluate.report.reading import write_p
 
 from . import measured as own
+from . import shipped
 from .published import SYSTEMS, TABLES, Column, System, Table, owner
 from .published.render import FORMS, Cell, Line, document, render
 from .reports import REAL, Report, read, whole
@@ -61,6 +62,9 @@ def parse(argv: Sequence[str] | None = None, name: str = "experiments.tables") -
         action="append",
         default=[],
         help="what the row of a report is called; one for each --report, in order",
+    )
+    parser.add_argument(
+        "--shipped", action="store_true", help="also a row for each report that comes with the package, of its weights"
     )
     parser.add_argument(
         "--columns", metavar="A,B", help="only these columns, by the keys that --format json shows; fits 80 columns so"
@@ -106,7 +110,9 @@ def tables(args: argparse.Namespace) -> str:
             "the columns of tables differ: --format csv takes one table; `all` goes as text, markdown, latex or json"
         )
     reports = [read(path, name) for path, name in zip(args.report, args.name or [None] * len(args.report))]
-    for path, report in zip(args.report, reports):
+    if args.shipped:
+        reports = [*_shipped(), *reports]
+    for path, report in zip(args.report, reports[len(reports) - len(args.report) :]):
         if isinstance(report, own.Rows) and args.table not in (report.table, "all"):
             raise InputError(f"{path} has rows of {report.table}, not of {args.table}")
     chosen = list(TABLES.values()) if args.table == "all" else [TABLES[args.table]]
@@ -116,6 +122,17 @@ def tables(args: argparse.Namespace) -> str:
     if args.table == "all" and args.format == "json":
         return json.dumps([document(*parts) for parts in filled], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return "\n\n".join(render(*parts, args.format).rstrip("\n") for parts in filled) + "\n"
+
+
+def _shipped() -> list[Report]:
+    """Reports of the package's weights; those that were made with earlier ones say so."""
+    made = []
+    for path in shipped.paths():
+        report = read(path, SYSTEMS[path.stem].label + " (this project)" if path.stem in SYSTEMS else path.stem)
+        assert isinstance(report, Report)  # `experiments.shipped` keeps no other
+        old = shipped.outdated(json.loads(path.read_text(encoding="utf-8")), path.stem)
+        made.append(dataclasses.replace(report, note="; ".join(filter(None, (report.note, old)))))
+    return made
 
 
 def _with_columns(table: Table, text: str) -> Table:

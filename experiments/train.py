@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,7 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[dict[str, Any], dict[s
     Raises:
         SymjaxError: a file is no prepared data set, or the prototypes cannot be made.
     """
+    from symjax.data.addresses import fetched
     from symjax.data.files import hash_file
     from symjax.train.config import PROTOTYPES
     from symjax.train.mesh import is_main
@@ -129,8 +130,8 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[dict[str, Any], dict[s
             continue
         from symjax.data.dataset import CrystalDataset
 
-        path = Path(config.data[role])
-        if role == "train" and str(path) == PROTOTYPES and not path.exists():
+        path: str | Path = config.data[role]
+        if role == "train" and path == PROTOTYPES and not Path(path).exists():
             path = workdir / f"{PROTOTYPES}.npz"
             if not path.exists():
                 if not is_main():
@@ -140,26 +141,48 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[dict[str, Any], dict[s
                 from symjax.data.prepare import prepare
 
                 prepare(PROTOTYPES, path)
-        data[role] = CrystalDataset.load(path)
-        hashes[role] = hash_file(path)
+        with fetched(path) as local:
+            data[role] = CrystalDataset.load(local)
+            hashes[role] = hash_file(local)
     return data, hashes
+
+
+def _check_alone(workdir: str) -> None:
+    """Refuse an address for a work folder where several processes would each have a copy of their own."""
+    import jax
+
+    if jax.process_count() > 1:
+        from symjax.data.files import LOCAL_ONLY
+
+        raise SymjaxError(
+            f"{workdir}: several processes write parts of one checkpoint in a folder that all see; {LOCAL_ONLY}"
+        )
 
 
 def train(config: ConfigDict, workdir: str) -> int:
     """Build the model's task and train it; returns the exit code."""
     from symjax import systems as registry
+    from symjax.data.addresses import Staged
+    from symjax.data.files import kind_of_address
     from symjax.train.config import validate
     from symjax.train.loop import Trainer
     from symjax.train.mesh import is_main
 
     entry = registry.entry(config.get("model", {}).get("name", ""))
     validate(config, needs_data=entry.needs_data)
-    data, hashes = load_data(config, Path(workdir))
-    task = entry.build(config, data["train"], data["val"])
-    result = Trainer(task, config, workdir, data_hash=hashes).run()
+    with contextlib.ExitStack() as stack:
+        send: Callable[[], None] | None = None
+        folder = Path(workdir)
+        if kind_of_address(workdir):
+            _check_alone(workdir)
+            staged = stack.enter_context(Staged(workdir))
+            folder, send = staged.folder, staged.send
+        data, hashes = load_data(config, folder)
+        task = entry.build(config, data["train"], data["val"])
+        result = Trainer(task, config, folder, data_hash=hashes, after_checkpoint=send).run()
     if is_main():
         shown = ", ".join(f"{k} {result.metrics[k]:.4g}" for k in ("train/loss", "val/loss") if k in result.metrics)
-        print(f"{config.model.name}: step {result.step}, {shown}; weights in {result.weights}")
+        print(f"{config.model.name}: step {result.step}, {shown}; weights in {workdir}/weights")
     return 0 if result.finished else STOPPED
 
 
@@ -177,10 +200,10 @@ def main(argv: Sequence[str] | None = None, *, name: str = "experiments.train") 
                 raise ConfigError(f"--{needed} is missing (see --help)")
         if values.init:
             values.config.train.init_from = values.init
-        from symjax.data.files import local_path
+        from symjax.data import addresses
         from symjax.train import hosts
 
-        local_path(values.workdir)
+        addresses.check(values.workdir)
         joined = values.coordinator, values.num_processes, values.process_id
         hosts.connect(*joined, seconds=values.join_seconds)
         return train(values.config, values.workdir)

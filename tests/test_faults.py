@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "symjax.cli.main"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 NUM = 160
-EMT = ("--relax", "--potential", "ase:ase.calculators.emt:EMT", "--fmax", "0.02", "--steps", "60")
+EMT = ("--relax", "--potential", "ase:ase.calculators.emt:EMT", "--fmax", "0.02", "--relax-steps", "60")
 
 
 def write_source(path, num=NUM, elements=("Na", "Cl")):

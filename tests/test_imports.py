@@ -39,7 +39,7 @@ ALLOWED = {  # what a folder may import besides itself and ANYWHERE; models.X st
     "navigate": CORE,
     "draw": (*CORE, "navigate"),
     "generate": (*CORE, "data", "navigate"),
-    "train": (*CORE, "nn", "data.dataset", "data.files"),
+    "train": (*CORE, "nn", "data.dataset", "data.files", "data.addresses"),
     "evaluate": (*CORE, "data", "draw"),
     "models": (*CORE, "nn", "diffusion", "data", "generate", "train"),
     "systems": (*CORE, "data.dataset", "models", "generate", "train"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import symjax
-from experiments import tables
+from experiments import shipped, tables
 from experiments.published import SYSTEMS, TABLES, owner
 from experiments.published.render import FORMS, Cell, escaped
 from symjax.errors import InputError
@@ -539,3 +539,43 @@ def test_some_columns_only(path, capsys):
     assert code == 0 and "d_sg" in out and "precision" not in out.split("Before comparing")[0].splitlines()[3]
     code, _, err = run(capsys, "symmcd-2", "--columns", "nothing")
     assert code == 2 and "no column 'nothing' in symmcd-2; it has" in err
+
+
+def test_a_new_row_stands_next_to_the_packages(path, capsys):
+    """`--shipped`: rows of the reports in the package, by the system's name; a given report keeps its own."""
+    code, out, _ = run(
+        capsys,
+        "symmcd-2",
+        "--report",
+        path,
+        "--name",
+        "mine",
+        "--shipped",
+        "--columns",
+        "d_sg,struct",
+        "--format",
+        "json",
+    )
+    assert code == 0
+    rows = [row["system"] for row in json.loads(out)["rows"] if row["kind"] == "measured"]
+    ours = [SYSTEMS[place.stem].label + " (this project)" for place in shipped.paths()]
+    assert rows == [*ours, "mine"] and len(ours) >= 2
+
+
+def test_kept_reports_name_their_weights(path, tmp_path, monkeypatch):
+    """A kept report has the figures and no path of a machine; with other weights its row says so."""
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "kept")
+    place = shipped.keep(path, "symop", ("geometry",))
+    kept, given = json.loads(place.read_text()), json.loads(path.read_text())
+    assert kept["figures"] == given["figures"] and "distributions" not in kept
+    assert not any(str(kept[name]["source"]).startswith("/") for name in ("samples", "reference"))
+    assert list(kept["weights"]) == ["geometry/params.npz"] and shipped.outdated(kept, "symop") == ""
+    kept["weights"]["geometry/params.npz"] = "0"
+    assert "earlier weights" in shipped.outdated(kept, "symop")
+    place.write_text(json.dumps(kept))
+    (row,) = tables._shipped()
+    assert row.note.endswith("of earlier weights than those in the package")
+    with pytest.raises(InputError, match="no such weights"):
+        shipped.keep(path, "symop", ("nothing",))
+    for real in Path(shipped.__file__).with_name("shipped_reports").glob("*.json"):
+        assert "/work" not in (text := real.read_text()) and "/tmp" not in text

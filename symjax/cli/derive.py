@@ -91,7 +91,7 @@ def add_parser(subparsers: Any) -> None:
         "--relax", action="store_true", help="relax each under its own symmetry; energies against the parent"
     )
     add_potential_option(relax)
-    add_relaxation(relax, steps="--steps")
+    add_relaxation(relax)
     relax.add_argument(
         "--cache", type=Path, help="file of finished relaxations (the user's cache folder, or $SYMJAX_CACHE)"
     )

@@ -11,19 +11,13 @@ FMAX, STEPS, SECONDS = 0.05, 500, 300.0
 """Largest force left in eV/angstrom, steps, and wall-clock seconds of one crystal."""
 
 
-def add_relaxation(group: Any, *, steps: str | None = None) -> None:
-    """Register the options of a relaxation.
-
-    Args:
-        group: a parser or a group of one.
-        steps: an older flag for `--relax-steps` that the command also takes.
-    """
+def add_relaxation(group: Any) -> None:
+    """Register the options of a relaxation with a parser or a group of one."""
     group.add_argument(
         "--fmax", type=float, default=FMAX, metavar="F", help=f"largest force after relaxation, eV/Å ({FMAX})"
     )
-    flags = ["--relax-steps", *([steps] if steps else [])]
     group.add_argument(
-        *flags, dest="relax_steps", type=count, default=STEPS, metavar="N", help=f"relaxation steps at most ({STEPS})"
+        "--relax-steps", type=count, default=STEPS, metavar="N", help=f"relaxation steps at most ({STEPS})"
     )
     group.add_argument(
         "--max-seconds", type=float, default=SECONDS, metavar="S", help=f"time limit of one crystal, s ({SECONDS:g})"

@@ -78,7 +78,7 @@ def add_parser(subparsers: Any) -> None:
     stable = parser.add_argument_group("stability (needs the extra symjax-crystals[stability])")
     stable.add_argument("--hull", type=Path, help="hull file of `hull build`, or JSON of pymatgen entries")
     add_potential_option(stable)
-    add_relaxation(stable, steps="--steps")
+    add_relaxation(stable)
     stable.add_argument(
         "--keep-symmetry", action="store_true", help="project forces and stress with the crystal's own operations"
     )

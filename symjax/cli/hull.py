@@ -44,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
     build.add_argument("--relax", action="store_true", help="relax the reference crystals too")
     build.add_argument("--keep-symmetry", action="store_true", help="relax under the crystals' own operations")
     add_potential_option(build)
-    add_relaxation(build, steps="--steps")
+    add_relaxation(build)
     build.add_argument("--cache", type=Path, help="file of per-crystal results (default: the user's cache folder)")
     build.add_argument("--no-cache", action="store_true", help="keep nothing on disk")
     build.add_argument("--quiet", "-q", action="store_true", help="no progress bars")

@@ -28,8 +28,14 @@ BOMB_FROM, MAX_RATIO = (
     2**28,
     500,
 )  # bytes of arrays from which their ratio to compressed bytes is looked at, and the most
+LOCAL_ONLY = "mount the bucket (gcsfuse, mountpoint-s3, blobfuse2) and give its path"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # two letters at least: C:/ is a disk; Path makes one slash of two
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip member can carry
+
+
+def kind_of_address(path: str | Path) -> str:
+    """``gs`` of ``gs://bucket/run``; empty for a path of this machine."""
+    return str(path).partition(":")[0] if _ADDRESS.match(str(path)) else ""
 
 
 def local_path(path: str | Path) -> Path:
@@ -38,11 +44,9 @@ def local_path(path: str | Path) -> Path:
     Raises:
         SymjaxError: it is an address such as ``gs://bucket/run``, of which a local folder ``gs:`` would be made.
     """
-    if _ADDRESS.match(str(path)):
-        kind = str(path).partition(":")[0]
+    if kind := kind_of_address(path):
         raise SymjaxError(
-            f"{path}: an address of {kind}, and files are read and written on mounted file systems only; mount the bucket "
-            "(gcsfuse, mountpoint-s3, blobfuse2) and give its path"
+            f"{path}: an address of {kind}, which only `symjax train` takes (data and work folder); here {LOCAL_ONLY}"
         )
     return Path(path)
 

@@ -26,6 +26,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from symjax.errors import WeightsError
+from symjax.train.mesh import whole
 from symjax.train.step import TrainState
 
 FORMAT = "symjax checkpoint 2"
@@ -47,12 +48,12 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
 
 
 def digest(state: TrainState) -> int:
-    """CRC-32 over names, types, shapes and bytes of all leaves (the same on any number of devices)."""
+    """CRC-32 of names, types, shapes and bytes of all leaves (the same on any number of devices); all processes call it at once."""
     total = 0
     for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
-        array = np.ascontiguousarray(jax.device_get(leaf))
+        array = np.ascontiguousarray(whole(leaf))
         total = zlib.crc32(f"{jax.tree_util.keystr(path)}{array.dtype}{array.shape}".encode(), total)
         total = zlib.crc32(array.tobytes(), total)
     return total

@@ -15,13 +15,15 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from symjax.data.files import local_path
+from symjax.data import addresses
+from symjax.data.files import kind_of_address
 from symjax.errors import ConfigError, SymjaxError
 
 SCHEDULES = ("constant", "cosine", "linear")
 DTYPES = ("float32", "bfloat16")
 OPTIMIZERS = ("adam", "sgd")
 MATMUL = ("default", "high", "highest")
+EXAMPLES_ON = ("devices", "hosts")
 PROTOTYPES = "prototypes"  # value of data.train that needs no file
 
 # Fields that may differ when a run is resumed: they do not enter the state of training at a given step. (The schedule's shape
@@ -37,6 +39,8 @@ FREE_ON_RESUME = (
     "train.export_best",
     "train.profile",
     "train.wandb",
+    "train.model_axis",
+    "train.examples_on",
     "data.train",
     "data.val",
 )
@@ -58,6 +62,7 @@ _NUMBERS: dict[str, tuple[type, float, bool]] = {
     "steps": (int, 1, True),
     "batch_size": (int, 1, True),
     "steps_per_dispatch": (int, 1, True),
+    "model_axis": (int, 1, True),
     "learning_rate": (float, 0.0, False),
     "warmup": (int, 0, True),
     "final_rate": (float, 0.0, True),
@@ -103,6 +108,8 @@ def base() -> ConfigDict:
                 "export_best": False,  # weights of the checkpoint with the best validation, in place of the last state
                 "dtype": "float32",  # float32 | bfloat16 (inputs of matrix products, on GPU and TPU; parameters stay float32)
                 "matmul": "default",  # precision of float32 matrix products: default (the hardware's) | high | highest
+                "model_axis": 1,  # devices over which each large array of parameters is divided; the others share the batch
+                "examples_on": "devices",  # devices (each holds all examples) | hosts (each sends its devices their rows)
                 "profile": "",  # steps that jax.profiler records into workdir/profile, as 100:110; empty = none
                 "wandb": "",  # project of Weights & Biases that gets the metrics too (extra wandb); empty = none
                 "seed": 0,  # of parameters, batches and noise
@@ -222,7 +229,13 @@ def validate(config: ConfigDict, *, needs_data: bool = True) -> None:
             raise ConfigError(f"config.{section} is missing; start from symjax.train.config.base()")
     train = config.train
     problems = _check_numbers(train)
-    for name, allowed in (("schedule", SCHEDULES), ("dtype", DTYPES), ("optimizer", OPTIMIZERS), ("matmul", MATMUL)):
+    for name, allowed in {
+        "schedule": SCHEDULES,
+        "dtype": DTYPES,
+        "optimizer": OPTIMIZERS,
+        "matmul": MATMUL,
+        "examples_on": EXAMPLES_ON,
+    }.items():
         if train.get(name) not in allowed:
             problems.append(f"config.train.{name} = {train.get(name)!r}: must be one of {', '.join(allowed)}")
     if not problems:
@@ -279,13 +292,12 @@ def _check_data(config: ConfigDict, needs_data: bool) -> list[str]:
         ]
     for role in ("train", "val"):
         path = config.data[role]
-        if path:
+        if kind_of_address(path):
             try:
-                local_path(path)
+                addresses.check(path)
             except SymjaxError as error:
                 problems.append(f"config.data.{role} = {error}")
-                continue
-        if path and not Path(path).is_file() and (role, path) != ("train", PROTOTYPES):
+        elif path and not Path(path).is_file() and (role, path) != ("train", PROTOTYPES):
             problems.append(f"config.data.{role} = {path!r}: no such file")
     return problems
 

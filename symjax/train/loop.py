@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,6 +25,7 @@ from ml_collections import ConfigDict
 
 from symjax.data.files import local_path, locked, write_text
 from symjax.errors import ConfigError, SymjaxError, WeightsError
+from symjax.nn.partition import DATA
 from symjax.train import hosts
 from symjax.train import mesh as meshes
 from symjax.train.batches import BatchPlan, evaluation_indices
@@ -92,18 +93,26 @@ class Trainer:
         config: the resolved configuration (`symjax.train.config.base`).
         workdir: where everything is written.
         data_hash: sha256 of the data files by role; a resumed run must have the same.
+        after_checkpoint: called when a checkpoint is whole on disk; training waits for it.
 
     Raises:
         SymjaxError: the folder cannot be written, the data cannot be batched, or a checkpoint there does not fit.
     """
 
     def __init__(
-        self, task: Task, config: ConfigDict, workdir: str | Path, *, data_hash: Mapping[str, str] | None = None
+        self,
+        task: Task,
+        config: ConfigDict,
+        workdir: str | Path,
+        *,
+        data_hash: Mapping[str, str] | None = None,
+        after_checkpoint: Callable[[], None] | None = None,
     ):
         self.task, self.config, self.train = task, config, config.train
         self.workdir = local_path(workdir)
         self.data_hash = dict(data_hash or {})
-        self.mesh = meshes.make_mesh()
+        self._after_checkpoint = after_checkpoint
+        self.mesh = meshes.make_mesh(self.train.model_axis)
         buckets = task.buckets()
         hosts.agree(self._common(buckets))
         self.plan = BatchPlan(
@@ -113,14 +122,20 @@ class Trainer:
             steps_per_dispatch=self.train.steps_per_dispatch,
             seed=self.train.seed,
         )
-        self.arrays = [meshes.place(b.arrays, self.mesh) for b in buckets]
-        self.validation: list[tuple[PyTree, np.ndarray, int]] = []  # arrays, indices, number of examples
+        self._sent = self.train.examples_on == "hosts"  # each host sends its devices their rows of every batch
+        self.arrays = [self._kept(b.arrays) for b in buckets]
+        self.validation: list[tuple[PyTree, PyTree, int]] = []  # arrays, items (`make_dispatch`), number of examples
         for i, b in enumerate(task.validation()):
             size = _num_examples(b, f"validation bucket {i} of {task.name}")
             indices = evaluation_indices(size, _round_up(b.batch_size, self.mesh), self.train.eval_batches)
-            self.validation.append((meshes.place(b.arrays, self.mesh), indices, size))
+            self.validation.append((*self._items(self._kept(b.arrays), indices), size))
         self.optimizer, self._schedule = make_optimizer(self.train), make_schedule(self.train)
-        self._dispatch = make_dispatch(task, self.optimizer, self.train, self.mesh)
+        first = np.arange(self.plan.batch_sizes[0]) % self.plan.sizes[0]
+        example = jax.tree.map(lambda a: np.asarray(a[first]), buckets[0].arrays)
+        self._example = meshes.place(example, meshes.replicated(self.mesh))
+        self._shapes = jax.eval_shape(self._init, self._example)
+        self._sharding = meshes.divided(self._shapes, self.mesh)
+        self._dispatch = make_dispatch(task, self.optimizer, self.train, self.mesh, self._sharding)
         self._evaluate = make_evaluate(task, self.train, self.mesh)
         self._scored: tuple[int, float] | None = None  # step and loss of the last validation, or of the log without one
         self._metrics: dict[str, float] = {}
@@ -143,20 +158,22 @@ class Trainer:
             "versions": json.dumps(versions(TRAINING)),
         }
 
-    def _fresh(self) -> Any:
-        """The program that makes the first state."""
-        arrays, batch = self.arrays[0], self.plan.batch_sizes[0]
+    def _kept(self, arrays: PyTree) -> PyTree:
+        """Examples where they stay: on every device, or on the hosts."""
+        if self._sent:
+            return jax.tree.map(np.asarray, arrays)
+        return meshes.place(arrays, meshes.replicated(self.mesh))
 
-        def init(arrays: PyTree) -> TrainState:
-            example = jax.tree.map(lambda a: a[np.arange(batch) % a.shape[0]], arrays)
-            return init_state(self.task, self.optimizer, self.train.seed, example, freeze=self.train.freeze)
+    def _items(self, arrays: PyTree, indices: np.ndarray) -> tuple[PyTree, PyTree]:
+        """What a program takes for examples: arrays with indices, or None with the rows themselves."""
+        return (None, meshes.send(arrays, indices, self.mesh)) if self._sent else (arrays, indices)
 
-        return jax.jit(init, out_shardings=meshes.replicated(self.mesh)), arrays
+    def _init(self, example: PyTree) -> TrainState:
+        return init_state(self.task, self.optimizer, self.train.seed, example, freeze=self.train.freeze)
 
     def _start(self, checkpoints: Checkpoints) -> TrainState:
         """A fresh state, or that of the newest checkpoint."""
-        init, arrays = self._fresh()
-        check_patterns(jax.eval_shape(init, arrays).params, self.train)
+        check_patterns(self._shapes.params, self.train)
         self._notes += checkpoints.notes
         while steps := checkpoints.steps():
             try:
@@ -175,23 +192,21 @@ class Trainer:
             stays = self._best is not None and 0 < self.train.stop_after <= steps[-1] - self._best[1]
             self._ended = bool(record.get("ended")) and stays
             return state
-        return self._given(init(arrays))
+        return self._given(jax.jit(self._init, out_shardings=self._sharding)(self._example))
 
     def _given(self, state: TrainState) -> TrainState:
         """The fresh state with the weights of `train.init_from` put in, if there are any."""
         if not self.train.init_from:
             return state
-        params, notes = start_from(jax.device_get(state.params), self.train.init_from)
+        params, notes = start_from(meshes.whole(state.params), self.train.init_from)
         self._notes += notes
-        return dataclasses.replace(state, params=meshes.place(params, self.mesh), ema=meshes.place(params, self.mesh))
+        placed = lambda: meshes.place(params, self._sharding.params)  # each a buffer of its own: the state is donated
+        return dataclasses.replace(state, params=placed(), ema=placed())
 
     def _restore(self, checkpoints: Checkpoints, step: int, record: Mapping[str, Any]) -> TrainState:
         """The state of a checkpoint, on the devices."""
-        init, arrays = self._fresh()
-        sharding = meshes.replicated(self.mesh)
-        like = jax.tree.map(
-            lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), jax.eval_shape(init, arrays)
-        )
+        typed = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+        like = jax.tree.map(typed, self._shapes, self._sharding)
         return checkpoints.restore(step, like, record["digest"])
 
     def _compare(self, record: Mapping[str, Any], path: Path) -> None:
@@ -230,7 +245,7 @@ class Trainer:
 
     def evaluate(self, params: PyTree, root: jax.Array) -> dict[str, float]:
         """Mean validation metrics over all held-out examples; empty without any."""
-        rows = [self._evaluate(params, arrays, indices, root) for arrays, indices, _ in self.validation]
+        rows = [self._evaluate(params, arrays, items, root) for arrays, items, _ in self.validation]
         if not rows:
             return {}
         sizes = np.asarray([size for _, _, size in self.validation], np.float64)
@@ -294,12 +309,15 @@ class Trainer:
         trained, fixed = (jax.tree.leaves(part) for part in split(state.params, self.train.freeze))
         count = lambda leaves: sum(int(np.prod(np.shape(leaf))) for leaf in leaves)
         kind = jax.devices()[0].device_kind
-        batches = [size // self.mesh.size for size in self.plan.batch_sizes]
+        groups = self.mesh.shape[DATA]  # of devices that see the same rows
+        batches = [size // groups for size in self.plan.batch_sizes]
         each = f"{min(batches)} to {max(batches)}" if min(batches) < max(batches) else f"{batches[0]}"
+        over = f", each divided over {self.mesh.size // groups} devices" if groups < self.mesh.size else ""
+        kept = " (they stay on the hosts)" if self._sent else ""
         return [
-            f"{self.task.name}: {count(trained):,} parameters are trained, {count(fixed):,} numbers stay",
+            f"{self.task.name}: {count(trained):,} parameters are trained, {count(fixed):,} numbers stay{over}",
             f"{self.mesh.size} x {kind} in {jax.process_count()} process(es), {each} examples a device and step, "
-            f"{sum(self.plan.sizes):,} in all",
+            f"{sum(self.plan.sizes):,} in all{kept}",
             f"steps {int(state.step)} to {self.train.steps}, {self.train.optimizer}, rate {self.train.learning_rate:g} "
             f"({self.train.schedule}, warmup {self.train.warmup}), {self.train.dtype}, matrix products "
             f"{self.train.get('matmul', 'default')}",
@@ -319,7 +337,7 @@ class Trainer:
             padded[:num] = indices
             profile.before(step, num)
             begun = time.monotonic()
-            state, sums, bad = self._dispatch(state, self.arrays[bucket], padded, np.int32(num))
+            state, sums, bad = self._dispatch(state, *self._items(self.arrays[bucket], padded), np.int32(num))
             if pending:
                 self._collect(pending, checkpoints)
             timed = bucket in compiled
@@ -385,13 +403,16 @@ class Trainer:
         fresh = self._scored is not None and self._scored[0] == step
         self._at = step
         checkpoints.save(step, state, self._record(), self._scored[1] if fresh and self._scored else None)
+        if self._after_checkpoint is not None:
+            checkpoints.wait()
+            self._after_checkpoint()
 
     def export(self, state: TrainState) -> Path:
         """Write the averaged parameters of a state to `workdir/weights`."""
-        folder = self.workdir / "weights"
+        folder, params = self.workdir / "weights", meshes.whole(state.ema)
         if meshes.is_main():
             about = {"step": int(state.step), "task": self.task.name, "metrics": self._metrics}
-            save_params(folder, jax.device_get(state.ema), self.config, metrics=about, data_hash=self.data_hash)
+            save_params(folder, params, self.config, metrics=about, data_hash=self.data_hash)
         return folder
 
 
@@ -410,15 +431,17 @@ def _num_examples(bucket: Bucket, what: str) -> int:
 
 
 def _round_up(batch: int, mesh: Mesh) -> int:
-    """Batches must divide over the devices; nothing pads them later."""
-    return -(-batch // mesh.size) * mesh.size
+    """Batches must divide over the axis `data`; nothing pads them later."""
+    return -(-batch // mesh.shape[DATA]) * mesh.shape[DATA]
 
 
 def _batch_notes(batches: Sequence[int], mesh: Mesh) -> list[str]:
     """What is to be said of batches that do not divide over the devices."""
-    changed = sorted({b for b in batches if b % mesh.size})
+    num = mesh.shape[DATA]
+    what = "devices" if num == mesh.size else f"groups of {mesh.size // num} devices"
+    changed = sorted({b for b in batches if b % num})
     return [
-        f"a batch of {b} examples does not divide over {mesh.size} devices: each step takes {_round_up(b, mesh)}"
+        f"a batch of {b} examples does not divide over {num} {what}: each step takes {_round_up(b, mesh)}"
         for b in changed
     ]
 

@@ -95,9 +95,11 @@ def _precision(dtype: str, matmul: str) -> contextlib.AbstractContextManager:
     return jax.default_matmul_precision("BF16_BF16_F32" if jax.default_backend() == "gpu" else "bfloat16")
 
 
-def _take(arrays: PyTree, index: Array, mesh: Mesh) -> PyTree:
-    """Examples `index`, spread over the devices."""
-    index = jax.lax.with_sharding_constraint(index, spread(mesh))
+def _batch(arrays: PyTree, item: PyTree, mesh: Mesh) -> PyTree:
+    """Examples of one step, spread over the devices: the rows `item` of what lies there, or `item` itself if `arrays` is None."""
+    if arrays is None:  # the hosts sent them (`symjax.train.mesh.send`)
+        return jax.lax.with_sharding_constraint(item, spread(mesh))
+    index = jax.lax.with_sharding_constraint(item, spread(mesh))
     return jax.tree.map(lambda a: jax.lax.with_sharding_constraint(a[index], spread(mesh)), arrays)
 
 
@@ -129,45 +131,52 @@ def make_step(
     return step
 
 
-def make_dispatch(task: Task, optimizer: optax.GradientTransformation, train: Any, mesh: Mesh) -> Callable:
-    """Program `(state, arrays, indices (n, batch), num) -> (state, sums, bad)` of `num <= n` steps; the state is donated.
+def make_dispatch(
+    task: Task, optimizer: optax.GradientTransformation, train: Any, mesh: Mesh, sharding: PyTree
+) -> Callable:
+    """Program `(state, arrays, items, num) -> (state, sums, bad)` of `num <= n` steps; the state is donated.
 
-    `sums` are metrics summed over the steps, `bad` is the first step with a loss or gradient that is not finite, or -1. `num` is
-    dynamic, so a shortened last dispatch compiles nothing new.
+    `items` are indices `(n, batch)` into `arrays`; or, with None for `arrays`, the examples themselves, `(n, batch, ...)`. `sums`
+    are metrics summed over the steps, `bad` is the first step with a loss or gradient that is not finite, or -1. `num` is dynamic,
+    so a shortened last dispatch compiles nothing new. `sharding` is that of the state (`symjax.train.mesh.divided`).
     """
     step = make_step(task, optimizer, train)
 
-    def dispatch(state: TrainState, arrays: PyTree, indices: Array, num: Array) -> tuple[TrainState, dict, Array]:
+    def dispatch(state: TrainState, arrays: PyTree, items: PyTree, num: Array) -> tuple[TrainState, dict, Array]:
+        batch = lambda i: _batch(arrays, jax.tree.map(lambda a: a[i], items), mesh)
+
         def body(i: Array, carry: tuple) -> tuple:
             state, sums, bad = carry
             number = state.step
-            state, metrics = step(state, _take(arrays, indices[i], mesh))
+            state, metrics = step(state, batch(i))
+            state = jax.lax.with_sharding_constraint(state, sharding)
             finite = jnp.isfinite(metrics[LOSS]) & jnp.isfinite(metrics[GRADIENT])
             sums = {k: sums[k] + jnp.asarray(v, jnp.float32) for k, v in metrics.items()}
             return state, sums, jnp.where((bad < 0) & ~finite, number, bad)
 
-        shapes = jax.eval_shape(lambda s: step(s, _take(arrays, indices[0], mesh))[1], state)
+        shapes = jax.eval_shape(lambda s: step(s, batch(0))[1], state)
         if any(v.shape for v in shapes.values()):
             raise SymjaxError(f"metrics of {task.name} must be scalars: { {k: v.shape for k, v in shapes.items()} }")
         sums = {k: jnp.zeros((), jnp.float32) for k in shapes}
         return jax.lax.fori_loop(0, num, body, (state, sums, jnp.full((), -1, jnp.int32)))
 
-    return Meshed(jax.jit(dispatch, donate_argnums=0, out_shardings=replicated(mesh)), mesh)
+    placed = sharding, replicated(mesh), replicated(mesh)
+    return Meshed(jax.jit(dispatch, donate_argnums=0, out_shardings=placed), mesh)
 
 
 def make_evaluate(task: Task, train: Any, mesh: Mesh) -> Callable:
-    """Program `(params, arrays, indices (n, batch), root key) -> mean metrics`; batch i always sees the same noise."""
+    """Program `(params, arrays, items, root key) -> mean metrics`, items as there; batch i always has the same noise."""
     dtype, matmul = train.dtype, train.get("matmul", "default")
 
-    def evaluate(params: PyTree, arrays: PyTree, indices: Array, root: Array) -> dict[str, Array]:
-        def one(_: None, item: tuple[Array, Array]) -> tuple[None, dict[str, Array]]:
-            number, index = item
+    def evaluate(params: PyTree, arrays: PyTree, items: PyTree, root: Array) -> dict[str, Array]:
+        def one(_: None, numbered: tuple[Array, PyTree]) -> tuple[None, dict[str, Array]]:
+            number, item = numbered
             key = jax.random.fold_in(jax.random.fold_in(root, EVALUATE), number)
             with _precision(dtype, matmul):
-                loss, metrics = task.loss(params, _take(arrays, index, mesh), key, False)
+                loss, metrics = task.loss(params, _batch(arrays, item, mesh), key, False)
             return None, {k: jnp.asarray(v, jnp.float32) for k, v in {**metrics, LOSS: loss}.items()}
 
-        _, rows = jax.lax.scan(one, None, (jnp.arange(indices.shape[0]), indices))
+        _, rows = jax.lax.scan(one, None, (jnp.arange(jax.tree.leaves(items)[0].shape[0]), items))
         return {k: jnp.mean(v) for k, v in rows.items()}
 
     return Meshed(jax.jit(evaluate, out_shardings=replicated(mesh)), mesh)

@@ -140,7 +140,7 @@ def test_relaxation_keeps_the_group_and_goes_on_where_it_was(barium, tmp_path, c
         "--relax",
         "--fmax",
         0.1,
-        "--steps",
+        "--relax-steps",
         60,
         "--workers",
         1,

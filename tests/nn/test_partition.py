@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
-import re
+import re, sys
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from symjax.nn.orbit_net import find_neighbours
@@ -29,7 +29,8 @@ def search(rep, atom, lattice, mask, orbit, home):
 
 step = lambda *x: (search(*x)[0], jax.grad(lambda r: search(r, *x[1:])[1])(x[0]))
 alone = jax.jit(step)(*given)
-mesh = jax.make_mesh((8,), (DATA,), axis_types=(AxisType.Auto,))
+groups, model = int(sys.argv[1]), 8 // int(sys.argv[1])
+mesh = jax.make_mesh((groups, model), (DATA, "model"), axis_types=(AxisType.Auto,) * 2)
 spread = [jax.device_put(x, NamedSharding(mesh, PartitionSpec(DATA))) for x in given]
 with jax.set_mesh(mesh):
     program = jax.jit(step, out_shardings=NamedSharding(mesh, PartitionSpec(DATA))).lower(*spread).compile()
@@ -44,8 +45,10 @@ print("gathers without:", len(re.findall(r"= \\S+ all-gather\\(", without)))
 
 
 @pytest.mark.slow
-def test_neighbours_are_searched_where_their_rows_are():
+@pytest.mark.parametrize("groups", [8, 4])  # rows over all devices, or over pairs that share them
+def test_neighbours_are_searched_where_their_rows_are(groups):
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], env=os.environ | flags, capture_output=True, text=True)
+    command = [sys.executable, "-c", SCRIPT, str(groups)]
+    done = subprocess.run(command, env=os.environ | flags, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split(":")[1]) > 0  # what XLA does by itself
