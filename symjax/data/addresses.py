@@ -90,12 +90,10 @@ class Staged:
 
     def __init__(self, address: str | Path):
         self.address, self._remote = str(address), opened(address)
-        self._temporary = tempfile.TemporaryDirectory(prefix="symjax-")
-        self.folder = Path(self._temporary.name) / "run"
+        self.folder = Path(tempfile.mkdtemp(prefix="symjax-"))
         self._known: dict[str, tuple[int, int]] = {}  # file -> size and time when it was last sent or fetched
 
     def __enter__(self) -> Staged:
-        self.folder.mkdir()
         with _told(self.address):
             names = list(_files(self._remote)) if self._remote.exists() else []
         for name in names:
@@ -108,11 +106,9 @@ class Staged:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         try:
             self.send()
-        except SymjaxError:
-            if error is None:
-                raise
-        finally:
-            self._temporary.cleanup()
+        except SymjaxError as failure:
+            raise SymjaxError(f"{failure}; what was not sent lies in {self.folder}") from error
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def send(self) -> None:
         """Make the address hold what the folder holds: new and changed files, `state.json` last, then removals.
