@@ -190,6 +190,12 @@ def test_batches_that_do_not_divide(tmp_path, capfd, monkeypatch):
     with pytest.raises(ConfigError, match=r"examples a step.*\[16, 16\] -> \[18, 18\]"):
         run(tmp_path / "run", train__steps=20, train__batch_size=16)
     assert read_state(tmp_path / "run")["state"] == "finished"
-    assert loop._batch_notes([16, 16, 18], SimpleNamespace(size=3)) == [
+    devices = lambda data, model: SimpleNamespace(size=data * model, shape={"data": data, "model": model})
+    assert loop._batch_notes([16, 16, 18], devices(3, 1)) == [
         "a batch of 16 examples does not divide over 3 devices: each step takes 18"
+    ]
+    monkeypatch.undo()
+    assert loop._batch_notes([16, 18], devices(2, 4)) == []
+    assert loop._batch_notes([15], devices(2, 4)) == [
+        "a batch of 15 examples does not divide over 2 groups of 4 devices: each step takes 16"
     ]
