@@ -155,9 +155,8 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
             _check_members(handle)
             with np.load(handle, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
-    except (
-        Exception
-    ) as error:  # zipfile, its codecs and numpy raise a dozen types on what is damaged, encrypted or unknown
+    except Exception as error:
+        # zipfile, its codecs and numpy raise a dozen types on what is damaged, encrypted or unknown to them
         said = str(error) or type(error).__name__
         raise SymjaxError(f"{path}: not a readable array archive ({said}); write it again") from error
 
