@@ -225,7 +225,7 @@ def sampling(config: Any, args: argparse.Namespace, rate: float) -> dict[str, An
         sample_all(params, options, jax.random.key(1), number, orbits, sampler=sampler, batch_size=args.sample_batch)
 
     seconds = best_of(1, call)[0].wall / args.sample_steps * options.num_steps
-    batches = plan(orbits, options, args.sample_batch)
+    batches = plan(orbits, options, args.sample_batch, options.num_steps)
     made = call_flops(
         options, np.concatenate([np.full(batch.size, options.buckets[batch.bucket]) for batch in batches])
     )

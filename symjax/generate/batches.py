@@ -1,19 +1,25 @@
 """Which crystals are drawn together: few padded shapes, so that few programs are compiled.
 
-Compiling a program costs more than padding a few crystals. So crystals are sorted into buckets of padded sizes, a bucket with few
-of them joins the next larger one, batches are padded to powers of two, and what is compiled already is used again. Random numbers
-belong to the crystal (`symjax.diffusion.rng`), so a plan decides how long drawing takes and not what is drawn.
+A shape is a bucket of padded sizes and a number of rows. Compiling a program for one costs as much as drawing many crystals, so a
+plan is the choice of shapes in which padding and new programs together cost least; what is compiled already costs nothing again.
+Random numbers belong to the crystal (`symjax.diffusion.rng`), so a plan decides how long drawing takes and not what is drawn.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from symjax.data.buckets import assign_buckets
 from symjax.errors import InputError
 
 _SMALLEST = 8  # rows of the smallest padded batch
+_PARTS = 4  # batches at most that one may be cut into for less padding: each is a call of the program
+
+Shape = tuple[int, int]
+"""(bucket, padded rows)."""
 
 
 class Batch(NamedTuple):
@@ -40,26 +46,19 @@ def plan_batches(
     buckets: Sequence[Sequence[int]],
     batch_size: int,
     *,
-    few: int,
-    whole: bool = True,
+    work: Sequence[float],
     names: Sequence[str] = ("orbits",),
-    shapes: set[tuple[int, int]] | None = None,
-    much: int = 4,
-    cheap: int = 0,
+    shapes: set[Shape] | None = None,
 ) -> list[Batch]:
-    """Batches of at most `batch_size` crystals, smaller buckets first.
+    """Batches of at most `batch_size` crystals, smaller buckets first, all batches of a bucket alike.
 
     Args:
         sizes: `(n, d)` sizes of the crystals.
-        buckets: `(d,)` each, rising.
+        buckets: `(d,)` each, rising; any of them may be left out, and its crystals then go to the first larger one that holds them.
         batch_size: crystals of a full batch, taken up to a power of two.
-        few: a bucket with fewer crystals joins the larger ones, each crystal the first that holds it, where any of them is used.
-        whole: what is left after full batches is padded to a full one, which is compiled already; otherwise to a power of two.
+        work: `(len(buckets),)` what a row costs in each, in units of what a new program costs.
         names: what the sizes count, for the message.
-        shapes: (bucket, padded rows) that are compiled already; these are taken where they hold a batch and are not much larger
-            than its own, and new ones are added. So drawing a few crystals again compiles nothing.
-        much: so many times the work of its own shape a batch may cost in one that is compiled already.
-        cheap: work (rows times the last size of a bucket) that never matters beside compiling.
+        shapes: what is compiled already; new ones are added, so that drawing a few crystals again compiles nothing unless it pays.
 
     Raises:
         InputError: a crystal is larger than the largest bucket.
@@ -70,39 +69,49 @@ def plan_batches(
         row = int(np.argmax(which < 0))
         what, most = (_listed(values, names) for values in (sizes[row], buckets[-1]))
         raise InputError(f"row {row}: {what} do not fit the largest bucket of these weights, {most}")
-    for bucket in range(len(buckets) - 1):
-        rows = np.flatnonzero(which == bucket)
-        if len(rows) < few and (which > bucket).any():
-            larger = assign_buckets(sizes[rows], buckets[bucket + 1 :])
-            which[rows] = np.where(larger >= 0, larger + bucket + 1, bucket)
-    plan = []
-    for bucket in range(len(buckets)):
-        rows = np.flatnonzero(which == bucket)
-        for start in range(0, len(rows), batch_size):
-            part = rows[start : start + batch_size]
-            power = min(batch_size, max(_SMALLEST, 1 << (len(part) - 1).bit_length()))
-            own = bucket, batch_size if whole and len(rows) >= batch_size else power
-            if shapes is not None:
-                own = _known(own, len(part), buckets, shapes, much, cheap)
-            plan.append(Batch(own[0], part, own[1]))
+    known = set() if shapes is None else shapes
+    kinds, kind, count = np.unique(sizes, axis=0, return_inverse=True, return_counts=True)
+    best: tuple[float, np.ndarray, list[Shape]] = (np.inf, np.zeros(len(kinds), int), [])
+    for used in _subsets(len(buckets)):
+        place = assign_buckets(kinds, [buckets[b] for b in used])
+        if (place < 0).any():
+            continue
+        rows = np.bincount(place, weights=count, minlength=len(used)).astype(int)
+        chosen = [_shape(b, int(n), batch_size, work[b], known) for b, n in zip(used, rows, strict=True) if n]
+        cost = sum(one[0] for one in chosen)
+        if cost < best[0]:
+            best = cost, np.asarray(used)[place], [one[1] for one in chosen]
+    known |= set(best[2])
+    bucket_of, plan = best[1][kind.ravel()], []
+    for bucket, size in best[2]:
+        rows = np.flatnonzero(bucket_of == bucket)
+        plan += [Batch(bucket, rows[start : start + size], size) for start in range(0, len(rows), size)]
     return plan
 
 
-def _known(
-    own: tuple[int, int],
-    num: int,
-    buckets: Sequence[Sequence[int]],
-    shapes: set[tuple[int, int]],
-    much: int,
-    cheap: int,
-) -> tuple[int, int]:
-    """The least of the shapes that hold so many crystals of a shape's bucket, or the shape itself, which is then known."""
-    work = lambda shape: buckets[shape[0]][-1] * shape[1]
-    most = max(much * work(own), cheap)
-    large_enough = [one for one in shapes if one[0] >= own[0] and one[1] >= num and work(one) <= most]
-    chosen = min(large_enough, key=lambda one: (work(one), one), default=own)
-    shapes.add(chosen)
-    return chosen
+def _subsets(num: int) -> list[tuple[int, ...]]:
+    """Every choice of some of `num` buckets, most of them first."""
+    return [used for size in range(num, 0, -1) for used in combinations(range(num), size)]
+
+
+def _shape(bucket: int, num: int, batch_size: int, work: float, known: set[Shape]) -> tuple[float, Shape]:
+    """The cost of `num` rows of a bucket in the shape in which they cost least, and that shape."""
+    new = _batch_size(num, batch_size)
+    cost = lambda size: work * size * -(-num // size)
+    options = [(cost(size), (b, size)) for b, size in known if b == bucket]
+    return min([*options, (cost(new) + 1.0, (bucket, new))], key=lambda one: (one[0], -one[1][1]))
+
+
+def _batch_size(num: int, most: int) -> int:
+    """Rows of every batch of `num` crystals, a power of two up to `most`: the one that pads least.
+
+    Of several the smallest on a CPU, which a small batch fills and where the few that are drawn again run in the same shape; elsewhere
+    the largest.
+    """
+    whole = min(most, max(_SMALLEST, 1 << (num - 1).bit_length()))
+    sizes = [size for size in (whole >> n for n in range(_PARTS.bit_length())) if size >= _SMALLEST]
+    sign = 1 if jax.default_backend() == "cpu" else -1
+    return min(sizes, key=lambda size: (-(-num // size) * size, sign * size))
 
 
 def _listed(values: Sequence[int] | np.ndarray, names: Sequence[str]) -> str:

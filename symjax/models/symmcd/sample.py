@@ -51,6 +51,9 @@ class SymmcdSampling:
             raise InputError(f"sampler: num_steps >= 1 and corrector_step >= 0 are needed, got {self}")
 
 
+_PROGRAM = (
+    60_000  # padded orbits times steps that are drawn on a CPU core in the time in which a program is compiled, about
+)
 DECIDE = 0.4
 """Share of T at which types and sites are decided, where something decides them."""
 CANDIDATES = 4
@@ -196,9 +199,13 @@ def _deal(key: Array) -> StepKeys:
 
 
 def plan(
-    num_orbits: np.ndarray, options: SymmcdOptions, batch_size: int, shapes: set[tuple[int, int]] | None = None
+    num_orbits: np.ndarray,
+    options: SymmcdOptions,
+    batch_size: int,
+    num_steps: int,
+    shapes: set[tuple[int, int]] | None = None,
 ) -> list[Batch]:
-    """Which crystals run together (see `symjax.generate.batches`).
+    """Which crystals run together for so many steps (see `symjax.generate.batches`).
 
     Raises:
         InputError: a crystal has more orbits than the largest bucket.
@@ -207,8 +214,7 @@ def plan(
         num_orbits[:, None],
         [(size,) for size in options.buckets],
         batch_size,
-        few=max(8, batch_size // 8),
-        whole=False,
+        work=[size * num_steps / _PROGRAM for size in options.buckets],
         names=(options.nodes_are,),
         shapes=shapes,
     )
@@ -252,7 +258,7 @@ def sample_all(
     mask = np.arange(width) < num_orbits[:, None]
     whole = _empty(len(number), width)
     types = jnp.ones(NUM_TYPES) if allowed is None else jnp.asarray(allowed, jnp.float32)
-    for batch in plan(num_orbits, options, batch_size, shapes):
+    for batch in plan(num_orbits, options, batch_size, len(steps_of(options, sampler)) - 1, shapes):
         slots, rows, padded = options.buckets[batch.bucket], batch.rows, batch.padded
         real = np.arange(slots) < num_orbits[padded][:, None]
         run = functools.partial(

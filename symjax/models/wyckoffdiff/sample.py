@@ -39,6 +39,7 @@ from symjax.models.wyckoffdiff.task import WyckoffdiffOptions, predict
 from symjax.nn.conditions import Condition, Conditions, absent
 from symjax.wyckoff.types import type_positions
 
+_PROGRAM = 80_000  # padded positions times steps that are drawn on a CPU core in the time in which a program is compiled, about
 STEPS = 200
 """Reverse steps where none are asked for; all that the weights were trained with if these are fewer."""
 DECISIONS = 32
@@ -252,8 +253,7 @@ def sample(
         sizes,
         options.buckets,
         plan.batch_size,
-        few=max(8, plan.batch_size // 8),
-        whole=False,
+        work=[sum(slots) * len(time) / _PROGRAM for slots in options.buckets],
         names=names,
         shapes=plan.shapes,
     )

@@ -23,6 +23,10 @@ from symjax.models.symop.geometry.inputs import GeometryInputs, build_inputs, fr
 from symjax.models.symop.geometry.network import GeometryOptions, denoise, final_lattice, standardised
 from symjax.models.symop.geometry.process import noise_grid, processes
 
+_PROGRAM = (
+    300_000  # padded atoms times steps that are drawn on a CPU core in the time in which a program is compiled, about
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class GeometrySampling:
@@ -124,10 +128,9 @@ def sample_geometry(
         sizes,
         options.buckets,
         batch_size,
-        few=batch_size // 2,
+        work=[atoms * sampler.num_steps / _PROGRAM for _, atoms in options.buckets],
         names=("orbits", "atoms"),
         shapes=shapes,
-        cheap=2048,  # 16 crystals of 96 atoms, 60 steps: a third of what compiling a program takes
     )
     keys = key if key.ndim else rng.row_keys(key, np.arange(len(types.z)))
     k = np.zeros((len(types.z), 6))
