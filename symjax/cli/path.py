@@ -197,7 +197,10 @@ def report_of(
 def _entry(path: Transition, A: Phase, B: Phase, cells: list[Any], *, detailed: bool) -> dict[str, Any]:
     """One path as JSON values; ``cells``: the primitive cell of each end in the axes of its file."""
     from symjax.cli.parent import plain_origin
+    import numpy as np
+
     from symjax.navigate.notation import way_texts
+    from symjax.navigate.transition import standard_of
 
     relations = path.relations(A, B)
     entry: dict[str, Any] = {
@@ -213,22 +216,28 @@ def _entry(path: Transition, A: Phase, B: Phase, cells: list[Any], *, detailed: 
         "common_cell_in_second": path.V.tolist(),
         "given_up": path.broken,
     }
-    for name, relation, (t, k), way, (C, o) in zip(
+    for name, phase, relation, (t, k), (P, p), (C, o) in zip(
         ("in_first", "in_second"),
+        (A, B),
         relations,
         (path.indices_first, path.indices_second),
         path.ways(A, B),
         cells,
         strict=True,
     ):
-        setting, P = relation.setting, C @ way[0]
+        own = standard_of(phase)  # another search of the file may end in another equivalent setting
+        back = np.linalg.inv(own.matrix)
+        to_images, to_own = C @ P, C @ own.matrix
+        first = plain_origin(o + C @ own.origin, to_own)
+        second = plain_origin(o + C @ p, to_images)
         entry[name] = {
             "index": t * k,
             "t_index": t,
             "k_index": k,
-            **way_texts(P, plain_origin(o + C @ way[1], P), "file_to_images"),
-            "basis": [[_round(v) for v in row] for row in setting.matrix],
-            "origin": [_round(v) for v in setting.origin],
+            **way_texts(to_own, first),
+            **way_texts(to_images, second, "file_to_images"),
+            "basis": [[_round(v) for v in row] for row in back @ P],
+            "origin": [_round(v) for v in np.linalg.solve(to_own, second - first)],
         }
         if detailed:
             entry[name]["chains"] = _chains(relation)

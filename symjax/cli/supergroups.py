@@ -186,9 +186,11 @@ def _entry(search: Search, found: Supergroup) -> dict[str, Any]:
     setting = modes.relation.setting
     upper, (C, o) = search.setting_of(found), search.way
     P = C @ found.columns @ upper.matrix
-    p = o + C @ (found.origin + found.columns @ upper.origin)
+    p = plain_origin(o + C @ (found.origin + found.columns @ upper.origin), P)
     return {
-        **way_texts(P, plain_origin(p, P), "file_to_parent"),
+        **way_texts(P, p, "file_to_parent"),
+        # of this relation: where the group has a normalizer, another search of the file may end in another equivalent setting
+        **way_texts(P @ setting.matrix, p + P @ setting.origin),
         "number": found.number,
         "symbol": found.symbol,
         "found_in_atoms": _detected(modes.parent),

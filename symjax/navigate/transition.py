@@ -131,12 +131,16 @@ class Transition(Distortion):
         return _relation(A, self.S, self), _relation(B, self.V, self, at_end=True)
 
 
+def standard_of(phase: Phase) -> Setting:
+    """From the primitive cell of an end to the standard setting of its group, which `Transition.relations` start from."""
+    return find_setting(phase.motions.opset(), metric=phase.cell.metric)
+
+
 def _relation(phase: Phase, columns: np.ndarray, path: Transition, *, at_end: bool = False) -> Relation:
     """K below the group of one end."""
     inverse = np.linalg.inv(columns)
     place, atom = (path.second.x[0], path.origin_in_B[0]) if at_end else (path.first.x[0], 0)
-    upper = find_setting(phase.motions.opset(), metric=phase.cell.metric)
-    return relation_below(upper, path.motions, inverse, place - inverse @ phase.cell.x[atom])
+    return relation_below(standard_of(phase), path.motions, inverse, place - inverse @ phase.cell.x[atom])
 
 
 def _stretch(L_from: np.ndarray, L_to: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from textbook import GROUP, crystal, structure
 from symjax.cli.main import main
 from symjax.crystals.io import format_poscar, read_structure, write_cif
 from symjax.crystals.types import AtomicStructure
+from symjax.groups.tables import standard_setting
+from symjax.navigate.notation import numbers_of
 
 
 @pytest.fixture
@@ -52,6 +54,33 @@ def test_supergroups_table_files_and_json(given, tmp_path, capsys):
     assert round(abs(np.linalg.det(cubic["basis"]))) == 4  # the body-centred cell of twice the cube's volume
     meanings = [one["meaning"] for one in cubic["near_operations"]]
     assert any(text.startswith("translation") for text in meanings) and len(meanings) == 33
+
+
+def way(entry, name):
+    """(P, p) of an entry."""
+    return numbers_of(entry[f"{name}_P"]), numbers_of(entry[f"{name}_p"])
+
+
+def assert_standard_setting_of(path, number, P, p):
+    """The operations of the standard setting, taken to the file's axes by (P, p), take its atoms to atoms of the same element."""
+    atoms, group, back = read_structure(path), standard_setting(number), np.linalg.inv(P)
+    for W, w in zip(np.asarray(group.W), np.asarray(group.w) / group.den, strict=True):
+        gap = (((atoms.x - p) @ back.T) @ W.T + w) @ P.T + p
+        gap = gap[:, None] - atoms.x
+        gap = np.linalg.norm((gap - np.rint(gap)) @ atoms.L, axis=-1)
+        assert (np.where(atoms.z[:, None] == atoms.z, gap, np.inf).min(axis=1) < 1e-3).all()
+
+
+@pytest.mark.parametrize("name", ["SrTiO3", "BaTiO3 tetragonal"])
+def test_the_ways_of_each_supergroup_go_together(name, given, capsys):
+    file = given(name)
+    _, out, _ = run(capsys, "supergroups", file, "--json")
+    report = json.loads(out)
+    for entry in report["supergroups"]:
+        (P, p), (Q, q) = way(entry, "file_to_parent"), way(entry, "file_to_standard")
+        np.testing.assert_allclose(P @ entry["basis"], Q, atol=1e-4)
+        np.testing.assert_allclose(P @ entry["origin"] + p, q, atol=1e-4)
+        assert_standard_setting_of(file, report["group"]["number"], Q, q)
 
 
 def test_supergroups_reads_what_it_wrote(given, tmp_path, capsys):
@@ -138,6 +167,18 @@ def test_path_json_and_choice(given, capsys):
     assert report["images"][1]["number"] == report["paths"][1]["number"]
     assert "atoms" in report["paths"][1] and "atoms" not in report["paths"][0]
     assert 0 < report["correspondences"]["tried"] <= report["correspondences"]["known"]
+
+
+def test_the_ways_of_a_path_go_together(given, capsys):
+    files = [given(name) for name in ("BaTiO3 tetragonal", "BaTiO3 rhombohedral")]
+    _, out, _ = run(capsys, "path", *files, "--json")
+    report = json.loads(out)
+    for which, file, end in zip(("in_first", "in_second"), files, (report["first"], report["second"]), strict=True):
+        for one in report["paths"]:
+            (P, p), (Q, q) = way(one[which], "file_to_images"), way(one[which], "file_to_standard")
+            np.testing.assert_allclose(Q @ one[which]["basis"], P, atol=1e-4)
+            np.testing.assert_allclose(Q @ one[which]["origin"] + q, p, atol=1e-4)
+            assert_standard_setting_of(file, end["number"], Q, q)
 
 
 def test_path_says_when_an_image_has_more_symmetry(given, tmp_path, capsys):
