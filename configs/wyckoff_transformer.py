@@ -8,9 +8,9 @@
 Sizes: tiny (tests, seconds), small (the published network of 128,083 parameters, by minibatches and Adam, one CPU core; the shipped
 weights), paper (the same for longer, one accelerator).
 
-The shipped weights: `small` on the 26,818 crystals of rebuilt MP-20's training part, 7,000 steps of 256 crystals (about 67 draws of each
-crystal, every one a single step for each field), 37 minutes on half a CPU core; validation at the end 19.29 nats per crystal (elements
-15.07, site symmetries 2.74, enumerations 1.49). Every logged value is in docs/training/wyckoff_transformer.jsonl.
+The shipped weights: `small` on the 26,818 crystals of rebuilt MP-20's training part, 7,000 steps of 256 crystals (about 67 draws of
+each crystal, every one a single step for each field), 37 minutes on half a CPU core; validation at the end 19.29 nats per crystal
+(elements 15.07, site symmetries 2.74, enumerations 1.49). Every logged value is in docs/training/wyckoff_transformer.jsonl.
 
 Recipes: minibatch (default; each crystal of a batch has a step, order and representation of its own for each field), published
 (`small,recipe=published`: the whole training set in a step, one field and one number of known sites for all, sum loss, plain

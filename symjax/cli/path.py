@@ -196,9 +196,9 @@ def report_of(
 
 def _entry(path: Transition, A: Phase, B: Phase, cells: list[Any], *, detailed: bool) -> dict[str, Any]:
     """One path as JSON values; ``cells``: the primitive cell of each end in the axes of its file."""
-    from symjax.cli.parent import plain_origin
     import numpy as np
 
+    from symjax.cli.parent import plain_origin
     from symjax.navigate.notation import way_texts
     from symjax.navigate.transition import standard_of
 

@@ -105,8 +105,8 @@ def _shape(bucket: int, num: int, batch_size: int, work: float, known: set[Shape
 def _batch_size(num: int, most: int) -> int:
     """Rows of every batch of `num` crystals, a power of two up to `most`: the one that pads least.
 
-    Of several the smallest on a CPU, which a small batch fills and where the few that are drawn again run in the same shape; elsewhere
-    the largest.
+    Of several the smallest on a CPU, which a small batch fills and where the few that are drawn again run in the same shape;
+    elsewhere the largest.
     """
     whole = min(most, max(_SMALLEST, 1 << (num - 1).bit_length()))
     sizes = [size for size in (whole >> n for n in range(_PARTS.bit_length())) if size >= _SMALLEST]
