@@ -57,13 +57,13 @@ STORED = {
     },
     "symmcd": {
         "crystals": [
-            "225 RbRh2Au: Rb 4a, Rh 8c, Au 4b",
-            "63 O2GeEr2: O 8g, Ge 4c, Er 8f",
-            "193 N2P4La3Sm3: P 8h, La 6g, N 4e, Sm 6g",
-            "12 Cu2As2Br3Nb2Te2: Cu 4i, Br 4i, As 4i, Te 4i, Nb 4i, Br 2a",
+            "225 Co2Ge6Ag: Ag 4b, Co 8c, Ge 24e",
+            "63 B2ZnIn2: In 8e, Zn 4c, B 8f",
+            "187 Ni3Zn2NdTh: Zn 2h, Th 1a, Ni 3k, Nd 1c",
+            "12 GaGeRuPdTe: Pd 4i, Ga 4i, Ge 4i, Te 4i, Ru 4i",
         ],
-        "volumes": [421.84, 378.93, 548.83, 638.31],
-        "hash": "2f6c05aba739c1c4",
+        "volumes": [753.29, 321.04, 179.64, 483.07],
+        "hash": "b839da3ba26561f7",
         "draws": (4, 0),
     },
     "wyckoff_transformer": {
