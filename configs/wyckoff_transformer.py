@@ -60,13 +60,14 @@ PRESETS: dict[str, dict[str, object]] = {
         "model.wyckoff_transformer.buckets": (6, 20),
     },
     "small": {
-        "train.steps": 12_000,
+        "train.steps": 7_000,
         "train.batch_size": 256,
         "train.steps_per_dispatch": 4,
         "train.learning_rate": 2e-3,
         "train.warmup": 500,
         "train.log_every": 100,
-        "train.eval_every": 500,
+        "train.eval_every": 2000,
+        "train.eval_batches": 8,
         "train.checkpoint_every": 500,
         "model.wyckoff_transformer.dropout": 0.1,  # published: 0.2, for a hundred times as many crystals seen
     },
